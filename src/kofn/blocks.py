@@ -1,0 +1,235 @@
+"""Splitting and joining arrays; the only place that knows padding.
+
+A dimension of ``length`` is cut into ``count`` spans whose lengths differ by at most one; blocks are padded with
+zeros to the longest span, so that they can be combined, and what stands in the padding is never written back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .sources import Tile, part_of, tiles
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Spans:
+    """How one dimension is cut into blocks.
+
+    Parameters
+    ----------
+    length : int
+        Size of the dimension.
+    count : int
+        Number of blocks, at least 1 and at most ``length`` (1 for an empty dimension).
+    order : (length,) int array or None
+        Which element goes to which place before cutting; None keeps them in place.
+
+    Examples
+    --------
+    >>> Spans(7, 3).slices
+    [slice(0, 3, None), slice(3, 5, None), slice(5, 7, None)]
+    >>> Spans(7, 3).size
+    3
+    """
+
+    length: int
+    count: int
+    order: NDArray[np.intp] | None = None
+
+    @property
+    def size(self) -> int:
+        """Length of a padded block."""
+        return -(-self.length // self.count)
+
+    @property
+    def slices(self) -> list[slice]:
+        """The spans, in order."""
+        short, longer = divmod(self.length, self.count)
+        ends = np.cumsum([short + (i < longer) for i in range(self.count)])
+        return [slice(int(e - short - (i < longer)), int(e)) for i, e in enumerate(ends)]
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """The padded blocks of a matrix along one axis, read piece by piece: the matrix is never copied whole.
+
+    Parameters
+    ----------
+    matrix : (rows, columns) array or Source
+    spans : Spans
+        How the axis is cut.
+    axis : {0, 1}
+        0 cuts into row blocks, 1 into column blocks.
+    chosen : sequence of int, optional
+        Which of the blocks these are; all of them by default.
+
+    Examples
+    --------
+    >>> Blocks(np.arange(6.0).reshape(3, 2), Spans(3, 2), 0).piece(0, 2)[1]
+    array([[4., 5.],
+           [0., 0.]])
+    >>> Blocks(np.arange(6.0).reshape(2, 3), Spans(3, 2), 1).piece(0, 2)[1]
+    array([[2., 0.],
+           [5., 0.]])
+    """
+
+    matrix: Any
+    spans: Spans
+    axis: int
+    chosen: Sequence[int] | None = None
+
+    def only(self, chosen: Sequence[int]) -> Blocks:
+        """Some of the blocks; the others are not read."""
+        return replace(self, chosen=chosen)
+
+    def within(self, others: slice) -> Blocks:
+        """The same blocks of a part of the matrix, along the axis that is not cut."""
+        part = (
+            part_of(self.matrix, slice(None), others) if self.axis == 0 else part_of(self.matrix, others, slice(None))
+        )
+        return replace(self, matrix=part)
+
+    @property
+    def slices(self) -> list[slice]:
+        """The spans of these blocks."""
+        slices = self.spans.slices
+        return slices if self.chosen is None else [slices[i] for i in self.chosen]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The matrix's type."""
+        dtype: np.dtype[Any] = self.matrix.dtype
+        return dtype
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of a padded block."""
+        rows, columns = self.matrix.shape
+        return (self.spans.size, columns) if self.axis == 0 else (rows, self.spans.size)
+
+    @property
+    def _side_by_side(self) -> bool:
+        """Whether the blocks are views into the matrix that stack without a copy."""
+        plain = self.spans.order is None and self.chosen is None and self.spans.length % self.spans.count == 0
+        return plain and isinstance(self.matrix, np.ndarray) and bool(self.matrix.flags.c_contiguous)
+
+    def piece(self, start: int, stop: int) -> Array:
+        """Rows ``start`` to ``stop`` of these blocks, (blocks, stop − start, columns of a block)."""
+        return self._rows(start, stop) if self.axis == 0 else self._columns(start, stop)
+
+    def _rows(self, start: int, stop: int) -> Array:
+        slices, order = self.slices, self.spans.order
+        if self._side_by_side:
+            whole: Array = self.matrix.reshape(self.spans.count, *self.shape)
+            return whole[:, start:stop]
+        stacked = np.empty((len(slices), stop - start, self.shape[1]), self.dtype)
+        for block, span in zip(stacked, slices, strict=True):
+            rows = slice(span.start + start, min(span.start + stop, span.stop))
+            room = max(0, rows.stop - rows.start)
+            if room:
+                block[:room] = self.matrix[rows] if order is None else self.matrix[order[rows]]
+            block[room:] = 0
+        return stacked
+
+    def _columns(self, start: int, stop: int) -> Array:
+        slices, order = self.slices, self.spans.order
+        rows = slice(start, stop)
+        alone = self.chosen is not None and order is None
+        whole = None if alone else self.matrix[rows]  # what lies together is read at once
+        stacked = np.empty((len(slices), stop - start, self.spans.size), self.dtype)
+        for block, span in zip(stacked, slices, strict=True):
+            room = span.stop - span.start
+            if whole is None:
+                block[:, :room] = self.matrix[rows, span]
+            else:
+                block[:, :room] = whole[:, span] if order is None else np.take(whole, order[span], axis=1)
+            block[:, room:] = 0
+        return stacked
+
+    def tiles(self) -> Iterator[tuple[Array, list[Share]]]:
+        """The matrix tile by tile, each with what it holds of these blocks; tiles that hold nothing are not read."""
+        place = np.arange(self.spans.length) if self.spans.order is None else np.argsort(self.spans.order)
+        for tile in tiles(self.matrix):
+            shares = list(self._shares(tile, place[tile[self.axis]]))
+            if shares:
+                yield self.matrix[tile], shares
+
+    def _shares(self, tile: Tile, place: NDArray[np.intp]) -> Iterator[Share]:
+        for number, span in enumerate(self.slices):
+            inside = np.flatnonzero((place >= span.start) & (place < span.stop))
+            if inside.size:
+                along = place[inside] - span.start
+                if self.axis == 0:
+                    yield number, (inside, slice(None)), (along, tile[1])
+                else:
+                    yield number, (slice(None), inside), (tile[0], along)
+
+
+Share = tuple[int, tuple[Any, Any], tuple[Any, Any]]
+"""A block's number among those chosen, where in the tile it lies, and where that goes in the block."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How an answer is cut into blocks in both directions, the column running fastest.
+
+    Examples
+    --------
+    >>> grid = Grid(Spans(2, 2), Spans(3, 1))
+    >>> canvas = np.zeros(grid.shape)
+    >>> for number, view in enumerate(grid.views(canvas), start=1):
+    ...     view[0:1] = np.full(view.shape, number)
+    >>> canvas
+    array([[1., 1., 1.],
+           [2., 2., 2.]])
+    """
+
+    rows: Spans
+    columns: Spans
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of the whole answer."""
+        return self.rows.length, self.columns.length
+
+    def views(self, canvas: Any) -> list[Any]:
+        """The blocks of an array of this shape, or of a file, without padding, where each goes; to be written to."""
+        return [View(canvas, r, c) for r in _places(self.rows) for c in _places(self.columns)]
+
+
+def _places(spans: Spans) -> list[Any]:
+    return [span if spans.order is None else spans.order[span] for span in spans.slices]
+
+
+class View:
+    """Some rows and columns of a canvas, to be written to a piece at a time.
+
+    Parameters
+    ----------
+    canvas : array, or file that is written to as one
+    rows, columns : slice or int array
+    """
+
+    def __init__(self, canvas: Any, rows: Any, columns: Any) -> None:
+        self._canvas, self._rows, self._columns = canvas, rows, columns
+        self.shape = _length(rows), _length(columns)
+
+    def __setitem__(self, rows: slice, values: Array) -> None:
+        start, stop, _ = rows.indices(self.shape[0])
+        if isinstance(self._rows, slice):
+            here: Any = slice(self._rows.start + start, self._rows.start + stop)
+        else:
+            here = self._rows[start:stop]
+        both = not isinstance(here, slice) and not isinstance(self._columns, slice)
+        self._canvas[(here[:, None] if both else here), self._columns] = values
+
+
+def _length(places: Any) -> int:
+    return places.stop - places.start if isinstance(places, slice) else len(places)

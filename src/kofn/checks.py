@@ -1,0 +1,122 @@
+"""One sentence form for bad arguments: the call, the argument, what must hold, what was given, what to do."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ArgumentError
+
+
+def refusal(call: str, argument: str, must: str, got: object, remedy: str) -> ArgumentError:
+    """Build (not raise) the exception for a bad argument.
+
+    Examples
+    --------
+    >>> print(refusal("kofn.matmul", "deadline", "be a number of seconds > 0", -1, "leave it out to wait"))
+    kofn.matmul: 'deadline' must be a number of seconds > 0, but got -1; leave it out to wait.
+    """
+    return ArgumentError(f"{call}: {argument!r} must {must}, but got {got}; {remedy}.")
+
+
+def integer(call: str, argument: str, value: Any, minimum: int, remedy: str) -> int:
+    """Return ``value`` as an int of at least ``minimum`` or refuse it.
+
+    Examples
+    --------
+    >>> integer("f", "rows", 3, 1, "ask for more rows")
+    3
+    """
+    try:
+        number = operator.index(value)
+        if isinstance(value, bool):
+            raise TypeError
+    except TypeError:
+        raise refusal(call, argument, f"be an int of at least {minimum}", repr(value), remedy) from None
+    if number < minimum:
+        raise refusal(call, argument, f"be an int of at least {minimum}", number, remedy)
+    return number
+
+
+def number(call: str, argument: str, value: Any, remedy: str, *, minimum: float = 0.0, strict: bool = False) -> float:
+    """Return ``value`` as a finite float above ``minimum`` (``strict``: not equal to it) or refuse it.
+
+    Examples
+    --------
+    >>> number("f", "tolerance", 1, "use 0 for exact")
+    1.0
+    """
+    must = f"be a finite number {'>' if strict else '>='} {minimum:g}"
+    try:
+        real = float(value)
+        if isinstance(value, str | bytes):  # "2" would pass here and fail where it is compared
+            raise TypeError
+    except (TypeError, ValueError, OverflowError):
+        raise refusal(call, argument, must, repr(value), remedy) from None
+    if not math.isfinite(real) or real < minimum or (strict and real == minimum):
+        raise refusal(call, argument, must, real, remedy)
+    return real
+
+
+def choice(call: str, argument: str, value: Any, known: Any, remedy: str) -> str:
+    """Return ``value`` if it is one of ``known`` names or refuse it.
+
+    Examples
+    --------
+    >>> choice("f", "code", "mds", ["mds", "uncoded"], "see `kofn codes`")
+    'mds'
+    """
+    if not isinstance(value, str) or value not in known:
+        names = ", ".join(repr(name) for name in known)
+        raise refusal(call, argument, f"be one of {names}", repr(value), remedy)
+    return value
+
+
+def probabilities(call: str, argument: str, value: Any) -> NDArray[np.float64]:
+    """Return ``value`` as a vector of numbers >= 0 that sum to 1 or refuse it.
+
+    Examples
+    --------
+    >>> probabilities("f", "gamma", (0.5, 0.5))
+    array([0.5, 0.5])
+    """
+    try:
+        vector = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        vector = np.empty(0)
+    if vector.ndim != 1 or not np.all(vector >= 0) or not abs(vector.sum() - 1) < 1e-9:
+        must, remedy = "hold numbers >= 0 that sum to 1", "write (0.40, 0.35, 0.25), for example"
+        raise refusal(call, argument, must, repr(value), remedy)
+    return vector
+
+
+def function(call: str, argument: str, value: Any, remedy: str) -> Any:
+    """Return ``value`` if it can be called or refuse it.
+
+    Examples
+    --------
+    >>> function("f", "key", abs, "leave it out")(-1)
+    1
+    """
+    if not callable(value):
+        raise refusal(call, argument, "be callable", repr(value), remedy)
+    return value
+
+
+def generator(call: str, rng: Any) -> np.random.Generator:
+    """Return the random generator that ``rng=`` means, fresh for None, or refuse it.
+
+    Examples
+    --------
+    >>> int(generator("f", 0).integers(10))
+    8
+    """
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        must = "be None, an int >= 0 or a numpy.random.Generator"
+        raise refusal(call, "rng", must, repr(rng), "use an int to repeat a run") from None

@@ -1,0 +1,175 @@
+"""Matrices that need not lie in memory: anything with a shape, a type and pieces to read.
+
+A NumPy array, mapped or not, is one already. A `Source` is read like it, ``source[rows, columns]``, and gives a
+fresh array of what was asked for.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Tile = tuple[slice, slice]
+
+TILE_BYTES = 1 << 23
+"""Size of a tile of what has no chunks of its own."""
+
+ALL = slice(None)
+
+
+class Source(ABC):
+    """A matrix that is read piece by piece.
+
+    Attributes
+    ----------
+    shape : pair of int
+    dtype : numpy.dtype
+    chunks : sequence of pairs of slices, or None
+        Rectangles that are dear to read in parts; None where any piece is read as cheaply as another.
+    by_columns : bool
+        Whether what lies together is a column.
+    largest : float or None
+        The largest magnitude in it, once somebody has looked; what a source gives does not change.
+    """
+
+    ndim = 2
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    chunks: Sequence[Tile] | None = None
+    by_columns: bool = False
+    largest: float | None = None
+
+    @abstractmethod
+    def read(self, rows: Any, columns: Any) -> Array:
+        """Return ``matrix[rows, columns]``, each a slice of step 1, or one of the two an index array."""
+
+    def __getitem__(self, key: Any) -> Array:
+        rows, columns = key if isinstance(key, tuple) else (key, ALL)
+        return self.read(rows, columns)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return self[:].astype(self.dtype if dtype is None else dtype, copy=False)
+
+
+class Cast(Source):
+    """A matrix read as another type.
+
+    Examples
+    --------
+    >>> Cast(np.ones((2, 2), np.float32), np.dtype(float))[1:]
+    array([[1., 1.]])
+    """
+
+    def __init__(self, matrix: Any, dtype: np.dtype[Any]) -> None:
+        self._matrix = matrix
+        self.shape = (matrix.shape[0], matrix.shape[1])
+        self.dtype = dtype
+        self.chunks = chunks_of(matrix)
+        self.by_columns = lies_by_columns(matrix)
+        self.largest = getattr(matrix, "largest", None)
+
+    def read(self, rows: Any, columns: Any) -> Array:
+        """Read, then convert."""
+        converted: Array = self._matrix[rows, columns].astype(self.dtype, copy=False)
+        return converted
+
+
+class Adjoint(Source):
+    """The conjugate transpose of a matrix."""
+
+    def __init__(self, matrix: Any) -> None:
+        self._matrix = matrix
+        self.shape = (matrix.shape[1], matrix.shape[0])
+        self.dtype = matrix.dtype
+        chunks = chunks_of(matrix)
+        self.chunks = None if chunks is None else [(rows, columns) for columns, rows in chunks]
+        self.by_columns = not lies_by_columns(matrix)
+        self.largest = getattr(matrix, "largest", None)
+
+    def read(self, rows: Any, columns: Any) -> Array:
+        """Read, then turn."""
+        turned: Array = self._matrix[columns, rows].T
+        return turned.conj()
+
+
+class Part(Source):
+    """Some rows and columns of a source."""
+
+    def __init__(self, matrix: Source, rows: slice, columns: slice) -> None:
+        self._matrix = matrix
+        self._spans = [range(*span.indices(size)) for span, size in zip((rows, columns), matrix.shape, strict=True)]
+        self.shape = (len(self._spans[0]), len(self._spans[1]))
+        self.dtype = matrix.dtype
+        self.by_columns = matrix.by_columns
+        if matrix.chunks is not None:
+            self.chunks = [tile for chunk in matrix.chunks if (tile := self._inside(chunk)) is not None]
+
+    def _inside(self, chunk: Tile) -> Tile | None:
+        """What this part has of a chunk, None if nothing."""
+        ends = [
+            (max(side.start, span.start) - span.start, min(side.stop, span.stop) - span.start)
+            for side, span in zip(chunk, self._spans, strict=True)
+        ]
+        if any(start >= stop for start, stop in ends):
+            return None
+        return slice(*ends[0]), slice(*ends[1])
+
+    def read(self, rows: Any, columns: Any) -> Array:
+        """Read from where this part begins."""
+        places: list[Any] = []
+        for places_of, span in zip((rows, columns), self._spans, strict=True):
+            if isinstance(places_of, slice):
+                start, stop, _ = places_of.indices(len(span))
+                places.append(slice(span.start + start, span.start + stop))
+            else:
+                places.append(np.asarray(places_of) + span.start)
+        return self._matrix[places[0], places[1]]
+
+
+def part_of(matrix: Any, rows: slice, columns: slice) -> Any:
+    """Some rows and columns of an array, as a view, or of a source.
+
+    Examples
+    --------
+    >>> part_of(Cast(np.eye(3), np.dtype(float)), slice(1, 3), slice(0, 2))[:]
+    array([[0., 1.],
+           [0., 0.]])
+    """
+    return Part(matrix, rows, columns) if isinstance(matrix, Source) else matrix[rows, columns]
+
+
+def chunks_of(matrix: Any) -> Sequence[Tile] | None:
+    """The chunks of a matrix that is dear to read in parts, otherwise None."""
+    return matrix.chunks if isinstance(matrix, Source) else None
+
+
+def lies_by_columns(matrix: Any) -> bool:
+    """Whether the columns of a matrix lie together, and not its rows."""
+    if isinstance(matrix, Source):
+        return matrix.by_columns
+    return bool(matrix.strides[0] < matrix.strides[1])
+
+
+def tiles(matrix: Any) -> Iterator[Tile]:
+    """Rectangles that cover a matrix and are cheap to read one after the other.
+
+    Examples
+    --------
+    >>> list(tiles(np.zeros((2, 3))))
+    [(slice(0, 2, None), slice(None, None, None))]
+    """
+    chunks = chunks_of(matrix)
+    if chunks is not None:
+        yield from chunks
+        return
+    by_columns = lies_by_columns(matrix)
+    length, width = reversed(matrix.shape) if by_columns else matrix.shape
+    step = max(1, TILE_BYTES // max(1, width * matrix.dtype.itemsize))
+    for start in range(0, length, step):
+        slab = slice(start, min(start + step, length))
+        yield (ALL, slab) if by_columns else (slab, ALL)

@@ -1,0 +1,202 @@
+"""Sparse generators: rows with few coefficients, kept as SciPy CSR arrays; what is special about disjoint rows.
+
+Nothing here imports SciPy before somebody brings a sparse array along.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .algebra import Floats
+
+Indices = NDArray[np.intp]
+
+
+def is_sparse(matrix: Any) -> bool:
+    """Whether a generator is a SciPy sparse array.
+
+    Examples
+    --------
+    >>> is_sparse(np.eye(2))
+    False
+    """
+    return hasattr(matrix, "tocsr")
+
+
+def frozen(matrix: Any) -> Any:
+    """A read-only CSR copy with sorted columns and without stored zeros.
+
+    Examples
+    --------
+    >>> from scipy.sparse import coo_array
+    >>> frozen(coo_array([[0, 1], [2, 0]])).indices.tolist()
+    [1, 0]
+    """
+    from scipy.sparse import csr_array
+
+    copy = csr_array(matrix, dtype=np.float64, copy=True)
+    copy.sum_duplicates()
+    copy.eliminate_zeros()
+    for array in (copy.data, copy.indices, copy.indptr):
+        array.setflags(write=False)
+    return copy
+
+
+def row_sizes(matrix: Any) -> Floats:
+    """Euclidean norms of the rows, (rows,), of a dense or sparse matrix; stacks are allowed where dense.
+
+    Examples
+    --------
+    >>> row_sizes(np.array([[3.0, 4.0]]))
+    array([5.])
+    """
+    sizes: Floats
+    if is_sparse(matrix):
+        sizes = np.sqrt(np.asarray(matrix.power(2).sum(axis=1)).ravel())
+    else:
+        sizes = np.linalg.norm(matrix, axis=-1)
+    return sizes
+
+
+def column_maxima(matrix: Any) -> Floats:
+    """Largest absolute coefficient of each column once rows are scaled to unit size, (unknowns,).
+
+    Examples
+    --------
+    >>> column_maxima(np.array([[3.0, 4.0], [0.0, 2.0]]))
+    array([0.6, 1. ])
+    """
+    sizes = row_sizes(matrix)
+    scale = 1.0 / np.where(sizes > 0, sizes, 1.0)
+    largest: Floats
+    if not is_sparse(matrix):
+        largest = np.max(np.abs(matrix) * scale[:, None], axis=0, initial=0.0)
+        return largest
+    largest = np.zeros(matrix.shape[1])
+    lengths = np.diff(matrix.indptr)
+    np.maximum.at(largest, matrix.indices, np.abs(matrix.data) * np.repeat(scale, lengths))
+    return largest
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Rows of which any two are equal or share no unknown: with them coverage decides, no equation is solved.
+
+    Parameters
+    ----------
+    block : (rows,) int array
+        Which block each row is.
+    first : (blocks,) int array
+        A row of each block.
+    """
+
+    block: Indices
+    first: Indices
+
+    @property
+    def size(self) -> int:
+        """How many blocks there are."""
+        return len(self.first)
+
+
+def equal_rows(matrix: Any) -> tuple[Indices, Indices]:
+    """Group equal rows: the group of each row, (rows,), and the first row of each group.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> group, first = equal_rows(csr_array([[1, 1, 0], [0, 0, 1], [1, 1, 0]]))
+    >>> bool(group[0] == group[2] != group[1])
+    True
+    """
+    # Equal rows add the same numbers in the same order, so their sums agree to the last bit.
+    probe = np.random.default_rng(0).random((matrix.shape[1], 2))
+    signature = np.ascontiguousarray(matrix @ probe).view(np.complex128).ravel()
+    _, first, group = np.unique(signature, return_index=True, return_inverse=True)
+    return group, first
+
+
+def blocks_of(matrix: Any) -> Blocks | None:
+    """The blocks of a sparse matrix whose rows are equal or disjoint; None of any other.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> blocks_of(csr_array([[1, 1, 0], [0, 0, 1], [1, 1, 0]])).size
+    2
+    >>> blocks_of(csr_array([[1, 1], [0, 1]])) is None
+    True
+    """
+    group, first = equal_rows(matrix)
+    if np.diff(matrix.indptr).min(initial=1) == 0:
+        return None
+    distinct = matrix[first]
+    if np.bincount(distinct.indices, minlength=1).max() > 1 or (matrix != distinct[group]).nnz:
+        return None
+    return Blocks(group, first)
+
+
+class Coverage:
+    """What `kofn.algebra.RowSpace` is for dense rows, for codes that are too large for it: it only counts.
+
+    A target that uses an unknown which no row has seen is out of reach. Where all are seen, disjoint rows decode.
+    Others are worth an attempt once one worker has sent everything, or every unknown came alone, or there are as
+    many rows as unknowns; from there on after every hundredth more, because an attempt costs more than the rows
+    that it could save and a few more rows than necessary make the equations well conditioned.
+
+    Parameters
+    ----------
+    matrix : (rows, unknowns) CSR array
+    targets : (targets, unknowns) array
+    worker : (rows,) int array
+    disjoint : bool
+        Whether any two rows are equal or share no unknown.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> seen = Coverage(csr_array([[1, 1, 0], [0, 0, 1]]), np.ones((1, 3)), np.arange(2), disjoint=True)
+    >>> seen.add(0), seen.near, seen.add(1), seen.near
+    (True, False, True, True)
+    """
+
+    def __init__(self, matrix: Any, targets: Floats, worker: Indices, disjoint: bool) -> None:
+        self._matrix = matrix
+        self._worker = worker
+        self._disjoint = disjoint
+        self._open = np.any(targets != 0, axis=0)
+        self._wanted = self._left = int(np.sum(self._open))
+        self._seen = np.zeros(matrix.shape[1], dtype=bool)
+        self._sent = np.zeros(int(worker.max(initial=-1)) + 2, dtype=np.intp)  # the last entry: rows of one unknown
+        self._count = 0
+        self.rank = 0
+
+    def add(self, row: int) -> bool:
+        """Add a row and tell whether it brought an unknown that was not seen before.
+
+        ``rank`` counts such rows: a lower bound on the number of independent ones, and the number itself where
+        rows are disjoint.
+        """
+        start, stop = self._matrix.indptr[row : row + 2]
+        columns = self._matrix.indices[start:stop]
+        new = columns[~self._seen[columns]]
+        self._seen[new] = True
+        self._left -= int(np.sum(self._open[new]))
+        self._sent[self._worker[row]] += stop - start
+        self._sent[-1] += stop - start == 1
+        self._count += 1
+        self.rank += bool(len(new))
+        return bool(len(new))
+
+    @property
+    def near(self) -> bool:
+        """Whether decoding is worth an attempt."""
+        if self._left:
+            return False
+        spare = self._count - self._wanted
+        due = spare >= 0 and spare % max(1, self._wanted // 100) == 0
+        return bool(self._disjoint or due or self._sent.max() >= self._wanted)
