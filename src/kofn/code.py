@@ -1,0 +1,152 @@
+"""A code is a pair of matrices: workers return rows of ``y = G u`` and the user wants ``T u``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .algebra import Floats, backward_limit, certify
+from .errors import CodeError
+from .sparse import Blocks, blocks_of, column_maxima, frozen, is_sparse
+
+
+@dataclass(frozen=True, eq=False)
+class LinearCode:
+    """A linear code over the reals, with the work that each of its rows costs.
+
+    Parameters
+    ----------
+    name : str
+        What it is called in reports.
+    generator : (rows, unknowns) array or SciPy sparse array
+        G: row ``r`` says what combination of the unknown results row ``r`` returns.
+    targets : (targets, unknowns) array
+        T: what the user wants of the unknowns.
+    worker : (rows,) int array
+        Which worker computes each row, counted from 0. Rows of one worker are computed in the order given.
+    load : (rows,) float array, optional
+        Work of each row in units of one uncoded task; 1 by default.
+    threshold : int, optional
+        The recovery threshold: any so many rows recover every target. None when there is no such number.
+
+    Raises
+    ------
+    CodeError
+        When the shapes contradict each other or a number is not finite.
+
+    Examples
+    --------
+    Two sums and their total on three workers, any two of which suffice:
+
+    >>> code = LinearCode("parity", [[1, 0], [0, 1], [1, 1]], np.eye(2), worker=[0, 1, 2], threshold=2)
+    >>> code.rows, code.unknowns, code.workers
+    (3, 2, 3)
+    >>> code.decodable
+    True
+    """
+
+    name: str
+    generator: Any
+    targets: Floats
+    worker: NDArray[np.intp]
+    load: Floats = field(default_factory=lambda: np.ones(0))
+    threshold: int | None = None
+
+    def __post_init__(self) -> None:
+        generator = frozen(self.generator) if is_sparse(self.generator) else _frozen("generator", self.generator)
+        load = np.ones(generator.shape[:1]) if np.size(self.load) == 0 else self.load
+        for name, value in (
+            ("generator", generator),
+            ("targets", _frozen("targets", self.targets)),
+            ("worker", _frozen("worker", self.worker, np.intp)),
+            ("load", _frozen("load", load)),
+        ):
+            object.__setattr__(self, name, value)
+        self._assert()
+
+    def _assert(self) -> None:
+        for name, matrix in (("generator", self.generator), ("targets", self.targets)):
+            _require(matrix.ndim == 2, f"{name} of code {self.name!r} must have 2 dimensions, got {matrix.ndim}")
+            values = matrix.data if is_sparse(matrix) else matrix
+            _require(bool(np.isfinite(values).all()), f"{name} of code {self.name!r} must be finite")
+        rows, unknowns = self.generator.shape
+        wanted = self.targets.shape[1]
+        _require(wanted == unknowns, f"targets must have one column per unknown ({unknowns}), got {wanted}")
+        for name, vector in (("worker", self.worker), ("load", self.load)):
+            _require(vector.shape == (rows,), f"{name} must hold one number per row ({rows}), got {vector.shape}")
+        _require(bool(np.all(self.worker >= 0)), "workers are counted from 0, got a negative one")
+        _require(bool(np.all(self.load > 0) and np.isfinite(self.load).all()), "load must be positive and finite")
+        least = np.linalg.matrix_rank(self.targets) if self.targets.size else 0
+        possible = self.threshold is None or least <= self.threshold <= rows
+        _require(bool(possible), f"threshold must be in [{least}, {rows}], got {self.threshold}")
+
+    @property
+    def rows(self) -> int:
+        """Number of rows, that is of results that can arrive."""
+        return int(self.generator.shape[0])
+
+    @property
+    def unknowns(self) -> int:
+        """Number of unknown results."""
+        return int(self.generator.shape[1])
+
+    @property
+    def workers(self) -> int:
+        """Number of workers that the rows are spread over."""
+        return int(self.worker.max(initial=-1)) + 1
+
+    @cached_property
+    def column_size(self) -> Floats:
+        """Largest coefficient of each column once rows are scaled to unit size, (unknowns,)."""
+        return column_maxima(self.generator)
+
+    @cached_property
+    def work(self) -> Floats:
+        """Work that a row's worker has done when the row is finished, (rows,): its load and that of rows before."""
+        order = np.argsort(self.worker, kind="stable")
+        worker, total = self.worker[order], np.cumsum(self.load[order])
+        first = np.flatnonzero(np.diff(worker, prepend=-1))
+        before = total[first] - self.load[order[first]]
+        work = np.empty(self.rows)
+        work[order] = total - np.repeat(before, np.diff(first, append=self.rows))
+        return work
+
+    @cached_property
+    def blocks(self) -> Blocks | None:
+        """The blocks of a sparse code whose rows are equal or disjoint, with which coverage is all; else None."""
+        return blocks_of(self.generator) if is_sparse(self.generator) and self.rows else None
+
+    @cached_property
+    def decodable(self) -> bool:
+        """Whether all rows together recover every target."""
+        generator = self.generator.toarray() if is_sparse(self.generator) else self.generator
+        error = certify(generator, self.targets).backward_error
+        return bool(np.all(error <= backward_limit(self.rows, self.unknowns)))
+
+    def on_workers(self, count: int) -> LinearCode:
+        """Return the same code with its workers folded onto ``count``, worker ``w`` onto ``w % count``."""
+        if count >= self.workers:
+            return self
+        return LinearCode(self.name, self.generator, self.targets, self.worker % count, self.load, self.threshold)
+
+
+def _frozen(name: str, values: ArrayLike, dtype: type = np.float64) -> NDArray[Any]:
+    try:
+        given = np.asarray(values)
+        if given.dtype.kind not in ("biu" if dtype is np.intp else "biuf") and given.size:
+            raise TypeError(f"numbers of type {given.dtype}")
+        array: NDArray[Any] = np.array(given, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        must = "a vector of ints" if dtype is np.intp else "a matrix or vector of real numbers"
+        raise CodeError(f"{name} of a code must be {must}, got {error}.") from None
+    array.setflags(write=False)
+    return array
+
+
+def _require(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise CodeError(sentence + ".")

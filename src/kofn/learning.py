@@ -1,0 +1,180 @@
+"""What the results of a sum that have arrived say of its terms: what they have in common, and how they vary.
+
+A model for terms of which nothing else is known: u_j = μ + e_j, with a mean μ that all terms share and deviations
+of energies E‖e_j‖² = σ² s_j, where s is given up to a factor (1 by default). Row r is then n_r μ plus a deviation of
+energy σ² Σ_j G_rj² s_j, whatever other rows it overlaps with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .algebra import MODERATE, Floats
+from .code import LinearCode
+from .prior import Prior
+from .sparse import equal_rows
+
+FEWEST = 4
+"""Rows with fewer distinct combinations do not tell a spread: what is missing counts in full until then."""
+
+SKETCH = 256
+"""Numbers of a payload that are looked at; larger ones are folded to so many with random signs."""
+
+SMALLEST = 2.0**-1074
+"""No positive number is smaller."""
+
+
+class Learner:
+    """Learns a `Prior` from payloads, each looked at once.
+
+    Parameters
+    ----------
+    code : LinearCode
+        With a sparse generator.
+    relative : (unknowns,) array, optional
+        s, energies of the deviations up to a common factor; equal by default.
+    earlier : Prior, optional
+        What an earlier call learned; used until enough has arrived.
+
+    Examples
+    --------
+    >>> from kofn.schemes import cyclic
+    >>> learner = Learner(cyclic(8, blocks=8, workers=1))
+    >>> prior = learner.prior({row: np.array(10.0 + 2.0 * (-1) ** row) for row in range(8)})
+    >>> round(float(prior.common[0]), 1), round(float(prior.factor[0]), 1)
+    (10.0, 2.1)
+    """
+
+    def __init__(self, code: LinearCode, relative: Floats | None = None, earlier: Prior | None = None) -> None:
+        relative = np.ones(code.unknowns) if relative is None else relative
+        self._earlier = earlier
+        self._relative = relative
+        self._count = np.asarray(code.generator.sum(axis=1)).ravel()
+        self._energy = np.asarray(code.generator.power(2) @ relative).ravel()
+        self._group = code.blocks.block if code.blocks is not None else equal_rows(code.generator)[0]
+        self._sketches: dict[int, tuple[Floats, int]] = {}
+
+    def prior(self, results: Mapping[int, Any]) -> Prior:
+        """Learn from the payloads of some rows."""
+        for row in results.keys() - self._sketches.keys():
+            self._sketches[row] = folded(np.asarray(results[row]))
+        rows = np.fromiter(results.keys(), dtype=np.intp, count=len(results))
+        rows = rows[np.unique(self._group[rows], return_index=True)[1]]
+        rows = rows[self._energy[rows] > 0]
+        values = in_one_unit([self._sketches[int(row)] for row in rows])
+        if len(rows) < FEWEST:
+            return self._earlier or self._pessimistic(values, rows)
+        return self._fitted(values, self._count[rows], self._energy[rows])
+
+    def _pessimistic(self, values: Floats, rows: NDArray[np.intp]) -> Prior:
+        scale = np.sum(values**2) / np.sum(self._energy[rows]) if len(rows) else 0.0
+        return Prior.independent(self._relative * (scale or 1.0))
+
+    def _fitted(self, values: Floats, counts: Floats, energies: Floats) -> Prior:
+        known = np.sum(counts**2 / energies)
+        mean = (counts / energies) @ values / known if known > 0 else np.zeros(values.shape[1])
+        rest = values - counts[:, None] * mean
+        spread = np.sum(rest**2 / energies[:, None]) / (len(values) - (known > 0))
+        # The estimated mean holds a deviation too: of energy spread / known.
+        common = np.sum(mean**2) - spread / known if known > 0 else 0.0
+        allowed = with_unseen(spread, np.sum(mean**2) * known / len(values), len(values))
+        return Prior(np.sqrt(self._relative * allowed), np.full(len(self._relative), np.sqrt(max(common, 0.0))))
+
+
+def with_unseen(spread: float, level: float, count: int) -> float:
+    """The energy of deviations to reckon with, given their energy ``spread`` among ``count`` results around a mean.
+
+    Results that are alike, such as votes or saturated values, do not prove that the others are like them. Let chances
+    be even that all are alike, or that some share of them, any share, is off by as much as the mean. The rule of
+    succession then says, after n of n that are alike: the second is true with odds of 1 : n + 1, and the share is
+    1 / (n + 2) on average. The energy of deviations that were not seen is of the order of ``level / n**2``. A result
+    counts as one witness however many terms it adds up, because neighbours among the terms are often alike.
+
+    Where nothing but zeros has arrived, nothing is known of the scale, and it is 1: what is missing counts in full.
+
+    Parameters
+    ----------
+    spread : float
+    level : float
+        Energy of the mean, in the units of ``spread``.
+    count : int
+
+    Examples
+    --------
+    >>> with_unseen(0.0, 4.0, 10), with_unseen(0.5, 4.0, 10), with_unseen(0.0, 0.0, 10)
+    (0.04, 0.5, 1.0)
+    """
+    return max(float(spread), float(level) / count**2) or 1.0
+
+
+def sketched(payloads: Iterable[Any]) -> Floats:
+    """Payloads of one shape as short vectors whose squares can be added up, (payloads, numbers); see `in_one_unit`.
+
+    Examples
+    --------
+    >>> sketched([np.array(3.0), np.array(4.0)]).tolist(), float(np.sum(sketched([3e300, 4e300]) ** 2)) > 0
+    ([[3.0], [4.0]], True)
+    """
+    return in_one_unit([folded(np.asarray(payload)) for payload in payloads])
+
+
+def in_one_unit(parts: list[tuple[Floats, int]]) -> Floats:
+    """Numbers of unit size times two to their own powers, as rows of one array.
+
+    In units of the largest if its squares would overflow or vanish: errors are relative, so that the unit of what they
+    are learned from is free.
+
+    Examples
+    --------
+    >>> in_one_unit([(np.array([0.5]), 1), (np.array([0.75]), 2)]).tolist()
+    [[1.0], [3.0]]
+    >>> in_one_unit([(np.array([0.5]), 999), (np.array([0.5]), 1000)]).tolist()
+    [[0.25], [0.5]]
+    """
+    if not parts:
+        return np.empty((0, 0))
+    numbers, exponents = np.array([part for part, _ in parts]), np.array([exponent for _, exponent in parts])
+    largest = exponents.max()
+    unit = 0 if abs(largest) <= MODERATE else largest
+    scaled: Floats = np.ldexp(numbers, (exponents - unit)[:, None])
+    return scaled
+
+
+def unit_size(array: NDArray[Any]) -> tuple[NDArray[Any], int]:
+    """An array divided by a power of two, so that its largest real or imaginary part is between 1/2 and 1; the power.
+
+    Examples
+    --------
+    >>> unit_size(np.array([3.0, 4.0j]))
+    (array([0.375+0.j , 0.   +0.5j]), 3)
+    """
+    parts = np.ascontiguousarray(array).view(array.real.dtype)
+    largest = float(np.max(np.abs(parts), initial=0.0))
+    exponent = int(np.frexp(max(largest, SMALLEST))[1])  # zeros are smaller than anything else
+    return np.ldexp(parts, -exponent).view(array.dtype).reshape(array.shape), exponent
+
+
+def folded(payload: NDArray[Any]) -> tuple[Floats, int]:
+    """A short vector with the same expected inner products, divided by a power of two, and the power.
+
+    As it is, or folded with random signs; of unit size before it is folded.
+
+    Examples
+    --------
+    >>> folded(np.array([1.0, 2j]))[0].tolist(), folded(np.ones(10**4))[0].shape
+    ([0.25, 0.0, 0.0, 0.5], (256,))
+    """
+    flat = np.ascontiguousarray(payload).ravel()
+    if flat.dtype.kind == "c":
+        flat = flat.view(np.float64)
+    flat, exponent = unit_size(flat.astype(np.float64, copy=False))
+    if flat.size <= SKETCH:
+        return flat, exponent
+    rng = np.random.default_rng(flat.size)
+    signed = flat * rng.choice((-1.0, 1.0), flat.size)
+    folded_: Floats = np.bincount(rng.integers(SKETCH, size=flat.size), signed, minlength=SKETCH)
+    return folded_, exponent

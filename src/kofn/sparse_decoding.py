@@ -1,0 +1,241 @@
+"""Decoding sparse codes: shortcuts that need no equation, peeling, and scaled conjugate gradients.
+
+What counts as exact is said in `kofn.decoding` and tested here in the same way, whichever way V was found:
+
+1. rows that are equal or disjoint decode as soon as they cover the targets;
+2. a target with an unknown that no row has seen is out of reach, and iterations would stall on it;
+3. all unknowns received alone, or all rows of one worker, add up (Mallick, Joshi 2022, Sec. III-B);
+4. small sets of rows are solved as dense ones;
+5. peeling; then conjugate gradients on row- and column-scaled equations, refined until the backward error is
+   that of rounding; then, where memory allows, an orthogonal factorisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lstsq
+from scipy.sparse import csr_array, diags_array
+from scipy.sparse.linalg import LinearOperator, cg, lsmr
+
+from .algebra import EPSILON, Floats, backward_limit
+from .code import LinearCode
+from .decoding import Decoding, Estimator, amplification_of, assessed, decode_dense, exactly, unbiased
+from .peeling import peeled
+from .prior import Prior
+from .sparse import Blocks, Indices
+
+DENSE_NUMBERS = 1 << 16
+"""Sets of rows with up to so many coefficients, zeros included, are solved as dense ones."""
+
+FACTOR_NUMBERS = 1 << 21
+"""Up to so many an orthogonal factorisation is tried when iterations fail: about a second."""
+
+ITERATIONS = 2000
+
+TOLERANCE = 1e-12
+"""Relative residual at which iterations stop, and backward error above which they are refined."""
+
+
+def decode_sparse(code: LinearCode, rows: Indices, prior: Prior, estimator: Estimator, epsilon: float) -> Decoding:
+    """`kofn.decoding.decode` for a sparse code, or by peeling; a stack is decoded set by set."""
+    if rows.ndim > 1:
+        flat = rows.reshape(-1, rows.shape[-1])
+        parts = [decode_sparse(code, part, prior, estimator, epsilon) for part in flat]
+        fields = ("matrix", "recovered", "error", "backward_error", "amplification")
+        stacked = [np.array([getattr(part, name) for part in parts]) for name in fields]
+        return Decoding(*(array.reshape(rows.shape[:-1] + array.shape[1:]) for array in stacked))
+    generator = csr_array(code.generator)[rows]
+    blocks = None if estimator == "peeling" else code.blocks
+    small = blocks is None and estimator != "peeling" and np.prod(generator.shape) <= DENSE_NUMBERS
+    if small or callable(estimator):  # a code's own rule is one for dense rows
+        return decode_dense(generator.toarray(), code.targets, prior, estimator, epsilon)
+    solve = _solver(code, rows, generator, estimator)
+    matrix = np.array([solve(target) for target in code.targets])
+    error = np.array([backward_error(v, generator, t) for v, t in zip(matrix, code.targets, strict=True)])
+    recovered = exactly(error, amplification_of(generator, code.targets, matrix), generator, epsilon)
+    if not recovered.all():
+        estimate = np.zeros_like(matrix)
+        if estimator == "lmmse" and len(rows):
+            estimate = least_squares(generator, code.targets, prior, blocks, rows)
+        matrix = np.where(recovered[:, None], matrix, estimate)
+    return assessed(generator, code.targets, matrix, recovered, error, prior, epsilon)
+
+
+def decodable_sparse(code: LinearCode, rows: Indices, estimator: Estimator, epsilon: float) -> NDArray[np.bool_]:
+    """`kofn.decoding.decodable` for a sparse code, or by peeling."""
+    prior = Prior.independent(np.ones(code.unknowns))
+    if code.blocks is None or estimator == "peeling":
+        estimator = "exact" if estimator == "lmmse" else estimator
+        return np.asarray(decode_sparse(code, rows, prior, estimator, epsilon).recovered.all(axis=-1))
+    blocks = code.blocks
+    distinct = code.generator[blocks.first]
+    needed = abs(distinct) @ np.any(code.targets != 0, axis=0) > 0
+    seen = np.zeros((*rows.shape[:-1], blocks.size), dtype=bool)
+    np.put_along_axis(seen, blocks.block[rows], True, axis=-1)
+    whole = decode_sparse(code, blocks.first, prior, "exact", epsilon).recovered.all()
+    return np.asarray(whole & np.all(seen | ~needed, axis=-1))
+
+
+def backward_error(solution: Floats, generator: Any, target: Floats) -> float:
+    """Largest componentwise backward error |v G − t| / (|v||G| + |t|).
+
+    Examples
+    --------
+    >>> backward_error(np.ones(2), csr_array(np.eye(2)), np.ones(2))
+    0.0
+    """
+    residual = np.abs(solution @ generator - target)
+    size = np.abs(solution) @ abs(generator) + np.abs(target)
+    ratio = np.divide(residual, size, out=np.zeros_like(residual), where=size > 0)
+    return float(np.max(np.where(np.isfinite(residual), ratio, np.inf), initial=0.0))
+
+
+def _solver(code: LinearCode, rows: Indices, generator: Any, estimator: Estimator) -> Callable[[Floats], Floats]:
+    if estimator == "peeling":
+        return lambda target: peeled(generator, target)
+    if code.blocks is not None:
+        which = code.blocks.block[rows]
+        return lambda target: _one_of_each(generator, which, target)
+    return lambda target: solved(generator, target, np.asarray(code.worker)[rows])
+
+
+def _one_of_each(generator: Any, which: Indices, target: Floats) -> Floats:
+    """Weights when rows are equal or disjoint: the first one of each block counts."""
+    _, first = np.unique(which, return_index=True)
+    solution = np.zeros(generator.shape[0])
+    start = generator.indptr[first]
+    solution[first] = target[generator.indices[start]] / generator.data[start]
+    return solution
+
+
+def solved(generator: Any, target: Floats, worker: Indices) -> Floats:
+    """Solve v G = t as cheaply as can be; an attempt where there is no solution.
+
+    Parameters
+    ----------
+    generator : (received, unknowns) CSR array
+    target : (unknowns,) array
+    worker : (received,) int array
+
+    Examples
+    --------
+    >>> solved(csr_array([[1.0, 1, 0], [0, 0, 1], [1, 0, 1]]), np.ones(3), np.array([0, 0, 1]))
+    array([1., 1., 0.])
+    """
+    limit = backward_limit(*generator.shape)
+    best, least = np.zeros(generator.shape[0]), np.inf
+    covered = np.bincount(generator.indices, minlength=generator.shape[1]) > 0
+    if not np.all(covered | (target == 0)):
+        return best
+    for attempt in _attempts(generator, target, worker):
+        error = backward_error(attempt, generator, target)
+        if error < least:
+            best, least = attempt, error
+        if least <= limit:
+            break
+    return best
+
+
+def _attempts(generator: Any, target: Floats, worker: Indices) -> Iterator[Floats]:
+    yield from _sums(generator, target, worker)
+    yield peeled(generator, target)
+    yield scaled_conjugate_gradients(generator, target)
+    if np.prod(generator.shape) <= FACTOR_NUMBERS:
+        yield _factorised(generator, target)
+
+
+def _sums(generator: Any, target: Floats, worker: Indices) -> Iterator[Floats]:
+    """Answers that are plain sums: of rows with one unknown each, and of the rows of one worker."""
+    lengths = np.diff(generator.indptr)
+    wanted = np.count_nonzero(target)
+    single = np.flatnonzero(lengths == 1)
+    if len(single) >= wanted:
+        alone = generator[single]
+        solution = np.zeros(len(lengths))
+        _, first = np.unique(alone.indices, return_index=True)
+        solution[single[first]] = target[alone.indices[first]] / alone.data[first]
+        yield solution
+    sent = np.bincount(worker, lengths)
+    for complete in np.flatnonzero(sent >= wanted):
+        yield (worker == complete).astype(np.float64)
+
+
+def scaled_conjugate_gradients(generator: Any, target: Floats) -> Floats:
+    """Smallest solution of v G = t by conjugate gradients on G Gᵀ, rows and columns scaled, with refinement."""
+    rows = diags_array(1.0 / np.sqrt(np.maximum(1e-300, generator.power(2).sum(axis=1))))
+    scaled = rows @ generator
+    columns = diags_array(1.0 / np.sqrt(np.maximum(1e-300, scaled.power(2).sum(axis=0))))
+    scaled = (scaled @ columns).tocsr()
+    transposed = scaled.T.tocsr()
+    wanted = columns @ target
+    size = generator.shape[1]
+    normal = LinearOperator((size, size), matvec=lambda x: transposed @ (scaled @ x), dtype=np.float64)
+    solution, residual = np.zeros(generator.shape[0]), wanted
+    for tolerance in (TOLERANCE, 1e-3, 1e-3):
+        step, _ = cg(normal, residual, rtol=tolerance, maxiter=ITERATIONS)
+        solution = solution + scaled @ step
+        before, residual = residual, wanted - transposed @ solution
+        if backward_error(solution, scaled, wanted) < TOLERANCE:
+            break
+        if np.linalg.norm(residual) > 0.1 * np.linalg.norm(before):
+            break
+    return np.asarray(rows @ solution)
+
+
+def _factorised(generator: Any, target: Floats) -> Floats:
+    dense = generator.toarray().T
+    solution = lstsq(dense, target, lapack_driver="gelsy", cond=1e-13)[0]
+    return np.asarray(solution + lstsq(dense, target - dense @ solution, lapack_driver="gelsy", cond=1e-13)[0])
+
+
+def least_squares(generator: Any, targets: Floats, prior: Prior, blocks: Blocks | None, rows: Indices) -> Floats:
+    """The LMMSE estimate V = T S Gᵀ (G S Gᵀ)⁺ with S = diag(energies), unbiased in what unknowns have in common."""
+    if prior.factor.ndim == 2:
+        return _dense_estimate(generator, targets, prior)
+    if blocks is not None:
+        estimate, inverse = _by_block(generator, targets, prior, blocks.block[rows])
+    else:
+        estimate, inverse = _iterated(generator, targets, prior)
+    if prior.common is not None:
+        seen = generator @ prior.common
+        estimate = estimate + unbiased(estimate @ generator, inverse(seen), seen, targets, prior.common)
+    return estimate
+
+
+def _by_block(
+    generator: Any, targets: Floats, prior: Prior, which: Indices
+) -> tuple[Floats, Callable[[Floats], Floats]]:
+    _, first = np.unique(which, return_index=True)
+    once = np.zeros(generator.shape[0])
+    once[first] = 1.0
+    energy = generator.power(2) @ prior.energies
+    weight = once * np.divide(1.0, energy, out=np.zeros_like(energy), where=energy > 0)
+    return np.asarray((generator @ (targets * prior.energies).T).T * weight), lambda seen: weight * seen
+
+
+def _iterated(generator: Any, targets: Floats, prior: Prior) -> tuple[Floats, Callable[[Floats], Floats]]:
+    weighed = (generator @ diags_array(prior.factor)).tocsr()
+    size = np.sqrt(weighed.power(2).sum(axis=1))
+    scale = diags_array(np.divide(1.0, size, out=np.zeros_like(size), where=size > 0))
+    equations = (scale @ weighed).T.tocsr()
+
+    def fitted(wanted: Floats) -> Floats:
+        found = lsmr(equations, wanted, atol=1e-12, btol=1e-12, conlim=1e10, maxiter=ITERATIONS)[0]
+        return np.asarray(scale @ found)
+
+    def inverse(seen: Floats) -> Floats:
+        # (G S Gᵀ)⁻¹ G n fits F⁻¹ n, because F (F⁻¹ n) = n; what does not vary is left out.
+        common = np.zeros_like(prior.factor) if prior.common is None else prior.common
+        return fitted(np.divide(common, prior.factor, out=np.zeros_like(common), where=prior.factor > 0))
+
+    return np.array([fitted(target * prior.factor) for target in targets]), inverse
+
+
+def _dense_estimate(generator: Any, targets: Floats, prior: Prior) -> Floats:
+    from .decoding import least_squares as dense
+
+    return dense(np.zeros(0), generator.toarray(), targets, prior, EPSILON)
