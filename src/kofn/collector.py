@@ -1,0 +1,172 @@
+"""The collector: arrivals go in, progress and the decision to stop come out. It does no input or output.
+
+Real runs and simulations drive the same collector, so they cannot disagree on what is decodable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .algebra import EPSILON
+from .code import LinearCode
+from .decoding import Decoding, Estimator, decode
+from .errors import CodeError
+from .prior import Prior
+from .reach import space_of
+from .stopping import Decodable, Rule
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a job stands.
+
+    Parameters
+    ----------
+    count, rows : int
+        Results that arrived, of how many.
+    rank, unknowns : int
+        Independent results among them, and how many there can be.
+    error : float
+        Expected relative error of the estimate so far; 0.0 when exact.
+    exact : bool
+    time : float
+        Seconds since the start.
+    """
+
+    count: int
+    rows: int
+    rank: int
+    unknowns: int
+    error: float
+    exact: bool
+    time: float
+
+
+class Collector:
+    """Collects the rows of one job.
+
+    Parameters
+    ----------
+    code : LinearCode
+    prior : callable returning a Prior, optional
+        Called only when an expected error or an estimate is needed; equal energies by default.
+    estimator : {"lmmse", "exact", "peeling"} or Rule
+    stop : Rule
+        When the job is done.
+    epsilon : float
+        Relative precision of the results' numbers.
+
+    Examples
+    --------
+    >>> code = LinearCode("parity", [[1, 0], [0, 1], [1, 1]], np.eye(2), worker=[0, 1, 2], threshold=2)
+    >>> collector = Collector(code)
+    >>> collector.arrived(2, time=0.1)
+    >>> collector.done
+    False
+    >>> collector.arrived(0, time=0.3)
+    >>> collector.done, collector.decoding.matrix.tolist()
+    (True, [[0.0, 1.0], [1.0, -1.0]])
+    """
+
+    def __init__(
+        self,
+        code: LinearCode,
+        prior: Callable[[], Prior] | None = None,
+        estimator: Estimator = "lmmse",
+        stop: Rule | None = None,
+        epsilon: float = EPSILON,
+    ) -> None:
+        self.code = code
+        self.stop = Decodable() if stop is None else stop
+        self.received: list[int] = []
+        self._seen: set[int] = set()
+        self.time = 0.0
+        self._expect = prior
+        self._estimator = estimator
+        self._epsilon = epsilon
+        self._space = space_of(code)
+        self._decoding: Decoding | None = None
+        self._exact: bool | None = None
+
+    def arrived(self, row: int, time: float, epsilon: float = 0.0) -> None:
+        """Take note that the result of ``row`` arrived at ``time``; a second arrival of a row changes nothing.
+
+        Parameters
+        ----------
+        row : int
+        time : float
+            Seconds since the start.
+        epsilon : float
+            Relative precision of its numbers: the coarsest result says what is exact.
+
+        Raises
+        ------
+        CodeError
+            When the code has no such row.
+        """
+        if not 0 <= row < self.code.rows:
+            raise CodeError(f"row must be in [0, {self.code.rows - 1}], got {row}.")
+        self.passed(time)
+        if row in self._seen:
+            return
+        was_exact = self._exact and epsilon <= self._epsilon
+        self._epsilon = max(self._epsilon, epsilon)
+        self._seen.add(row)
+        self.received.append(row)
+        self._space.add(row)
+        self._decoding = None
+        self._exact = True if was_exact else None  # more rows never make an exact target inexact
+
+    def passed(self, time: float) -> None:
+        """Take note that it is now ``time``, in seconds since the start."""
+        self.time = max(self.time, time)
+
+    @property
+    def count(self) -> int:
+        """Results that arrived."""
+        return len(self.received)
+
+    @property
+    def rank(self) -> int:
+        """Independent results among them."""
+        return self._space.rank
+
+    @property
+    def exact(self) -> bool:
+        """Whether every target is exact."""
+        if self._exact is None:
+            self._exact = self._space.near and self.decoding.exact
+        return self._exact
+
+    @property
+    def error(self) -> float:
+        """Expected relative error of the estimate so far."""
+        return float(self.decoding.error)
+
+    @property
+    def done(self) -> bool:
+        """Whether the stop rule is met."""
+        return self.stop.met(self)
+
+    @property
+    def decoding(self) -> Decoding:
+        """V for the rows in ``received``, in their order."""
+        if self._decoding is None:
+            # What is exact needs no prior, and a prior can cost a pass over the data.
+            decoding = self._decode(None) if self._space.near else None
+            if decoding is None or not decoding.exact:
+                decoding = self._decode(None if self._expect is None else self._expect())
+            self._decoding = decoding
+        return self._decoding
+
+    def _decode(self, prior: Prior | None) -> Decoding:
+        rows = np.array(self.received, dtype=np.intp)
+        return decode(self.code, rows, prior, self._estimator, self._epsilon)
+
+    @property
+    def progress(self) -> Progress:
+        """Where the job stands."""
+        return Progress(self.count, self.code.rows, self.rank, self.code.unknowns, self.error, self.exact, self.time)

@@ -1,0 +1,154 @@
+"""A scheme is a code with something to run: what each row asks of its worker, and where the targets go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .code import LinearCode
+from .combining import apply
+from .errors import CodeError
+from .prior import Prior
+
+Array = NDArray[Any]
+
+
+class Allocate(Protocol):
+    """``allocate(shape, dtype)`` gives an uninitialised array; an engine's may be shared with its workers."""
+
+    def __call__(self, shape: tuple[int, ...], dtype: DTypeLike) -> Array: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What one row asks of its worker: ``function(*(resident values), *arguments)``.
+
+    Parameters
+    ----------
+    function : callable
+        Its result is the row's payload, an array.
+    arguments : tuple
+        Sent with the task.
+    resident : mapping of key to value
+        Placed at the worker once and used by every task and job that names the same key.
+    """
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
+    resident: Mapping[Hashable, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Canvas:
+    """The answer while it is being filled.
+
+    Parameters
+    ----------
+    targets : arrays, one per target
+        Views that decoding writes to.
+    finish : callable
+        Returns the answer once they are written.
+    """
+
+    targets: Sequence[Array]
+    finish: Callable[[], Any]
+
+
+def payload(row: int, result: Any) -> Array:
+    """Take what a worker returned as it is, as an array.
+
+    Examples
+    --------
+    >>> payload(0, [1.0, 2.0])
+    array([1., 2.])
+    """
+    return np.asarray(result)
+
+
+@dataclass(frozen=True, eq=False)
+class Scheme:
+    """A code, its tasks and its assembly: everything that a run needs and nothing that it decides.
+
+    Parameters
+    ----------
+    code : LinearCode
+    encode : callable
+        ``encode(allocate)`` encodes the sources into arrays from ``allocate`` and returns one `Task` per row.
+    canvas : callable
+        ``canvas(shape, dtype)`` prepares the answer for payloads of that shape and type.
+    expect : callable
+        ``expect()`` returns the `Prior`; called only when an estimate is needed.
+    encoded_bytes : int
+        Size of what ``encode`` will allocate, known before it does.
+    epsilon : float
+        Relative precision of the payloads' numbers.
+    adaptive : bool
+        Whether a worker passes over rows whose equal has arrived or is under way (`kofn.rota.Rota`).
+    learn : callable, optional
+        ``learn(results)`` returns the `Prior` from the payloads that have arrived, by row; asked instead of
+        ``expect`` whenever an estimate is needed.
+    accept : callable
+        ``accept(row, result)`` turns what a worker returned into the row's payload, or raises.
+    result_bytes : int
+        Size of a result, where it is known before.
+    answer_bytes : int
+        Memory that ``canvas`` takes, where it is known before.
+    onto : callable, optional
+        ``onto(answer)`` is a canvas on an array, or a file written to like one, that is there already.
+
+    See Also
+    --------
+    kofn.schemes : builders of schemes, one file a paper.
+    """
+
+    code: LinearCode
+    encode: Callable[[Allocate], Sequence[Task]]
+    canvas: Callable[[tuple[int, ...], np.dtype[Any]], Canvas]
+    expect: Callable[[], Prior]
+    encoded_bytes: int = 0
+    epsilon: float = float(np.finfo(np.float64).eps)
+    adaptive: bool = False
+    learn: Callable[[Mapping[int, Array]], Prior] | None = None
+    accept: Callable[[int, Any], Array] = payload
+    result_bytes: int = 0
+    answer_bytes: int = 0
+    onto: Callable[[Any], Canvas] | None = None
+
+    @cached_property
+    def prior(self) -> Prior:
+        """What is expected of the unknowns, computed once and when first needed."""
+        prior = self.expect()
+        if prior.unknowns != self.code.unknowns:
+            raise CodeError(f"the prior must speak of {self.code.unknowns} unknowns, got {prior.unknowns}.")
+        return prior
+
+    def prior_given(self, results: Mapping[int, Array]) -> Prior:
+        """What is expected of the unknowns once these payloads, by row, have arrived."""
+        return self.prior if self.learn is None or not results else self.learn(results)
+
+    def into(self, out: Any) -> Scheme:
+        """The same scheme, which writes its answer into ``out``."""
+
+        def canvas(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Canvas:
+            if self.onto is not None:
+                return self.onto(out)
+            first = self.canvas(shape, dtype)
+
+            def finish() -> Any:
+                out[:] = first.finish()
+                return out
+
+            return Canvas(first.targets, finish)
+
+        return replace(self, canvas=canvas, answer_bytes=0 if self.onto else self.answer_bytes)
+
+    def assemble(self, matrix: NDArray[np.float64], results: Sequence[Array]) -> Any:
+        """Decode results of the received rows with V = ``matrix`` and put the answer together."""
+        canvas = self.canvas(results[0].shape, results[0].dtype)
+        apply(matrix, results, canvas.targets)
+        return canvas.finish()

@@ -1,0 +1,118 @@
+"""Stop rules: their algebra, and what they look at."""
+
+import math
+import queue
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kofn.clock import RealClock
+from kofn.errors import ArgumentError
+from kofn.stopping import Both, Count, Deadline, Decodable, Either, Tolerance, rule
+
+
+@dataclass
+class Now:
+    count: int = 0
+    time: float = 0.0
+    exact: bool = False
+    error: float = 1.0
+
+
+class Untouchable(Now):
+    @property
+    def error(self):
+        raise AssertionError("a rule that needs no error must not compute it")
+
+    @error.setter
+    def error(self, value):
+        pass
+
+
+situations = st.builds(Now, st.integers(0, 5), st.floats(0, 5), st.booleans(), st.floats(0, 1, exclude_min=True))
+plain = st.one_of(
+    st.just(Decodable()),
+    st.builds(Count, st.integers(1, 5)),
+    st.builds(Deadline, st.floats(0.1, 5)),
+    st.builds(Tolerance, st.floats(0.01, 1)),
+)
+rules = st.recursive(plain, lambda inner: st.builds(Either, inner, inner) | st.builds(Both, inner, inner))
+
+
+@given(rules, rules, situations)
+def test_or_and_and_are_or_and_and(one, other, now):
+    assert (one | other).met(now) == (one.met(now) or other.met(now))
+    assert (one & other).met(now) == (one.met(now) and other.met(now))
+
+
+@given(rules, situations, st.integers(0, 3), st.floats(0, 3), st.floats(0, 1))
+def test_a_rule_once_met_stays_met(one, now, more, later, share):
+    after = Now(now.count + more, now.time + later, now.exact, now.error * share)
+    assert one.met(after) or not one.met(now)
+
+
+def at(now, time):
+    return Now(now.count, time, now.exact, now.error)
+
+
+@given(rules, situations, st.floats(0, 10))
+def test_between_arrivals_a_rule_turns_only_when_it_wants_to_be_woken(one, now, passed):
+    later = now.time + passed
+    if not one.met(now) and one.met(at(now, later)):
+        wakes = [one.wake(now.time)]
+        while not one.met(at(now, wakes[-1])):
+            wakes.append(one.wake(wakes[-1]))
+        assert now.time < wakes[-1] <= later
+        assert wakes == sorted(set(wakes))
+
+
+def test_a_driver_that_has_everything_waits_for_the_deadline_of_both():
+    both = Decodable() & Deadline(1.0)
+    assert not both.met(Now(time=0.5, exact=True))
+    assert both.wake(0.5) == 1.0
+    assert math.isinf(both.wake(1.0))
+    assert (Deadline(1.0) & Deadline(3.0)).wake(1.0) == 3.0
+
+
+def test_each_rule_alone():
+    assert Decodable().met(Now(exact=True))
+    assert not Decodable().met(Now(error=0.0))
+    assert [Count(2).met(Now(count=n)) for n in (1, 2, 3)] == [False, True, True]
+    assert [Deadline(2.0).met(Now(time=t)) for t in (1.9, 2.0)] == [False, True]
+    assert [Tolerance(0.1).met(Now(count=1, error=e)) for e in (0.11, 0.1)] == [False, True]
+    assert Tolerance(0.1).met(Untouchable(count=1, exact=True))
+    assert not Tolerance(0.1).met(Untouchable(count=0))
+    assert not (Decodable() | Count(3)).met(Untouchable())
+
+
+def test_what_tolerance_and_deadline_mean_together():
+    assert rule() == Decodable()
+    assert rule(0.0, 3.0) == Decodable() | Deadline(3.0)
+    assert rule(0.2) == Tolerance(0.2)
+    assert rule(0.2, 3.0).wake() == 3.0
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: Count(0), lambda: Count(1.5), lambda: Count(True), lambda: Deadline(0), lambda: Deadline(-1.0),
+     lambda: Deadline(math.nan), lambda: Deadline("soon"), lambda: Deadline("2"), lambda: Tolerance(10**400),
+     lambda: Tolerance(0), lambda: Tolerance(math.inf),
+     lambda: rule(-0.1), lambda: rule(0.0, -2.0)],
+)  # fmt: skip
+def test_rules_that_make_no_sense_are_refused(make):
+    with pytest.raises(ArgumentError, match="must be"):
+        make()
+
+
+@pytest.mark.parametrize("combine", [lambda a, b: a | b, lambda a, b: a & b])
+def test_only_rules_are_combined(combine):
+    with pytest.raises(TypeError, match="unsupported operand"):
+        combine(Decodable(), 3)
+
+
+def test_the_clock_waits_however_far_away_the_deadline_is():
+    inbox = queue.SimpleQueue()
+    inbox.put("result")
+    assert RealClock().wait(inbox, 1e300) == "result"
