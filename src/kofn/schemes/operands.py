@@ -1,0 +1,195 @@
+"""Checking the two matrices of a product, and choosing how to cut them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import checks
+from ..checks import integer, refusal
+from ..dask_source import DaskMatrix, is_dask_array
+from ..errors import ArgumentError
+from ..passes import largest, not_finite
+from ..sources import Cast, Source
+
+Array = NDArray[Any]
+CALL = "kofn.matmul"
+
+COEFFICIENTS = 1e3
+"""Room that combining blocks is given: how many times larger than its blocks a combination can be."""
+
+
+@dataclass(frozen=True, eq=False)
+class Operands:
+    """Two matrices that can be multiplied, arrays or sources, of one floating type and without NaN or inf."""
+
+    A: Any
+    B: Any
+
+    @classmethod
+    def of(cls, A: Any, B: Any, call: str = CALL) -> Operands:
+        """Check ``A`` (rows × inner) and ``B`` (inner × columns), or refuse them with a reason.
+
+        Examples
+        --------
+        >>> Operands.of(np.ones((2, 3), np.float32), np.ones((3, 4))).dtype
+        dtype('float64')
+        """
+        (first, A_size), (second, B_size) = measured("A", A, call), measured("B", B, call)
+        if first.shape[1] != second.shape[0]:
+            given = f"A of shape {first.shape} and B of shape {second.shape}"
+            raise refusal(call, "B", f"have {first.shape[1]} rows, as A has columns", given, "transpose one of them")
+        dtype = np.result_type(first.dtype, second.dtype)
+        require_room(call, {"A": A_size, "B": B_size}, first.shape[1], dtype)
+        return cls(*(value if value.dtype == dtype else Cast(value, dtype) for value in (first, second)))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Their common type: float32, float64, complex64 or complex128."""
+        dtype: np.dtype[Any] = self.A.dtype
+        return dtype
+
+    @property
+    def epsilon(self) -> float:
+        """Relative precision of that type."""
+        return float(np.finfo(self.dtype).eps)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Rows of A, the inner dimension, columns of B."""
+        return self.A.shape[0], self.A.shape[1], self.B.shape[1]
+
+
+def require_room(call: str, sizes: dict[str, float], inner: int, dtype: np.dtype[Any]) -> None:
+    """Refuse matrices that could overflow on the way to a product: encoded, multiplied or decoded.
+
+    Parameters
+    ----------
+    call : str
+    sizes : dict of str to float
+        The largest magnitude in each of one or two matrices, by name.
+    inner : int
+        How many products of their numbers are added.
+    dtype : numpy.dtype
+        Type of the product.
+    """
+    single = float(np.finfo(dtype).max) / COEFFICIENTS
+    product = single * float(np.sqrt(np.finfo(dtype).eps))  # what is exact may have been amplified so much
+    if max(sizes.values()) > single or math.prod(sizes.values()) * max(1, inner) > product:
+        name, *others = sizes
+        must = f"{'have a product with ' + others[0] + ' that stays' if others else 'stay'} well inside {dtype}"
+        given = " and ".join(f"entries of {each} up to {size:.3g}" for each, size in sizes.items())
+        raise refusal(call, name, must, given, "scale down what is large")
+
+
+def matrix(name: str, value: Any, call: str = CALL) -> Any:
+    """Return ``value`` as a finite floating-point matrix, an array or a source, or refuse it with a reason."""
+    return measured(name, value, call)[0]
+
+
+def measured(name: str, value: Any, call: str = CALL) -> tuple[Any, float]:
+    """The same, and the largest magnitude in it."""
+    if hasattr(value, "toarray"):
+        raise refusal(call, name, "be a dense matrix", type(value).__name__, f"pass {name}.toarray()")
+    array = _readable(name, value, call)
+    if array.dtype.char not in "fdFD":
+        remedy = f"convert it, for example with {name}.astype(float), because codes combine blocks with real weights"
+        raise refusal(call, name, "hold float32, float64 or complex numbers", f"dtype {array.dtype}", remedy)
+    if array.ndim != 2:
+        raise refusal(call, name, "have 2 dimensions", f"shape {array.shape}", f"reshape it, as in {name}[:, None]")
+    size = largest(array)
+    if not np.isfinite(size):
+        raise _not_finite(name, array, call)
+    return array, size
+
+
+def _readable(name: str, value: Any, call: str) -> Any:
+    """An array in memory as it is, anything else as a source that is read by pieces."""
+    if isinstance(value, Source):
+        return value
+    if isinstance(value, np.memmap) and value.ndim == 2:
+        return Cast(value, value.dtype)
+    if is_dask_array(value) and value.ndim == 2:
+        _require_unmasked(name, value._meta, call)
+        if not all(np.isfinite(value.shape)):
+            remedy = f"call {name}.compute_chunk_sizes() first"
+            raise refusal(call, name, "have chunks of known sizes", f"chunks {value.chunks}", remedy)
+        return DaskMatrix(value)
+    return value if is_dask_array(value) else plain_array(name, value, call)
+
+
+def plain_array(name: str, value: Any, call: str) -> Array:
+    """Return ``value`` as an array in memory, or refuse what would lose something on the way."""
+    _require_unmasked(name, value, call)
+    try:
+        return np.asarray(value)
+    except ValueError:
+        remedy = "fill rows up to the same length"
+        raise refusal(call, name, "be a matrix with rows of one length", "rows of several", remedy) from None
+
+
+def _require_unmasked(name: str, value: Any, call: str) -> None:
+    if isinstance(value, np.ma.MaskedArray):
+        remedy = f"use {name}.filled(0.0), or np.ma.compress_rowcols"
+        raise refusal(call, name, "be an array without a mask", "a masked array", remedy)
+
+
+def _not_finite(name: str, array: Any, call: str) -> ArgumentError:
+    row, column, count, value = not_finite(array)
+    given = f"{value} at [{row}, {column}] ({count} such in all)"
+    return refusal(call, name, "be finite", given, "remove or replace what is not a number")
+
+
+def blocks_of(blocks: Any, rows: int, columns: int, names: tuple[str, str]) -> tuple[int, int]:
+    """Check a pair of block counts against the dimensions that they cut, or refuse them with a reason.
+
+    Parameters
+    ----------
+    blocks : (N, P)
+        Numbers of blocks.
+    rows, columns : int
+        The dimensions that are cut into N and P spans.
+    names : pair of str
+        What these dimensions are called.
+
+    Examples
+    --------
+    >>> blocks_of((2, 3), 10, 10, ("rows of A", "columns of B"))
+    (2, 3)
+    """
+    try:
+        first, second = blocks
+    except (TypeError, ValueError):
+        raise refusal(CALL, "blocks", "be a pair (N, P)", repr(blocks), "leave it out to have it chosen") from None
+    for count, length, name in ((first, rows, names[0]), (second, columns, names[1])):
+        count = integer(CALL, "blocks", count, 1, "use at least one block in each direction")
+        if count > max(1, length):
+            must = f"cut the {length} {name} into at most {max(1, length)} blocks"
+            raise refusal(CALL, "blocks", must, count, "use fewer blocks")
+    return int(first), int(second)
+
+
+def balanced(limit: int, rows: int, columns: int) -> tuple[int, int]:
+    """Choose (N, P) with N·P close to ``limit`` and little to send: blocks of A and B that are not too thin.
+
+    Examples
+    --------
+    >>> balanced(6, 1000, 1000), balanced(9, 1000, 1000), balanced(7, 1000, 1000), balanced(6, 1000, 1)
+    ((2, 3), (3, 3), (2, 3), (6, 1))
+    """
+    pairs = [
+        (n, p) for n in range(1, min(limit, max(1, rows)) + 1) for p in range(1, min(limit // n, max(1, columns)) + 1)
+    ]
+    most = max(n * p for n, p in pairs)
+    # A block product costs 1/(N·P); sending costs rows/N + columns/P. Up to a fifth more work buys square blocks.
+    good = [pair for pair in pairs if pair[0] * pair[1] >= 0.8 * most]
+    return min(good, key=lambda pair: (rows / pair[0] + columns / pair[1], -pair[0] * pair[1]))
+
+
+def generator(rng: Any) -> np.random.Generator:
+    """Return a random generator: the one given, one seeded by an int, or a fresh one for None."""
+    return checks.generator(CALL, rng)

@@ -1,0 +1,92 @@
+"""Products cut into row blocks of A and column blocks of B (Tegin et al. 2022, eq. (3)): unknowns C_np = A_n B_p."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..algebra import Floats, row_kronecker
+from ..blocks import Blocks, Grid, Spans
+from ..checks import integer, refusal
+from ..code import LinearCode
+from ..encoding import Factor
+from ..prior import Prior
+from ..scheme import Scheme
+from .operands import CALL, Operands, balanced, blocks_of
+from .product import product_scheme, sketched_prior
+
+
+def row_count(rows: int | None, workers: int | None) -> int:
+    """Number of coded rows: as asked for, or one per worker."""
+    if rows is None and workers is None:
+        raise refusal(CALL, "rows", "be given where 'workers' is not", None, "say rows=12, for example")
+    name, value = ("rows", rows) if rows is not None else ("workers", workers)
+    return integer(CALL, name, value, 1, "ask for at least one")
+
+
+def spare(rows: int) -> int:
+    """How many of ``rows`` results a code does without by default: a quarter, at least one of two."""
+    return max(1, rows // 4) if rows > 1 else 0
+
+
+def chosen(operands: Operands, blocks: Any, limit: int, *, only_rows: bool = False) -> tuple[int, int]:
+    """Block counts (N, P) as asked for, or chosen so that N·P is at most ``limit``."""
+    rows, _, columns = operands.shape
+    if blocks is not None:
+        return blocks_of(blocks, rows, columns, ("rows of A", "columns of B"))
+    if only_rows:
+        return max(1, min(limit, rows)), 1
+    return balanced(max(1, limit), rows, columns)
+
+
+def require_threshold(name: str, threshold: int, rows: int) -> None:
+    """Refuse a code whose rows cannot recover the product even if all of them arrive."""
+    if threshold > rows:
+        remedy = f"use fewer blocks, or more workers or rows, because {name} decodes from any {threshold}"
+        raise refusal(CALL, "blocks", f"need at most {rows} results, one per coded row", threshold, remedy)
+
+
+def dealt(rows: int, workers: int | None) -> NDArray[np.intp]:
+    """The worker of each row: dealt round, so that a worker has a second row only when all have one."""
+    return np.arange(rows) % (rows if workers is None else workers)
+
+
+def plain(operands: Operands, blocks: tuple[int, int]) -> Grid:
+    """A grid that keeps rows and columns where they are."""
+    rows, _, columns = operands.shape
+    return Grid(Spans(rows, blocks[0]), Spans(columns, blocks[1]))
+
+
+def row_column_scheme(
+    name: str,
+    operands: Operands,
+    grid: Grid,
+    alpha: Floats,
+    beta: Floats,
+    *,
+    workers: int | None,
+    threshold: int | None,
+    rng: np.random.Generator,
+) -> Scheme:
+    """A scheme whose row r is α_r ⊗ β_r over the unknowns C_np, each of load 1.
+
+    Parameters
+    ----------
+    grid : Grid
+        How the answer is cut: row spans of A and column spans of B, reordered if need be.
+    alpha : (rows, N) array
+    beta : (rows, P) array
+    rng : numpy.random.Generator
+        Draws the sketch for the prior when one is needed.
+    """
+    unknowns = grid.rows.count * grid.columns.count
+    workers_of_rows = dealt(len(alpha), workers)
+    code = LinearCode(name, row_kronecker(alpha, beta), np.eye(unknowns), workers_of_rows, threshold=threshold)
+    a, b = Blocks(operands.A, grid.rows, 0), Blocks(operands.B, grid.columns, 1)
+
+    def expect() -> Prior:
+        return sketched_prior(a, b, rng)
+
+    return product_scheme(code, Factor(alpha, a), Factor(beta, b), grid, expect, operands.dtype)

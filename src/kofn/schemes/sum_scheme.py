@@ -1,0 +1,250 @@
+"""Sums as schemes: a row's worker evaluates the terms that the row names, weighs them and adds them up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..checks import integer, refusal
+from ..code import LinearCode
+from ..errors import TermError
+from ..learning import Learner
+from ..prior import Prior
+from ..scheme import Allocate, Canvas, Scheme, Task
+from .sum_code import CALL
+
+Array = NDArray[Any]
+
+RESIDENT_BYTES = 1 << 16
+"""Inputs of this size and more are placed at a worker once and not sent with every row."""
+
+TOO_LARGE = "add up to more than a float64 can hold; divide all terms by a power of two, and multiply their sum by it"
+
+_numbers = count()
+
+
+class TermFailed(Exception):
+    """At the worker: term ``args[0]`` did what ``args[1]`` says; the user sees a `kofn.TermError`."""
+
+    def __str__(self) -> str:
+        return f"term {self.args[0]} {self.args[1]}"
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """The terms f_1, …, f_m of a sum.
+
+    Parameters
+    ----------
+    functions : sequence of callables, or one callable
+        ``functions[i](x)`` is term i; or ``functions(indices, x)`` returns the terms of an index array stacked
+        along the first axis.
+    size : int
+        m.
+    """
+
+    functions: Any
+    size: int
+    number: int = field(default_factory=lambda: next(_numbers))
+
+    @classmethod
+    def of(cls, terms: Any, size: Any = None) -> Terms:
+        """Check what the user calls terms, or refuse it with a reason.
+
+        Examples
+        --------
+        >>> Terms.of([abs, abs]).size, Terms.of(lambda i, x: x**i, size=5).size
+        (2, 5)
+        """
+        if callable(terms):
+            remedy = "say how many terms the callable has"
+            return cls(terms, integer(CALL, "count", size, 1, remedy))
+        try:
+            functions = tuple(terms)
+        except TypeError:
+            functions = ()
+        if not functions or not all(map(callable, functions)):
+            must = "be a sequence of at least one callable, or one callable over indices"
+            wrong = next((repr(f) for f in functions if not callable(f)), "none" if not functions else "")
+            raise refusal(CALL, "terms", must, wrong, "write [f, g, h] or give 'count' with one callable")
+        if size is not None and size != len(functions):
+            raise refusal(CALL, "count", "be left out where terms are a sequence", size, "its length is the count")
+        return cls(functions, len(functions))
+
+    @property
+    def input_key(self) -> tuple[str, int]:
+        """Under which a large input is resident while a sum is computed."""
+        return ("x", self.number)
+
+    def resident(self, first: int, last: int) -> tuple[tuple[str, int, int, int], Any, int]:
+        """Key, value and offset of what has to be at a worker that evaluates terms ``first`` … ``last`` − 1."""
+        if callable(self.functions):
+            return ("terms", self.number, 0, self.size), self.functions, 0
+        return ("terms", self.number, first, last), self.functions[first:last], first
+
+
+def evaluate(functions: Any, x: Any, offset: int, indices: Array, weights: Array) -> Array:
+    """What a worker does: the weighted sum of some terms, each of them checked.
+
+    Examples
+    --------
+    >>> evaluate([abs, abs], -2.0, 0, np.array([0, 1]), np.array([1.0, 1.0]))
+    array(4.)
+    """
+    values: Iterable[Any]
+    if callable(functions):
+        values = _stacked(functions, x, indices)
+    else:
+        values = (_called(functions[index - offset], index, x) for index in indices.tolist())
+    total: Array | None = None
+    for index, weight, value in zip(indices.tolist(), weights.tolist(), values, strict=True):
+        total = _added(total, weight, _checked(index, value, total))
+    summed = np.asarray(total)
+    if not np.isfinite(summed).all():
+        raise TermFailed(int(indices[0]), f"and those up to term {indices[-1]} {TOO_LARGE}")
+    return summed
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _added(total: Array | None, weight: float, value: Array) -> Array:
+    # The first product is a copy: a term may use its buffer again.
+    return np.asarray(value * weight if total is None else total + (value if weight == 1.0 else value * weight))
+
+
+def _called(function: Callable[[Any], Any], index: int, x: Any) -> Any:
+    try:
+        return function(x)
+    except Exception as error:
+        raise TermFailed(index, f"raised {type(error).__name__}: {error}") from error
+
+
+def _stacked(function: Callable[[Array, Any], Any], x: Any, indices: Array) -> Array:
+    try:
+        values = np.asarray(function(indices, x))
+    except Exception as error:
+        where = f"(evaluated with terms up to {indices[-1]}) " if len(indices) > 1 else ""
+        raise TermFailed(int(indices[0]), f"{where}raised {type(error).__name__}: {error}") from error
+    if values.shape[:1] != indices.shape:
+        wrong = f"returned shape {values.shape} for {len(indices)} indices, where the first axis must be the terms"
+        raise TermFailed(int(indices[0]), wrong)
+    return values
+
+
+def _checked(index: int, value: Any, total: Array | None) -> Array:
+    array = np.asarray(value)
+    if array.dtype.kind not in "biufc":
+        raise TermFailed(index, f"returned a {type(value).__name__}, which is not a number or an array of numbers")
+    array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, copy=False)
+    if not np.isfinite(array).all():
+        raise TermFailed(index, "returned NaN or inf, which would spoil the sum")
+    if total is not None and array.shape != total.shape:
+        raise TermFailed(index, f"returned shape {array.shape}, where terms before it returned {total.shape}")
+    return array
+
+
+class Accept:
+    """Takes results that look like the first one, and refuses the others with the terms that they are made of."""
+
+    def __init__(self, code: LinearCode) -> None:
+        self._code = code
+        self._kind: tuple[tuple[int, ...], np.dtype[Any]] | None = None
+
+    def __call__(self, row: int, result: Any) -> Array:
+        payload = np.asarray(result)
+        kind = (payload.shape, payload.dtype)
+        self._kind = self._kind or kind
+        if kind != self._kind:
+            start, stop = self._code.generator.indptr[row : row + 2]
+            indices = self._code.generator.indices[start:stop]
+            named = f"term {indices[0]}" if len(indices) == 1 else f"terms {indices[0]} … {indices[-1]}"
+            text = f"{named} returned {kind[1]} of shape {kind[0]}, others {self._kind[1]} of shape {self._kind[0]}"
+            raise TermError(text + ".", int(self._code.worker[row]), row, term=int(indices[0]))
+        return payload
+
+
+class SumScheme(Scheme):
+    """A scheme whose answer is finite or refused, because every payload is."""
+
+    def assemble(self, matrix: NDArray[np.float64], results: Sequence[Array]) -> Any:
+        """Decode results of the received rows, and refuse a sum, or an estimate of it, that has overflown."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            value = super().assemble(matrix, results)
+        if not np.isfinite(value).all():
+            raise TermError(f"{CALL}: results of {self.code.name!r} {TOO_LARGE}.", -1)
+        return value
+
+
+def sum_scheme(
+    code: LinearCode,
+    terms: Terms,
+    x: Any,
+    *,
+    energies: Any = None,
+    earlier: Prior | None = None,
+    adaptive: bool = True,
+) -> Scheme:
+    """A scheme for Σ f_i(x) from a code over the terms.
+
+    Parameters
+    ----------
+    code : LinearCode
+        From `kofn.schemes.SUMS`, or your own with a sparse generator, one unknown per term.
+    terms : Terms
+    x : object
+        Given to every term.
+    energies : (m,) array, optional
+        Expected squares E‖f_i(x)‖². Left out, a common mean and a spread are learned from what arrives.
+    earlier : Prior, optional
+        What an earlier call learned, until enough arrives.
+    adaptive : bool
+        Whether workers pass over rows whose equal has arrived or is under way.
+
+    Examples
+    --------
+    >>> from kofn.schemes import cyclic
+    >>> scheme = sum_scheme(cyclic(2, workers=1), Terms.of([abs, abs]), -1.5)
+    >>> [float(task.function(*task.resident.values(), *task.arguments)) for task in scheme.encode(np.empty)]
+    [1.5, 1.5]
+    """
+    learner = Learner(code, earlier=earlier) if energies is None else None
+    given = np.ones(code.unknowns) if energies is None else np.asarray(energies, dtype=np.float64)
+
+    def encode(allocate: Allocate) -> Sequence[Task]:
+        return _tasks(code, terms, x)
+
+    def canvas(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Canvas:
+        total = np.empty(shape, dtype)
+        return Canvas([total], lambda: total if total.ndim else total[()])
+
+    return SumScheme(
+        code,
+        encode,
+        canvas,
+        lambda: earlier or Prior.independent(given),
+        adaptive=adaptive,
+        learn=None if learner is None else learner.prior,
+        accept=Accept(code),
+    )
+
+
+def _tasks(code: LinearCode, terms: Terms, x: Any) -> list[Task]:
+    matrix = code.generator
+    resident_x = isinstance(x, np.ndarray) and x.nbytes >= RESIDENT_BYTES
+    key = terms.input_key
+    tasks = []
+    for start, stop in zip(matrix.indptr[:-1].tolist(), matrix.indptr[1:].tolist(), strict=True):
+        indices, weights = matrix.indices[start:stop], matrix.data[start:stop]
+        compact = int(indices[-1]) - int(indices[0]) + 1 == len(indices)
+        span = (int(indices[0]), int(indices[-1]) + 1) if compact else (0, terms.size)
+        name, value, offset = terms.resident(*span)
+        rest = (offset, indices, weights)
+        if resident_x:
+            tasks.append(Task(evaluate, rest, {name: value, key: x}))
+        else:
+            tasks.append(Task(evaluate, (x, *rest), {name: value}))
+    return tasks
