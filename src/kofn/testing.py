@@ -1,0 +1,293 @@
+"""Batteries of checks for schemes and engines: run them over your own, as kofn does over each of its own.
+
+`check_scheme` runs every task of a scheme in this process and asserts what the rest of kofn relies on, one
+sentence a failure. `check_engine` does so for a pool.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .algebra import backward_limit, certify
+from .code import LinearCode
+from .collector import Collector
+from .combining import apply
+from .decoding import decode
+from .engine_testing import ENGINE_CHECKS, check_engine
+from .scheme import Scheme
+from .sparse import is_sparse
+
+__all__ = ["ENGINE_CHECKS", "check_engine", "check_scheme", "results_of", "unknowns_of"]
+
+Array = NDArray[Any]
+
+ROUNDING = 50.0
+"""How many times amplification·epsilon·scale an exact answer may be off."""
+
+
+def check_scheme(
+    scheme: Scheme,
+    answer: Any,
+    unknowns: Sequence[Array] | None = None,
+    *,
+    scale: float | None = None,
+    subsets: int = 30,
+    rng: Any = 0,
+) -> None:
+    """Assert that a scheme does what its code says.
+
+    Parameters
+    ----------
+    scheme : Scheme
+    answer : array
+        The right answer, computed without the scheme.
+    unknowns : arrays, one per unknown, optional
+        The right unknowns, of the shape of a result. `unknowns_of` reads them off the answer where the targets
+        are the unknowns. Without them only the relations between the results are checked.
+    scale : float, optional
+        What rounding is relative to: the norm of the answer by default; ‖A‖‖B‖ for a product, where the blocks
+        can be larger than what they multiply to.
+    subsets : int
+        Number of received subsets tried; all of them where there are no more.
+    rng : None, int or Generator
+        Draws the subsets and the orders of arrival.
+
+    Raises
+    ------
+    AssertionError
+        With a sentence that says what does not hold.
+
+    Examples
+    --------
+    >>> from kofn.schemes import mds
+    >>> A, B = np.arange(12.0).reshape(4, 3), np.ones((3, 2))
+    >>> scheme = mds(A, B, blocks=(2, 1), rows=3, rng=0)
+    >>> check_scheme(scheme, A @ B, unknowns_of(scheme, A @ B))
+    >>> check_scheme(scheme, 2 * A @ B)
+    Traceback (most recent call last):
+    AssertionError: With every row received the answer is off by 5e-01 of its scale, more than rounding.
+    """
+    random = np.random.default_rng(rng)
+    answer = np.asarray(answer)
+    scale = float(np.linalg.norm(answer)) if scale is None else scale
+    results = results_of(scheme)
+    _check_work(scheme.code)
+    _check_threshold(scheme.code, subsets, random)
+    _check_results(scheme, results, unknowns, scale)
+    _check_whole(scheme, results, answer, scale, random)
+    _check_zero_fill(scheme, results, unknowns, scale, random)
+    _check_prior(scheme, results)
+    for _ in range(3):
+        _check_arrivals(scheme, results, answer, scale, random.permutation(scheme.code.rows))
+
+
+def results_of(scheme: Scheme) -> list[Array]:
+    """Run every task of a scheme in this process and return the payloads, row by row.
+
+    Raises
+    ------
+    AssertionError
+        When ``encode`` allocates other than ``encoded_bytes`` says, or the results differ in shape or type.
+    """
+    allocated: list[Array] = []
+
+    def allocate(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        array = np.empty(shape, dtype)
+        array.view(np.uint8).fill(0xFF)  # NaN: what encode forgets to write is seen
+        allocated.append(array)
+        return array
+
+    tasks = scheme.encode(allocate)
+    size = sum(array.nbytes for array in allocated)
+    _assert(
+        size == scheme.encoded_bytes,
+        f"encode allocated {size} bytes, encoded_bytes says {scheme.encoded_bytes}",
+    )
+    rows = scheme.code.rows
+    _assert(len(tasks) == rows, f"encode must return one task per row, got {len(tasks)} for {rows} rows")
+    results = [
+        scheme.accept(row, task.function(*task.resident.values(), *task.arguments)) for row, task in enumerate(tasks)
+    ]
+    kinds = {(result.shape, result.dtype) for result in results}
+    _assert(len(kinds) == 1, f"all results must have one shape and type, got {sorted(map(str, kinds))}")
+    return results
+
+
+def unknowns_of(scheme: Scheme, answer: Any) -> list[Array]:
+    """Read the unknowns off a known answer, for codes whose targets are the unknowns (T = I).
+
+    Examples
+    --------
+    >>> from kofn.schemes import uncoded
+    >>> A = np.arange(3.0)[:, None]
+    >>> unknowns_of(uncoded(A, np.ones((1, 1)), blocks=(2, 1)), A)
+    [array([[0.],
+           [1.]]), array([[2.],
+           [0.]])]
+    """
+    code, answer = scheme.code, np.asarray(answer)
+    _assert(np.array_equal(code.targets, np.eye(code.unknowns)), "unknowns_of needs a code whose targets are I")
+    shape = results_of(scheme)[0].shape
+    size = math.prod(shape)
+    places = [np.arange(size, dtype=float).reshape(shape) + j * size for j in range(code.unknowns)]
+    canvas = scheme.canvas(shape, np.dtype(np.float64))
+    apply(code.targets, places, canvas.targets)
+    place = np.asarray(canvas.finish()).astype(np.intp)
+    flat = np.zeros(code.unknowns * size, answer.dtype)
+    flat[place.ravel()] = answer.ravel()  # what stays zero is padding
+    return list(flat.reshape(code.unknowns, *shape))
+
+
+def _check_work(code: LinearCode) -> None:
+    for worker in range(code.workers):
+        mine = np.flatnonzero(code.worker == worker)
+        _assert(mine.size > 0, f"worker {worker} of {code.workers} has no row")
+        done = code.load[mine].sum()
+        _assert(np.isclose(code.work[mine[-1]], done, rtol=1e-12), f"work of worker {worker} must end at {done}")
+
+
+def _check_threshold(code: LinearCode, subsets: int, rng: np.random.Generator) -> None:
+    threshold = code.threshold
+    if threshold is None:
+        return
+    for rows in _subsets(code.rows, threshold, subsets, rng):
+        _assert(
+            _in_row_space(code, rows),
+            f"rows {rows} do not recover the targets, the threshold {threshold} says so",
+        )
+    if threshold == 0:
+        return
+    fewer = list(_subsets(code.rows, threshold - 1, subsets, rng))
+    verdicts = [_in_row_space(code, rows) for rows in fewer]
+    if threshold == np.linalg.matrix_rank(code.targets):
+        _assert(not any(verdicts), f"fewer than {threshold} rows recover {threshold} independent targets")
+    elif len(fewer) == math.comb(code.rows, threshold - 1):
+        _assert(not all(verdicts), f"any {threshold - 1} rows recover the targets, the threshold says {threshold}")
+
+
+def _in_row_space(code: LinearCode, rows: Sequence[int]) -> bool:
+    generator = _dense(code)[list(rows)]
+    return bool(np.all(certify(generator, code.targets).backward_error <= backward_limit(*generator.shape)))
+
+
+def _dense(code: LinearCode) -> Array:
+    generator: Array = code.generator.toarray() if is_sparse(code.generator) else code.generator
+    return generator
+
+
+def _subsets(rows: int, size: int, most: int, rng: np.random.Generator) -> Iterator[tuple[int, ...]]:
+    if math.comb(rows, size) <= most:
+        yield from combinations(range(rows), size)
+        return
+    for _ in range(most):
+        yield tuple(int(row) for row in rng.choice(rows, size, replace=False))
+
+
+def _check_results(scheme: Scheme, results: list[Array], unknowns: Sequence[Array] | None, scale: float) -> None:
+    generator, stacked = _dense(scheme.code), _flat(results)
+    if unknowns is None:
+        # What G u can be for any u: the residual against the columns of G is zero.
+        basis, sizes, _ = np.linalg.svd(generator, full_matrices=False)
+        basis = basis[:, sizes > 1e-10 * sizes.max(initial=0.0)]
+        wanted = basis @ (basis.T @ stacked)
+    else:
+        _assert(
+            len(unknowns) == generator.shape[1],
+            f"the code has {generator.shape[1]} unknowns, {len(unknowns)} given",
+        )
+        wanted = generator @ _flat(unknowns)
+    size = max(1.0, float(np.abs(generator).sum(axis=1).max(initial=0.0)))
+    for row, off in enumerate(np.linalg.norm(stacked - wanted, axis=1)):
+        _assert(
+            off <= ROUNDING * scheme.epsilon * size * scale,
+            f"the result of row {row} is not the row of the generator times the unknowns: off by {off:.0e}",
+        )
+
+
+def _check_whole(scheme: Scheme, results: list[Array], answer: Array, scale: float, rng: np.random.Generator) -> None:
+    for rows in (np.arange(scheme.code.rows), rng.permutation(scheme.code.rows)):
+        decoding = decode(scheme.code, rows, epsilon=scheme.epsilon)
+        if scheme.code.threshold is None and not decoding.exact:
+            return  # a code that promises no threshold, as one of random windows, need not be decodable
+        _assert(decoding.exact, f"with every row received not all is exact: {decoding.recovered}")
+        _assert(float(decoding.error) == 0.0, f"an exact answer has error 0, got {decoding.error}")
+        off = _off(scheme, decoding.matrix, [results[row] for row in rows], answer, scale)
+        within = off <= ROUNDING * float(decoding.amplification) * scheme.epsilon
+        _assert(within, f"With every row received the answer is off by {off:.0e} of its scale, more than rounding")
+
+
+def _check_zero_fill(
+    scheme: Scheme,
+    results: list[Array],
+    unknowns: Sequence[Array] | None,
+    scale: float,
+    rng: np.random.Generator,
+) -> None:
+    code = scheme.code
+    for count in {code.rows // 2, max(0, code.rows - 2)}:
+        rows = rng.choice(code.rows, count, replace=False)
+        decoding = decode(code, rows, estimator="exact", epsilon=scheme.epsilon)
+        _assert(not decoding.matrix[~decoding.recovered].any(), "estimator 'exact' must fill with zeros")
+        if unknowns is None or not count:
+            continue
+        found = decoding.matrix @ _flat([results[row] for row in rows])
+        wanted = code.targets @ _flat(unknowns) * decoding.recovered[:, None]
+        bound = ROUNDING * max(1.0, float(decoding.amplification)) * scheme.epsilon * scale
+        off = np.linalg.norm(found - wanted)
+        _assert(off <= bound, f"targets recovered from rows {rows.tolist()} are off by {off:.0e}")
+
+
+def _check_prior(scheme: Scheme, results: list[Array]) -> None:
+    expected = float(scheme.prior_given(dict(enumerate(results))).energy(_dense(scheme.code)))
+    true = float(np.sum(np.abs(_flat(results)) ** 2))
+    if true == 0:
+        _assert(expected >= 0, f"the prior's energies must be at least 0, got {expected}")
+    else:
+        ratio = true / expected if expected else np.inf
+        _assert(0.1 <= ratio <= 10, f"the results have {ratio:.2g} times the energy that the prior expects")
+
+
+def _check_arrivals(scheme: Scheme, results: list[Array], answer: Array, scale: float, order: NDArray[np.intp]) -> None:
+    collector = Collector(scheme.code, lambda: scheme.prior, epsilon=scheme.epsilon)
+    before = np.inf
+    for time, row in enumerate(order):
+        collector.arrived(int(row), float(time))
+        floor = 10 * float(collector.decoding.amplification) * scheme.epsilon
+        now = collector.error
+        _assert(
+            now <= before * (1 + 1e-6) + floor,
+            f"the expected error rose from {before} to {now} with row {row}",
+        )
+        before = now
+        if collector.exact:
+            received = [results[index] for index in collector.received]
+            off = _off(scheme, collector.decoding.matrix, received, answer, scale)
+            _assert(
+                off <= ROUNDING / 10 * floor,
+                f"rows {collector.received} are called exact and off by {off:.0e}",
+            )
+    promised = scheme.code.threshold is not None
+    _assert(collector.exact or not promised, f"rows arriving in the order {order.tolist()} never become exact")
+
+
+def _off(scheme: Scheme, matrix: NDArray[np.float64], results: list[Array], answer: Array, scale: float) -> float:
+    value = np.asarray(scheme.assemble(matrix, results))
+    _assert(value.shape == answer.shape, f"the answer must have shape {answer.shape}, got {value.shape}")
+    off = float(np.linalg.norm(value - answer))
+    return off / scale if off else 0.0
+
+
+def _flat(arrays: Sequence[Array]) -> Array:
+    stacked = np.asarray(arrays)
+    return stacked.reshape(len(stacked), -1).astype(np.result_type(stacked, np.float64))
+
+
+def _assert(condition: Any, sentence: str) -> None:
+    if not condition:
+        raise AssertionError(sentence + ".")
