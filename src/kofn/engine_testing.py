@@ -1,0 +1,384 @@
+"""A battery of checks for engines: run it over your own pool, as kofn runs it over each of its own.
+
+What an engine cannot do is stated with its reason and shows up in what `check_engine` returns; nothing is
+skipped silently.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError, Future, wait
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .checks import choice
+from .engines.pool import Pool, State, Stop
+from .errors import ArgumentError, PoolClosed, WorkerError, WorkerLost
+
+MakePool = Callable[[], AbstractContextManager[Pool]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What the checks are run with."""
+
+    make_pool: MakePool
+    payload_bytes: int
+    straggler_seconds: float
+    patience_seconds: float
+
+
+def check_engine(
+    make_pool: MakePool,
+    *,
+    lacks: Mapping[str, str] | None = None,
+    payload_bytes: int = 200_000_000,
+    straggler_seconds: float = 1.0,
+    patience_seconds: float = 20.0,
+) -> dict[str, str]:
+    """Assert that an engine keeps what the seam `kofn.engines.pool.Pool` promises.
+
+    Parameters
+    ----------
+    make_pool : callable
+        Returns a context manager that yields a fresh pool of at least three workers; most pools are one
+        themselves.
+    lacks : mapping of check to reason, optional
+        What the engine cannot do, by the names of `ENGINE_CHECKS`.
+    payload_bytes : int
+        Size of the large array that travels there and back.
+    straggler_seconds : float
+        How long a straggler sleeps; everything that must not wait for it has to be quicker than that.
+    patience_seconds : float
+        How long to wait for what has to happen some time.
+
+    Returns
+    -------
+    dict
+        For each check ``"held"``, or ``"lacks: "`` and your reason.
+
+    Raises
+    ------
+    AssertionError
+        With the name of the check and a sentence that says what does not hold.
+
+    Examples
+    --------
+    >>> from kofn import ThreadPool
+    >>> by_reference = "arguments are handed over by reference"
+    >>> lacks = {"private": by_reference, "unpicklable": by_reference, "death": "threads cannot be killed"}
+    >>> check_engine(lambda: ThreadPool(3), lacks=lacks, payload_bytes=1000, straggler_seconds=0.2)["death"]
+    'lacks: threads cannot be killed'
+    """
+    lacks = dict(lacks or {})
+    for name in lacks:
+        choice("check_engine", "lacks", name, ENGINE_CHECKS, "name the checks that cannot hold")
+    trial = Trial(make_pool, payload_bytes, straggler_seconds, patience_seconds)
+    wanted = [name for name in ENGINE_CHECKS if name not in lacks]
+    with make_pool() as pool:
+        for name in wanted:
+            if ENGINE_CHECKS[name] in _SHARED:
+                _await_idle(pool, trial)
+                _named(name, pool, trial)
+    for name in wanted:
+        if ENGINE_CHECKS[name] not in _SHARED:
+            with make_pool() as pool:
+                _await_idle(pool, trial)
+                _named(name, pool, trial)
+    return {name: f"lacks: {lacks[name]}" if name in lacks else "held" for name in ENGINE_CHECKS}
+
+
+def _named(name: str, pool: Pool, trial: Trial) -> None:
+    try:
+        ENGINE_CHECKS[name](pool, trial)
+    except AssertionError as error:
+        raise AssertionError(f"{name}: {error}") from error
+    except Exception as error:
+        raise AssertionError(f"{name}: the check was ended by {error!r}.") from error
+
+
+# -- checks that leave the pool as they found it ------------------------------------------------------
+
+
+def _seam(pool: Pool, trial: Trial) -> None:
+    _assert(isinstance(pool, Pool), "the pool must have every member of kofn.engines.pool.Pool")
+    _assert(pool.n >= 3, f"the battery needs three workers, got {pool.n}")
+    _assert([pool.state(w) for w in range(pool.n)] == ["idle"] * pool.n, "every worker must be idle")
+    _raises(ArgumentError, lambda: pool.submit(-1, int), "worker -1 must be refused")
+    _raises(ArgumentError, lambda: pool.submit(pool.n, int), "a worker that is not there must be refused")
+
+
+def _identity(pool: Pool, trial: Trial) -> None:
+    first = [pool.submit(worker, _who).result() for worker in range(pool.n)]
+    again = [pool.submit(worker, _who).result() for worker in range(pool.n)]
+    _assert(len(set(first)) == pool.n, f"{pool.n} workers must be as many threads or processes, got {first}")
+    _assert(first == again, "a worker must be the same thread or process for every task")
+
+
+def _resident(pool: Pool, trial: Trial) -> None:
+    for size in (10, 100_000):
+        pool.put(1, "a", np.arange(float(size)))
+        pool.put(1, ("b", 2), {"factor": 2.0})
+        for scale in (1.0, 3.0):
+            total = pool.submit(1, lambda a, b, s: a.sum() * b["factor"] * s, scale, keys=("a", ("b", 2))).result()
+            _assert(total == size * (size - 1) * scale, "resident values come first, in order, and stay")
+        pool.put(1, "a", np.ones(size))
+        _assert(pool.submit(1, np.sum, keys=("a",)).result() == size, "a second put under a key replaces the first")
+        _raises(ArgumentError, lambda: pool.submit(2, np.sum, keys=("a",)), "a value belongs to its worker")
+        for key in ("a", ("b", 2), "never there"):
+            pool.drop(key)
+        _raises(ArgumentError, lambda: pool.submit(1, np.sum, keys=("a",)), "a dropped value must be refused")
+
+
+def _private(pool: Pool, trial: Trial) -> None:
+    for size in (10, 100_000):
+        argument = pool.empty((size,), np.float64)
+        argument[:] = 1.0
+        pool.put(0, "x", np.ones(size))
+        for _ in range(2):
+            total = pool.submit(0, _spoil, argument, keys=("x",)).result()
+            _assert(total == 2.0 * size, "what a task writes into resident values must not be seen by the next one")
+        _assert(argument.sum() == size, "what a task writes into its arguments must not be seen by the caller")
+        pool.drop("x")
+
+
+def _results(pool: Pool, trial: Trial) -> None:
+    values = [
+        np.zeros((0, 3)), np.zeros(()), np.asfortranarray(np.arange(12.0).reshape(3, 4)),
+        np.arange(160_000.0).reshape(400, 400)[::2, ::3], np.arange(200_000, dtype=np.complex64),
+        np.array(["text", None], dtype=object), np.arange(6, dtype=">i4"),
+    ]  # fmt: skip
+    for value in values:
+        back = pool.submit(0, _same, value).result()
+        equal = (back.dtype, back.shape) == (value.dtype, value.shape) and np.array_equal(back, value)
+        _assert(equal, f"an array of {value.dtype} and shape {value.shape} must come back as it was")
+    mixed = {"a": (1, "b", {2}), "c": None}
+    _assert(pool.submit(0, _same, mixed).result() == mixed, "results of any kind must come back as they were")
+    for size in (10, 100_000):
+        result = pool.submit(0, np.zeros, size).result()
+        _assert(result.flags.writeable, "an array that comes back can be written to")
+
+
+def _exception(pool: Pool, trial: Trial) -> None:
+    error = pool.submit(0, _fail, LookupError("no such thing", 42)).exception()
+    _assert(
+        isinstance(error, LookupError) and error.args == ("no such thing", 42), f"a task's exception, got {error!r}"
+    )
+    notes = "".join(getattr(error, "__notes__", []))
+    _assert("Traceback" in notes and "_fail" in notes, "the remote traceback must be in __notes__")
+    for severe in (SystemExit(3), KeyboardInterrupt("x")):
+        error = pool.submit(0, _fail, severe).exception()
+        _assert(isinstance(error, Exception), f"{severe!r} of a task must not end the program, got {error!r}")
+    _assert(pool.submit(0, int, "3").result() == 3, "a worker goes on after an exception")
+
+
+def _unpicklable(pool: Pool, trial: Trial) -> None:
+    lock = threading.Lock()
+    _raises(ArgumentError, lambda: pool.submit(0, id, lock), "an argument that cannot travel must be refused")
+    _raises(ArgumentError, lambda: pool.put(0, "lock", lock), "a value that cannot travel must be refused")
+    _assert(pool.state(0) == "idle", "a refused task leaves its worker idle")
+    error = pool.submit(0, threading.Lock).exception()
+    _assert(error is not None and "lock" in str(error), f"an unpicklable result must say its type, got {error!r}")
+    _assert(pool.submit(0, int, "3").result() == 3, "a worker goes on after an unpicklable result")
+
+
+def _one_task(pool: Pool, trial: Trial) -> None:
+    future = pool.submit(0, time.sleep, trial.straggler_seconds / 2)
+    _assert(pool.state(0) == "busy", "a worker with a task is busy")
+    _raises(WorkerError, lambda: pool.submit(0, int), "a busy worker takes no second task")
+    _assert(pool.submit(1, int).result() == 0, "other workers go on")
+    future.result()
+    _assert(pool.state(0) == "idle", "a worker is idle when its result is there")
+
+
+def _callback(pool: Pool, trial: Trial) -> None:
+    chain: list[Any] = []
+    done = threading.Event()
+
+    def follow(future: Future[Any]) -> None:
+        chain.append(future.exception() or future.result())
+        if len(chain) == 10:
+            done.set()
+        else:
+            pool.submit(2, int, "1").add_done_callback(follow)
+
+    pool.submit(2, int, "1").add_done_callback(follow)
+    _assert(done.wait(trial.patience_seconds), "a callback must be able to give its worker the next task")
+    _assert(chain == [1] * 10, f"ten results of 1, got {chain}")
+
+
+def _straggler(pool: Pool, trial: Trial) -> None:
+    hows: list[Stop] = ["abandon", "interrupt", "kill"]
+    for how in hows:
+        _await_idle(pool, trial)
+        started = time.monotonic()
+        futures = [pool.submit(w, time.sleep, 0.0 if w else trial.straggler_seconds) for w in range(pool.n)]
+        wait(futures[1:])
+        happened = pool.stop(0, how)
+        _assert(happened in ("abandon", how), f"stop(…, {how!r}) must say what happened, got {happened!r}")
+        _raises(CancelledError, futures[0].result, "the future of a stopped task is cancelled")
+        again = [pool.submit(worker, int, "7").result() for worker in range(1, pool.n)]
+        _assert(again == [7] * (pool.n - 1), "the next job gets its results")
+        seconds = time.monotonic() - started
+        _assert(seconds < trial.straggler_seconds, f"the next job waited for a straggler: {seconds:.2f} s")
+    _await_idle(pool, trial)
+    _assert(pool.stop(0, "kill") == "nothing", "there is nothing to stop at an idle worker")
+    _assert(pool.submit(0, int, "8").result() == 8, "the straggler's worker serves again")
+
+
+def _payload(pool: Pool, trial: Trial) -> None:
+    large = np.arange(trial.payload_bytes // 8, dtype=np.float64)
+    back = pool.submit(0, _same, large).result()
+    _assert(np.array_equal(back, large), f"{trial.payload_bytes} bytes must travel there and back unchanged")
+
+
+# -- checks that need a pool of their own -------------------------------------------------------------
+
+
+def _death(pool: Pool, trial: Trial) -> None:
+    process = pool.submit(0, os.getpid).result()
+    _assert(process != os.getpid(), "the worker is this very process; say so in lacks")
+    pool.put(0, "x", np.arange(100_000.0))
+    pool.submit(0, np.sum, keys=("x",)).result()
+    future = pool.submit(0, time.sleep, 60.0)
+    time.sleep(0.3)
+    os.kill(process, signal.SIGKILL)
+    try:
+        error = future.exception(timeout=5.0)
+    except TimeoutError:
+        raise AssertionError("a task must not hang for more than 5 s when its worker dies.") from None
+    _assert(isinstance(error, WorkerLost), f"a task whose worker dies must fail with WorkerLost, got {error!r}")
+    _assert(pool.submit(1, int, "7").result() == 7, "other workers go on")
+    if _settled(pool, 0, trial) == "dead":
+        _raises(WorkerLost, lambda: pool.submit(0, int), "a dead worker takes no task")
+    else:
+        total = pool.submit(0, np.sum, keys=("x",)).result()
+        _assert(total == np.arange(100_000.0).sum(), "resident values are replayed to a worker that came back")
+
+
+def _closing(pool: Pool, trial: Trial) -> None:
+    result = pool.submit(0, np.ones, 1_000_000).result()
+    mine = pool.empty((100_000,), np.float64)
+    mine[:] = 2.0
+    futures = [pool.submit(worker, time.sleep, trial.straggler_seconds) for worker in range(pool.n)]
+    started = time.monotonic()
+    pool.close()
+    pool.close()
+    errors = [future.exception(timeout=trial.patience_seconds) for future in futures]
+    _assert(all(isinstance(error, PoolClosed) for error in errors), f"tasks of a closed pool, got {errors!r}")
+    seconds = time.monotonic() - started
+    _assert(seconds < trial.straggler_seconds, f"closing must not wait for tasks: {seconds:.2f} s")
+    _assert(pool.state(0) == "dead" and pool.stop(0, "kill") == "nothing", "workers of a closed pool are dead")
+    pool.drop("x")
+    _raises(PoolClosed, lambda: pool.submit(0, int), "a closed pool takes no task")
+    _raises(PoolClosed, lambda: pool.put(0, "x", 1), "a closed pool takes no value")
+    _assert(result.sum() == 1_000_000 and mine.sum() == 200_000, "arrays outlive the pool")
+
+
+def _nothing_left(pool: Pool, trial: Trial) -> None:
+    """Two more pools beside the first, the second closed under running tasks."""
+    for running in (False, True):
+        before = _belongings() if running else None
+        with trial.make_pool() as other:
+            _await_idle(other, trial)
+            other.put(0, "x", np.ones(100_000))
+            other.submit(0, np.sum, keys=("x",)).result()
+            if running:
+                other.submit(1, time.sleep, trial.straggler_seconds)
+        until = time.monotonic() + trial.patience_seconds
+        while before is not None and not _belongings() <= before:
+            _assert(time.monotonic() < until, f"a closed pool leaves behind {_belongings() - before}")
+            time.sleep(0.05)
+
+
+ENGINE_CHECKS: dict[str, Callable[[Pool, Trial], None]] = {
+    "seam": _seam,
+    "identity": _identity,
+    "resident": _resident,
+    "private": _private,
+    "results": _results,
+    "exception": _exception,
+    "unpicklable": _unpicklable,
+    "one task": _one_task,
+    "callback": _callback,
+    "straggler": _straggler,
+    "payload": _payload,
+    "death": _death,
+    "closing": _closing,
+    "nothing left": _nothing_left,
+}
+"""Every check by its name."""
+
+_SHARED = [
+    _seam, _identity, _resident, _private, _results, _exception, _unpicklable, _one_task, _callback, _straggler,
+    _payload,
+]  # fmt: skip
+
+
+def _who() -> tuple[int, int]:
+    return os.getpid(), threading.get_ident()
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _fail(error: BaseException) -> None:
+    raise error
+
+
+def _spoil(resident: Any, other: Any) -> float:
+    resident += 1
+    other -= 1
+    return float(resident.sum() + other.sum())
+
+
+def _await_idle(pool: Pool, trial: Trial) -> None:
+    until = time.monotonic() + trial.patience_seconds
+    while not all(pool.state(worker) == "idle" for worker in range(pool.n)):
+        states = [pool.state(worker) for worker in range(pool.n)]
+        _assert(time.monotonic() < until, f"workers must become idle by themselves, got {states}")
+        time.sleep(0.002)
+
+
+def _settled(pool: Pool, worker: int, trial: Trial) -> State:
+    until = time.monotonic() + trial.patience_seconds
+    while (state := pool.state(worker)) == "starting":
+        _assert(time.monotonic() < until, "a worker that starts must become idle or dead")
+        time.sleep(0.01)
+    return state
+
+
+def _belongings() -> set[str]:
+    """Child processes, kofn's threads and shared memory: what a pool might leave behind."""
+    children = {
+        f"process {child}"
+        for task in Path("/proc/self/task").glob("*/children")
+        for child in task.read_text(encoding="ascii").split()
+    }
+    threads = {f"thread {t.ident} {t.name}" for t in threading.enumerate() if t.name.startswith("kofn")}
+    shared = {f"shared memory {path.name}" for path in Path("/dev/shm").glob("*")}
+    return children | threads | shared
+
+
+def _raises(kind: type[BaseException], call: Callable[[], object], sentence: str) -> None:
+    try:
+        call()
+    except kind:
+        return
+    except Exception as error:
+        raise AssertionError(f"{sentence}: expected {kind.__name__}, got {error!r}.") from error
+    raise AssertionError(f"{sentence}: expected {kind.__name__}, got nothing.")
+
+
+def _assert(condition: object, sentence: str) -> None:
+    if not condition:
+        raise AssertionError(sentence + ".")

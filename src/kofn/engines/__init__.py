@@ -1,0 +1,66 @@
+"""Engines: what runs tasks. `as_pool` turns what the user calls ``workers`` into a `Pool`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, cast
+
+from ..checks import integer, refusal
+from .dask import DaskPool, is_client
+from .executors import ExecutorPool, is_executors
+from .local import LocalPool
+from .pool import Pool
+from .straggling import Straggling
+from .threads import ThreadPool
+
+__all__ = ["DaskPool", "ExecutorPool", "LocalPool", "Pool", "Straggling", "ThreadPool", "as_pool", "worker_count"]
+
+
+def as_pool(workers: object, call: str = "kofn.matmul") -> tuple[Pool, bool]:
+    """Return the pool that ``workers`` means, and whether the caller has to close it.
+
+    Parameters
+    ----------
+    workers : int, Pool, distributed.Client or sequence of concurrent.futures.Executor, optional
+        A number starts as many local processes; left out, one for each core. A pool, executors or a Dask
+        client are used as they are and stay open.
+    call : str
+        The public function that asks, for the sentence that refuses anything else.
+
+    Examples
+    --------
+    >>> with ThreadPool(2) as pool:
+    ...     as_pool(pool) == (pool, False)
+    True
+    """
+    if workers is None:
+        workers = os.cpu_count() or 1
+    if isinstance(workers, Pool):
+        return workers, False
+    if hasattr(workers, "__index__"):
+        return LocalPool(integer(call, "workers", workers, 1, "ask for at least one worker")), True
+    if is_executors(workers):
+        return ExecutorPool(workers), False
+    if is_client(workers):
+        return DaskPool(cast(Any, workers)), True  # closing it leaves the client open
+    must = "be a number, a pool, a Dask client, or a list of executors, one per worker"
+    raise refusal(call, "workers", must, f"a {type(workers).__name__}", "leave it out to use every core")
+
+
+def worker_count(workers: object, call: str = "kofn.matmul") -> int:
+    """Tell how many workers ``workers`` means, without starting any.
+
+    Examples
+    --------
+    >>> worker_count(8)
+    8
+    """
+    if workers is None:
+        return os.cpu_count() or 1
+    if hasattr(workers, "__index__"):
+        return integer(call, "workers", workers, 1, "ask for at least one worker")
+    pool, owned = as_pool(workers, call)
+    count = pool.n
+    if owned:
+        pool.close()
+    return count

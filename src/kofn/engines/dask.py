@@ -1,0 +1,226 @@
+"""A Dask cluster behind kofn's seam."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable, Coroutine, Hashable
+from concurrent.futures import Future, wait
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..checks import refusal
+from ..errors import PoolClosed
+from .dask_cluster import cluster_of
+from .dask_lane import Lane, Resident, Task, unreachable
+from .dask_lanes import Lanes
+from .manners import check_keys, check_stop, check_worker, unpicklable
+from .parcel import Parcel
+from .pool import State, Stop, Stopped
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+CALL = "kofn.DaskPool"
+
+FAREWELL = 1.0
+"""Seconds that closing takes at most to tell workers what is not wanted any more."""
+
+
+class DaskPool:
+    """The workers of a `distributed.Client` as they are when the pool is made, one lane each.
+
+    Resident values are scattered to their worker once, and again to the process that replaces it. Tasks are
+    pinned, never stolen, retried or merged with equal ones. kofn must be installed, in one version, on client,
+    scheduler and workers.
+
+    *What cannot be stopped.* Dask cannot stop a function that runs. ``stop`` takes back a task that is still
+    queued at its worker; otherwise the worker stays busy until the function ends, and kofn gives its rows to
+    others. A task can ask `kofn.engines.wanted.unwanted` and end itself. ``"kill"`` ends the worker process, with
+    everything that others run in it, if a nanny will start another; without one, it abandons.
+
+    *Who comes and goes.* A lane belongs to a worker's name. A worker that leaves fails its task with
+    `WorkerLost`; its lane is starting for two seconds if it has a nanny, then dead, and alive again when a
+    worker of that name joins. A worker with a new name takes over a dead lane; if there is none it is kept for
+    the next one, or for the next pool. A pool never grows beyond the workers it was made with.
+
+    *When the scheduler goes*, tasks in flight fail with `PoolClosed`, and the pool stays dead even if the
+    client finds its scheduler again: make another.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Not an asynchronous one. It stays yours: `close` leaves it, and its cluster, running. With
+        ``Client(..., direct_to_workers=True)`` arrays bypass the scheduler, which is two to five times faster
+        where the client can reach the workers.
+
+    Examples
+    --------
+    >>> from distributed import Client
+    >>> with Client(processes=False, n_workers=2, dashboard_address=None) as client, DaskPool(client) as pool:
+    ...     pool.submit(1, sum, [1, 2, 3]).result()
+    6
+    """
+
+    def __init__(self, client: Client) -> None:
+        if not is_client(client) or client.asynchronous or client.status != "running":
+            must, got = "be a connected distributed.Client, and not an asynchronous one", repr(client)
+            raise refusal(CALL, "client", must, got, "make one with Client(address)")
+        cluster = cluster_of(client)
+        self._lanes = Lanes(cluster, client)
+        self._loop = client.loop.asyncio_loop
+        if not self._lanes.all:
+            _start(self._loop, cluster.stop)
+            remedy = "wait for them with client.wait_for_workers(n)"
+            raise refusal(CALL, "client", "have at least one worker", "none", remedy)
+        self._cluster = cluster
+        self._closed = False
+        self._finalizer = weakref.finalize(self, _end, self._lanes, self._loop)
+
+    @property
+    def n(self) -> int:
+        """How many workers the pool has."""
+        return len(self._lanes.all)
+
+    def empty(self, shape: tuple[int, ...], dtype: DTypeLike = np.float64) -> NDArray[Any]:
+        """Allocate an array; Dask sends it from where it is."""
+        return np.empty(shape, dtype)
+
+    def put(self, worker: int, key: Hashable, value: object) -> None:
+        """Make ``value`` resident at ``worker``; it is scattered with the first task that uses it."""
+        lane = self._lane("put", worker)
+        lane.residents[key] = Resident(_packed("put", "value", value))
+
+    def drop(self, key: Hashable) -> None:
+        """Forget ``key`` at every worker; unknown keys are ignored."""
+        for lane in self._lanes.all:
+            lane.residents.pop(key, None)
+
+    def submit(
+        self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
+    ) -> Future[Any]:
+        """Run ``function(*(resident values of keys), *arguments)`` at an idle ``worker``."""
+        lane = self._lane("submit", worker)
+        check_keys(worker, keys, lane.residents)
+        call = _packed("submit", "function and arguments", (function, arguments), copy=True)
+        name = getattr(function, "__name__", "task").strip("<>")
+        task = Task(name, call, [lane.residents[key] for key in keys])
+        lane.reserve(task)
+        task.when_cancelled(lambda gone: _start(self._loop, lane.abandon, gone))
+        try:
+            self._loop.call_soon_threadsafe(lane.begin, task)
+        except RuntimeError as error:  # the client was closed, and its loop with it
+            raise PoolClosed(f"submit: {unreachable(self._cluster)}") from error
+        return task.future
+
+    def stop(self, worker: int, how: Stop) -> Stopped:
+        """Cancel the future of what ``worker`` runs; the task itself runs on if it has begun."""
+        check_stop(how)
+        lane = self._lanes.all[check_worker("stop", worker, self.n)]
+        task = lane.task
+        # Nothing can be asked of a worker that is out of reach; its task is failed by the lane itself.
+        if task is None or self.state(worker) == "dead":
+            return "nothing"
+        task.cancel()
+        if how == "kill" and lane.has_nanny:
+            _start(self._loop, lane.kill)
+            return "kill"
+        _start(self._loop, lane.abandon, task)
+        return "abandon"
+
+    def state(self, worker: int) -> State:
+        """Tell what ``worker`` is doing."""
+        lane = self._lanes.all[check_worker("state", worker, self.n)]
+        return "dead" if self._closed else lane.state
+
+    def close(self) -> None:
+        """Let the workers go, still running; what was placed there is released. Safe to call twice."""
+        self._closed = True
+        told = self._finalizer() or []
+        if not _is_running_here(self._loop):
+            # The user may close the client next, and then nobody could tell the workers any more.
+            wait(told, timeout=FAREWELL)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _lane(self, call: str, worker: int) -> Lane:
+        check_worker(call, worker, self.n)
+        if self._closed:
+            raise PoolClosed(f"{call}: the pool is closed")
+        if not self._cluster.reachable:
+            raise PoolClosed(f"{call}: {unreachable(self._cluster)}")
+        return self._lanes.all[worker]
+
+
+def is_client(workers: object) -> bool:
+    """Tell whether ``workers`` is a `distributed.Client`, without importing it.
+
+    Examples
+    --------
+    >>> is_client(4)
+    False
+    """
+    kinds = type(workers).__mro__
+    return any(kind.__name__ == "Client" and kind.__module__.startswith("distributed.") for kind in kinds)
+
+
+def _packed(call: str, argument: str, value: object, copy: bool = False) -> Parcel:
+    try:
+        return Parcel.of(value, copy)
+    except Exception as error:
+        raise unpicklable(call, argument, error) from error
+
+
+def _start(
+    loop: asyncio.AbstractEventLoop, work: Callable[..., Coroutine[Any, Any, None]], *arguments: Any
+) -> Future[None]:
+    """Start a coroutine on the client's loop, from any thread, unless the loop has ended."""
+    ended: Future[None] = Future()
+
+    def on_done(running: asyncio.Future[None]) -> None:
+        _started.discard(running)
+        ended.set_result(None)
+
+    def begin() -> None:
+        running = asyncio.ensure_future(work(*arguments))
+        _started.add(running)
+        running.add_done_callback(on_done)
+
+    try:
+        loop.call_soon_threadsafe(begin)
+    except RuntimeError:
+        ended.set_result(None)
+    return ended
+
+
+_started: set[asyncio.Future[None]] = set()
+"""A loop holds its tasks only weakly."""
+
+
+def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
+
+
+def _end(lanes: Lanes, loop: asyncio.AbstractEventLoop) -> list[Future[None]]:
+    """End every task; return what ends once their workers have been told."""
+    told = []
+    for lane in lanes.all:
+        task = lane.task
+        if task is not None:
+            task.fail(PoolClosed("the pool was closed while the task ran"))
+            told.append(_start(loop, lane.abandon, task))
+        lane.residents.clear()
+    told.append(_start(loop, lanes.cluster.stop))
+    return told

@@ -1,0 +1,153 @@
+"""Who is there: the workers of a Dask cluster as one client hears of them, and what kofn left running there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+TOPIC = "all"
+"""Where a scheduler tells of workers that join and leave."""
+
+_lock = threading.Lock()
+_clusters: weakref.WeakKeyDictionary[Client, Cluster] = weakref.WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class Member:
+    """A worker process: its name outlives it, its address does not."""
+
+    name: str | int
+    address: str
+    has_nanny: bool
+
+
+class Listener(Protocol):
+    """Who wants to hear of workers; called on the client's event loop."""
+
+    def joined(self) -> None:
+        """Workers have joined."""
+
+    def left(self, address: str) -> None:
+        """A worker has gone."""
+
+
+class Cluster:
+    """The workers behind one client. One per client, so that pools made one after the other know of what is
+    still running; useless once the client has lost its scheduler.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = weakref.ref(client)
+        self._connection = client.scheduler_comm
+        self._refreshing = asyncio.Lock()
+        self._left: set[str] = set()
+        self._task: asyncio.Future[None] | None = None
+        self.scheduler: str = client.scheduler.address
+        self.members: dict[str, Member] = {}
+        self._running: dict[str, set[str]] = {}
+        self.listeners: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._pools = 0
+        self._theirs: Any = None
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the connection to the scheduler has held since the beginning."""
+        client = self._client()
+        return client is not None and client.status == "running" and client.scheduler_comm is self._connection
+
+    def began(self, address: str, key: str) -> None:
+        """Note a task of any pool."""
+        self._running.setdefault(address, set()).add(key)
+
+    def ended(self, address: str | None, key: str) -> None:
+        """Note its end."""
+        self._running.get(address or "", set()).discard(key)
+
+    def is_running(self, address: str) -> bool:
+        """Whether a task of any pool is at the worker, wanted or not."""
+        return bool(self._running.get(address))
+
+    async def start(self, client: Client) -> None:
+        """Have one more pool; for the first one listen, then look: in this order nothing is missed."""
+        self._pools += 1
+        if self._pools > 1:
+            return
+        theirs = self._theirs = _handlers(client).get(TOPIC)
+
+        def on_event(event: tuple[float, Any]) -> Any:
+            self._on_event(event[1])
+            return theirs(event) if theirs is not None else None
+
+        client.subscribe_topic(TOPIC, on_event)
+        await self.refresh()
+
+    async def stop(self) -> None:
+        """Have one pool less; with the last one stop listening.
+
+        A scheduler that tells a client of its own end would complain that it has gone.
+        """
+        self._pools -= 1
+        client = self._client()
+        if self._pools or client is None or not self.reachable:
+            return
+        if self._theirs is None:
+            client.unsubscribe_topic(TOPIC)
+            _handlers(client).pop(TOPIC, None)
+        else:
+            _handlers(client)[TOPIC] = self._theirs
+
+    def _on_event(self, event: Any) -> None:
+        action = event.get("action") if isinstance(event, dict) else None
+        if action == "remove-worker":
+            self._leave(event["worker"])
+        elif action == "add-worker":
+            self._task = asyncio.ensure_future(self._refresh_later())
+
+    async def _refresh_later(self) -> None:
+        with contextlib.suppress(OSError):  # a lost scheduler is seen by whoever waits for a result
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Ask the scheduler who is there; an event tells only an address."""
+        async with self._refreshing:
+            client = self._client()
+            if client is None:
+                return
+            self._left.clear()
+            workers = (await client.scheduler.identity())["workers"]
+            for address, about in workers.items():
+                if address not in self._left:
+                    self.members[address] = Member(about["name"], address, about["nanny"] is not None)
+            for address in self.members.keys() - workers.keys():
+                self._leave(address)
+            for listener in list(self.listeners):
+                listener.joined()
+
+    def _leave(self, address: str) -> None:
+        self._left.add(address)
+        self.members.pop(address, None)
+        self._running.pop(address, None)
+        for listener in list(self.listeners):
+            listener.left(address)
+
+
+def cluster_of(client: Client) -> Cluster:
+    """Return the cluster behind ``client`` for one more pool; called outside the client's event loop."""
+    with _lock:
+        cluster = _clusters.get(client)
+        if cluster is None or not cluster.reachable:
+            cluster = _clusters[client] = Cluster(client)
+        client.sync(cluster.start, client)
+        return cluster
+
+
+def _handlers(client: Client) -> dict[str, Any]:
+    handlers: dict[str, Any] = getattr(client, "_event_handlers", {})
+    return handlers

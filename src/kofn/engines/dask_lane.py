@@ -1,0 +1,255 @@
+"""One Dask worker as a lane: the task in flight, what is resident there, what becomes of both.
+
+Everything here but `Lane.state` and `Lane.reserve` runs on the client's event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import pickle
+import threading
+import time
+from collections.abc import Hashable, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from ..errors import PoolClosed, WorkerError, WorkerLost
+from .dask_cluster import Cluster, Member
+from .dask_worker import end_process, perform, refuse
+from .parcel import Parcel
+from .pool import State
+from .promise import Promise
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+REVIVAL = 2.0
+"""Seconds that a nanny has to bring its worker back before the lane counts as dead."""
+
+INLINE = 1 << 20
+"""Bytes up to which a task travels inside its message; what is larger is scattered to the worker first."""
+
+RELEASE = 0.1
+"""Seconds after which a fetched result is released at the latest. A client sends at most once in 10 ms: let go at
+once, each result would hold up the task that follows it; it is let go together with that task.
+"""
+
+LOSSES = ("KilledWorker", "NoValidWorkerError")
+"""What Dask calls a task whose worker is gone; by name, as not every version has both."""
+
+LOOKING = 0.5
+"""Seconds between looks at the scheduler's connection: a call to one that is gone tries for half a minute."""
+
+SETTLING = 0.2
+"""Seconds after which a broken connection shows whose fault it was: the worker's or the scheduler's."""
+
+
+@dataclass
+class Resident:
+    """A value placed at a worker, kept for replay; ``future`` is Dask's handle on it at ``address``."""
+
+    parcel: Parcel
+    address: str = ""
+    future: Future | None = None
+
+
+class Task(Promise):
+    """One call at one worker; its key is like no other, so equal calls stay two."""
+
+    def __init__(self, name: str, call: Parcel, residents: Sequence[Resident]) -> None:
+        super().__init__()
+        self.call = call
+        self.residents = residents
+        self.key = f"kofn-{name}-{uuid4().hex}"
+
+
+class Lane:
+    """A place in the pool, held by a worker name and served by whichever process bears it."""
+
+    def __init__(self, index: int, member: Member, cluster: Cluster, client: Client) -> None:
+        self.index = index
+        self.cluster = cluster
+        self.client = client
+        self.residents: dict[Hashable, Resident] = {}
+        self.task: Task | None = None
+        self._lock = threading.Lock()
+        self._running: asyncio.Task[tuple[str, Any]] | None = None
+        self._spent: Future | None = None
+        self.take(member)
+
+    def take(self, member: Member) -> None:
+        """Be served by ``member`` from now on."""
+        self.name = member.name
+        self._has_nanny = member.has_nanny
+        self._lost_at = 0.0
+        self.address: str | None = member.address
+
+    def lose(self) -> float:
+        """Lose the process and its task; return the seconds until the lane may be given to another name."""
+        self.address = None
+        self._lost_at = time.monotonic()
+        if self._running is not None:
+            self._running.cancel()
+        return REVIVAL if self._has_nanny else 0.0
+
+    @property
+    def state(self) -> State:
+        """What the worker does, as far as kofn is concerned."""
+        address = self.address
+        if not self.cluster.reachable:
+            return "dead"
+        if address is None:
+            late = time.monotonic() - self._lost_at >= REVIVAL
+            return "starting" if self._has_nanny and not late else "dead"
+        return "busy" if self.task is not None or self.cluster.is_running(address) else "idle"
+
+    def reserve(self, task: Task) -> None:
+        """Take ``task`` if the worker is idle; callable on any thread."""
+        with self._lock:
+            state = self.state
+            if state in ("dead", "starting"):
+                raise WorkerLost(f"worker {self.index} is {state} and cannot take a task", self.index)
+            if state == "busy":
+                raise WorkerError(f"worker {self.index} is busy; it takes one task at a time", self.index)
+            self.task = task
+
+    # -- a task ---------------------------------------------------------------------------------------
+
+    def begin(self, task: Task) -> None:
+        """Run a task that the lane has already been reserved for."""
+        address = self.address
+        if address is None:
+            self._ended(task, address, "error", self._lost())
+            return
+        self.cluster.began(address, task.key)
+        self._running = asyncio.ensure_future(self._attempt(task, address))
+        self._running.add_done_callback(lambda done: self._on_done(task, address, done))
+
+    def _on_done(self, task: Task, address: str, done: asyncio.Task[tuple[str, Any]]) -> None:
+        # Cancelled: the worker has gone, or never began a task that nobody wants any more.
+        kind, answer = ("error", self._lost()) if done.cancelled() else done.result()
+        self._ended(task, address, kind, answer)
+
+    def _ended(self, task: Task, address: str | None, kind: str, answer: Any) -> None:
+        self.cluster.ended(address, task.key)
+        self.task = self._running = None
+        self._end(task, kind, answer)
+
+    async def _attempt(self, task: Task, address: str) -> tuple[str, Any]:
+        work = asyncio.ensure_future(self._outcome(task, address))
+        try:
+            while not work.done():
+                await asyncio.wait([work], timeout=LOOKING)
+                if not self.cluster.reachable:
+                    return "error", self._lost()
+            return work.result()
+        except Exception as error:
+            return "error", await self._explained(error)
+        finally:
+            work.cancel()
+
+    def _end(self, task: Task, kind: str, answer: Any) -> None:
+        try:
+            value = Parcel(*answer).open() if kind == "value" else answer
+        except Exception as error:
+            kind, value = "error", error
+        if kind == "value":
+            task.settle(value)
+        else:
+            task.fail(pickle.loads(value) if isinstance(value, bytes) else value)
+
+    async def _outcome(self, task: Task, address: str) -> tuple[str, Any]:
+        if task.claimed:
+            return "refused", None
+        residents = [await self._placed(resident, address) for resident in task.residents]
+        call = task.call if task.call.size <= INLINE else await self._scatter(task.call, address)
+        if task.claimed:
+            return "refused", None
+        future = self.client.submit(
+            perform, task.key, call, *residents,
+            key=task.key, workers=[address], allow_other_workers=False, pure=False, retries=0,
+        )  # fmt: skip
+        self._spent = None
+        error = await future.exception()
+        if error is not None or future.status != "finished":
+            raise error or CancelledError()
+        outcome = ("refused", None) if task.claimed else await self._fetch(future, address)
+        self._spent = future
+        asyncio.get_running_loop().call_later(RELEASE, self._release, future)
+        return outcome
+
+    def _release(self, future: Future) -> None:
+        if self._spent is future:
+            self._spent = None
+
+    async def _placed(self, resident: Resident, address: str) -> Future:
+        """Scatter a resident value unless this very process holds it."""
+        future = resident.future
+        if future is None or resident.address != address or future.status != "finished":
+            future = resident.future = await self._scatter(resident.parcel, address)
+            resident.address = address
+        return future
+
+    async def _scatter(self, parcel: Parcel, address: str) -> Future:
+        return await self.client.scatter(parcel, workers=[address], broadcast=False, hash=False)
+
+    async def _fetch(self, future: Future, address: str) -> tuple[str, Any]:
+        """Fetch one result by itself; `Client.gather` would make it wait for those on slower links."""
+        from distributed.worker import get_data_from_worker
+
+        if self.client.direct_to_workers:
+            response = await get_data_from_worker(self.client.rpc, [future.key], address)
+        else:
+            response = await self.client.scheduler.gather(keys=[future.key])
+        if response["status"] != "OK":
+            raise OSError("its result went with it")
+        outcome: tuple[str, Any] = response["data"][future.key]
+        return outcome
+
+    # -- the end of one -------------------------------------------------------------------------------
+
+    async def abandon(self, task: Task) -> None:
+        """Keep a queued task from running; one that has begun keeps its lane busy until it ends."""
+        address = self.address
+        if address is None or self.task is not task:
+            return
+        with contextlib.suppress(Exception):
+            refused = await self.client.run(refuse, task.key, workers=[address])
+            if refused.get(address) and self.task is task and self._running is not None:
+                self._running.cancel()
+
+    async def kill(self) -> None:
+        """End the worker process; its nanny starts another."""
+        if self.address is not None:
+            with contextlib.suppress(Exception):
+                await self.client.run(end_process, workers=[self.address])
+
+    @property
+    def has_nanny(self) -> bool:
+        """Whether somebody would start another process."""
+        return self._has_nanny
+
+    def _lost(self, why: str = "it left the cluster") -> Exception:
+        if not self.cluster.reachable:
+            return PoolClosed(unreachable(self.cluster))
+        return WorkerLost(f"worker {self.index} (Dask worker {self.name!r}) is lost: {why}", self.index)
+
+    async def _explained(self, error: Exception) -> Exception:
+        """Tell what went wrong with Dask in kofn's terms."""
+        await asyncio.sleep(SETTLING if isinstance(error, OSError) else 0.0)
+        if isinstance(error, (OSError, CancelledError, KeyError)) or type(error).__name__ in LOSSES:
+            return self._lost("Dask cancelled its task" if isinstance(error, CancelledError) else str(error))
+        if not self.cluster.reachable:
+            return self._lost()
+        error.add_note(
+            "kofn and what the task needs must be installed, in one version, on client, scheduler and workers"
+        )
+        return error
+
+
+def unreachable(cluster: Cluster) -> str:
+    """Say that the scheduler is gone."""
+    return f"the Dask scheduler at {cluster.scheduler} cannot be reached any more"

@@ -1,0 +1,316 @@
+"""Any list of `concurrent.futures.Executor`, one per worker, behind kofn's seam."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import pickle
+import uuid
+import weakref
+from collections.abc import Callable, Hashable, Sequence
+from concurrent import futures
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self, TypeGuard
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..checks import refusal
+from ..errors import PoolClosed, WorkerError, WorkerLost
+from .manners import check_keys, check_stop, check_worker, unpicklable
+from .pool import State, Stop, Stopped
+from .promise import Promise, harmless, pack_result, portable
+
+Keys = tuple[Hashable, ...]
+Outcome = tuple[Any, Any]
+Taker = Callable[[Promise, Outcome], None]
+
+_ids = itertools.count(1)
+_held: dict[str, dict[int, bytes]] = {}
+"""In a worker process: what pools have placed there, by pool and value."""
+
+
+class ExecutorPool:
+    """Executors as workers: one-process pools, one-thread pools, loky, mpi4py, anything with that interface.
+
+    What an executor cannot do, the pool does not pretend: a running task cannot be stopped, so its worker is
+    left out until it ends, and a broken executor stays dead. Functions and values travel by cloudpickle; a
+    resident value is sent once to each process and again to a process that turns out not to have it. In a
+    `ThreadPoolExecutor` everything is handed over by reference.
+
+    Parameters
+    ----------
+    executors : sequence of concurrent.futures.Executor
+        One per worker, each with one thread or process. They stay yours: `close` leaves them running.
+
+    Examples
+    --------
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as two:
+    ...     ExecutorPool([one, two]).submit(1, sum, [1, 2, 3]).result()
+    6
+    """
+
+    def __init__(self, executors: Sequence[Executor]) -> None:
+        if not is_executors(executors):
+            must, remedy = "be a list of executors, one per worker", "give at least one"
+            raise refusal("kofn.ExecutorPool", "executors", must, repr(executors), remedy)
+        token = uuid.uuid4().hex
+        self._lanes = [
+            _Lane(index, executor) if isinstance(executor, ThreadPoolExecutor) else _RemoteLane(index, executor, token)
+            for index, executor in enumerate(executors)
+        ]
+        self._closed = False
+
+    @property
+    def n(self) -> int:
+        """How many workers the pool has."""
+        return len(self._lanes)
+
+    def empty(self, shape: tuple[int, ...], dtype: DTypeLike = np.float64) -> NDArray[Any]:
+        """Allocate an array; executors copy it."""
+        return np.empty(shape, dtype)
+
+    def put(self, worker: int, key: Hashable, value: object) -> None:
+        """Make ``value`` resident at ``worker``; it gets there with the first task that uses it."""
+        self._lane("put", worker).put(key, value)
+
+    def drop(self, key: Hashable) -> None:
+        """Forget ``key`` at every worker; its processes hear of it with their next task."""
+        for lane in self._lanes:
+            lane.drop(key)
+
+    def submit(
+        self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
+    ) -> Future[Any]:
+        """Run ``function(*(resident values of keys), *arguments)`` at an idle ``worker``."""
+        lane = self._lane("submit", worker)
+        check_keys(worker, keys, lane.residents)
+        if lane.dead:
+            raise WorkerLost(f"worker {worker} is dead and cannot take a task", worker)
+        if lane.task is not None:
+            raise WorkerError(f"worker {worker} is busy; it takes one task at a time", worker)
+        return lane.start(function, arguments, keys)
+
+    def stop(self, worker: int, how: Stop) -> Stopped:
+        """Cancel the future of what ``worker`` runs; the task itself runs on if it has begun."""
+        check_stop(how)
+        lane = self._lanes[check_worker("stop", worker, self.n)]
+        task, running = lane.task, lane.running
+        if task is None or self._closed:
+            return "nothing"
+        task.cancel()
+        if running is not None:
+            running.cancel()
+        return "abandon"
+
+    def state(self, worker: int) -> State:
+        """Tell what ``worker`` is doing."""
+        lane = self._lanes[check_worker("state", worker, self.n)]
+        if self._closed or lane.dead:
+            return "dead"
+        return "idle" if lane.task is None else "busy"
+
+    def close(self) -> None:
+        """Let the executors go, still running; what was placed in them is forgotten. Safe to call twice."""
+        if not self._closed:
+            self._closed = True
+            for lane in self._lanes:
+                lane.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _lane(self, call: str, worker: int) -> _Lane:
+        check_worker(call, worker, self.n)
+        if self._closed:
+            raise PoolClosed(f"{call}: the pool is closed")
+        return self._lanes[worker]
+
+
+def is_executors(workers: object) -> TypeGuard[Sequence[Executor]]:
+    """Tell whether ``workers`` is a list of executors."""
+    return (
+        isinstance(workers, Sequence) and len(workers) > 0 and all(isinstance(worker, Executor) for worker in workers)
+    )
+
+
+class _Lane:
+    """An executor of threads, and the task that it runs."""
+
+    def __init__(self, index: int, executor: Executor) -> None:
+        self.index = index
+        self.executor = executor
+        self.dead = False
+        self.task: Promise | None = None
+        self.running: Future[Any] | None = None
+        self.residents: dict[Hashable, Any] = {}
+
+    def put(self, key: Hashable, value: object) -> None:
+        self.residents[key] = value
+
+    def drop(self, key: Hashable) -> None:
+        self.residents.pop(key, None)
+
+    def start(self, function: Callable[..., Any], arguments: tuple[Any, ...], keys: Keys) -> Future[Any]:
+        """Hand a task to the executor and return its future."""
+        values = [self.residents[key] for key in keys]
+        task = self.task = Promise()
+        self.hand(task, self.on_value, _call, function, (*values, *arguments))
+        return task.future
+
+    def hand(self, task: Promise, take: Taker, function: Callable[..., Any], *arguments: Any) -> None:
+        """Submit to the executor, which may turn out to be broken or shut down."""
+        try:
+            running = self.running = self.executor.submit(function, *arguments)
+        except RuntimeError as error:
+            self.lose(task, error)
+            return
+        running.add_done_callback(lambda done: self.on_done(task, take, done))
+        mine = weakref.ref(running)  # or each future would keep the other
+
+        def cancel(_: Promise) -> None:
+            theirs = mine()
+            if theirs is not None:
+                theirs.cancel()
+
+        task.when_cancelled(cancel)
+
+    def on_done(self, task: Promise, take: Taker, done: Future[Any]) -> None:
+        """Take what the executor says, be idle, and let ``take`` end the task."""
+        if done.cancelled():
+            self.free()
+            task.cancel()
+            return
+        error = done.exception()
+        if isinstance(error, BrokenExecutor):
+            self.lose(task, error)
+        elif error is not None:
+            self.free()
+            task.fail(error)
+        else:
+            take(task, done.result())
+
+    def on_value(self, task: Promise, outcome: Outcome) -> None:
+        ok, value = outcome
+        self.free()
+        if ok:
+            task.settle(value)
+        else:
+            task.fail(value)
+
+    def free(self) -> None:
+        self.task = self.running = None
+
+    def lose(self, task: Promise, error: BaseException) -> None:
+        """Be dead for good: a broken executor does not come back."""
+        self.dead = True
+        self.free()
+        task.fail(WorkerLost(f"worker {self.index}: its executor broke ({error}){_hint(self.executor)}", self.index))
+
+    def close(self) -> None:
+        self.residents.clear()
+        if self.task is not None:
+            self.task.fail(PoolClosed("the pool was closed while the task ran"))
+
+
+class _RemoteLane(_Lane):
+    """An executor whose tasks run elsewhere, and what its process is thought to hold."""
+
+    def __init__(self, index: int, executor: Executor, token: str) -> None:
+        super().__init__(index, executor)
+        self.token = token
+        self.sent: set[int] = set()
+        self.forget: list[int] = []
+
+    def put(self, key: Hashable, value: object) -> None:
+        blob = _pickled("put", "value", value)
+        self.drop(key)
+        self.residents[key] = next(_ids), blob
+
+    def drop(self, key: Hashable) -> None:
+        identity, _ = self.residents.pop(key, (0, b""))
+        if identity in self.sent:
+            self.sent.discard(identity)
+            self.forget.append(identity)
+
+    def start(self, function: Callable[..., Any], arguments: tuple[Any, ...], keys: Keys) -> Future[Any]:
+        call = _pickled("submit", "function and arguments", (function, arguments))
+        residents = [self.residents[key] for key in keys]
+        task = self.task = Promise()
+        self.ship(task, call, residents, {identity for identity, _ in residents} - self.sent)
+        return task.future
+
+    def ship(self, task: Promise, call: bytes, residents: list[tuple[int, bytes]], lacking: set[int]) -> None:
+        """Send a task with those resident values that its process lacks."""
+
+        def take(task: Promise, outcome: Outcome) -> None:
+            kind, answer = outcome
+            if kind == "missing":
+                self.ship(task, call, residents, answer)
+            else:
+                self.on_value(task, (kind == "value", pickle.loads(answer)))
+
+        order = [identity for identity, _ in residents]
+        values = {identity: blob for identity, blob in residents if identity in lacking}
+        forget, self.forget = self.forget, []
+        self.sent |= lacking
+        self.hand(task, take, _perform, self.token, call, order, values, forget)
+
+    def close(self) -> None:
+        super().close()
+        if self.sent and not self.dead:
+            with contextlib.suppress(RuntimeError):
+                self.executor.submit(_forget_pool, self.token)
+
+
+def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcome:
+    try:
+        return True, function(*arguments)
+    except BaseException as error:
+        return False, harmless(error)
+
+
+def _perform(token: str, call: bytes, order: list[int], values: dict[int, bytes], forget: list[int]) -> Outcome:
+    """Run a task in a worker process, unless it lacks resident values; then tell which."""
+    import cloudpickle
+
+    held = _held.setdefault(token, {})
+    for identity in forget:
+        held.pop(identity, None)
+    held.update(values)
+    missing = {identity for identity in order if identity not in held}
+    if missing:
+        return "missing", missing
+    try:
+        function, arguments = pickle.loads(call)
+        value = function(*[pickle.loads(held[identity]) for identity in order], *arguments)
+        return "value", pack_result(value, cloudpickle.dumps)
+    except BaseException as error:
+        return "error", cloudpickle.dumps(portable(error))
+
+
+def _forget_pool(token: str) -> None:
+    _held.pop(token, None)
+
+
+def _pickled(call: str, what: str, value: object) -> bytes:
+    import cloudpickle
+
+    try:
+        blob: bytes = cloudpickle.dumps(value, protocol=5)
+    except Exception as error:
+        raise unpicklable(call, what, error) from error
+    return blob
+
+
+def _hint(executor: Executor) -> str:
+    if not isinstance(executor, futures.ProcessPoolExecutor):  # named here: it imports multiprocessing
+        return ""
+    return '; a script whose processes are spawned must do its work under `if __name__ == "__main__":`'

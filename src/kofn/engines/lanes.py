@@ -1,0 +1,142 @@
+"""The master's books on one worker process: what it runs, what it holds, what it must still be told."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+
+from .channel import MOST_DESCRIPTORS, Channel
+from .mapping import Block
+from .memory import Frame, Parcel, unpack
+from .pool import State
+from .promise import Promise
+from .worker import Order
+
+_numbers: Iterator[int] = count(1)
+
+
+@dataclass
+class Resident:
+    """A value placed at a worker, kept for replay."""
+
+    parcel: Parcel
+    id: int = field(default_factory=lambda: next(_numbers))
+
+
+class Task(Promise):
+    """One call at one worker."""
+
+    def __init__(self, parcel: Parcel, residents: list[Resident]) -> None:
+        super().__init__()
+        self.parcel = parcel
+        self.residents = residents
+        self.number = next(_numbers)
+
+    def end(self, ok: bool, frames: list[Frame], mapped: dict[int, Block]) -> None:
+        """End the future with what the worker sent, by the one who has the claim."""
+        try:
+            value = unpack(frames, mapped)
+        except BaseException as error:
+            text = f"the task's result could not be rebuilt in this process: {error!r}"
+            self.fail_claimed(RuntimeError(text))
+            return
+        if ok:
+            self.settle_claimed(value)
+        else:
+            self.fail_claimed(value)
+
+
+class Lane:
+    """A place in the pool, served by one process after another."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.state: State = "starting"
+        self.residents: dict[Hashable, Resident] = {}
+        self.task: Task | None = None
+        self.failures = 0
+        self.channel: Channel | None = None
+        self.begin(0)
+
+    def begin(self, process: int) -> None:
+        """Start the books of a new process, which holds nothing yet."""
+        self.process = process
+        self.pid: int | None = None
+        self.started = False
+        self.doomed = False
+        self.sent = False
+        self.deadline: float | None = None
+        self.path: list[str] = list(sys.path)
+        self.segments: set[int] = set()
+        self.held: set[int] = set()
+        self.forget_segments: list[int] = []
+        self.forget_residents: list[int] = []
+
+    def take_task(self) -> Task | None:
+        """Return the task in flight, if any, and be without one."""
+        task, self.task = self.task, None
+        self.sent, self.deadline = False, None
+        return task
+
+    def segment_gone(self, identity: int) -> None:
+        """Note that the master freed a segment."""
+        if identity in self.segments:
+            self.segments.discard(identity)
+            self.forget_segments.append(identity)
+
+    def resident_gone(self, resident: Resident) -> None:
+        """Note that a value was dropped or replaced."""
+        if resident.id in self.held:
+            self.held.discard(resident.id)
+            self.forget_residents.append(resident.id)
+            if resident.parcel.fresh is not None:
+                self.segment_gone(resident.parcel.fresh.id)
+
+    @property
+    def behind(self) -> bool:
+        """Whether the process holds something that it should forget."""
+        return bool(self.forget_segments or self.forget_residents)
+
+    def tell(self, patience: float) -> int:
+        """Send the process its task, what it lacks for it and what it must forget; return the bytes sent."""
+        task = self.task
+        residents = task.residents if task else []
+        lacking = [resident for resident in residents if resident.id not in self.held]
+        sent = self._send_segments([r.parcel for r in lacking], task.parcel if task else None, patience)
+        path = list(sys.path) if sys.path != self.path else None
+        order: Order = (
+            self.forget_segments,
+            self.forget_residents,
+            [],
+            [(resident.id, resident.parcel.frames) for resident in lacking],
+            path,
+            (task.number, task.parcel.frames, [resident.id for resident in residents]) if task else None,
+        )
+        sent += self._send(order, [], patience)
+        self.held.update(resident.id for resident in lacking)
+        self.forget_segments, self.forget_residents = [], []
+        self.path = path or self.path
+        return sent
+
+    def _send_segments(self, kept: list[Parcel], own: Parcel | None, patience: float) -> int:
+        """Send the descriptors that the process lacks; a task's own copies are mapped for that task only."""
+        wanted = {segment.id: segment for parcel in kept for segment in parcel.segments}
+        if own is not None:
+            wanted.update((segment.id, segment) for segment in own.segments)
+        once = own.fresh if own else None
+        missing = [segment for segment in wanted.values() if segment.id not in self.segments]
+        sent = 0
+        for start in range(0, len(missing), MOST_DESCRIPTORS):
+            part = missing[start : start + MOST_DESCRIPTORS]
+            arriving = [(segment.id, segment.size, segment is not once) for segment in part]
+            fds = [segment.fd for segment in part]
+            sent += self._send(([], [], arriving, [], None, None), fds, patience)
+        self.segments.update(segment.id for segment in missing if segment is not once)
+        return sent
+
+    def _send(self, order: Order, fds: list[int], patience: float) -> int:
+        if self.channel is None:
+            raise BrokenPipeError("the worker has no channel")
+        return self.channel.send(order, fds, patience)

@@ -1,0 +1,193 @@
+"""Local worker processes of kofn's own: quick to start and replace, large arrays in shared memory."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..checks import integer, refusal
+from ..errors import ArgumentError, PoolClosed, WorkerError, WorkerLost
+from .crew import Crew
+from .lanes import Resident, Task
+from .manners import check_keys, check_stop, check_worker, unpicklable
+from .memory import Parcel, pack
+from .pool import State, Stop, Stopped
+
+START_SECONDS = 60.0
+"""How long the constructor waits for the first workers."""
+
+
+class LocalPool:
+    """``n`` worker processes on this machine.
+
+    Functions and arguments travel by cloudpickle, so lambdas, closures and functions of a script work, and a
+    script needs no ``if __name__ == "__main__"``. Arrays of 64 KiB and more travel through memory without a
+    name; arrays from `empty` travel without a copy. A worker that dies is replaced, with its data. Every
+    process ends with the pool, with this process, or with the garbage collection of the pool, whichever comes
+    first.
+
+    Parameters
+    ----------
+    n : int
+        How many workers.
+    threads_per_worker : int, optional
+        BLAS and OpenMP threads of each worker; by default the cores are shared out, at least one each.
+    grace_seconds : float
+        How long an abandoned or interrupted task may run on before its worker is replaced; ``inf``: for ever.
+
+    Examples
+    --------
+    >>> with LocalPool(2) as pool:
+    ...     pool.put(1, "matrix", np.eye(3))
+    ...     pool.submit(1, lambda matrix, x: matrix @ x, np.arange(3.0), keys=("matrix",)).result()
+    array([0., 1., 2.])
+    """
+
+    def __init__(self, n: int, *, threads_per_worker: int | None = None, grace_seconds: float = 0.05) -> None:
+        call = "kofn.LocalPool"
+        self._n = integer(call, "n", n, 1, "ask for at least one worker")
+        if threads_per_worker is None:
+            threads_per_worker = max(1, _cores() // self._n)
+        threads = integer(call, "threads_per_worker", threads_per_worker, 1, "leave it out to share the cores")
+        if not isinstance(grace_seconds, int | float) or not grace_seconds >= 0:
+            remedy = "use math.inf to let abandoned tasks run on"
+            raise refusal(call, "grace_seconds", "be a number of seconds >= 0", repr(grace_seconds), remedy)
+        if not hasattr(os, "fork"):
+            raise ArgumentError(f"{call}: this system cannot fork; use kofn.ThreadPool or a list of executors.")
+        self._crew = crew = Crew(self._n, threads, float(grace_seconds))
+        self._finalizer = weakref.finalize(self, crew.close)
+        try:
+            if not crew.await_start(START_SECONDS):
+                raise WorkerLost(f"{call}: no worker could be started; what they said is on stderr.", 0)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def n(self) -> int:
+        """How many workers the pool has."""
+        return self._n
+
+    @property
+    def bytes_sent(self) -> dict[str, int]:
+        """Bytes that went through sockets, that were copied to shared memory, and that came back in it."""
+        return dict(self._crew.bytes_sent)
+
+    def pids(self) -> list[int | None]:
+        """Return the process id of each worker, None while it has none."""
+        return [None if lane.doomed or lane.channel is None else lane.pid for lane in self._crew.lanes]
+
+    def empty(self, shape: tuple[int, ...], dtype: DTypeLike = np.float64) -> NDArray[Any]:
+        """Allocate an array that reaches workers without a copy.
+
+        Do not change it while a task that got it runs or while it is resident.
+        """
+        return self._crew.store.empty(shape, dtype)
+
+    def put(self, worker: int, key: Hashable, value: object) -> None:
+        """Make ``value`` resident at ``worker``; it gets there with the first task that uses it.
+
+        What a task writes into its arrays is undone after the task; what it changes in other objects is not.
+        """
+        self._check("put", worker)
+        resident = Resident(self._pack("put", "value", value))
+        with self._crew.lock:
+            lane = self._crew.lanes[worker]
+            old, lane.residents[key] = lane.residents.get(key), resident
+            if old is not None:
+                lane.resident_gone(old)
+        self._crew.wake()
+
+    def drop(self, key: Hashable) -> None:
+        """Forget ``key`` at every worker; unknown keys are ignored."""
+        with self._crew.lock:
+            for lane in self._crew.lanes:
+                old = lane.residents.pop(key, None)
+                if old is not None:
+                    lane.resident_gone(old)
+        self._crew.wake()
+
+    def submit(
+        self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
+    ) -> Future[Any]:
+        """Run ``function(*(resident values of keys), *arguments)`` at ``worker``.
+
+        A worker that is still starting takes the task too and runs it as soon as it can. Cancelling the
+        future is the same as ``stop(worker, "abandon")``.
+        """
+        self._check("submit", worker)
+        crew, lane = self._crew, self._crew.lanes[worker]
+        parcel = self._pack("submit", "function and arguments", (function, arguments))
+        with crew.lock:
+            self._check("submit", worker)
+            check_keys(worker, keys, lane.residents)
+            if lane.state == "dead":
+                raise WorkerLost(f"worker {worker} is dead and cannot take a task", worker)
+            if lane.task is not None or lane.state == "busy":
+                raise WorkerError(f"worker {worker} is busy; it takes one task at a time", worker)
+            task = Task(parcel, [lane.residents[key] for key in keys])
+            try:
+                lane.task = task
+                task.when_cancelled(lambda gone: crew.on_cancelled(lane, gone))
+                if lane.state == "idle":
+                    crew.give(lane)
+            except BaseException:
+                # Ctrl-C: nobody will have this future.
+                crew.condemn(lane, task)
+                raise
+        return task.future
+
+    def stop(self, worker: int, how: Stop) -> Stopped:
+        """Stop what ``worker`` runs and tell what really happened; its future is cancelled at once.
+
+        ``abandon`` leaves the task alone and ``interrupt`` raises KeyboardInterrupt in its Python code; if it
+        has not ended after the grace, the worker is replaced. ``kill`` replaces the worker at once.
+        """
+        check_worker("stop", worker, self._n)
+        return self._crew.stop(self._crew.lanes[worker], check_stop(how))
+
+    def state(self, worker: int) -> State:
+        """Tell what ``worker`` is doing."""
+        lane = self._crew.lanes[check_worker("state", worker, self._n)]
+        return "busy" if lane.state == "starting" and lane.task is not None else lane.state
+
+    def close(self) -> None:
+        """End all workers and release everything; results stay valid. Safe to call twice, in any state."""
+        self._crew.close()
+        self._finalizer.detach()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<LocalPool of {self._n}: {', '.join(lane.state for lane in self._crew.lanes)}>"
+
+    def _check(self, call: str, worker: int) -> None:
+        check_worker(call, worker, self._n)
+        if self._crew.closed:
+            raise PoolClosed(f"{call}: the pool is closed, or belongs to another process")
+
+    def _pack(self, call: str, what: str, value: object) -> Parcel:
+        try:
+            parcel = pack(value, self._crew.store)
+        except Exception as error:
+            raise unpicklable(call, what, error) from error
+        if parcel.fresh is not None:
+            self._crew.bytes_sent["shared"] += parcel.fresh.size
+        return parcel
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,223 @@
+"""Shared memory without names: a segment is a descriptor, so nothing can be left in /dev/shm.
+
+A value becomes a `Parcel`: a pickle stream (protocol 5) and its array buffers. A buffer that already lies in
+a segment travels as (segment, offset, length); the rest goes inline when small, or is copied once to a new
+segment.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import math
+import os
+import pickle
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .mapping import Block, address, map_shared
+
+INLINE = 1 << 16
+"""Parcels below this many bytes travel in the message itself."""
+
+ALIGNMENT = 64
+"""Buffers of a segment start at multiples of this."""
+
+Frame = bytes | tuple[int, int, int]
+"""Bytes as they are, or (segment id, offset, length)."""
+
+_ids = itertools.count(1)
+
+
+def anonymous_file() -> int:
+    """Return the descriptor of a new memory file that has no name.
+
+    Examples
+    --------
+    >>> import os
+    >>> descriptor = anonymous_file()
+    >>> os.fstat(descriptor).st_size
+    0
+    >>> os.close(descriptor)
+    """
+    try:
+        return _create()
+    except OSError as error:
+        if error.errno != errno.EMFILE or not raise_descriptor_limit():
+            raise
+        return _create()
+
+
+def _create() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("kofn", os.MFD_CLOEXEC)
+    import tempfile
+
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def raise_descriptor_limit() -> bool:
+    """Lift the soft limit of descriptors to the hard one; one resident value needs one descriptor."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == hard:
+        return False
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return True
+
+
+class Segment:
+    """A piece of nameless memory; its descriptor is closed with the last reference.
+
+    Parameters
+    ----------
+    on_free : callable, optional
+        Called with the segment's id when it is gone.
+    """
+
+    def __init__(self, on_free: Callable[[int], None] | None = None) -> None:
+        self.id = next(_ids)
+        self.fd = anonymous_file()
+        self.size = 0
+        self._finalizer = weakref.finalize(self, _release, self.fd, self.id, on_free, os.getpid())
+        self._finalizer.atexit = False
+
+    def write(self, buffers: Sequence[memoryview]) -> list[int]:
+        """Copy ``buffers`` in, aligned, and return their offsets."""
+        offsets = []
+        for buffer in buffers:
+            offset = -(-self.size // ALIGNMENT) * ALIGNMENT
+            offsets.append(offset)
+            written = 0
+            while written < len(buffer):
+                written += os.pwrite(self.fd, buffer[written:], offset + written)
+            self.size = offset + len(buffer)
+        return offsets
+
+    def map(self, size: int) -> Block:
+        """Make the segment ``size`` bytes large and map it, shared and writable."""
+        os.ftruncate(self.fd, size)
+        self.size = size
+        return map_shared(self.fd, size)
+
+
+def _release(fd: int, identity: int, on_free: Callable[[int], None] | None, owner: int) -> None:
+    os.close(fd)
+    if on_free is not None and os.getpid() == owner:
+        on_free(identity)
+
+
+@dataclass
+class Parcel:
+    """A value ready to travel: the pickle stream, then its buffers."""
+
+    frames: list[Frame]
+    segments: list[Segment] = field(default_factory=list)
+    fresh: Segment | None = None
+    """The one of ``segments`` that was made for this parcel alone."""
+
+
+class Store:
+    """The arrays of `empty`, found again by address; ``freed`` collects the ids of segments that are gone.
+
+    Finalizers may run inside any of these methods, so each change is one operation on a dict or deque.
+    """
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self.freed: deque[int] = deque()
+        self._wake = wake
+        self._homes: dict[int, Segment] = {}
+
+    def _on_free(self, identity: int) -> None:
+        self.freed.append(identity)
+        self._wake()
+
+    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """Allocate an array in a segment of its own; it lives as long as the array or a parcel uses it.
+
+        A small array is an ordinary one: sending its bytes is cheaper than sending a descriptor and mapping it.
+        """
+        kind = np.dtype(dtype)
+        count = math.prod(shape)
+        if count * kind.itemsize < INLINE or kind.hasobject:
+            return np.empty(shape, kind)
+        segment = Segment(self._on_free)
+        block = segment.map(count * kind.itemsize)
+        start = address(block)
+        self._homes[start] = segment
+        weakref.finalize(block, self._homes.pop, start).atexit = False
+        return np.frombuffer(memoryview(block), kind, count).reshape(shape)
+
+    def find(self, buffer: memoryview) -> tuple[Segment, int] | None:
+        """Return the segment that holds all of ``buffer`` and the offset in it."""
+        if not self._homes or not len(buffer):
+            return None
+        start = address(buffer)
+        for home, segment in list(self._homes.items()):
+            if home <= start and start + len(buffer) <= home + segment.size:
+                return segment, start - home
+        return None
+
+
+def pack(value: object, store: Store | None = None) -> Parcel:
+    """Pickle ``value``, functions and classes of ``__main__`` included, copying large buffers once.
+
+    Examples
+    --------
+    >>> parcel = pack({"a": 1})
+    >>> unpack(parcel.frames, {})
+    {'a': 1}
+    """
+    import cloudpickle
+
+    buffers: list[pickle.PickleBuffer] = []
+    stream = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    views = [memoryview(stream), *(buffer.raw() for buffer in buffers)]
+    homes = [None, *(store.find(view) if store else None for view in views[1:])]
+    parcel = _copy([view for view, home in zip(views, homes, strict=True) if home is None])
+    copied = iter(parcel.frames)
+    parcel.frames = [
+        (home[0].id, home[1], len(view)) if home else next(copied) for view, home in zip(views, homes, strict=True)
+    ]
+    parcel.segments += {home[0].id: home[0] for home in homes if home}.values()
+    return parcel
+
+
+def _copy(views: list[memoryview]) -> Parcel:
+    """Put ``views`` inline when they are small together, otherwise in one fresh segment."""
+    if sum(map(len, views)) < INLINE:
+        return Parcel([bytes(view) for view in views])
+    fresh = Segment()
+    offsets = fresh.write(views)
+    frames: list[Frame] = [(fresh.id, offset, len(view)) for offset, view in zip(offsets, views, strict=True)]
+    return Parcel(frames, [fresh], fresh)
+
+
+def unpack(frames: Sequence[Frame | bytearray], segments: Mapping[int, Block]) -> Any:
+    """Rebuild the value of a parcel on top of mapped segments."""
+    stream, *buffers = [_view(frame, segments) for frame in frames]
+    return pickle.loads(stream, buffers=buffers)
+
+
+def _view(frame: Frame | bytearray, segments: Mapping[int, Block]) -> memoryview:
+    if isinstance(frame, tuple):
+        identity, offset, length = frame
+        return memoryview(segments[identity])[offset : offset + length]
+    # An array on top of bytes is read-only; one on top of a bytearray is not.
+    return memoryview(frame if isinstance(frame, bytearray) else bytearray(frame))
+
+
+def take(map_: Callable[[int, int], Block], fd: int, size: int) -> Block:
+    """Map a received segment and close its descriptor."""
+    try:
+        return map_(fd, size)
+    finally:
+        os.close(fd)

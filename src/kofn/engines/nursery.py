@@ -1,0 +1,197 @@
+"""The nursery: a small process that has NumPy loaded and forks workers on request.
+
+It is started by `subprocess` (link.py), not by `multiprocessing`, so the user's main module is never imported again and
+a script needs no ``if __name__ == "__main__"``. It has one thread, so forking is safe; it is the workers'
+parent, so it knows which process ids are still theirs, and it ends them all when the master's end of the
+channel closes.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from .channel import Channel
+
+BLAS_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(fd: int, threads: int) -> None:
+    """Run the nursery on the socket ``fd`` until its other end is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    nursery = Nursery(Channel(socket.socket(fileno=fd)), _prepare(threads))
+    try:
+        nursery.run()
+    except OSError:
+        pass  # the master went away while we told it something
+    finally:
+        nursery.end()
+
+
+def _prepare(threads: int) -> Callable[[], None]:
+    """Load what every worker needs and return what a worker calls to get its number of BLAS threads."""
+    for name in ("numpy", "cloudpickle", "kofn.engines.worker"):
+        importlib.import_module(name)
+    os.environ.update(dict.fromkeys(BLAS_VARIABLES, str(threads)))
+    if threads == 1:
+        return lambda: None
+    import threadpoolctl
+
+    controller = threadpoolctl.ThreadpoolController()
+    return lambda: controller.limit(limits=threads) and None
+
+
+class Nursery:
+    """Forks, kills and reaps workers; each is known by the number that the master gave it."""
+
+    def __init__(self, channel: Channel, set_threads: Callable[[], None]) -> None:
+        self.channel = channel
+        self.set_threads = set_threads
+        self.master = os.getppid()
+        self.pids: dict[int, int] = {}
+        self.prctl = _prctl()
+        self.woken, self.waker = socket.socketpair()
+        self.woken.setblocking(False)
+        self.waker.setblocking(False)
+        signal.set_wakeup_fd(self.waker.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        gc.collect()
+        gc.freeze()
+
+    def run(self) -> None:
+        """Serve the master until it is gone."""
+        poll = select.poll()
+        poll.register(self.channel.fileno(), select.POLLIN)
+        poll.register(self.woken.fileno(), select.POLLIN)
+        # A forked child of the master may hold the channel open after the master died; hence the timeout.
+        while os.getppid() == self.master:
+            poll.poll(1000)
+            self.reap()
+            try:
+                messages = self.channel.poll()
+            except EOFError:
+                return
+            for message, fds in messages:
+                self.obey(message, fds)
+
+    def obey(self, message: tuple[Any, ...], fds: list[int]) -> None:
+        """Do what the master asks."""
+        if message[0] == "spawn":
+            _, number, path, directory = message
+            self.spawn(number, fds[0], path, directory)
+        elif message[1] in self.pids:
+            _kill_group(self.pids[message[1]])
+
+    def spawn(self, number: int, fd: int, path: list[str], directory: str) -> None:
+        """Fork worker ``number`` on the socket ``fd``."""
+        nursery = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            os.close(fd)
+            self.channel.send(("exit", number, f"could not be forked: {error}"))
+            return
+        if pid == 0:
+            self.become_worker(nursery, fd, path, directory)
+        os.close(fd)
+        self.pids[number] = pid
+
+    def become_worker(self, nursery: int, fd: int, path: list[str], directory: str) -> None:
+        """Serve as a worker; never returns."""
+        status = 1
+        try:
+            os.setsid()
+            self.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            if os.getppid() != nursery:
+                raise EOFError
+            self.channel.close()
+            self.woken.close()
+            self.waker.close()
+            # Spawn requests read together with this one left the sockets of other workers open here.
+            os.closerange(3, fd)
+            os.closerange(fd + 1, 1 << 16)
+            self.set_threads()
+            _enter(path, directory)
+            from .worker import serve
+
+            serve(Channel(socket.socket(fileno=fd)))
+        except (EOFError, BrokenPipeError):
+            status = 0
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(status)
+
+    def reap(self) -> None:
+        """Report the workers that ended, and end what they left running."""
+        while self.woken_bytes():
+            pass
+        for number, pid in list(self.pids.items()):
+            # Looking without reaping keeps the id ours until its group has been killed.
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                continue
+            _kill_group(pid)
+            _, status = os.waitpid(pid, 0)
+            del self.pids[number]
+            self.channel.send(("exit", number, _how(os.waitstatus_to_exitcode(status))))
+
+    def woken_bytes(self) -> bytes:
+        """Empty the pipe of signals."""
+        try:
+            return self.woken.recv(4096)
+        except BlockingIOError:
+            return b""
+
+    def end(self) -> None:
+        """Kill and reap every worker."""
+        for pid in self.pids.values():
+            _kill_group(pid)
+        for pid in self.pids.values():
+            os.waitpid(pid, 0)
+
+
+def _enter(path: list[str], directory: str) -> None:
+    """Make the process look like the master's: import path, directory, and random numbers of its own."""
+    sys.path[:] = path
+    if directory and os.path.isdir(directory):  # noqa: PTH112
+        os.chdir(directory)
+    random = sys.modules.get("numpy.random")
+    if random is not None:
+        random.seed()
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        # The child has not made its group yet.
+        os.kill(pid, signal.SIGKILL)
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit status {code}"
+    try:
+        return f"was ended by signal {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"
+
+
+def _prctl() -> Callable[[int, int], object]:
+    if sys.platform != "linux":
+        return lambda *_: None
+    import ctypes
+
+    prctl: Callable[[int, int], object] = ctypes.CDLL(None).prctl
+    return prctl

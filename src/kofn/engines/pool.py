@@ -1,0 +1,77 @@
+"""The seam between kofn and whatever runs tasks: lanes with identity, resident data, one task in flight each.
+
+An engine is any object with these members. The queue lives in kofn (``runtime.py``), never in the engine:
+kofn submits to a worker only while ``state(worker)`` is ``"idle"``, so nothing ever waits behind a straggler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+State = Literal["starting", "idle", "busy", "dead"]
+"""``starting`` and ``busy`` pass by themselves; ``dead`` is final for this pool."""
+
+Stop = Literal["abandon", "interrupt", "kill"]
+"""How to stop a running task: leave it alone, interrupt its Python code, or kill its process."""
+
+Stopped = Literal["nothing", "abandon", "interrupt", "kill"]
+"""What really happened; ``nothing`` when no task was running."""
+
+
+@runtime_checkable
+class Pool(Protocol):
+    """``n`` workers, numbered 0 … n-1, each of which runs one task at a time."""
+
+    @property
+    def n(self) -> int:
+        """How many workers the pool has."""
+
+    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """Allocate an array that reaches workers without another copy, where possible."""
+        return np.empty(shape, dtype)
+
+    def put(self, worker: int, key: Hashable, value: object) -> None:
+        """Make ``value`` resident at ``worker`` under ``key``; it is replayed if the worker is replaced.
+
+        The value is not changed while it is resident; workers see a private copy-on-write view of it.
+        """
+
+    def drop(self, key: Hashable) -> None:
+        """Forget ``key`` at every worker; unknown keys are ignored."""
+
+    def submit(
+        self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
+    ) -> Future[Any]:
+        """Run ``function(*(resident values of keys), *arguments)`` at an idle worker.
+
+        Arrays from `empty` must not change while a task that got them runs. What a task writes into arrays
+        that it was given is undone after it, except where they are handed over by reference (threads). What
+        cannot be pickled is refused with `kofn.errors.ArgumentError` and leaves the worker idle.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            Ends with the result, with the exception that the function raised (its remote traceback in
+            ``__notes__``), with `kofn.errors.WorkerLost` when the worker dies, with
+            `kofn.errors.PoolClosed` when the pool is closed, or cancelled when the task was stopped.
+            Its callbacks may run on any thread.
+        """
+
+    def stop(self, worker: int, how: Stop) -> Stopped:
+        """Stop what ``worker`` runs, as gently as ``how`` says, and tell what really happened.
+
+        Returns at once, also when the pool is closed (``nothing``). The task's future is cancelled and its
+        late result is dropped. ``abandon`` lets the task run on for at most the engine's grace, if the engine
+        can enforce one.
+        """
+
+    def state(self, worker: int) -> State:
+        """Tell what ``worker`` is doing."""
+
+    def close(self) -> None:
+        """End all workers and release everything; safe to call twice and from any state."""

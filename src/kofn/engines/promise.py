@@ -1,0 +1,128 @@
+"""A future whose end is decided once: by its result, by a stop, by a death, by the end of the pool."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import traceback
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Self, TypeVar
+
+Packed = TypeVar("Packed")
+
+LOCK_SECONDS = 1.0
+"""After this long, a future whose lock cannot be had is left to its fate."""
+
+
+class Promise:
+    """The giving side of a future; whoever claims it first decides how it ends, later results are dropped.
+
+    Examples
+    --------
+    >>> promise = Promise()
+    >>> promise.cancel()
+    >>> promise.settle("too late")
+    >>> promise.future.cancelled()
+    True
+    """
+
+    def __init__(self) -> None:
+        self.future: Future[Any] = Future()
+        self._claim = threading.Lock()
+
+    @property
+    def claimed(self) -> bool:
+        """Whether it is decided how the future ends."""
+        return self._claim.locked()
+
+    def claim(self) -> bool:
+        """Return True to the first caller only."""
+        return self._claim.acquire(blocking=False)
+
+    def settle(self, value: object) -> None:
+        """End the future with a result."""
+        if self.claim():
+            self.settle_claimed(value)
+
+    def settle_claimed(self, value: object) -> None:
+        """End the future with a result, by the one who has the claim."""
+        if self._reachable() and self.future.set_running_or_notify_cancel():
+            self.future.set_result(value)
+
+    def fail(self, error: BaseException) -> None:
+        """End the future with an exception."""
+        if self.claim():
+            self.fail_claimed(error)
+
+    def fail_claimed(self, error: BaseException) -> None:
+        """End the future with an exception, by the one who has the claim."""
+        if self._reachable() and self.future.set_running_or_notify_cancel():
+            self.future.set_exception(error)
+
+    def cancel(self) -> None:
+        """Cancel the future and tell those who wait for it."""
+        if self.claim() and self._reachable():
+            self.future.cancel()
+            self.future.set_running_or_notify_cancel()
+
+    def _reachable(self) -> bool:
+        """Whether the future's lock is free or soon will be.
+
+        A Ctrl-C at the wrong instant of ``future.result()`` leaves it locked for ever, because the standard
+        library's Condition is Python code. That must not take the thread that serves all workers with it.
+        """
+        condition = self.future._condition
+        free = condition.acquire(timeout=LOCK_SECONDS)
+        if free:
+            condition.release()
+        return free
+
+    def when_cancelled(self, then: Callable[[Self], object]) -> None:
+        """Call ``then`` with this promise if the user cancels the future himself."""
+        # A future keeps its callbacks: holding the promise, they would keep both, and the result, until the
+        # garbage collector comes by.
+        mine = weakref.ref(self)
+
+        def on_done(future: Future[Any]) -> None:
+            promise = mine()
+            if promise is not None and future.cancelled() and promise.claim():
+                future.set_running_or_notify_cancel()
+                then(promise)
+
+        self.future.add_done_callback(on_done)
+
+
+def harmless(error: BaseException) -> Exception:
+    """Return ``error`` in a form that a future can carry, with its traceback as a note.
+
+    SystemExit and its like would end the program when the future is asked for its result.
+    """
+    shown = error if isinstance(error, Exception) else RuntimeError(f"{type(error).__qualname__}: {error}")
+    shown.add_note(f"Traceback at the worker:\n{''.join(traceback.format_exception(error))}")
+    return shown
+
+
+def portable(error: BaseException) -> Exception:
+    """Return ``error``, made harmless, if it survives pickling, otherwise its text."""
+    import cloudpickle
+
+    shown = harmless(error)
+    try:
+        pickle.loads(cloudpickle.dumps(shown))
+    except Exception:
+        text = RuntimeError(f"{type(error).__qualname__}: {error}")
+        text.__notes__ = shown.__notes__[-1:]
+        return text
+    return shown
+
+
+def pack_result(value: object, pack: Callable[[object], Packed]) -> Packed:
+    """Pack a task's result, or say which type cannot be packed."""
+    try:
+        return pack(value)
+    except Exception as error:
+        name = f"{type(value).__module__}.{type(value).__qualname__}"
+        message = f"the task's result, a {name}, cannot be sent back from its worker: {error}"
+        raise pickle.PicklingError(message) from error

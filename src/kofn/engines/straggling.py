@@ -1,0 +1,197 @@
+"""A pool whose workers are late, or die, as a latency model says: repeatable stragglers for demos, tests."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+import time
+import weakref
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from functools import partial
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..errors import Cancelled, WorkerLost
+from . import wanted
+from .pool import Pool, State, Stop, Stopped
+from .promise import Promise
+
+_tokens = itertools.count()
+_closing: dict[int, threading.Event] = {}
+"""Ends the sleep of tasks that run in this very process; a sleeping process is killed by its pool."""
+
+
+LONGEST_SLEEP = 1e8
+"""Seconds; stands for infinity. `threading.TIMEOUT_MAX` is too long for `time.sleep`."""
+
+LONGEST_ELSEWHERE = 3600.0
+"""Seconds that a task sleeps at most at a worker that is not ours to kill, in case its master is killed."""
+
+
+class Latency(Protocol):
+    """What is used of a latency model; one that has ``death_times(workers)`` too lets workers die then."""
+
+    def arrivals(
+        self, work: NDArray[Any], worker: NDArray[Any], trials: int, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """Draw when each row arrives, (trials, rows)."""
+
+
+class Straggling:
+    """A pool with delays: the t-th task of worker w sleeps first, for as long as the model draws for (seed,
+    t, w).
+
+    Each task counts as one unit of work. A delay of infinity is a worker that never answers, until it is
+    stopped or the pool closed. A worker that the model lets die is killed so many seconds after the start of
+    its first task, and is dead from then on. Everything else is left to the wrapped pool.
+
+    Parameters
+    ----------
+    pool : Pool
+        Closed together with this one.
+    latency : kofn.latency.Latency
+    seed : int
+
+    Examples
+    --------
+    >>> from kofn.engines import ThreadPool
+    >>> class Hundredth:
+    ...     def arrivals(self, work, worker, trials, rng):
+    ...         return np.full((trials, len(work)), 0.01)
+    >>> with Straggling(ThreadPool(2), Hundredth()) as pool:
+    ...     pool.submit(0, sum, [1, 2]).result()
+    3
+    """
+
+    def __init__(self, pool: Pool, latency: Latency, seed: int = 0) -> None:
+        self._pool = pool
+        self._latency = latency
+        self._seed = seed
+        self._token = next(_tokens)
+        _closing[self._token] = threading.Event()
+        self._counts = [0] * pool.n
+        self._tasks: dict[int, Promise] = {}
+        self._dead: set[int] = set()
+        self._timers: list[threading.Timer] = []
+        deaths = getattr(latency, "death_times", None)
+        self._deaths = np.full(pool.n, math.inf) if deaths is None else np.asarray(deaths(pool.n))
+        self._finalizer = weakref.finalize(self, _wake, self._token, self._timers)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._pool, name)
+
+    @property
+    def n(self) -> int:
+        """How many workers the pool has."""
+        return self._pool.n
+
+    def empty(self, shape: tuple[int, ...], dtype: DTypeLike = np.float64) -> NDArray[Any]:
+        """Allocate an array as the wrapped pool does."""
+        return self._pool.empty(shape, dtype)
+
+    def put(self, worker: int, key: Hashable, value: object) -> None:
+        """Make ``value`` resident at ``worker``; a dead one forgets it."""
+        self._pool.put(worker, key, value)
+
+    def drop(self, key: Hashable) -> None:
+        """Forget ``key`` at every worker."""
+        self._pool.drop(key)
+
+    def delay(self, task: int, worker: int) -> float:
+        """Return the seconds that the given task of a worker, counted from 0, sleeps first."""
+        rng = np.random.default_rng([self._seed, task, worker])
+        return float(self._latency.arrivals(np.ones(1), np.array([worker]), 1, rng)[0, 0])
+
+    def submit(
+        self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
+    ) -> Future[Any]:
+        """Run ``function`` at ``worker`` after the delay that is drawn for it."""
+        if worker in self._dead:
+            raise WorkerLost(f"worker {worker} has died", worker)
+        late = partial(run_late, self._token, self.delay(self._counts[worker], worker), function)
+        inner = self._pool.submit(worker, late, *arguments, keys=keys)
+        task = self._tasks[worker] = Promise()
+        if self._counts[worker] == 0 and self._deaths[worker] < math.inf:
+            self._expect_death(worker)
+        self._counts[worker] += 1
+        inner.add_done_callback(partial(_pass_on, task))
+        task.when_cancelled(lambda _: self._pool.stop(worker, "abandon"))
+        return task.future
+
+    def stop(self, worker: int, how: Stop) -> Stopped:
+        """Stop what ``worker`` runs as the wrapped pool can."""
+        return self._pool.stop(worker, how)
+
+    def state(self, worker: int) -> State:
+        """Tell what ``worker`` is doing; one that died stays dead."""
+        return "dead" if worker in self._dead else self._pool.state(worker)
+
+    def close(self) -> None:
+        """Close the wrapped pool and forget about deaths to come."""
+        self._finalizer()
+        self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _expect_death(self, worker: int) -> None:
+        timer = threading.Timer(self._deaths[worker], _die, (weakref.ref(self), worker))
+        timer.daemon = True
+        self._timers.append(timer)
+        timer.start()
+
+    def _die(self, worker: int) -> None:
+        self._dead.add(worker)
+        self._tasks[worker].fail(WorkerLost(f"worker {worker} died, as its latency model says", worker))
+        self._pool.stop(worker, "kill")
+
+
+def run_late(token: int, seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Sleep, then call ``function``; runs at the worker."""
+    closing = _closing.get(token)
+    if closing is None:
+        _sleep(seconds)
+    elif closing.wait(min(seconds, LONGEST_SLEEP)):
+        raise Cancelled("the pool was closed while the task slept")
+    return function(*arguments)
+
+
+def _sleep(seconds: float) -> None:
+    unwanted = wanted.unwanted()
+    if unwanted is None:
+        time.sleep(min(seconds, LONGEST_SLEEP))
+    elif unwanted.wait(min(seconds, LONGEST_ELSEWHERE)):
+        raise Cancelled("nobody waits for the task any more")
+
+
+def _pass_on(task: Promise, inner: Future[Any]) -> None:
+    if inner.cancelled():
+        task.cancel()
+    elif (error := inner.exception()) is not None:
+        task.fail(error)
+    else:
+        task.settle(inner.result())
+
+
+def _die(pool: weakref.ref[Straggling], worker: int) -> None:
+    alive = pool()
+    if alive is not None:
+        alive._die(worker)
+
+
+def _wake(token: int, timers: list[threading.Timer]) -> None:
+    _closing.pop(token).set()
+    for timer in timers:
+        timer.cancel()

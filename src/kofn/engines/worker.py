@@ -1,0 +1,141 @@
+"""What a worker process does: take an order, run its task, send the result back, undo what the task wrote."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .channel import Channel
+from .mapping import Block, map_private, restore
+from .memory import Frame, Parcel, pack, take, unpack
+from .promise import pack_result, portable
+
+Order = tuple[
+    list[int],  # segments to forget
+    list[int],  # residents to forget
+    list[tuple[int, int, bool]],  # segments that come with this order: id, size, whether to keep it after a task
+    list[tuple[int, list[Frame]]],  # residents: id, parcel
+    list[str] | None,  # sys.path, when it changed
+    tuple[int, list[Frame], list[int]] | None,  # task: number, parcel of (function, arguments), residents
+]
+
+
+class Resident:
+    """A value that stays at the worker, rebuilt once; `restore` undoes what a task wrote into its arrays."""
+
+    def __init__(self, frames: Sequence[Frame], segments: dict[int, Block]) -> None:
+        self._pristine = [frame for frame in frames[1:] if isinstance(frame, bytes)]
+        used = {frame[0] for frame in frames if isinstance(frame, tuple)}
+        self._segments = [segments[identity] for identity in used]
+        copies = [bytearray(f) if isinstance(f, bytes) else f for f in frames[1:]]
+        self._copies = [copy for copy in copies if isinstance(copy, bytearray)]
+        self.value = unpack([frames[0], *copies], segments)
+
+    def restore(self) -> None:
+        """Make the arrays what they were when they were placed."""
+        for copy, pristine in zip(self._copies, self._pristine, strict=True):
+            copy[:] = pristine
+        for mapping in self._segments:
+            restore(mapping)
+
+
+class Worker:
+    """The state of one worker process."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.segments: dict[int, Block] = {}
+        self.parcels: dict[int, list[Frame]] = {}
+        self.residents: dict[int, Resident] = {}
+        self.once: list[int] = []
+        self.running = False
+
+    def serve(self) -> None:
+        """Take orders until the master is gone."""
+        self.channel.send(("hello", os.getpid()))
+        while True:
+            order, fds = self.channel.wait()
+            self.obey(order, fds)
+
+    def obey(self, order: Order, fds: list[int]) -> None:
+        """Do everything that one order says."""
+        forget_segments, forget_residents, arriving, residents, path, task = order
+        for identity in forget_residents:
+            self.parcels.pop(identity, None)
+            self.residents.pop(identity, None)
+        for identity in forget_segments:
+            self.segments.pop(identity, None)
+        for (identity, size, keep), fd in zip(arriving, fds, strict=True):
+            self.segments[identity] = take(map_private, fd, size)
+            if not keep:
+                self.once.append(identity)
+        self.parcels.update(residents)
+        if path is not None:
+            sys.path[:] = path
+        if task is not None:
+            self.perform(*task)
+            while self.once:
+                del self.segments[self.once.pop()]
+
+    def perform(self, number: int, frames: list[Frame], residents: list[int]) -> None:
+        """Run one task, send its result, and undo its writes."""
+        function: Callable[..., Any] | None
+        arguments: tuple[Any, ...]
+        function = arguments = value = None  # type: ignore[assignment]
+        try:
+            function, arguments = unpack(frames, self.segments)
+            resident = [self.resident(identity).value for identity in residents]
+            value = self.run(function, *resident, *arguments)
+            parcel, ok = pack_result(value, pack), True
+        except BaseException as error:
+            parcel, ok = pack(portable(error)), False
+        self.reply(number, ok, parcel)
+        del function, arguments, value
+        self.clean(frames, residents)
+
+    def resident(self, identity: int) -> Resident:
+        """Return a resident value, rebuilt from its parcel the first time."""
+        if identity not in self.residents:
+            self.residents[identity] = Resident(self.parcels[identity], self.segments)
+        return self.residents[identity]
+
+    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call ``function`` with interrupts let through."""
+        self.running = True
+        try:
+            return function(*arguments)
+        finally:
+            self.running = False
+
+    def on_interrupt(self, *_: object) -> None:
+        """Raise in the task; an interrupt that comes late, when no task runs, is ignored."""
+        if self.running:
+            raise KeyboardInterrupt("the task was stopped")
+
+    def reply(self, number: int, ok: bool, parcel: Parcel) -> None:
+        """Send a result; what the task printed comes first."""
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        arriving = [(segment.id, segment.size) for segment in parcel.segments]
+        fds = [segment.fd for segment in parcel.segments]
+        self.channel.send(("reply", number, ok, parcel.frames, arriving), fds)
+
+    def clean(self, frames: list[Frame], residents: list[int]) -> None:
+        """Undo what the task wrote into memory that later tasks will see."""
+        used = {frame[0] for frame in frames if isinstance(frame, tuple)}.difference(self.once)
+        for identity in residents:
+            if identity in self.residents:
+                self.residents[identity].restore()
+        for identity in used:
+            restore(self.segments[identity])
+
+
+def serve(channel: Channel) -> None:
+    """Be a worker until the master closes the other end of ``channel``."""
+    worker = Worker(channel)
+    signal.signal(signal.SIGINT, worker.on_interrupt)
+    worker.serve()

@@ -1,0 +1,71 @@
+"""What is resident at the workers of a pool, so that nothing is sent to them twice."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+
+from .engines.pool import Pool
+from .errors import PoolClosed
+from .scheme import Task
+
+
+class Placement:
+    """What is resident at the workers of one pool: placed once, used by any number of jobs.
+
+    Parameters
+    ----------
+    pool : Pool
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._placed: set[tuple[int, Hashable]] = set()
+        self._closed = False
+
+    def ensure(self, worker: int, task: Task) -> int:
+        """Place what ``task`` needs at ``worker``, unless it is there; return the bytes placed."""
+        if self._closed:
+            raise PoolClosed("what is used here was closed before; make it anew")
+        placed = 0
+        for key, value in task.resident.items():
+            if (worker, key) not in self._placed:
+                self._pool.put(worker, key, value)
+                self._placed.add((worker, key))
+                placed += size_of(value)
+        return placed
+
+    def drop(self, key: Hashable) -> None:
+        """Remove one value from the workers."""
+        self._pool.drop(key)
+        self._placed = {(worker, other) for worker, other in self._placed if other != key}
+
+    def holds(self, worker: int, task: Task) -> bool:
+        """Whether ``worker`` has what ``task`` needs."""
+        return all((worker, key) in self._placed for key in task.resident)
+
+    def close(self) -> None:
+        """Remove all of it from the workers, for good; safe to call twice."""
+        self._closed = True
+        for key in {key for _, key in self._placed}:
+            self._pool.drop(key)
+        self._placed.clear()
+
+
+def size_of(value: Any) -> int:
+    """Bytes of the arrays in a value: a dense or sparse array, or a sequence of them.
+
+    Examples
+    --------
+    >>> size_of((np.zeros(3), [np.zeros((2, 2), np.float32)], "text"))
+    40
+    """
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    if isinstance(value, (tuple, list)):
+        return sum(map(size_of, value))
+    if hasattr(value, "indptr"):
+        return int(value.data.nbytes + value.indices.nbytes + value.indptr.nbytes)
+    return 0

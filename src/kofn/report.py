@@ -1,0 +1,113 @@
+"""What happened in a run: who was given what, what arrived when, what was lost or abandoned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Outcome = Literal["arrived", "late", "lost", "abandoned"]
+"""``late``: another copy of the row arrived before; ``abandoned``: still running when the job was done."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One row given to one worker.
+
+    Parameters
+    ----------
+    row, worker : int
+    load : float
+        Work of the row, in uncoded tasks.
+    submitted, ended : float
+        Seconds since the start of the job; for what was abandoned, when it was.
+    outcome : {"arrived", "late", "lost", "abandoned"}
+    """
+
+    row: int
+    worker: int
+    load: float
+    submitted: float
+    ended: float
+    outcome: Outcome
+
+    @property
+    def seconds(self) -> float:
+        """How long the worker was occupied."""
+        return self.ended - self.submitted
+
+
+@dataclass(frozen=True)
+class Report:
+    """The history of one job.
+
+    Parameters
+    ----------
+    code : str
+        Name of the code.
+    workers : int
+        Size of the pool.
+    attempts : sequence of Attempt
+        In the order in which they were submitted.
+    encode_seconds, decode_seconds, seconds : float
+        Time spent encoding, decoding, and in all.
+    encoded_bytes : int
+        Size of the encoded sources.
+    placed_bytes, sent_bytes, received_bytes : int
+        Arrays made resident at workers, sent with tasks, and returned.
+
+    Examples
+    --------
+    >>> attempts = [Attempt(0, 0, 1.0, 0.0, 0.5, "arrived"), Attempt(1, 1, 1.0, 0.0, 1.5, "abandoned")]
+    >>> report = Report("mds", 2, attempts, 0.0, 0.0, 1.5, 0)
+    >>> report.wasted
+    0.75
+    """
+
+    code: str
+    workers: int
+    attempts: Sequence[Attempt]
+    encode_seconds: float
+    decode_seconds: float
+    seconds: float
+    encoded_bytes: int
+    placed_bytes: int = 0
+    sent_bytes: int = 0
+    received_bytes: int = 0
+
+    @property
+    def wasted(self) -> float:
+        """Share of the workers' busy time that went into results that did not count."""
+        busy = sum(attempt.seconds for attempt in self.attempts)
+        useful = sum(attempt.seconds for attempt in self.attempts if attempt.outcome == "arrived")
+        return 1.0 - useful / busy if busy > 0 else 0.0
+
+    def of(self, outcome: Outcome) -> list[Attempt]:
+        """The attempts that ended so."""
+        return [attempt for attempt in self.attempts if attempt.outcome == outcome]
+
+    def __str__(self) -> str:
+        counts = {kind: len(self.of(kind)) for kind in ("arrived", "late", "lost", "abandoned")}
+        told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "no rows given out"
+        lines = [f"{self.code} on {self.workers} workers: {told} in {self.seconds:.3f} s"]
+        lines += [
+            f"  worker {a.worker:3d}  row {a.row:3d}  {a.submitted:8.3f} s → {a.ended:8.3f} s  {a.outcome}"
+            for a in self.attempts
+        ]
+        return "\n".join(lines)
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draw the timeline: one lane a worker, one bar an attempt, coloured by outcome.
+
+        Parameters
+        ----------
+        axes : matplotlib Axes, optional
+            Drawn into; a new figure by default. Needs the extra ``kofn[plot]``.
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        from .timeline import draw
+
+        return draw(self, axes)

@@ -1,0 +1,350 @@
+"""The runtime: drives a Collector with real workers. The queue lives here, one message in flight per worker."""
+
+from __future__ import annotations
+
+import math
+import queue
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .algebra import precision
+from .answer import Answer
+from .clock import Clock, RealClock
+from .collector import Collector, Progress
+from .encoding import Stream
+from .engines.pool import Pool
+from .errors import Cancelled, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
+from .placement import Placement as Placement
+from .placement import size_of
+from .report import Attempt, Outcome, Report
+from .rota import Rota
+from .scheme import Scheme, Task
+
+ATTEMPTS = 3
+"""A row that has cost so many workers their lives is given up."""
+
+MESSAGE_SECONDS = 0.002
+"""Rows shorter than this are sent several to a message, as many as take about this long."""
+
+POLL_SECONDS = 0.005
+"""How often to look for workers that become ready by themselves, while rows wait for one."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """Rows that one worker is computing."""
+
+    rows: Sequence[int]
+    worker: int
+    submitted: float
+
+
+Event = tuple[Message, "Future[Any]"] | None
+"""A message that came back, or None to wake the loop."""
+
+
+def run_batch(*values: Any) -> list[Any]:
+    """Run several tasks at a worker: resident values first, as engines pass them, and the batch last."""
+    *resident, batch = values
+    results, start = [], 0
+    for function, count, arguments in batch:
+        results.append(function(*resident[start : start + count], *arguments))
+        start += count
+    return results
+
+
+class Run:
+    """One job on a pool.
+
+    Parameters
+    ----------
+    scheme : Scheme
+    pool : Pool
+    collector : Collector
+        Of the scheme's code; decides when to stop.
+    placement : Placement
+        Where resident data is noted.
+    backup : bool
+        Whether idle workers repeat rows that are still running elsewhere (speculative execution).
+    clock : Clock
+        Tells the time and waits; a virtual one makes tests of delays instant.
+    results : dict, optional
+        Filled with the payload of every row that arrives, for a prior that learns from them.
+    """
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        pool: Pool,
+        collector: Collector,
+        placement: Placement,
+        backup: bool = False,
+        clock: Clock | None = None,
+        results: dict[int, Any] | None = None,
+    ) -> None:
+        self._clock = RealClock() if clock is None else clock
+        self.scheme = scheme
+        self.pool = pool
+        self.collector = collector
+        self._placement = placement
+        self._backup = backup
+        self._inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._rota = Rota(scheme.code, pool.n, scheme.adaptive)
+        self._running: dict[int, Message] = {}
+        self._lives = [ATTEMPTS] * scheme.code.rows
+        self._row_seconds = [float("inf")] * pool.n
+        self._results: dict[int, Any] = {} if results is None else results
+        self._attempts: list[Attempt] = []
+        self._tasks: Sequence[Task] = ()
+        self._under_way: dict[int, Sequence[Task]] = {}  # held: a `Stream` counts what is in memory
+        self._placed_bytes = self._sent_bytes = self._received_bytes = 0
+        self._cancelled = False
+        self._started = self._clock.now()
+        self._encode_seconds = 0.0
+
+    # -- from outside, on any thread ------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """Make `run` raise `Cancelled` as soon as it looks."""
+        self._cancelled = True
+        self._inbox.put(None)
+
+    # -- the loop -------------------------------------------------------------------------------------
+
+    def run(self, watch: Callable[[Run], None] | None = None) -> Answer:
+        """Run the job to its end and return the answer.
+
+        Parameters
+        ----------
+        watch : callable, optional
+            Called after every arrival.
+
+        Raises
+        ------
+        NotDecodable
+            Nothing more can come and the stop rule is not met, or the deadline passed with nothing.
+        TaskError
+            A task's function raised.
+        Cancelled, PoolClosed
+        """
+        self._started = self._clock.now()
+        try:
+            self._tasks = self.scheme.encode(self.pool.empty)
+            self._encode_seconds = self._now()
+            while not self._finished():
+                self._dispatch()
+                if self._take(self._next_event()) and watch is not None:
+                    watch(self)
+        finally:
+            self._abandon()
+        return self._answered()
+
+    def _now(self) -> float:
+        return self._clock.now() - self._started
+
+    def _finished(self) -> bool:
+        if self._cancelled:
+            raise Cancelled("the job was cancelled.")
+        self.collector.passed(self._now())
+        return self.collector.done
+
+    def _next_event(self) -> Event:
+        waiting = self._rota.waiting
+        if not self._running and not waiting:
+            self._end("everything that can arrive has arrived")
+            return None
+        if not self._running and self._everyone_gone():
+            self._end(f"all {self.pool.n} workers are gone, or the pool was closed")
+            return None
+        now = self._now()
+        wait = self.collector.stop.wake(now) - now
+        event: Event = self._clock.wait(self._inbox, max(0.0, min(wait, POLL_SECONDS) if waiting else wait))
+        return event
+
+    def _end(self, reason: str) -> None:
+        """Let a job end now that only time would end later; its answer can only stay what it is."""
+        while self.collector.count and math.isfinite(wake := self.collector.stop.wake(self.collector.time)):
+            self.collector.passed(wake)
+            if self.collector.done:
+                return
+        raise self._not_decodable(reason)
+
+    def _everyone_gone(self) -> bool:
+        return all(self.pool.state(worker) == "dead" for worker in range(self.pool.n))
+
+    # -- giving out rows ------------------------------------------------------------------------------
+
+    def _dispatch(self) -> None:
+        for worker in range(self.pool.n):
+            if worker in self._running or self.pool.state(worker) != "idle":
+                continue
+            rows = self._rows_for(worker)
+            if rows:
+                self._submit(worker, rows)
+
+    def _rows_for(self, worker: int) -> list[int]:
+        rows = self._rota.next(worker, max(1, int(MESSAGE_SECONDS / self._row_seconds[worker])))
+        rows = rows or self._rota.from_lane(lambda owner, row: self._may_take(worker, owner, row))
+        if rows:
+            return rows
+        return self._backup_row() if self._backup else []
+
+    def _may_take(self, worker: int, owner: int, row: int) -> bool:
+        """Whether an idle worker may take a row of one that is dead, starting, or busy with an abandoned task."""
+        state = self.pool.state(owner)
+        if owner in self._running or state == "idle":
+            return False
+        # Moving resident data costs more than waiting for a worker that comes back, unless nothing else goes on.
+        return state == "dead" or not self._running or self._moves_nothing(worker, row)
+
+    def _moves_nothing(self, worker: int, row: int) -> bool:
+        # To look at a task of a stream is to encode it; it has nothing resident.
+        return isinstance(self._tasks, Stream) or self._placement.holds(worker, self._tasks[row])
+
+    def _backup_row(self) -> list[int]:
+        messages = sorted(self._running.values(), key=lambda message: message.submitted)
+        given = [row for message in messages for row in message.rows]
+        return next(([row] for row in given if given.count(row) == 1 and row not in self._results), [])
+
+    def _submit(self, worker: int, rows: list[int]) -> None:
+        tasks = [self._tasks[row] for row in rows]
+        for task in tasks:
+            self._placed_bytes += self._placement.ensure(worker, task)
+            self._sent_bytes += size_of(task.arguments)
+        message = Message(rows, worker, self._now())
+        keys = tuple(key for task in tasks for key in task.resident)
+        try:
+            if len(tasks) == 1:
+                future = self.pool.submit(worker, tasks[0].function, *tasks[0].arguments, keys=keys)
+            else:
+                batch = [(task.function, len(task.resident), task.arguments) for task in tasks]
+                future = self.pool.submit(worker, run_batch, batch, keys=keys)
+        except WorkerError:  # between the look and the call it died, or another job took it
+            for row in reversed(rows):
+                self._rota.returned(row)
+            return
+        self._rota.sent(rows)
+        self._running[worker] = message
+        self._under_way[worker] = tasks
+        future.add_done_callback(lambda done: self._inbox.put((message, done)))
+
+    # -- taking results -------------------------------------------------------------------------------
+
+    def _take(self, event: Event) -> bool:
+        if event is None:
+            return False
+        message, future = event
+        del self._running[message.worker], self._under_way[message.worker]
+        try:
+            outcome = future.result()
+        except (WorkerLost, CancelledError):
+            self._rota.came_back(message.rows, arrived=False)
+            self._lost(message)
+            return False
+        except PoolClosed:
+            raise
+        except Exception as error:
+            self._note(message, message.rows, "lost")
+            raise self._task_error(message, error) from error
+        self._row_seconds[message.worker] = (self._now() - message.submitted) / len(message.rows)
+        return self._arrived(message, outcome if len(message.rows) > 1 else [outcome])
+
+    def _arrived(self, message: Message, payloads: Sequence[Any]) -> bool:
+        fresh = False
+        self._rota.came_back(message.rows, arrived=True)
+        for row, payload in zip(message.rows, payloads, strict=True):
+            if row in self._results:
+                self._note(message, [row], "late")
+                continue
+            self._results[row] = self.scheme.accept(row, payload)
+            self._received_bytes += self._results[row].nbytes
+            self._note(message, [row], "arrived")
+            self.collector.arrived(row, self._now(), precision(payload))
+            fresh = True
+        return fresh
+
+    def _lost(self, message: Message) -> None:
+        self._note(message, message.rows, "lost")
+        for row in message.rows:
+            self._lives[row] -= 1
+            if self._lives[row] and row not in self._results:
+                self._rota.returned(row)
+
+    def _note(self, message: Message, rows: Sequence[int], outcome: Outcome) -> None:
+        load = self.scheme.code.load
+        self._attempts.extend(
+            Attempt(row, message.worker, float(load[row]), message.submitted, self._now(), outcome) for row in rows
+        )
+
+    # -- the end --------------------------------------------------------------------------------------
+
+    def _abandon(self) -> None:
+        for worker, message in self._running.items():
+            self.pool.stop(worker, "abandon")
+            self._note(message, message.rows, "abandoned")
+        self._running.clear()
+        self._tasks = ()
+        self._under_way.clear()
+
+    def estimate(self) -> Answer:
+        """The best answer from what has arrived so far."""
+        decoding = self.collector.decoding
+        results = [self._results[row] for row in self.collector.received]
+        scheme = self.scheme
+        return Answer(
+            exact=decoding.exact,
+            error=float(decoding.error),
+            amplification=float(decoding.amplification),
+            backward_error=float(decoding.backward_error),
+            count=len(results),
+            report=self._report(),
+            assemble=lambda: scheme.assemble(decoding.matrix, results),
+        )
+
+    @property
+    def progress(self) -> Progress:
+        """Where the job stands."""
+        return self.collector.progress
+
+    def _report(self) -> Report:
+        attempts = sorted(self._attempts, key=lambda attempt: (attempt.submitted, attempt.row))
+        scheme = self.scheme
+        return Report(
+            code=scheme.code.name,
+            workers=self.pool.n,
+            attempts=attempts,
+            encode_seconds=self._encode_seconds,
+            decode_seconds=0.0,
+            seconds=self._now(),
+            encoded_bytes=scheme.encoded_bytes,
+            placed_bytes=self._placed_bytes,
+            sent_bytes=self._sent_bytes,
+            received_bytes=self._received_bytes,
+        )
+
+    def _answered(self) -> Answer:
+        if not self.collector.count:
+            raise self._not_decodable("the deadline passed before any result arrived")
+        answer = self.estimate()
+        before = self._now()
+        answer.value  # noqa: B018  decoding is part of the job, and of its time
+        report = replace(answer.report, decode_seconds=self._now() - before, seconds=self._now())
+        value = answer.value
+        return replace(answer, report=report, assemble=lambda: value)
+
+    def _not_decodable(self, reason: str) -> NotDecodable:
+        have = f"{self.collector.count} of {self.scheme.code.rows} results arrived"
+        lost = sum(1 for lives in self._lives if lives == 0)
+        given_up = f", {lost} rows were given up after {ATTEMPTS} lost workers each" if lost else ""
+        name = self.scheme.code.name
+        estimate = self.estimate() if self.collector.count else None
+        remedy = "its best estimate is in the exception's 'estimate'" if estimate else "use more or faster workers"
+        return NotDecodable(f"{name} is not exact: {reason} ({have}{given_up}); {remedy}.", estimate)
+
+    def _task_error(self, message: Message, error: Exception) -> TaskError:
+        rows = ", ".join(map(str, message.rows))
+        traceback = "\n".join(getattr(error, "__notes__", []))
+        text = f"the task of row {rows} raised {type(error).__name__} at worker {message.worker}: {error}"
+        return TaskError(text, message.worker, message.rows[0], traceback)

@@ -1,0 +1,48 @@
+"""The picture of a run: who computed what when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .errors import KofnError
+
+if TYPE_CHECKING:
+    from .report import Report
+
+COLOURS = {"arrived": "#2a9d8f", "late": "#8ab17d", "lost": "#e76f51", "abandoned": "#c9c9c9"}
+
+
+def draw(report: Report, axes: Any = None) -> Any:
+    """Draw one lane a worker and one bar an attempt into ``axes`` (a new figure by default); return the axes."""
+    try:
+        from matplotlib.patches import Patch
+        from matplotlib.pyplot import subplots
+    except ImportError as error:
+        raise KofnError("drawing needs matplotlib; install it with pip install 'kofn[plot]'.") from error
+    if axes is None:
+        _, axes = subplots(figsize=(9, 0.35 * report.workers + 1.4), layout="constrained")
+    for attempt in report.attempts:
+        colour = COLOURS[attempt.outcome]
+        axes.barh(
+            attempt.worker,
+            attempt.seconds,
+            left=attempt.submitted,
+            height=0.7,
+            color=colour,
+            edgecolor="white",
+        )
+        axes.text(
+            attempt.submitted + attempt.seconds / 2,
+            attempt.worker,
+            str(attempt.row),
+            ha="center",
+            va="center",
+        )
+    axes.axvline(report.seconds, color="black", linewidth=1.2)
+    axes.set_yticks(range(report.workers), [f"worker {w}" for w in range(report.workers)])
+    axes.invert_yaxis()
+    axes.set_xlabel("seconds since the start (the line: answer ready)")
+    axes.set_title(f"{report.code}: rows by worker")
+    seen = [kind for kind in COLOURS if any(a.outcome == kind for a in report.attempts)]
+    axes.legend(handles=[Patch(color=COLOURS[kind], label=kind) for kind in seen], loc="lower right")
+    return axes

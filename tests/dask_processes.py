@@ -1,0 +1,94 @@
+"""A Dask cluster of separate processes on this machine, that ends with the test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+class Processes:
+    """A scheduler and workers, started by Dask's own commands and found through a file.
+
+    Parameters
+    ----------
+    prefix : sequence of str
+        What each command line begins with, such as ``ip netns exec NAME``; by default nothing.
+    """
+
+    def __init__(self, folder: Path, host: str = "127.0.0.1", port: int = 0, prefix: Sequence[str] = ()) -> None:
+        self.folder = folder
+        self.file = folder / "scheduler.json"
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.start(
+            "scheduler", *prefix, *dask("scheduler"), "--host", host, "--port", str(port), "--no-show",
+            "--dashboard-address", ":0", "--scheduler-file", str(self.file),
+        )  # fmt: skip
+
+    def start(self, name: str, *command: str) -> None:
+        """Start a process whose output goes to a file of that name."""
+        with (self.folder / f"{name}.log").open("wb") as log:
+            self.running[name] = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, cwd=self.folder, start_new_session=True
+            )
+
+    def worker(self, name: str, *options: str, scheduler: str = "", prefix: Sequence[str] = ()) -> None:
+        """Start a worker of that name."""
+        where = [scheduler] if scheduler else ["--scheduler-file", str(self.file)]
+        self.start(
+            name, *prefix, *dask("worker"), *where, "--name", name, "--nthreads", "1",
+            "--memory-limit", "0", "--no-dashboard", "--local-directory", str(self.folder), *options,
+        )  # fmt: skip
+
+    def kill(self, name: str) -> None:
+        """Kill a process and whatever it started."""
+        process = self.running.pop(name)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def close(self) -> None:
+        """Kill everything."""
+        for name in list(self.running):
+            self.kill(name)
+
+    def log(self, name: str) -> str:
+        """What a process has said."""
+        return (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def address(self) -> str:
+        """Where the scheduler listens."""
+        import json
+
+        until = time.monotonic() + 60
+        while True:
+            assert time.monotonic() < until, self.log("scheduler")
+            try:
+                return str(json.loads(self.file.read_text(encoding="utf-8"))["address"])
+            except (OSError, ValueError):
+                time.sleep(0.05)
+
+
+def dask(command: str) -> list[str]:
+    """The command line of ``dask scheduler`` or ``dask worker``."""
+    return [sys.executable, "-m", "dask", command]
+
+
+@contextmanager
+def processes(*names: str, options: Sequence[str] = ("--no-nanny",)) -> Iterator[Processes]:
+    """A scheduler and workers of those names."""
+    with tempfile.TemporaryDirectory(prefix="kofn-dask-", ignore_cleanup_errors=True) as folder:
+        cluster = Processes(Path(folder))
+        try:
+            for name in names:
+                cluster.worker(name, *options)
+            yield cluster
+        finally:
+            cluster.close()

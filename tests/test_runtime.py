@@ -1,0 +1,202 @@
+"""The runtime under virtual time: what is sent where, what is lost, when it stops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import kofn
+from kofn.collector import Collector
+from kofn.errors import NotDecodable, TaskError
+from kofn.runtime import Placement, Run
+from kofn.simulation import stop_times
+from kofn.stopping import Rule
+from kofn.virtual import ScriptedPool, VirtualClock
+
+RNG = np.random.default_rng(20)
+A, B = RNG.standard_normal((24, 10)), RNG.standard_normal((10, 18))
+
+
+def virtual_run(scheme, delays, *, stop: Rule | None = None, deaths=None, backup=False, estimator="lmmse"):
+    clock = VirtualClock()
+    pool = ScriptedPool(clock, delays, deaths)
+    collector = Collector(scheme.code, lambda: scheme.prior, estimator, stop, scheme.epsilon)
+    return Run(scheme, pool, collector, Placement(pool), backup, clock).run()
+
+
+@pytest.mark.parametrize("name", kofn.schemes.PRODUCTS)
+@pytest.mark.parametrize("stop", [kofn.Decodable(), kofn.Count(4), kofn.Tolerance(0.5), kofn.Deadline(0.7)])
+def test_a_run_under_the_virtual_clock_equals_the_simulation(name, stop):
+    scheme = kofn.schemes.PRODUCTS[name](A, B, workers=8, rng=3)
+    arrivals = kofn.Exponential(1.0).arrivals(scheme.code.work, scheme.code.worker, 20, np.random.default_rng(5))
+    expected = stop_times(scheme, arrivals, stop=stop)
+    for times, stopped in zip(arrivals, expected, strict=True):
+        try:
+            answer = virtual_run(scheme, [[t] for t in times], stop=stop)
+        except NotDecodable:
+            assert times.min() > stopped == 0.7  # the deadline passed with nothing
+            continue
+        assert answer.report.seconds == pytest.approx(stopped, abs=1e-12)
+        assert answer.exact == (np.linalg.norm(answer.value - A @ B) < 1e-9 * np.linalg.norm(A) * np.linalg.norm(B))
+
+
+def test_several_rows_a_worker_are_computed_in_their_order():
+    scheme = kofn.schemes.mds(A, B, blocks=(6, 1), rows=9, workers=3, rng=0)
+    answer = virtual_run(scheme, [[1.0], [2.0], [4.0]])
+    got = [(a.worker, a.row, a.ended) for a in answer.report.of("arrived")]
+    assert sorted(got) == [(0, 0, 1.0), (0, 3, 2.0), (0, 6, 3.0), (1, 1, 2.0), (1, 4, 4.0), (2, 2, 4.0)]
+    assert answer.report.seconds == 4.0
+
+
+def test_short_rows_travel_several_to_a_message():
+    scheme = kofn.schemes.uncoded(A, B, blocks=(24, 1), workers=2)
+    answer = virtual_run(scheme, [[1e-4], [1e-4]])
+    messages = {(a.worker, a.submitted) for a in answer.report.attempts}
+    assert answer.exact
+    assert len(messages) == 4  # a single row to measure the pace, then the rest of the lane, at both workers
+
+
+def test_rows_of_a_dead_worker_go_to_live_ones():
+    scheme = kofn.schemes.uncoded(A, B, workers=4)
+    answer = virtual_run(scheme, [[1.0], [1.0], [1.0], [1.0]], deaths={2: 0.5})
+    assert answer.exact
+    assert [a.worker for a in answer.report.of("lost")] == [2]
+    assert answer.report.seconds == 2.0
+    np.testing.assert_allclose(answer.value, A @ B, rtol=1e-12)
+
+
+def test_a_worker_that_never_answers_is_abandoned():
+    scheme = kofn.schemes.mds(A, B, workers=4, rng=0)
+    answer = virtual_run(scheme, [[1.0], [1.0], [np.inf], [1.0]])
+    assert answer.exact and answer.report.seconds == 1.0
+    assert [a.worker for a in answer.report.of("abandoned")] == [2]
+
+
+def test_idle_workers_repeat_running_rows_when_backup_is_asked_for():
+    scheme = kofn.schemes.uncoded(A, B, workers=3)
+    assert virtual_run(scheme, [[1.0], [1.5], [9.0]]).report.seconds == 9.0
+    report = virtual_run(scheme, [[1.0], [1.5], [9.0]], backup=True).report
+    assert report.seconds == 3.0  # worker 0 repeats row 1 from 1.0, worker 1 row 2 from 1.5
+    assert report.wasted > 0
+
+
+def test_all_workers_dead_raises_with_the_best_estimate():
+    scheme = kofn.schemes.uncoded(A, B, workers=3)
+    with pytest.raises(NotDecodable, match="all 3 workers are gone") as caught:
+        virtual_run(scheme, [[1.0], [3.0], [3.0]], deaths={0: 1.5, 1: 1.5, 2: 1.5})
+    estimate = caught.value.estimate
+    assert estimate is not None and not estimate.exact and 0 < estimate.error < 1
+    np.testing.assert_allclose(estimate.value[:8], (A @ B)[:8], rtol=1e-12)
+
+
+def test_a_deadline_with_nothing_raises_and_with_something_estimates():
+    scheme = kofn.schemes.kronecker(A, B, workers=4, rng=0)
+    with pytest.raises(NotDecodable, match="before any result") as caught:
+        virtual_run(scheme, [[2.0]] * 4, stop=kofn.Decodable() | kofn.Deadline(1.0))
+    assert caught.value.estimate is None
+    answer = virtual_run(scheme, [[0.5], [2.0], [2.0], [2.0]], stop=kofn.Decodable() | kofn.Deadline(1.0))
+    assert not answer.exact and answer.count == 1 and 0 < answer.error < 1
+    assert answer.report.seconds == 1.0
+
+
+def test_a_job_ends_when_only_time_would_end_it():
+    scheme = kofn.schemes.uncoded(A, B, workers=3)
+    whole = virtual_run(scheme, [[1.0]] * 3, stop=kofn.Deadline(50.0))
+    assert whole.exact and whole.report.seconds == 1.0
+    gone = virtual_run(
+        scheme, [[1.0], [3.0], [3.0]], deaths={0: 1.5, 1: 1.5, 2: 1.5}, stop=kofn.Decodable() | kofn.Deadline(50.0)
+    )
+    assert not gone.exact and gone.count == 1 and gone.report.seconds == 1.5
+
+
+def test_the_exact_estimator_leaves_zeros():
+    scheme = kofn.schemes.uncoded(A, B, workers=3)
+    stop = kofn.Deadline(1.5)
+    answer = virtual_run(scheme, [[1.0], [2.0], [2.0]], stop=stop, estimator="exact")
+    np.testing.assert_allclose(answer.value[:8], (A @ B)[:8], rtol=1e-12)
+    assert not answer.value[8:].any()
+
+
+def test_an_exception_of_a_task_names_worker_and_row():
+    def fail(a, b):
+        raise ZeroDivisionError("no such luck")
+
+    scheme = kofn.schemes.uncoded(A, B, workers=2)
+    tasks = [kofn.Task(fail, task.arguments) for task in scheme.encode(np.empty)]
+    broken = kofn.Scheme(scheme.code, lambda allocate: tasks, scheme.canvas, scheme.expect)
+    with pytest.raises(TaskError, match="row 0 raised ZeroDivisionError at worker 0: no such luck") as caught:
+        virtual_run(broken, [[1.0], [2.0]])
+    assert (caught.value.worker, caught.value.row) == (0, 0)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_resident_data_is_placed_once_for_many_jobs():
+    class Counting(ScriptedPool):
+        puts = 0
+
+        def put(self, worker, key, value):
+            Counting.puts += 1
+            super().put(worker, key, value)
+
+    clock = VirtualClock()
+    pool = Counting(clock, [[1.0], [1.0]])
+    code = kofn.LinearCode("pair", np.eye(2), np.ones((1, 2)), worker=[0, 1])
+    halves = [np.arange(3.0), np.ones(3)]
+
+    def canvas(shape, dtype):
+        total = np.empty(shape, dtype)
+        return kofn.Canvas([total], lambda: total)
+
+    placement = Placement(pool)
+    for factor in (1.0, 2.0):
+        tasks = [kofn.Task(np.multiply, (factor,), {f"half{i}": half}) for i, half in enumerate(halves)]
+        scheme = kofn.Scheme(code, lambda allocate, tasks=tasks: tasks, canvas, lambda: kofn.Prior.independent([1, 1]))
+        answer = Run(scheme, pool, Collector(code), placement, clock=clock).run()
+        np.testing.assert_allclose(answer.value, factor * (halves[0] + halves[1]))
+    assert Counting.puts == 2
+    placement.close()
+    assert not any(pool._resident)
+
+
+def test_a_row_that_keeps_losing_workers_is_given_up():
+    class Fragile(ScriptedPool):
+        """Row 0 kills whoever computes it, and workers come back at once."""
+
+        def submit(self, worker, function, *arguments, keys=()):
+            future = super().submit(worker, function, *arguments, keys=keys)
+            if arguments[0].tobytes() == fatal:
+                self._clock.at(self._clock.now() + 0.1, lambda: self._fall(worker))
+            return future
+
+        def _fall(self, worker):
+            self._die(worker)
+            self._dead[worker] = False
+
+    scheme = kofn.schemes.uncoded(A, B, workers=3)
+    fatal = scheme.encode(np.empty)[0].arguments[0].tobytes()
+    clock = VirtualClock()
+    pool = Fragile(clock, [[1.0]] * 3)
+    with pytest.raises(NotDecodable, match="1 rows were given up after 3 lost workers"):
+        Run(scheme, pool, Collector(scheme.code, lambda: scheme.prior), Placement(pool), clock=clock).run()
+
+
+def test_what_keeps_data_at_workers_is_of_no_use_once_closed():
+    with kofn.ThreadPool(2) as pool:
+        squares = kofn.CodedMap(np.square, workers=pool, code="uncoded")
+        squares([1.0, 2.0])
+        squares.close()
+        with pytest.raises(kofn.PoolClosed, match="was closed before; make it anew"):
+            squares([1.0, 2.0])
+
+
+@pytest.mark.parametrize("bad", [{"progress": 3}, {"placement": 3}])
+def test_what_cannot_be_used_in_a_job_is_refused_before_it_starts(bad):
+    with kofn.ThreadPool(2) as pool, pytest.raises(kofn.ArgumentError, match=f"'{next(iter(bad))}' must be"):
+        kofn.run(kofn.schemes.uncoded(np.eye(2), np.eye(2), workers=2), workers=pool, **bad)
+
+
+def test_a_closed_pool_is_said_to_be_one():
+    pool = kofn.ThreadPool(2)
+    pool.close()
+    with pytest.raises(kofn.KofnError, match="the pool was closed"):
+        kofn.matmul(np.eye(2), np.eye(2), workers=pool)
