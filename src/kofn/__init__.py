@@ -1,0 +1,130 @@
+"""kofn: exact from any k of n results, and the best estimate with an honest error bar before that.
+
+Importing it loads NumPy and nothing heavier.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from . import schemes
+from .answer import Answer
+from .code import LinearCode
+from .coded_map import CodedMap
+from .coded_sum import CodedSum
+from .collector import Collector, Progress
+from .dask_output import ClusterArray
+from .designing import Design, design
+from .engines import DaskPool, ExecutorPool, LocalPool, Straggling, ThreadPool
+from .errors import (
+    ArgumentError,
+    Cancelled,
+    CodeError,
+    FileError,
+    FunctionError,
+    KofnError,
+    NotDecodable,
+    PoolClosed,
+    TaskError,
+    TermError,
+    WorkerError,
+    WorkerLost,
+)
+from .fitting import FitReport, Fitted, fit
+from .job import Job, run, start
+from .latency import Constant, Delayed, Dying, Exponential, Pareto, ShiftedExponential, Slowdown, Trace
+from .maps import map
+from .operators import operator
+from .prior import Prior
+from .products import matmul
+from .report import Report
+from .scheme import Canvas, Scheme, Task
+from .simulation import simulate
+from .stopping import Count, Deadline, Decodable, Tolerance
+from .sums import sum
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Answer",
+    "ArgumentError",
+    "Cancelled",
+    "Canvas",
+    "ClusterArray",
+    "CodeError",
+    "CodedMap",
+    "CodedSum",
+    "Collector",
+    "Constant",
+    "Count",
+    "DaskPool",
+    "Deadline",
+    "Decodable",
+    "Delayed",
+    "Design",
+    "Dying",
+    "ExecutorPool",
+    "Exponential",
+    "FileError",
+    "FitReport",
+    "Fitted",
+    "FunctionError",
+    "Job",
+    "KofnError",
+    "LinearCode",
+    "LocalPool",
+    "NotDecodable",
+    "Pareto",
+    "PoolClosed",
+    "Prior",
+    "Progress",
+    "Report",
+    "Scheme",
+    "ShiftedExponential",
+    "Slowdown",
+    "Straggling",
+    "Task",
+    "TaskError",
+    "TermError",
+    "ThreadPool",
+    "Tolerance",
+    "Trace",
+    "WorkerError",
+    "WorkerLost",
+    "design",
+    "fit",
+    "map",
+    "matmul",
+    "operator",
+    "run",
+    "schemes",
+    "simulate",
+    "start",
+    "sum",
+]
+
+
+LAZY = (
+    "catalogue",
+    "datasets",
+    "files",
+    "learned",
+    "modular",
+    "sklearn",
+    "sparse_decoding",
+    "sum_times",
+    "testing",
+    "theory",
+    "torch",
+    "training",
+    "virtual",
+)
+"""Modules that are loaded when they are first used: not all need them, and some need what is not always there."""
+
+
+def __getattr__(name: str) -> Any:
+    """Load one of the modules in `LAZY`."""
+    if name in LAZY:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,141 @@
+"""What a job may hold in memory, worked out before it starts: all, a few rows at a time, or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from . import checks
+from .encoding import Encoding
+from .pieces import address_space
+from .scheme import Scheme
+from .spool import Spool
+
+GROUPS = Path("/sys/fs/cgroup")
+
+POOL_BYTES = 160 << 20
+"""Address space that starting a pool takes: the stack of its thread, and what that sets aside for its allocations."""
+
+
+def available_bytes() -> tuple[int, str]:
+    """Memory that this process and its workers may take, and what sets the bound.
+
+    Examples
+    --------
+    >>> available_bytes()[0] > 0
+    True
+    """
+    bounds = [(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), "this machine's memory")]
+    with suppress(OSError, ValueError):
+        bounds.append((_left_in_address_space(), "the limit of address space (ulimit -v)"))
+    for group in _groups():
+        with suppress(OSError, ValueError):
+            bounds.append((_left_in_group(group), "the memory limit of the control group"))
+    size, what = min(bounds)
+    return max(0, size), what
+
+
+def _left_in_address_space() -> int:
+    limit = address_space()
+    if limit is None:
+        raise ValueError("no limit")
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    return limit - taken - POOL_BYTES
+
+
+def _groups() -> list[Path]:
+    """The control groups that this process is in, innermost first."""
+    found = []
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, kind, path = line.split(":", 2)
+            if kind in ("", "memory"):
+                root = GROUPS / kind
+                here = root / path.lstrip("/")
+                found += [here, *(parent for parent in here.parents if parent.is_relative_to(root))]
+    return found
+
+
+def _left_in_group(group: Path) -> int:
+    new = group / "memory.max"
+    limit = int((new if new.exists() else group / "memory.limit_in_bytes").read_text())
+    used = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    # What was only read from files goes when the room is needed.
+    return limit - int(used.get("anon", used.get("total_rss", 0))) - int(used.get("shmem", 0))
+
+
+def limit_of(call: str, limit: Any, reserved: int = 0) -> tuple[int, str]:
+    """A limit as given, or half of the memory there is beside ``reserved`` bytes, and where it comes from."""
+    if limit is not None:
+        return checks.integer(call, "memory_limit_bytes", limit, 0, "leave it out for half of the memory there is"), ""
+    size, what = available_bytes()
+    return max(0, size - reserved) // 2, f", half of what {what} leaves"
+
+
+def require_memory(call: str, needed: int, limit: Any) -> None:
+    """Refuse what needs more bytes than a limit, half of the memory there is where none is given."""
+    size, origin = limit_of(call, limit)
+    if needed > size:
+        _refuse(call, needed, "the size of the encoded blocks", size, origin)
+
+
+def fitted(call: str, scheme: Scheme, workers: int, limit: Any, scratch: str | os.PathLike[str] | None) -> Scheme:
+    """The same scheme, made to stay within a limit of bytes for encoded blocks and results.
+
+    Where not all fits, results go to a file without a name, and blocks are encoded when workers ask for rows.
+
+    Parameters
+    ----------
+    call : str
+        Who asks, for the sentence of a refusal.
+    workers : int
+        How many rows are under way at the same time.
+    limit : int or None
+    scratch : path or None
+        Folder for the file; that of temporary files by default.
+
+    Raises
+    ------
+    ArgumentError
+        What must be in memory at once exceeds the limit, or the answer does not fit, or the disk is too small.
+    """
+    _require_answer(call, scheme)
+    size, origin = limit_of(call, limit, scheme.answer_bytes)
+    results, under_way = scheme.code.rows * scheme.result_bytes, min(workers, scheme.code.rows) * scheme.result_bytes
+    encode = scheme.encode
+    least = encode.bytes_at_once(workers) if isinstance(encode, Encoding) else scheme.encoded_bytes
+    if least + under_way > size:
+        what = f"what {workers} workers need at once, encoded blocks and results"
+        _refuse(call, least + under_way, what, size, origin)
+    if scheme.encoded_bytes + results <= size:
+        return scheme
+    if results > size // 2 or least + results > size:
+        spool = Spool(
+            call, tempfile.gettempdir() if scratch is None else scratch, scheme.code.rows, scheme.result_bytes
+        )
+        accept = scheme.accept
+        scheme = replace(scheme, accept=lambda row, result: spool.keep(row, accept(row, result)))
+        results = under_way
+    if isinstance(encode, Encoding) and scheme.encoded_bytes + results > size:
+        room = size - results
+        scheme = replace(scheme, encode=lambda allocate: encode.stream(allocate, room))
+    return scheme
+
+
+def _require_answer(call: str, scheme: Scheme) -> None:
+    size, what = available_bytes()
+    if scheme.answer_bytes > size:
+        must = f"be given where the answer, {scheme.answer_bytes} bytes, does not fit into memory"
+        remedy = "pass a memory map made by numpy.lib.format.open_memmap, for example"
+        raise checks.refusal(call, "out", must, f"None, and {what} leaves {size} bytes", remedy)
+
+
+def _refuse(call: str, needed: int, what: str, size: int, origin: str) -> None:
+    remedy = "cut both matrices into more blocks (code 'uncoded', 'repetition', 'polynomial' or 'kronecker')"
+    got = f"{size}{origin}"
+    must = f"be at least {needed}, {what}"
+    raise checks.refusal(call, "memory_limit_bytes", must, got, f"{remedy}, use fewer workers, or raise the limit")

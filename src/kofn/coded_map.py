@@ -1,0 +1,151 @@
+"""Function values from workers that keep the function: one placement, any number of calls."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Protocol, Self
+
+from . import checks
+from .answer import Answer
+from .collector import Progress
+from .decoding import Estimator
+from .engines import as_pool
+from .errors import FunctionError, TaskError
+from .job import run
+from .placement import Placement
+from .schemes import FUNCTIONS
+from .schemes.function_scheme import CALL, EvaluationFailed, Evaluations, function_scheme, numbers
+from .stopping import Count, Deadline, Decodable, Rule, Tolerance
+
+
+class FittedCode(Protocol):
+    """A code that knows its function: a learned model, or what `kofn.fit` returns."""
+
+    def evaluations(self, inputs: Any, *, workers: int, rng: Any) -> Evaluations:
+        """What workers evaluate for these inputs."""
+
+
+Builder = Callable[..., Evaluations]
+"""``build(f, inputs, workers=…, rng=…)``, as those in `kofn.schemes.FUNCTIONS`."""
+
+
+class CodedMap:
+    """f at the inputs of any number of calls; f is placed at a worker when it first needs it, and stays until `close`.
+
+    Parameters
+    ----------
+    f, workers, code, degree, recover, rows, rng
+        As for `kofn.map`.
+
+    Examples
+    --------
+    >>> import numpy as np, kofn
+    >>> with kofn.ThreadPool(5) as pool, CodedMap(np.square, workers=pool, degree=2) as squares:
+    ...     squares([1.0, 2.0]).value.round(12).tolist(), squares([3.0, 4.0]).value.round(12).tolist()
+    ([1.0, 4.0], [9.0, 16.0])
+    """
+
+    def __init__(
+        self,
+        f: Any,
+        *,
+        workers: Any = None,
+        code: str | Builder | FittedCode | None = None,
+        degree: int | None = None,
+        recover: int | None = None,
+        rows: int | None = None,
+        rng: Any = None,
+    ) -> None:
+        self._build = _builder(f, code, {"degree": degree, "recover": recover, "rows": rows})
+        self._rng = rng
+        self._pool, self._owned = as_pool(workers, CALL)
+        self._placement = Placement(self._pool)
+        self._number = next(numbers)
+        self._held: dict[int, Any] = {}  # a function's id is its own while it is held
+
+    def __call__(
+        self,
+        inputs: Any,
+        *,
+        estimator: Estimator | None = None,
+        tolerance: float = 0.0,
+        deadline: float | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Answer:
+        """Evaluate f at ``inputs``; parameters as for `kofn.map`."""
+        evaluations = self._build(inputs, workers=self._pool.n, rng=self._rng)
+        self._held.update((id(function), function) for function in evaluations.functions)
+        try:
+            return run(
+                function_scheme(evaluations, self._number),
+                workers=self._pool,
+                estimator=evaluations.estimator if estimator is None else estimator,
+                stop=_stop(evaluations, tolerance, deadline),
+                placement=self._placement,
+                progress=progress,
+            )
+        except TaskError as error:
+            raise _named(error) from error
+
+    def close(self) -> None:
+        """Free the workers' memory, and end the workers if they were started here; safe to call twice."""
+        self._placement.close()
+        if self._owned:
+            self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _builder(f: Any, code: Any, options: dict[str, Any]) -> Builder:
+    """What makes `Evaluations` of inputs: a fitted code itself, or a builder with its function and options."""
+    options = {name: value for name, value in options.items() if value is not None}
+    fitted = f if code is None else code
+    if hasattr(fitted, "evaluations"):
+        builder: Builder = fitted.evaluations
+        _require_taken(builder, repr(fitted), options)
+        return lambda inputs, **team: builder(inputs, **team, **options)
+    if not callable(f):
+        raise checks.refusal(CALL, "f", "be callable", repr(f), "pass a function of one input")
+    code = "lagrange" if code is None else code
+    builder = _named_builder(code)
+    _require_taken(builder, repr(code), options)
+    return lambda inputs, **team: builder(f, inputs, **team, **options)
+
+
+def _named_builder(code: Any) -> Builder:
+    if callable(code):
+        builder: Builder = code
+        return builder
+    remedy = "or pass a builder such as kofn.schemes.lagrange, or what kofn.fit returns"
+    return FUNCTIONS[checks.choice(CALL, "code", code, FUNCTIONS, remedy)]
+
+
+def _require_taken(builder: Builder, name: str, options: dict[str, Any]) -> None:
+    taken = inspect.signature(builder).parameters
+    for option, value in options.items():
+        if option not in taken:
+            raise checks.refusal(CALL, option, f"be left out for code {name}", value, "it decides that by itself")
+
+
+def _stop(evaluations: Evaluations, tolerance: float, deadline: float | None) -> Rule:
+    checks.number(CALL, "tolerance", tolerance, "use 0.0 for all that the code gives")
+    done: Rule = Tolerance(tolerance) if tolerance else Decodable()
+    if evaluations.enough is not None:  # it may never be exact, nor as good as asked for
+        done |= Count(evaluations.code.rows if tolerance else evaluations.enough)
+    if deadline is None:
+        return done
+    checks.number(CALL, "deadline", deadline, "leave it out to wait for enough results", strict=True)
+    return done | Deadline(deadline)
+
+
+def _named(error: TaskError) -> TaskError:
+    """Say where f failed, as the worker saw it."""
+    cause = error.__cause__
+    if not isinstance(cause, EvaluationFailed):
+        return error
+    return FunctionError(f"{cause} (at worker {error.worker}).", error.worker, error.row, error.traceback)

@@ -1,0 +1,234 @@
+"""The class behind `kofn.operator`: one placement per direction, one job per product."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, issparse
+from scipy.sparse.linalg import LinearOperator
+
+from . import checks
+from .answer import Answer
+from .blocks import Blocks, Grid, Spans
+from .budget import require_memory
+from .code import LinearCode
+from .encoding import Factor
+from .engines import as_pool
+from .engines.pool import Pool
+from .job import run
+from .prior import Prior
+from .runtime import Placement
+from .scheme import Canvas, Scheme, Task
+from .schemes import mds, mds_chebyshev, repetition, uncoded
+from .schemes.operands import generator, measured, plain_array, require_room
+from .schemes.product import SKETCH, grid_canvas, left_sketches, real_type, samples_prior
+from .sources import Adjoint, Source
+from .stopping import Rule, rule
+
+Array = NDArray[Any]
+CALL = "kofn.operator"
+CODES = {"mds": mds, "mds-chebyshev": mds_chebyshev, "repetition": repetition, "uncoded": uncoded}
+"""Codes on the row blocks of a matrix whose coefficients do not depend on the data."""
+
+_numbers = count()
+
+
+def multiply(block: Any, x: Array) -> Array:
+    """What a worker does: its resident block times what it is sent."""
+    product: Array = block @ x
+    return product
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """A matrix in one direction: its code, its encoded blocks, and sketches for the error bar.
+
+    Parameters
+    ----------
+    source : (m, n) array or csr_array
+    code : LinearCode
+        Over the row blocks of the source.
+    encoded : list
+        The block of each row of the code; equal rows share one.
+    sketches : (blocks, SKETCH, n) array
+        Ψ A_n: what the prior of A_n x is estimated from, for any x.
+    """
+
+    source: Any
+    code: LinearCode
+    encoded: list[Any]
+    sketches: Array
+    key: int
+
+    @property
+    def spans(self) -> Spans:
+        """How the rows are cut."""
+        return Spans(self.source.shape[0], self.code.unknowns)
+
+    def scheme(self, x: Array) -> Scheme:
+        """The product with an (n, columns) array as a scheme."""
+        grid = Grid(self.spans, Spans(x.shape[1], 1))
+
+        def tasks(allocate: Any) -> list[Task]:
+            return [Task(multiply, (x,), {(self.key, row): block}) for row, block in enumerate(self.encoded)]
+
+        def canvas(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Canvas:
+            return grid_canvas(grid, np.empty(grid.shape, dtype))
+
+        def expect() -> Prior:
+            return samples_prior((self.sketches @ x).reshape(self.code.unknowns, -1))
+
+        # Encoded blocks were rounded to the type of the source, however precise x is.
+        epsilon = max(float(np.finfo(each.dtype).eps) for each in (self.source, x))
+        return Scheme(self.code, tasks, canvas, expect, 0, epsilon)
+
+
+class CodedOperator(LinearOperator):  # type: ignore[misc]
+    """A coded matrix as a linear operator; made by `kofn.operator`.
+
+    Attributes
+    ----------
+    answer : Answer or None
+        Of the last product: whether it was exact, its error bar and its report.
+    """
+
+    def __init__(
+        self,
+        A: Any,
+        *,
+        workers: Any,
+        code: str | None,
+        blocks: int | None,
+        rows: int | None,
+        tolerance: float,
+        deadline: float | None,
+        rng: Any,
+        memory_limit_bytes: int | None,
+    ) -> None:
+        self._source, self._size = _source(A)
+        name = ("repetition" if issparse(self._source) else "mds") if code is None else code
+        self._build = CODES[checks.choice(CALL, "code", name, CODES, "only codes on row blocks serve here")]
+        self._blocks, self._rows, self._rng = blocks, rows, generator(rng)
+        self._stop: Rule = rule(tolerance, deadline)
+        self._limit = memory_limit_bytes
+        self.answer: Answer | None = None
+        super().__init__(self._source.dtype, self._source.shape)
+        pool, self._owned = as_pool(workers, CALL)
+        self.pool: Pool = pool
+        self._placement = Placement(pool)
+        try:
+            self._forward  # noqa: B018  encoding is what the caller asked for
+        except BaseException:
+            self.close()
+            raise
+
+    @cached_property
+    def _forward(self) -> Side:
+        return self._side(self._source)
+
+    @cached_property
+    def _adjoint_side(self) -> Side:
+        return self._side(_adjoint(self._source))
+
+    def _side(self, source: Any) -> Side:
+        blocks = None if self._blocks is None else (self._blocks, 1)
+        shape = np.zeros((source.shape[0], 1)), np.zeros((1, 1))
+        code = self._build(*shape, blocks=blocks, rows=self._rows, workers=self.pool.n, rng=self._rng).code
+        spans = Spans(source.shape[0], code.unknowns)
+        encode = _encoded_sparse if issparse(source) else self._encoded_dense
+        encoded = encode(source, code, spans)
+        return Side(source, code, encoded, _sketches(source, spans, self._rng), next(_numbers))
+
+    def _encoded_dense(self, source: Array, code: LinearCode, spans: Spans) -> list[Any]:
+        factor = Factor(code.generator, Blocks(source, spans, 0))
+        require_memory(CALL, factor.encoded_bytes, self._limit)
+        return factor.encode(self.pool.empty)
+
+    def product(self, x: Array, *, adjoint: bool = False) -> Answer:
+        """A x (or its adjoint) for an (n, columns) array, with its error bar and report.
+
+        Raises
+        ------
+        ArgumentError
+            The product could overflow, or ``x`` is no finite matrix of the right shape.
+        """
+        x = self._factor(x, self.shape[0 if adjoint else 1])
+        side = self._adjoint_side if adjoint else self._forward
+        self.answer = run(side.scheme(x), workers=self.pool, stop=self._stop, placement=self._placement)
+        return self.answer
+
+    def _factor(self, x: Any, inner: int) -> Array:
+        x = plain_array("x", x, CALL)
+        x, size = measured("x", x.astype(np.result_type(x, self.dtype), order="C", copy=False), CALL)
+        if len(x) != inner:
+            raise checks.refusal(CALL, "x", f"have {inner} rows", f"shape {x.shape}", "transpose it, or the operator")
+        require_room(CALL, {"x": size, "A": self._size}, inner, x.dtype)
+        return np.ascontiguousarray(x)
+
+    def _matvec(self, x: Array) -> Array:
+        return self._matmat(x.reshape(-1, 1)).reshape(-1)
+
+    def _matmat(self, x: Array) -> Array:
+        value: Array = self.product(x).value
+        return value
+
+    def _rmatvec(self, x: Array) -> Array:
+        return self._rmatmat(x.reshape(-1, 1)).reshape(-1)
+
+    def _rmatmat(self, x: Array) -> Array:
+        value: Array = self.product(x, adjoint=True).value
+        return value
+
+    def close(self) -> None:
+        """Free the workers' memory, and end the workers if this operator started them."""
+        self._placement.close()
+        if self._owned:
+            self.pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _source(A: Any) -> tuple[Any, float]:
+    """The matrix, and the largest magnitude in it."""
+    source = csr_array(A) if issparse(A) else A
+    checked, size = measured("A", source.data.reshape(1, -1) if issparse(A) else A, CALL)
+    require_room(CALL, {"A": size}, 1, checked.dtype)
+    return source if issparse(A) else checked, size
+
+
+def _encoded_sparse(source: Any, code: LinearCode, spans: Spans) -> list[Any]:
+    rows = csr_array(source)
+    blocks = [rows[span] for span in spans.slices]
+    for block in blocks:
+        block.resize((spans.size, rows.shape[1]))
+    distinct, which = np.unique(code.generator, axis=0, return_inverse=True)
+    encoded = [_combined(coefficients, blocks).astype(source.dtype) for coefficients in distinct]
+    return [encoded[index] for index in which.reshape(-1)]
+
+
+def _combined(coefficients: Array, blocks: list[Any]) -> Any:
+    used = np.flatnonzero(coefficients)
+    return sum(coefficients[i] * blocks[i] for i in used[1:]) + coefficients[used[0]] * blocks[used[0]]
+
+
+def _adjoint(source: Any) -> Any:
+    # A conjugate of what is complex would be a copy of all of it.
+    if issparse(source):
+        return source.conj().T
+    return Adjoint(source) if isinstance(source, Source) or np.iscomplexobj(source) else source.T
+
+
+def _sketches(source: Any, spans: Spans, rng: np.random.Generator) -> Array:
+    psi = rng.standard_normal((SKETCH, spans.size)).astype(real_type(source.dtype))
+    if not issparse(source):
+        return left_sketches(psi, Blocks(source, spans, 0))
+    return np.stack([(source[span].T @ psi[:, : span.stop - span.start].T).T for span in spans.slices])

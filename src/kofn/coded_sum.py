@@ -1,0 +1,177 @@
+"""Sums whose terms stay at the workers: one code, one placement, one job per input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+
+from . import checks
+from .answer import Answer
+from .code import LinearCode
+from .collector import Progress
+from .engines import as_pool
+from .errors import TaskError, TermError
+from .job import run
+from .placement import Placement
+from .prior import Prior
+from .schemes import SUMS
+from .schemes.sum_code import CALL
+from .schemes.sum_scheme import TermFailed, Terms, sum_scheme
+from .sparse import is_sparse
+from .stopping import Rule, rule
+
+CodeLike = str | LinearCode | Callable[..., LinearCode]
+
+
+class CodedSum:
+    """F(x) = Σ f_i(x) on many workers, for any number of inputs.
+
+    Terms are placed at a worker when it first needs them and stay there until `close`. What the terms of one input
+    had in common, and how they varied, is expected of the next input until enough of its own results have arrived.
+
+    Parameters
+    ----------
+    terms, workers, code, count, energies, rng, adaptive
+        As for `kofn.sum`.
+
+    Examples
+    --------
+    >>> import kofn
+    >>> with kofn.ThreadPool(2) as pool, CodedSum([abs, lambda x: x**2], workers=pool) as total:
+    ...     total(-3.0).value, total(2.0).value
+    (np.float64(12.0), np.float64(6.0))
+    """
+
+    def __init__(
+        self,
+        terms: Any,
+        *,
+        workers: Any = None,
+        code: CodeLike = "cyclic",
+        count: int | None = None,
+        energies: Any = None,
+        rng: Any = None,
+        adaptive: bool = True,
+    ) -> None:
+        self._terms = Terms.of(terms, count)
+        self._energies = _checked_energies(energies, self._terms.size)
+        _checked_code(code)
+        self._adaptive = adaptive
+        self._pool, self._owned = as_pool(workers, CALL)
+        try:
+            self.code = built(code, self._terms.size, self._pool.n, rng)
+        except BaseException:
+            self._release()
+            raise
+        self._placement = Placement(self._pool)
+        self._earlier: Prior | None = None
+
+    def __call__(
+        self,
+        x: Any = None,
+        *,
+        estimator: str = "lmmse",
+        tolerance: float = 0.0,
+        deadline: float | None = None,
+        stop: Rule | None = None,
+        memory_limit_bytes: int | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Answer:
+        """Compute the sum at ``x``; parameters as for `kofn.sum`, or a stop rule."""
+        stop = checked_stop(tolerance, deadline) if stop is None else stop
+        scheme = sum_scheme(
+            self.code, self._terms, x, energies=self._energies, earlier=self._earlier, adaptive=self._adaptive
+        )
+        seen: dict[int, Any] = {}
+        try:
+            answer = run(
+                scheme,
+                workers=self._pool,
+                estimator=estimator,
+                stop=stop,
+                memory_limit_bytes=memory_limit_bytes,
+                placement=self._placement,
+                progress=progress,
+                results=seen,
+            )
+        except TaskError as error:
+            raise _named(error) from error
+        finally:
+            self._placement.drop(self._terms.input_key)
+        self._earlier = scheme.prior_given(seen) if self._energies is None else None
+        return answer
+
+    def close(self) -> None:
+        """Free the workers' memory, and end the workers if they were started here; safe to call twice."""
+        self._placement.close()
+        self._release()
+
+    def _release(self) -> None:
+        if self._owned:
+            self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def built(code: CodeLike, m: int, workers: int, rng: Any) -> LinearCode:
+    """Build the code that ``code=`` means for m terms.
+
+    Examples
+    --------
+    >>> built("uncoded", 4, 2, None).rows
+    2
+    """
+    made = (
+        code
+        if isinstance(code, LinearCode)
+        else (SUMS[code] if isinstance(code, str) else code)(m, workers=workers, rng=rng)
+    )
+    if not isinstance(made, LinearCode) or made.unknowns != m or not np.array_equal(made.targets, np.ones((1, m))):
+        must = f"give a LinearCode over {m} terms whose target is their sum"
+        raise checks.refusal(CALL, "code", must, repr(made)[:60], "see kofn.schemes.SUMS for examples")
+    if is_sparse(made.generator):
+        return made
+    from scipy.sparse import csr_array
+
+    return LinearCode(made.name, csr_array(made.generator), made.targets, made.worker, made.load, made.threshold)
+
+
+def checked_stop(tolerance: float, deadline: float | None) -> Rule:
+    """The stop rule that ``tolerance=`` and ``deadline=`` mean, or a refusal."""
+    checks.number(CALL, "tolerance", tolerance, "use 0.0 for the exact answer")
+    if deadline is not None:
+        checks.number(CALL, "deadline", deadline, "leave it out to wait for the exact answer", strict=True)
+    return rule(tolerance, deadline)
+
+
+def _checked_code(code: Any) -> None:
+    if not callable(code) and not isinstance(code, LinearCode):
+        checks.choice(CALL, "code", code, SUMS, "or pass a LinearCode or a builder such as kofn.schemes.sr")
+
+
+def _checked_energies(energies: Any, m: int) -> Any:
+    if energies is None:
+        return None
+    try:
+        values = np.asarray(energies, dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.full(1, np.nan)
+    if values.shape != (m,) or not np.all(values >= 0) or not np.isfinite(values).all():
+        must, remedy = f"be {m} numbers >= 0, one per term", "leave it out to learn from what arrives"
+        raise checks.refusal(CALL, "energies", must, f"shape {values.shape}", remedy)
+    return values
+
+
+def _named(error: TaskError) -> TaskError:
+    """Name the term that failed, where a worker said which."""
+    cause = error.__cause__
+    if not isinstance(cause, TermFailed):
+        return error
+    text = f"{cause} (at worker {error.worker}, in row {error.row})."
+    return TermError(text, error.worker, error.row, error.traceback, term=cause.args[0])

@@ -1,0 +1,95 @@
+"""What a design is to be good at, as data: losses are weighed over times, or compared with a target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import checks
+from ..algebra import Floats
+from ..latency import Latency
+
+CALL = "kofn.design"
+
+MOMENTS = 12
+"""Times at which an integral over time is evaluated."""
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """Σ_k weight_k · E[loss at time_k], or with a target Σ_k weight_k · P(error at time_k > target).
+
+    Parameters
+    ----------
+    name : str
+        How reports call it.
+    times, weights : (moments,) arrays
+    target : float, optional
+        An expected relative error: the integral of P(error > target) is the mean time to reach it.
+
+    Examples
+    --------
+    >>> deadline(0.5).of(np.array([[0.25, 0.5]]), np.array([[0.5, 0.5]]))
+    0.375
+    """
+
+    name: str
+    times: Floats
+    weights: Floats
+    target: float | None = None
+
+    def of(self, losses: Floats, chances: Floats) -> float:
+        """Value for losses, (moments, cases), that occur with these chances."""
+        felt = losses if self.target is None else np.asarray(losses > self.target**2, dtype=np.float64)
+        return float(self.weights @ np.sum(felt * chances, axis=1))
+
+
+def deadline(seconds: float) -> Objective:
+    """Expected normalised loss at a deadline, T_max of Tegin et al. 2022, eq. (2)."""
+    return Objective(f"expected loss at {seconds:g} s", np.array([seconds]), np.ones(1))
+
+
+def area(seconds: float) -> Objective:
+    """Area under the curve of expected loss against time, up to a time."""
+    times, weights = _midpoints(seconds)
+    return Objective(f"area under the loss curve up to {seconds:g} s", times, weights)
+
+
+def target_error(error: float, horizon: float) -> Objective:
+    """Mean time until the expected relative error is at most ``error``; later than ``horizon`` counts as then."""
+    times, weights = _midpoints(horizon)
+    return Objective(f"mean time to an expected error of {error:g}", times, weights, error)
+
+
+def asked(given: dict[str, float | None], latency: Latency, rows: int, threshold: int) -> Objective:
+    """The objective that exactly one of ``deadline``, ``target_error`` and ``area`` means.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    said = {name: value for name, value in given.items() if value is not None}
+    if len(said) != 1:
+        must = "be the only one of deadline=, target_error= and area= that is given"
+        raise checks.refusal(CALL, "deadline", must, said or None, "say deadline=0.5, for example")
+    (name, value), *_ = said.items()
+    number = checks.number(CALL, name, value, "give seconds, or a relative error for target_error", strict=True)
+    if name == "target_error":
+        return target_error(number, _horizon(latency, rows, threshold))
+    return (deadline if name == "deadline" else area)(number)
+
+
+def _midpoints(end: float) -> tuple[Floats, Floats]:
+    return (np.arange(MOMENTS) + 0.5) * (end / MOMENTS), np.full(MOMENTS, end / MOMENTS)
+
+
+def _horizon(latency: Latency, rows: int, threshold: int, trials: int = 200) -> float:
+    """Twice the median time at which ``threshold`` of ``rows`` results of load 1 are in."""
+    rng = np.random.default_rng(0)
+    arrivals = np.sort(latency.arrivals(np.ones(rows), np.arange(rows), trials, rng), axis=1)
+    median = float(np.median(arrivals[:, threshold - 1]))
+    if not np.isfinite(median):
+        must, remedy = f"let {threshold} of {rows} workers answer in half of all cases", "use more workers"
+        raise checks.refusal(CALL, "latency", must, "fewer", remedy)
+    return 2 * median

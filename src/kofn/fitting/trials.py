@@ -1,0 +1,101 @@
+"""Trials of codes: estimates of held-out outputs from random survivors, and what they are off by."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..decoding import decode
+from ..schemes.function_scheme import Evaluations, evaluate, function_scheme, place_of
+from .draws import Draws
+from .families import Candidate
+from .report import Trial
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """What workers would return for every draw.
+
+    Parameters
+    ----------
+    evaluations : list of Evaluations, one per draw
+    results : (draws, rows, …) array
+    encode_seconds, worker_seconds : float
+        Of one call, and of one row.
+    """
+
+    evaluations: list[Evaluations]
+    results: Array
+    encode_seconds: float
+    worker_seconds: float
+
+
+def evaluated(candidate: Candidate, draws: Draws, rows: int) -> Evaluated:
+    """Run all rows of a code for all draws in this process.
+
+    Raises
+    ------
+    EvaluationFailed
+        f is not defined at a mixture of the inputs.
+    """
+    evaluations = [candidate.build(X, workers=rows, rng=0) for X in draws.inputs]
+    started = time.perf_counter()
+    arguments = [each.encode() for each in evaluations]
+    encoded = time.perf_counter()
+    results = [
+        [evaluate(function, place_of(each.code, row), *given[row]) for row, function in enumerate(each.functions)]
+        for each, given in zip(evaluations, arguments, strict=True)
+    ]
+    rest = time.perf_counter() - encoded
+    count = len(draws.inputs)
+    return Evaluated(evaluations, np.array(results), (encoded - started) / count, rest / count / rows)
+
+
+Decoder = Callable[[Evaluations], Evaluations]
+
+
+def tried(
+    name: str, run: Evaluated, decoder: Decoder, held_out: Draws, survivors: NDArray[np.intp], mean_error: float
+) -> Trial:
+    """One way to decode a code, measured.
+
+    Parameters
+    ----------
+    run : Evaluated
+        For the held-out draws.
+    decoder : callable
+        Turns the code's evaluations into those that are decoded.
+    survivors : (draws, trials, received) int array
+    mean_error : float
+        That of the mean predictor.
+    """
+    loss = promised = energy = 0.0
+    started = time.perf_counter()
+    for draw, sets in enumerate(survivors):
+        evaluations = decoder(run.evaluations[draw])
+        scheme = function_scheme(evaluations)
+        for rows in sets:
+            payloads = {int(row): scheme.accept(int(row), run.results[draw, row]) for row in rows}
+            prior = scheme.prior_given(payloads)
+            decoding = decode(scheme.code, rows, prior, evaluations.estimator, scheme.epsilon)
+            estimate = scheme.assemble(decoding.matrix, list(payloads.values()))
+            size = float(np.sum(held_out.values[draw] ** 2))
+            loss += float(np.sum((estimate - held_out.values[draw]) ** 2))
+            promised += float(decoding.error) ** 2 * size
+            energy += size
+    each = (time.perf_counter() - started) / survivors[..., 0].size
+    error, expected = (np.sqrt(part / energy) if energy else 0.0 for part in (loss, promised))
+    skill = 1 - error / mean_error if mean_error else 0.0
+    return Trial(name, float(error), float(skill), float(expected), run.encode_seconds + each, run.worker_seconds)
+
+
+def as_it_is(evaluations: Evaluations) -> Evaluations:
+    """The decoder that a code has by itself."""
+    return evaluations

@@ -1,0 +1,292 @@
+"""Jobs: a scheme on a pool, checked before anything starts, followed while it runs."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import checks
+from .answer import Answer
+from .budget import fitted
+from .collector import Collector, Progress
+from .decoding import Estimator, checked, decodable, decode
+from .engines import as_pool, worker_count
+from .engines.pool import Pool
+from .placement import Placement
+from .reach import space_of
+from .runtime import Run
+from .scheme import Scheme
+from .stopping import Decodable, Rule
+
+CALL = "kofn.start"
+
+
+def start(
+    scheme: Scheme,
+    *,
+    workers: Any = None,
+    estimator: Estimator = "lmmse",
+    stop: Rule | None = None,
+    memory_limit_bytes: int | None = None,
+    backup: bool = False,
+    placement: Placement | None = None,
+    scratch: str | os.PathLike[str] | None = None,
+) -> Job:
+    """Start a scheme on workers and return at once.
+
+    Parameters
+    ----------
+    scheme : Scheme
+        From `kofn.schemes`, or your own.
+    workers : int, Pool, distributed.Client or list of Executor, optional
+        A number of local processes, a pool made once and used for many jobs, a Dask client, or one executor per
+        worker. As many processes as processors by default.
+    estimator : {"lmmse", "exact"} or Rule
+        What an estimate uses for what is not exact yet: the least-squares best estimate, zero, or a code's own rule.
+    stop : Rule, optional
+        When the job is done: `kofn.Decodable()` by default; `kofn.Tolerance`, `kofn.Deadline`, `kofn.Count`,
+        and any two of them with ``|`` and ``&``. Time counts from the start of encoding.
+    memory_limit_bytes : int, optional
+        Most bytes for encoded blocks and results; by default half of what this machine, its control group and
+        ``ulimit -v`` leave. Where not all fits, blocks are encoded when workers ask for them, and results wait
+        in a file.
+    backup : bool
+        Whether idle workers repeat rows that are still running elsewhere (speculative execution).
+    placement : Placement, optional
+        Where resident data is noted if it is to outlive the job.
+    scratch : path, optional
+        Folder for results that do not fit into memory; that of temporary files by default.
+
+    Returns
+    -------
+    Job
+
+    Raises
+    ------
+    ArgumentError
+        Something about the arguments cannot work, such as a code that could not be decoded even if every row
+        arrived. Nothing was started.
+
+    Examples
+    --------
+    >>> import numpy as np, kofn
+    >>> A = np.arange(12.0).reshape(6, 2)
+    >>> with kofn.ThreadPool(3) as pool:
+    ...     job = kofn.start(kofn.schemes.mds(A, A.T, workers=3, rng=0), workers=pool)
+    ...     bool(np.allclose(job.result().value, A @ A.T))
+    True
+    """
+    return Job(*_prepared(scheme, workers, estimator, stop, memory_limit_bytes, backup, placement, scratch=scratch))
+
+
+def run(
+    scheme: Scheme,
+    *,
+    workers: Any = None,
+    estimator: Estimator = "lmmse",
+    stop: Rule | None = None,
+    memory_limit_bytes: int | None = None,
+    backup: bool = False,
+    placement: Placement | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    results: dict[int, Any] | None = None,
+    scratch: str | os.PathLike[str] | None = None,
+) -> Answer:
+    """Run a scheme on workers in the calling thread and return the answer; parameters as for `start`.
+
+    Parameters
+    ----------
+    progress : callable, optional
+        Called with a `Progress` after every arrival.
+    results : dict, optional
+        Filled with the payload of every row that arrives.
+
+    Examples
+    --------
+    >>> import numpy as np, kofn
+    >>> with kofn.ThreadPool(2) as pool:
+    ...     kofn.run(kofn.schemes.uncoded(np.eye(2), np.eye(2), workers=2), workers=pool).exact
+    True
+    """
+    if progress is not None:
+        checks.function(CALL, "progress", progress, "leave it out")
+    job, close = _prepared(scheme, workers, estimator, stop, memory_limit_bytes, backup, placement, results, scratch)
+    watch = None if progress is None else lambda now: progress(now.progress)
+    try:
+        return job.run(watch)
+    finally:
+        close()
+
+
+class Job:
+    """A running job; made by `start`.
+
+    Iterate over it for better and better estimates, ask for its `result`, or `cancel` it. A job that is dropped
+    is cancelled.
+
+    Examples
+    --------
+    >>> import numpy as np, kofn
+    >>> with kofn.ThreadPool(3) as pool:
+    ...     job = kofn.start(kofn.schemes.mds(np.eye(6), np.eye(6), workers=3, rng=0), workers=pool)
+    ...     errors = [estimate.error for estimate in job]
+    >>> errors[-1]
+    0.0
+    """
+
+    def __init__(self, run: Run, close: Callable[[], None]) -> None:
+        self._run = run
+        self._close = close
+        self._changed = threading.Condition()
+        self._latest: Answer | None = None
+        self._answer: Answer | None = None
+        self._error: BaseException | None = None
+        self._watched = False
+        self._thread = threading.Thread(target=self._work, name="kofn-job", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        answer, error = None, None
+        try:
+            answer = self._run.run(self._arrived)
+        except BaseException as caught:  # it belongs to whoever asks for the result
+            error = caught
+        self._close()
+        with self._changed:
+            self._answer, self._error = answer, error
+            self._changed.notify_all()
+
+    def _arrived(self, run: Run) -> None:
+        with self._changed:
+            if self._watched and not run.collector.done:  # the last estimate is the answer itself
+                self._latest = run.estimate()
+                self._changed.notify_all()
+
+    @property
+    def done(self) -> bool:
+        """Whether the job has ended, well or not."""
+        return self._answer is not None or self._error is not None
+
+    def __iter__(self) -> Iterator[Answer]:
+        """Yield the newest estimate whenever one is there, the last one being the answer."""
+        self._watched = True
+        while not self.done:
+            with self._changed, self._cancelled_on_interrupt():
+                self._changed.wait_for(lambda: self.done or self._latest is not None)
+                estimate, self._latest = self._latest, None
+            if estimate is not None:
+                yield estimate
+        yield self.result()
+
+    def result(self, timeout_seconds: float | None = None) -> Answer:
+        """Wait for the answer.
+
+        Raises
+        ------
+        TimeoutError
+            After ``timeout_seconds``; the job goes on.
+        NotDecodable, TaskError, Cancelled, PoolClosed
+        """
+        with self._changed, self._cancelled_on_interrupt():
+            if not self._changed.wait_for(lambda: self.done, timeout_seconds):
+                raise TimeoutError(f"no answer within {timeout_seconds} s; the job goes on.")
+        if self._error is not None:
+            raise self._error
+        assert self._answer is not None
+        return self._answer
+
+    def cancel(self) -> None:
+        """Stop the job: what runs is abandoned, nothing of it is left behind. Does nothing once it has ended."""
+        self._run.cancel()
+        self._thread.join()
+
+    @contextmanager
+    def _cancelled_on_interrupt(self) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt:
+            self._run.cancel()
+            raise
+
+    def __enter__(self) -> Job:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cancel()
+
+
+def _prepared(
+    scheme: Scheme,
+    workers: Any,
+    estimator: Estimator,
+    stop: Rule | None,
+    memory_limit_bytes: int | None,
+    backup: bool,
+    placement: Placement | None,
+    results: dict[int, Any] | None = None,
+    scratch: str | os.PathLike[str] | None = None,
+) -> tuple[Run, Callable[[], None]]:
+    if not isinstance(scheme, Scheme):
+        raise checks.refusal(CALL, "scheme", "be a Scheme", repr(scheme), "build one with kofn.schemes")
+    if placement is not None and not isinstance(placement, Placement):
+        raise checks.refusal(CALL, "placement", "be a Placement", repr(placement), "leave it out")
+    if stop is not None and not isinstance(stop, Rule):
+        raise checks.refusal(CALL, "stop", "be a stop rule", repr(stop), "use kofn.Deadline(2.0), for example")
+    estimator = checked(CALL, estimator)
+    scheme = fitted(CALL, scheme, worker_count(workers, CALL), memory_limit_bytes, scratch)
+    stop = Decodable() if stop is None else stop
+    _require_reachable(scheme, estimator, stop)
+    pool, owned = as_pool(workers, CALL)
+    results = {} if results is None else results
+    collector = Collector(scheme.code, lambda: scheme.prior_given(results), estimator, stop, scheme.epsilon)
+    mine = Placement(pool) if placement is None else placement
+    run = Run(scheme, pool, collector, mine, backup, results=results)
+    return run, lambda: _release(pool, owned, mine, placement is None)
+
+
+def _release(pool: Pool, owned: bool, placement: Placement, temporary: bool) -> None:
+    if owned:
+        pool.close()
+    elif temporary:
+        placement.close()
+
+
+@dataclass(frozen=True)
+class _Everything:
+    """The situation in which every row has arrived and all time has passed."""
+
+    scheme: Scheme
+    estimator: Estimator
+    time: float = math.inf
+
+    @property
+    def count(self) -> int:
+        return self.scheme.code.rows
+
+    @property
+    def exact(self) -> bool:
+        return bool(decodable(self.scheme.code, np.arange(self.count), self.scheme.epsilon, self.estimator))
+
+    @property
+    def error(self) -> float:
+        scheme = self.scheme
+        return float(decode(scheme.code, np.arange(self.count), scheme.prior, self.estimator, scheme.epsilon).error)
+
+
+def _require_reachable(scheme: Scheme, estimator: Estimator, stop: Rule) -> None:
+    """Refuse a job whose stop rule could not be met even if every row arrived."""
+    if stop.met(_Everything(scheme, estimator)):
+        return
+    code = scheme.code
+    space = space_of(code)
+    rank = sum(space.add(row) for row in range(code.rows))
+    given = f"code {code.name!r} with {code.rows} rows of rank {rank} for {code.unknowns} unknowns"
+    remedy = "use fewer blocks, more rows, a tolerance or a deadline"
+    raise checks.refusal(CALL, "stop", "be reachable when every row arrives", given, remedy)

@@ -1,0 +1,87 @@
+"""`kofn.map`: one function at many inputs, as soon as enough workers have answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .answer import Answer
+from .coded_map import Builder, CodedMap, FittedCode
+from .collector import Progress
+from .decoding import Estimator
+
+
+def map(
+    f: Any,
+    inputs: Any,
+    *,
+    workers: Any = None,
+    code: str | Builder | FittedCode | None = None,
+    degree: int | None = None,
+    recover: int | None = None,
+    rows: int | None = None,
+    estimator: Estimator | None = None,
+    tolerance: float = 0.0,
+    deadline: float | None = None,
+    rng: Any = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Answer:
+    """Evaluate a function at K inputs on many workers without waiting for the slowest.
+
+    Parameters
+    ----------
+    f : callable or fitted code
+        Takes one input and returns a number or an array, always of one shape; a learned model is its own code.
+    inputs : (K, …) array or sequence of K arrays of one shape
+    workers : int, Pool, distributed.Client or list of Executor, optional
+        A number of local processes, a pool made once and used for many calls, a Dask client, or one executor per
+        worker. As many processes as processors by default.
+    code : str, callable or fitted code, optional
+        A name in `kofn.schemes.FUNCTIONS`; a builder, such as ``functools.partial(kofn.schemes.lagrange, private=1)``;
+        or what `kofn.fit` returns. "lagrange" by default.
+    degree : int, optional
+        For "lagrange": of which degree f is a polynomial in the entries of its input.
+    recover : int, optional
+        For codes that are never exact: how many results to wait for.
+    rows : int, optional
+        Evaluations, dealt to the workers; one per worker by default.
+    estimator : {"lmmse", "exact"} or Rule, optional
+        What an estimate uses for what is not exact: the least-squares best estimate, or zero. By default what the
+        code says of itself: "lmmse", but for "berrut", whose paper has a formula.
+    tolerance : float
+        Stop as soon as the expected relative error is at most this, or all results are there; 0.0 waits for as many
+        results as the code needs.
+    deadline : float, optional
+        Stop after so many seconds with the best estimate.
+    rng : None, int or Generator
+        Draws what is random in a code.
+    progress : callable, optional
+        Called with a `Progress` after every arrival.
+
+    Returns
+    -------
+    Answer
+        With ``value``, the stack of outputs (K, …), and ``exact``, ``error`` and ``report``.
+
+    Raises
+    ------
+    ArgumentError
+        An argument cannot work; nothing was started.
+    FunctionError
+        f raised, or returned NaN, another shape or no number; says for which input and at which worker.
+    NotDecodable
+        The deadline passed before any result arrived, or all workers are gone; carries the best estimate.
+
+    Examples
+    --------
+    The squares of three matrices from any 5 of 6 workers:
+
+    >>> import numpy as np, kofn
+    >>> X = np.random.default_rng(0).standard_normal((3, 4, 4))
+    >>> with kofn.ThreadPool(6) as pool:
+    ...     answer = kofn.map(lambda x: x @ x, X, workers=pool, code="lagrange", degree=2)
+    >>> answer.exact, bool(np.allclose(answer.value, X @ X))
+    (True, True)
+    """
+    with CodedMap(f, workers=workers, code=code, degree=degree, recover=recover, rows=rows, rng=rng) as coded:
+        return coded(inputs, estimator=estimator, tolerance=tolerance, deadline=deadline, progress=progress)

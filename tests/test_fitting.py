@@ -1,0 +1,187 @@
+"""`kofn.fit`: what it returns is what it measured; where coding does not pay it says so."""
+
+import numpy as np
+import pytest
+from scipy.linalg import expm
+
+import kofn
+from kofn.decoding import decode
+from kofn.errors import ArgumentError
+from kofn.fitting.best_linear import Joint, joint_code
+from kofn.fitting.draws import Draws
+from kofn.fitting.parities import learned_parities
+from kofn.schemes import FUNCTIONS
+from kofn.schemes.function_scheme import function_scheme
+
+
+def symmetric(rng):
+    A = rng.uniform(-1, 1, (6, 6))
+    return (A + A.T) / 5
+
+
+@pytest.fixture(scope="module")
+def exponential():
+    return kofn.fit(expm, symmetric, inputs=3, recover=5, workers=8, samples=50, rng=0)
+
+
+def test_a_polynomial_gets_lagrange_coding_of_its_degree():
+    draw = lambda rng: rng.standard_normal((3, 3))  # noqa: E731
+    fitted = kofn.fit(lambda x: x @ x + 1, draw, inputs=3, recover=5, workers=8, samples=30, rng=1)
+    assert fitted.name == "lagrange, degree 2"
+    assert fitted.report.best.error < 1e-9
+    assert fitted.report.best.skill > 1 - 1e-8
+    X = np.random.default_rng(0).standard_normal((3, 3, 3))
+    with kofn.ThreadPool(8) as pool:
+        answer = fitted(X, workers=pool)
+        assert answer.exact
+        assert np.allclose(answer.value, X @ X + 1, rtol=0, atol=1e-9)
+
+
+def test_errors_of_new_calls_are_those_of_the_report_and_of_the_error_bar(exponential):
+    """By the number of results: they fall, and what was promised is what is found."""
+    rng = np.random.default_rng(7)
+    counts = (1, 3, 5, 7)
+    loss, promised, energy = np.zeros(4), np.zeros(4), 0.0
+    for _ in range(250):
+        X = np.array([symmetric(rng) for _ in range(3)])
+        truth = np.array([expm(x) for x in X])
+        made = exponential.evaluations(X, workers=8)
+        scheme, arguments = function_scheme(made), made.encode()
+        order = rng.permutation(8)
+        payloads = [scheme.accept(int(row), made.functions[row](*arguments[row])) for row in order]
+        energy += np.sum(truth**2)
+        for place, count in enumerate(counts):
+            prior = scheme.prior_given(dict(zip(order[:count].tolist(), payloads[:count], strict=True)))
+            decoding = decode(made.code, order[:count], prior, made.estimator)
+            loss[place] += np.sum((scheme.assemble(decoding.matrix, payloads[:count]) - truth) ** 2)
+            promised[place] += decoding.error**2 * np.sum(truth**2)
+    assert exponential.report.best.skill > 0.7
+    assert np.all(np.diff(loss) < 0)
+    assert np.isclose(np.sqrt(loss[2] / energy), exponential.report.best.error, rtol=0.2)
+    assert np.allclose(np.sqrt(promised / loss), 1.0, rtol=0, atol=0.15)
+
+
+def test_a_fitted_code_answers_from_so_many_results_as_it_was_fitted_for(exponential):
+    X = np.array([symmetric(np.random.default_rng(seed)) for seed in range(3)])
+    with kofn.ThreadPool(8) as pool:
+        answer = kofn.map(expm, X, workers=pool, code=exponential)
+    assert answer.exact or answer.count == 5
+    truth = np.array([expm(x) for x in X])
+    assert np.linalg.norm(answer.value - truth) < 0.3 * np.linalg.norm(truth)
+
+
+def test_learned_decoders_beat_the_formulas_of_the_papers(exponential):
+    error = {trial.name: trial.error for trial in exponential.report.trials}
+    for name in ("berrut", "letcc", "kriging", "parity", "repetition"):
+        assert error[f"{name} + best linear"] < error[name]
+
+
+def test_the_mean_predictor_has_no_skill(exponential):
+    """Its error by the definition, on the same kind of draws."""
+    rng = np.random.default_rng(5)
+    values = np.array([expm(symmetric(rng)) for _ in range(600)])
+    error = np.sqrt(np.sum((values - values.mean(axis=0)) ** 2) / np.sum(values**2))
+    assert np.isclose(exponential.report.mean_error, error, rtol=0.15)
+    for trial in exponential.report.trials:
+        assert np.isclose(trial.skill, 1 - trial.error / exponential.report.mean_error, rtol=1e-9)
+
+
+def test_what_calls_itself_exact_and_is_not_is_never_returned(exponential):
+    trials = {trial.name: trial for trial in exponential.report.trials}
+    wrong = trials["lagrange, degree 2"]
+    assert wrong.expected == 0 < wrong.error
+    assert {trial.name for trial in exponential.report.trials[-2:]} == {"lagrange, degree 1", "lagrange, degree 2"}
+
+
+def test_a_learned_parity_is_better_than_the_function_itself():
+    rng = np.random.default_rng(6)
+    W = rng.standard_normal((5, 3)) / 2
+    f = lambda x: np.tanh(x @ W)  # noqa: E731
+    X = rng.standard_normal((60, 3, 5))
+    values = f(X)
+    draws = Draws(X, values, 0.0, 0.0)
+    (learned_one,) = learned_parities(draws, 1, rng)
+    new = rng.standard_normal((400, 3, 5))
+    wanted, mixtures = f(new).mean(axis=1), new.mean(axis=1)
+    off = np.array([learned_one(mixture) for mixture in mixtures]) - wanted
+    itself = f(mixtures) - wanted
+    assert np.sum(off**2) < 0.8 * np.sum(itself**2)
+
+
+def test_repetition_is_returned_where_coding_does_not_pay():
+    rough = lambda x: np.sin(1e4 * x)  # noqa: E731
+    fitted = kofn.fit(rough, lambda rng: rng.standard_normal(3), inputs=3, recover=5, workers=6, samples=20, rng=0)
+    assert fitted.name == "repetition"
+    assert any(remark.startswith("Coding does not pay: repetition") for remark in fitted.report.remarks)
+    assert "Coding does not pay" in str(fitted.report)
+
+
+def test_learned_decoding_is_regression_on_the_results():
+    """One number a result: the same weights as least squares of centred outputs on centred results."""
+    rng = np.random.default_rng(2)
+    code = FUNCTIONS["berrut"](np.exp, [0.0, 1.0], workers=4).code
+    results, outputs = rng.standard_normal((500, 4, 1)), rng.standard_normal((500, 2, 1))
+    outputs[:, 0] += results[:, 1] - 2 * results[:, 3]
+    results[:, 0] *= 1e-40  # a determinant of a small mixture, for example
+    joint = Joint.learned(code, results, outputs)
+    made = joint_code(code, joint.sizes)
+    assert made.unknowns == 6
+    decoding = decode(made, [0, 1, 3], joint.prior)
+    V = decoding.matrix * [1e-40, 1, 1]
+    assert decoding.amplification < 10
+    y, t = results[:, [0, 1, 3], 0] * [1e40, 1, 1], outputs[..., 0]
+    wanted = np.linalg.lstsq(y - y.mean(axis=0), t - t.mean(axis=0), rcond=None)[0].T
+    assert np.allclose(V, wanted, rtol=0, atol=1e-9)
+
+
+def test_what_is_not_deterministic_is_said():
+    noise = np.random.default_rng(0)
+    f = lambda x: x + 1e-3 * noise.standard_normal(2)  # noqa: E731
+    fitted = kofn.fit(f, lambda rng: rng.standard_normal(2), inputs=2, recover=2, workers=3, samples=16, rng=0)
+    assert fitted.report.remarks[0].startswith("f is not deterministic: two values at one input differ by")
+
+
+def test_a_family_that_meets_nan_is_out_and_the_others_go_on():
+    root = lambda x: np.where(x >= 0, np.abs(x) ** 0.5, np.nan)  # noqa: E731
+    fitted = kofn.fit(root, lambda rng: rng.random(2), inputs=3, recover=6, workers=7, samples=16, rng=0)
+    assert any("lagrange, degree 1 is out: f returned NaN" in remark for remark in fitted.report.remarks)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"recover": 9}, "'recover' must be at most workers = 4, but got 9"),
+        ({"inputs": 0}, "'inputs' must be an int of at least 1"),
+        ({"samples": 4}, "'samples' must be an int of at least 16"),
+        ({"seconds": 0}, "'seconds' must be a finite number > 0"),
+        ({"f": lambda x: np.full(2, np.nan)}, "'f' must return finite real numbers, but got NaN or inf"),
+        ({"f": lambda x: np.ones(1 + (x[0] > 0))}, r"'f' must return arrays of one shape, \(\d,\) like the first"),
+        ({"f": lambda x: 1j}, "'f' must return finite real numbers, but got complex128; split complex values"),
+        ({"f": lambda x: x @ np.ones(7)}, "'f' must take what the sampler draws, but got ValueError"),
+        ({"f": lambda x: np.zeros(0)}, "'f' must return finite real numbers, but got no number"),
+        ({"sampler": lambda rng: "text"}, "'sampler' must return a finite array of at least one number"),
+        ({"sampler": lambda rng: np.zeros((0, 3))}, "'sampler' must return a finite array of at least one number"),
+        ({"sampler": lambda: 1.0}, "'sampler' must draw one input from a generator, but got TypeError"),
+        ({"sampler": None}, "'sampler' must draw one input from a generator, but got TypeError"),
+        ({"sampler": lambda rng: rng.random(rng.integers(1, 9))}, "'sampler' must return arrays of one shape"),
+    ],
+)
+def test_bad_arguments_are_refused_in_one_sentence(change, sentence):
+    arguments = {"f": np.sin, "sampler": lambda rng: rng.standard_normal(3), "inputs": 2, "recover": 3, "workers": 4}
+    arguments |= change
+    with pytest.raises(ArgumentError, match=sentence):
+        kofn.fit(arguments.pop("f"), arguments.pop("sampler"), **arguments)
+
+
+def test_a_function_that_is_always_zero_is_repeated():
+    fitted = kofn.fit(
+        lambda x: 0 * x, lambda rng: rng.random((2, 2)), inputs=2, recover=3, workers=4, samples=16, rng=0
+    )
+    assert fitted.report.trials[0].error == 0 and fitted.name == "repetition"
+
+
+def test_inputs_of_another_size_are_refused(exponential):
+    with kofn.ThreadPool(8) as pool, pytest.raises(ArgumentError, match=r"have shape \(3, 6, 6\), as those"):
+        kofn.map(expm, np.ones((3, 5, 5)), workers=pool, code=exponential)
+    with kofn.ThreadPool(8) as pool, pytest.raises(ArgumentError, match="'degree' must be left out for code Fitted"):
+        kofn.map(expm, np.ones((3, 6, 6)), workers=pool, code=exponential, degree=2)

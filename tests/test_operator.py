@@ -1,0 +1,148 @@
+"""`kofn.operator` against SciPy on the plain matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sparse
+from scipy.sparse.linalg import cg, eigsh, svds
+
+import kofn
+
+RNG = np.random.default_rng(7)
+A = RNG.standard_normal((90, 50))
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with kofn.ThreadPool(5) as threads:
+        yield threads
+
+
+@pytest.mark.parametrize("code", ["mds", "mds-chebyshev", "repetition", "uncoded"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.complex128])
+def test_products_in_both_directions_equal_the_matrix(pool, code, dtype):
+    matrix = np.asfortranarray(A.astype(dtype) if dtype != np.complex128 else A + 1j * A[::-1])
+    tolerance = 1e-4 if dtype == np.float32 else 1e-11
+    x, y = RNG.standard_normal((50, 3)).astype(dtype), RNG.standard_normal(90).astype(dtype)
+    with kofn.operator(matrix, workers=pool, code=code, rng=1) as op:
+        np.testing.assert_allclose(op @ x, matrix @ x, rtol=0, atol=tolerance * 100)
+        np.testing.assert_allclose(op @ x[:, 0], matrix @ x[:, 0], rtol=0, atol=tolerance * 100)
+        np.testing.assert_allclose(op.H @ y, matrix.conj().T @ y, rtol=0, atol=tolerance * 100)
+        assert op.answer.exact
+
+
+def test_svds_cg_and_eigsh_run_on_it(pool):
+    symmetric = A.T @ A + np.eye(50)
+    with kofn.operator(A, workers=pool, rng=1) as op:
+        np.testing.assert_allclose(np.sort(svds(op, 4)[1]), np.sort(np.linalg.svd(A)[1])[-4:], rtol=1e-10)
+    with kofn.operator(symmetric, workers=pool, rng=1) as op:
+        x, info = cg(op, np.ones(50), rtol=1e-10)
+        assert info == 0
+        np.testing.assert_allclose(symmetric @ x, np.ones(50), atol=1e-8)
+        largest = eigsh(op, 2, return_eigenvectors=False)
+        np.testing.assert_allclose(np.sort(largest), np.linalg.eigvalsh(symmetric)[-2:], rtol=1e-10)
+
+
+def test_svds_on_processes_of_which_one_is_dead_and_one_slow():
+    delays = kofn.Dying(kofn.Slowdown(kofn.Constant(0.002), {7: 10.0}), {2: 0.001})
+    with kofn.Straggling(kofn.LocalPool(8), delays) as eight, kofn.operator(A, workers=eight, rng=0) as op:
+        values = np.sort(svds(op, 6, return_singular_vectors=False))
+    np.testing.assert_allclose(values, np.sort(np.linalg.svd(A)[1])[-6:], rtol=1e-8)
+
+
+@pytest.mark.parametrize("code", [None, "mds"])
+def test_sparse_matrices_stay_sparse(pool, code):
+    matrix = sparse.random_array((101, 60), density=0.05, rng=np.random.default_rng(1), format="coo")
+    with kofn.operator(matrix, workers=pool, code=code, rng=2) as op:
+        blocks = [task for side in (op._forward, op._adjoint_side) for task in side.encoded]
+        assert all(sparse.issparse(block) for block in blocks)
+        np.testing.assert_allclose(op @ np.ones(60), matrix @ np.ones(60), atol=1e-12)
+        np.testing.assert_allclose(op.H @ np.ones(101), matrix.T @ np.ones(101), atol=1e-12)
+
+
+def test_after_placement_only_vectors_travel(pool):
+    with kofn.operator(A, workers=pool, code="mds", rng=1) as op:
+        op @ np.ones(50)
+        first = op.answer.report
+        op @ np.ones(50)
+        later = op.answer.report
+    k, rows = 4, 5
+    assert first.placed_bytes == rows * -(-90 // k) * 50 * 8
+    assert later.placed_bytes == 0
+    assert later.sent_bytes == rows * 50 * 8
+    assert later.received_bytes <= rows * -(-90 // k) * 8
+
+
+def test_a_tolerance_gives_estimates_with_an_honest_error_bar(pool):
+    errors, bars = [], []
+    with kofn.operator(A, workers=pool, rng=1, tolerance=0.9) as op:
+        for seed in range(40):
+            x = np.random.default_rng(seed).standard_normal(50)
+            errors.append(np.linalg.norm(op @ x - A @ x) / np.linalg.norm(A @ x))
+            bars.append(op.answer.error)
+            assert bars[-1] <= 0.9
+    assert 0.7 < np.sqrt(np.mean(np.square(errors)) / np.mean(np.square(bars))) < 1.4
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.complex128])
+def test_what_is_exact_is_as_precise_as_the_coarser_of_both(kind):
+    """Blocks rounded to single precision bound what a product with a double can be, however it is amplified."""
+    rng = np.random.default_rng(0)
+    matrix, x = rng.standard_normal((200, 50)).astype(np.float32), rng.standard_normal(50).astype(kind)
+    true = matrix.astype(np.float64) @ x
+    with kofn.ThreadPool(30) as threads:
+        for seed in range(12):
+            with kofn.operator(matrix, workers=threads, code="mds-chebyshev", blocks=22, rng=seed) as op:
+                found = op @ x
+                assert op.answer.exact
+                assert np.linalg.norm(found - true) <= 2 * np.sqrt(np.finfo(np.float32).eps) * np.linalg.norm(true)
+
+
+@pytest.mark.parametrize("adjoint", [False, True])
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        (np.full(50, np.nan), r"kofn\.operator: 'x' must be finite, but got nan at \[0, 0\]"),
+        (np.full(50, 1e308), "'x' must have a product with A that stays well inside float64"),
+        (np.full(50, "one"), "'x' must hold float32, float64 or complex numbers"),
+        (np.ma.array(np.ones(50), mask=np.arange(50) < 3), "'x' must be an array without a mask"),
+        (np.ones(49), "'x' must have 50 rows"),
+    ],
+)
+def test_factors_that_have_no_product_get_a_sentence(pool, x, said, adjoint):
+    matrix = A[:50].T if adjoint else A[:50]
+    with kofn.operator(matrix, workers=pool, rng=1) as op, pytest.raises(kofn.ArgumentError, match=said):
+        op.product(x[:, None], adjoint=adjoint)
+
+
+def test_integers_are_numbers_and_a_vector_needs_a_second_dimension(pool):
+    with kofn.operator(A, workers=pool, rng=1) as op:
+        np.testing.assert_allclose(op @ np.arange(50), A @ np.arange(50), rtol=1e-10)
+        with pytest.raises(kofn.ArgumentError, match="'x' must have 2 dimensions"):
+            op.product(np.ones(50))
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
+def test_a_matrix_that_would_overflow_when_it_is_encoded_is_refused(pool, make):
+    with pytest.raises(kofn.ArgumentError, match="'A' must stay well inside float32"):
+        kofn.operator(make(np.full((9, 9), 3e38, np.float32)), workers=pool)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"A": np.ones(3)}, "kofn.operator: 'A' must have 2 dimensions"),
+        ({"A": np.array([[np.nan]])}, r"'A' must be finite, but got nan at \[0, 0\]"),
+        ({"A": [[1.0, 2.0], [3.0]]}, "kofn.operator: 'A' must be a matrix with rows of one length"),
+        ({"A": np.ma.masked_less(A, 0)}, "kofn.operator: 'A' must be an array without a mask"),
+        ({"A": np.ones((3, 3), int)}, "'A' must hold float32, float64 or complex numbers"),
+        ({"code": "kronecker"}, "'code' must be one of"),
+        ({"blocks": 9}, "'blocks' must need at most 5 results"),
+        ({"memory_limit_bytes": 10}, "'memory_limit_bytes' must be at least"),
+        ({"deadline": -1.0}, "must be a finite number > 0"),
+    ],
+)
+def test_bad_arguments_get_a_sentence(pool, arguments, said):
+    with pytest.raises(kofn.ArgumentError, match=said):
+        kofn.operator(**{"A": A, "workers": pool, **arguments})

@@ -1,0 +1,81 @@
+"""Ensembles of scikit-learn: coded predictions equal the library's."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_diabetes, load_digits, load_iris
+from sklearn.ensemble import (
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.linear_model import LogisticRegression
+
+import kofn
+from kofn.sklearn import CodedEnsemble
+
+DIGITS = load_digits(return_X_y=True)
+DIABETES = load_diabetes(return_X_y=True)
+IRIS = load_iris(return_X_y=True)
+TWO = (DIGITS[0][DIGITS[1] < 2], DIGITS[1][DIGITS[1] < 2])
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with kofn.ThreadPool(4) as threads:
+        yield threads
+
+
+@pytest.mark.parametrize("code", ["cyclic", "sum-recovery", "rep", "gradient"])
+def test_a_forest_predicts_what_the_library_predicts(pool, code):
+    X, y = DIGITS
+    forest = RandomForestClassifier(30, random_state=0).fit(X[:800], y[:800])
+    with CodedEnsemble(forest, workers=pool, code=code, rng=0) as coded:
+        np.testing.assert_allclose(coded.predict_proba(X[800:]), forest.predict_proba(X[800:]), atol=1e-10)
+        assert coded.answer.exact
+        np.testing.assert_array_equal(coded.predict(X[800:]), forest.predict(X[800:]))
+
+
+@pytest.mark.parametrize(
+    ("ensemble", "data"),
+    [
+        (RandomForestRegressor(20, random_state=0), DIABETES),
+        (ExtraTreesRegressor(20, random_state=0), DIABETES),
+        (GradientBoostingRegressor(n_estimators=20, random_state=0), DIABETES),
+        (GradientBoostingClassifier(n_estimators=20, random_state=0), IRIS),
+        (GradientBoostingClassifier(n_estimators=20, random_state=0), TWO),
+        (GradientBoostingClassifier(n_estimators=5, loss="exponential", random_state=0), TWO),
+        (GradientBoostingClassifier(n_estimators=5, init="zero", random_state=0), IRIS),
+        (GradientBoostingRegressor(n_estimators=20, loss="quantile", random_state=0), DIABETES),
+        (GradientBoostingRegressor(n_estimators=20, loss="huber", subsample=0.5, random_state=0), DIABETES),
+    ],
+    ids=["forest", "extra", "boosting", "classes", "pair", "exponential", "from zero", "quantile", "huber"],
+)
+def test_predictions_equal_the_librarys(pool, ensemble, data):
+    X, y = data
+    ensemble.fit(X, y)
+    with CodedEnsemble(ensemble, workers=pool) as coded:
+        wanted = ensemble.predict(X)
+        np.testing.assert_allclose(coded.predict(X), wanted, rtol=1e-10)
+        if hasattr(ensemble, "classes_"):
+            np.testing.assert_allclose(coded.predict_proba(X), ensemble.predict_proba(X), atol=1e-10)
+
+
+def test_classes_keep_their_names(pool):
+    X, y = IRIS
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    forest = RandomForestClassifier(10, random_state=0).fit(X, names)
+    with CodedEnsemble(forest, workers=pool) as coded:
+        np.testing.assert_array_equal(coded.predict(X), forest.predict(X))
+
+
+def test_what_it_cannot_do_is_said(pool):
+    with pytest.raises(kofn.ArgumentError, match="random forest, extra trees or gradient boosting"):
+        CodedEnsemble(LogisticRegression(), workers=pool)
+    forest = RandomForestRegressor(5, random_state=0).fit(*DIABETES)
+    with (
+        CodedEnsemble(forest, workers=pool) as coded,
+        pytest.raises(kofn.ArgumentError, match="classifier to have probabilities"),
+    ):
+        coded.predict_proba(DIABETES[0])
