@@ -1,0 +1,11 @@
+"""Learned codes for functions of matrices (Agrawal et al. 2022), and the closed forms that a network may start from."""
+
+from __future__ import annotations
+
+from .computation import Computation, Term
+from .costs import Costs
+from .learned_code import LearnedCode, Nodes
+from .problems import PROBLEMS, Problem
+from .structured import structured_code
+
+__all__ = ["PROBLEMS", "Computation", "Costs", "LearnedCode", "Nodes", "Problem", "Term", "structured_code"]

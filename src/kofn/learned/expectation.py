@@ -1,0 +1,110 @@
+"""What is expected of a learned code's unknowns: the coefficients of v = h∘e, and the errors f(X_k) − v(β_k)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..algebra import chebyshev_nodes
+from ..prior import Prior
+from ..schemes.function_scheme import around
+from .computation import Computation, Term
+from .encoder import Encoder, encoded, powers
+from .learned_code import Nodes
+
+Floats = NDArray[Any]
+
+BYTES = 1 << 28
+"""Memory for the samples: fewer draws where outputs are large."""
+
+HELD_OUT = 4
+"""One draw in so many is held out."""
+
+WORTH = 0.99
+"""A prediction must bring the held-out loss below this share."""
+
+
+def expected(
+    nodes: Nodes, encoder: Encoder, terms: Sequence[Term], inputs: Floats, values: Floats
+) -> tuple[Floats, Prior]:
+    """Mean of the R coefficients of v and of the K errors of the model, and how they vary, from samples.
+
+    What v tells of the errors is used: those of e^X − h(X), say, are cubic, and the coefficients of v know something
+    of cubes. But with few samples the correlations found may be noise that decoding would follow; where they do not
+    lower the loss on held-out draws they are left out.
+
+    Parameters
+    ----------
+    nodes : Nodes
+    encoder : Encoder
+    terms : sequence of Term
+    inputs : (draws, K, M, M) array
+    values : (draws, K, …) array
+        f of the inputs.
+
+    Returns
+    -------
+    mean : (R + K, …) array
+    prior : Prior
+    """
+    recover = encoder.degree * max((term.power for term in terms), default=0) + 1
+    each = 8 * (recover + values.shape[1]) * int(np.prod(values.shape[2:]))
+    draws = min(len(values), max(2, BYTES // each))
+    samples = unknowns(nodes, encoder, terms, inputs[:draws], values[:draws], recover)
+    mean, prior = around(samples)
+    return mean, prior if predictable(samples, recover) else uncorrelated(prior, recover)
+
+
+def unknowns(
+    nodes: Nodes, encoder: Encoder, terms: Sequence[Term], inputs: Floats, values: Floats, recover: int
+) -> Floats:
+    """The coefficients and the errors of each draw, (draws, R + K, …)."""
+    K, shape = values.shape[1], values.shape[2:]
+    every = np.concatenate([nodes.betas, nodes.alphas])
+    points = (chebyshev_nodes(recover) * np.ptp(every) + every.min() + every.max()) / 2
+    transform, basis = np.linalg.inv(nodes.basis(points, recover)), powers(points, encoder.degree)
+    wanted = nodes.basis(nodes.betas, recover)
+    samples = np.empty((len(values), recover + K, *shape))
+    for draw, (X, truth) in enumerate(zip(inputs, values, strict=True)):
+        coefficients, constant = encoder(X)
+        flat = transform @ Computation(constant, terms)(encoded(coefficients, basis))
+        samples[draw, :recover] = flat.reshape(recover, *shape)
+        samples[draw, recover:] = truth - (wanted @ flat).reshape(K, *shape)
+    return samples
+
+
+def predictable(samples: Floats, count: int) -> bool:
+    """Whether unknowns from ``count`` on are better predicted from those before than by their mean, on held-out draws.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).standard_normal((40, 2, 30))
+    >>> predictable(noise, 1), predictable(np.cumsum(noise, axis=1), 1)
+    (False, True)
+    """
+    held = np.arange(len(samples)) % HELD_OUT == HELD_OUT - 1
+    if held.sum() == 0:
+        return False
+    mean, prior = around(samples[~held])
+    known, unknown = prior.factor[:count], prior.factor[count:]
+    deviations = samples[held] - mean
+    predicted = np.tensordot(unknown @ np.linalg.pinv(known, rcond=1e-10), deviations[:, :count], axes=(1, 1))
+    truth = deviations[:, count:].swapaxes(0, 1)
+    return bool(np.sum((truth - predicted) ** 2) < WORTH * np.sum(truth**2))
+
+
+def uncorrelated(prior: Prior, count: int) -> Prior:
+    """The prior with what correlates its first ``count`` unknowns with the others left out.
+
+    Examples
+    --------
+    >>> prior = uncorrelated(Prior(np.array([[1.0, 0.0], [1.0, 2.0]])), 1)
+    >>> (prior.factor @ prior.factor.T).tolist()
+    [[1.0, 0.0], [0.0, 5.0]]
+    """
+    first, rest = prior.factor[:count], prior.factor[count:]
+    corner = np.zeros((len(first), rest.shape[1])), np.zeros((len(rest), first.shape[1]))
+    return Prior(np.block([[first, corner[0]], [corner[1], rest]]), known=prior.known)

@@ -1,0 +1,191 @@
+"""Learned codes in files: numbers in safetensors, everything else in JSON, never a pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..checks import integer, refusal
+from ..errors import FileError, KofnError
+from ..files import replacing
+from ..prior import Prior
+from .computation import Term
+from .encoder import Encoder, Linear
+from .learned_code import LearnedCode, Nodes
+
+Floats = NDArray[Any]
+FORMAT = "kofn learned code 1"
+SUFFIX = ".safetensors"
+
+
+def save_code(code: LearnedCode, path: str | os.PathLike[str]) -> None:
+    """Write ``NAME.safetensors`` and ``NAME.json``, each whole or not at all.
+
+    Parameters
+    ----------
+    code : LearnedCode
+    path : path
+        That of the safetensors file, with this ending.
+
+    Raises
+    ------
+    FileError
+        The place cannot be written to.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from kofn.learned import structured_code
+    >>> X = np.random.default_rng(0).standard_normal((40, 2, 3, 3))
+    >>> code = structured_code(X, X @ X, recover=3, rows=4)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_code(code, f"{folder}/squares.safetensors")
+    ...     again = load_code(f"{folder}/squares.safetensors")
+    >>> again.terms[0].weight == code.terms[0].weight
+    np.True_
+    """
+    _library()
+    from safetensors.numpy import save
+
+    name = _named(path)
+    tensors = {"betas": code.nodes.betas, "alphas": code.nodes.alphas, "mean": code.mean, "factor": code.prior.factor}
+    tensors |= {"known": code.prior.known} if code.prior.known is not None else {}
+    tensors |= {f"term.{number}": np.asarray(term.weight) for number, term in enumerate(code.terms)}
+    kind, own = _encoder_parts(code.encoder)
+    tensors |= {f"encoder.{key}": value for key, value in own.items()}
+    tensors = {key: np.array(value, order="C") for key, value in tensors.items()}
+    said = {
+        "format": FORMAT,
+        "name": code.name,
+        "size": code.size,
+        "shape": list(code.shape),
+        "terms": [[term.power, term.feature] for term in code.terms],
+        "encoder": kind,
+        "tensors": {key: [str(value.dtype), list(value.shape)] for key, value in tensors.items()},
+    }
+    with replacing(name, "path") as file:
+        file.write(save(tensors))
+    with replacing(name.with_suffix(".json"), "path") as file:
+        file.write((json.dumps(said, indent=1) + "\n").encode())
+
+
+def load_code(path: str | os.PathLike[str]) -> LearnedCode:
+    """Read what `save_code` wrote; the code gives the same output to the last bit on the same machine's CPU.
+
+    Raises
+    ------
+    FileError
+        A file is missing or cut short, or the two do not speak of the same numbers.
+    """
+    _library()
+    name = _named(path)
+    said = _read_json(name.with_suffix(".json"))
+    tensors = _read_tensors(name, said)
+    try:
+        nodes = Nodes(tensors["betas"], tensors["alphas"])
+        terms = [Term(p, feature, tensors[f"term.{number}"]) for number, (p, feature) in enumerate(said["terms"])]
+        encoder = _encoder(said["encoder"], {k[8:]: v for k, v in tensors.items() if k.startswith("encoder.")}, nodes)
+        prior = Prior(tensors["factor"], known=tensors.get("known"))
+        integer("kofn.learned", "size", said["size"], 1, "it is the number of rows of an input")
+        code = LearnedCode(
+            _text(said["name"]), nodes, encoder, terms, said["size"], tuple(said["shape"]), tensors["mean"], prior
+        )
+        code.evaluations(np.zeros((code.inputs, code.size, code.size))).encode()
+        code.work(np.zeros((code.size, code.size)), np.zeros(int(np.prod(code.shape))))
+    except (KofnError, LookupError, TypeError, ValueError, RuntimeError, AttributeError, MemoryError) as error:
+        raise _refused("describe a code that fits together", f"{name.stem}.json ({_first_line(error)})") from None
+    return code
+
+
+def _encoder_parts(encoder: Encoder) -> tuple[dict[str, Any], dict[str, Floats]]:
+    if isinstance(encoder, Linear):
+        return {"kind": "linear", "degree": encoder.degree}, {"constant": encoder.constant}
+    from .aicc import Networks
+
+    assert isinstance(encoder, Networks)
+    sizes = encoder.model.sizes
+    said = {
+        "kind": "networks",
+        "outputs": sizes.outputs,
+        "degree": sizes.degree,
+        "terms": [[p, feature, list(shape)] for p, feature, shape in sizes.terms],
+        "sizes": [sizes.size, sizes.inputs],
+    }
+    return said, {key: value.numpy() for key, value in encoder.model.state_dict().items()}
+
+
+def _encoder(said: dict[str, Any], tensors: dict[str, Floats], nodes: Nodes) -> Encoder:
+    if said["kind"] == "linear":
+        return Linear(nodes.betas, said["degree"], tensors["constant"])
+    import torch
+
+    from .aicc import Aicc, Networks, Sizes
+
+    terms = tuple((p, feature, tuple(shape)) for p, feature, shape in said["terms"])
+    size, inputs = said["sizes"]
+    model = Aicc(Sizes(size, inputs, said["outputs"], said["degree"], terms), nodes.betas, seed=0).double()
+    model.load_state_dict({key: torch.as_tensor(value) for key, value in tensors.items()})
+    return Networks(model)
+
+
+def _read_json(name: Path) -> dict[str, Any]:
+    try:
+        said = json.loads(name.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _refused("be a JSON file that can be read", f"{name} ({error})") from None
+    if not isinstance(said, dict) or said.get("format") != FORMAT or not isinstance(said.get("tensors"), dict):
+        raise _refused(f"say that it is a {FORMAT!r}", name)
+    return said
+
+
+def _read_tensors(name: Path, said: dict[str, Any]) -> dict[str, Floats]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        tensors: dict[str, Floats] = load(name.read_bytes())
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise _refused("be a whole safetensors file", f"{name} ({error})") from None
+    found = {key: [str(value.dtype), list(value.shape)] for key, value in tensors.items()}
+    for key in sorted(found.keys() | said["tensors"].keys()):
+        if found.get(key) != said["tensors"].get(key):
+            must = f"hold the tensor {key!r} as {name.stem}.json says, {said['tensors'].get(key)}"
+            raise _refused(must, f"{name} with {found.get(key)}")
+        if not np.isfinite(tensors[key]).all():
+            raise _refused(f"hold finite numbers in the tensor {key!r}", f"{name} with NaN or inf")
+    return tensors
+
+
+def _text(name: object) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"a name is a text, not {name!r}")
+    return name
+
+
+def _named(path: str | os.PathLike[str]) -> Path:
+    name = Path(path)
+    if name.suffix != SUFFIX:
+        raise _refused(f"end in {SUFFIX}", path)
+    return name
+
+
+def _library() -> None:
+    try:
+        import safetensors  # noqa: F401
+    except ImportError as error:
+        raise KofnError(
+            "learned codes in files need safetensors; install it with pip install 'kofn[torch]'."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(": ")
+
+
+def _refused(must: str, got: object) -> FileError:
+    return FileError(str(refusal("kofn.learned", "path", must, got, "save or copy the code again")))
