@@ -1,0 +1,34 @@
+"""Coded training with PyTorch: stragglers are outrun in the backward pass (Tegin et al. 2022, Sec. VII).
+
+Importing it needs PyTorch: ``pip install 'kofn[torch]'``.
+"""
+
+from __future__ import annotations
+
+from ..errors import KofnError
+
+try:
+    import torch as _torch  # noqa: F401
+except ImportError as error:
+    raise KofnError("kofn.torch needs PyTorch; install it with pip install 'kofn[torch]'.") from error
+
+from .convert import LeftExact, convert
+from .data_parallel import DataParallel
+from .deadline import AdaptiveDeadline
+from .layers import CodedConv2d, CodedLinear
+from .report import ProductReport, report
+from .thresholds import Threshold
+from .width import wide_layers
+
+__all__ = [
+    "AdaptiveDeadline",
+    "CodedConv2d",
+    "CodedLinear",
+    "DataParallel",
+    "LeftExact",
+    "ProductReport",
+    "Threshold",
+    "convert",
+    "report",
+    "wide_layers",
+]

@@ -1,0 +1,147 @@
+"""What is asked of the coded products of a layer: one frozen record, checked once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..checks import choice, integer, probabilities, refusal
+from ..decoding import ESTIMATORS
+from ..schemes.cuts import PARTITIONS
+from ..schemes.importance import RULES, even_sizes
+from ..schemes.operands import balanced
+from ..schemes.row_column import spare
+
+CALL = "kofn.torch.convert"
+CODES = ("uncoded", "repetition", "now-uep", "ew-uep", "kronecker")
+REALISATIONS = ("factor", "ideal", "window")
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How a product is cut, coded and estimated; parameters as for `kofn.torch.convert`.
+
+    Examples
+    --------
+    >>> coding = Coding("kronecker", rows=15, blocks=(3, 3))
+    >>> coding.cut(64, 100, 10), coding.cut(2, 100, 10)
+    ((3, 3), (2, 3))
+    >>> Coding("uncoded", rows=9, blocks=(9, 9), partition="cxr").unknowns((9, 9))
+    9
+    """
+
+    code: str = "kronecker"
+    rows: int = 15
+    blocks: tuple[int, int] | None = None
+    workers: int | None = None
+    partition: str = "rxc"
+    realisation: str = "factor"
+    estimator: str = "lmmse"
+    rescale: bool = True
+    classes: Sequence[int] | None = None
+    gamma: Sequence[float] = (0.40, 0.35, 0.25)
+    weights: str = "frobenius"
+    scale_load: bool = False
+
+    def __post_init__(self) -> None:
+        choice(CALL, "code", self.code, CODES, "'kronecker' is the usual choice")
+        choice(CALL, "partition", self.partition, PARTITIONS, "row × column or column × row")
+        choice(CALL, "realisation", self.realisation, REALISATIONS, "'factor' is the paper's eq. (11)")
+        choice(CALL, "estimator", self.estimator, [e for e in ESTIMATORS if e != "peeling"], "'lmmse' is usual")
+        choice(CALL, "weights", self.weights, RULES, "'frobenius' is the usual choice")
+        integer(CALL, "rows", self.rows, 1, "ask for at least one coded row")
+        if self.realisation == "window" and (self.partition == "rxc" or self.code == "kronecker"):
+            must, remedy = "be 'factor' or 'ideal' for this code", "windows are for UEP codes with partition='cxr'"
+            raise refusal(CALL, "realisation", must, repr(self.realisation), remedy)
+        if self.blocks is not None:
+            self._check_blocks(self.blocks)
+        gamma = tuple(probabilities(CALL, "gamma", self.gamma).tolist())
+        object.__setattr__(self, "gamma", gamma)
+        if self.classes is not None:
+            self._check_classes(self.classes)
+
+    def _check_classes(self, classes: Any) -> None:
+        must, remedy = f"have one size for each of the {len(self.gamma)} numbers in 'gamma'", "change one of them"
+        if not isinstance(classes, Sequence) or isinstance(classes, str) or len(classes) != len(self.gamma):
+            raise refusal(CALL, "classes", must, repr(classes), remedy)
+        for size in classes:
+            integer(CALL, "classes", size, 1, "leave out empty classes")
+
+    def _check_blocks(self, blocks: Any) -> None:
+        try:
+            first, second = blocks
+        except (TypeError, ValueError):
+            raise refusal(CALL, "blocks", "be a pair (N, P)", repr(blocks), "leave it out") from None
+        for count in (first, second):
+            integer(CALL, "blocks", count, 1, "use at least one block in each direction")
+        if self.partition == "cxr" and first != second:
+            must = "be (M, M) for column × row, which cuts the inner dimension of both"
+            raise refusal(CALL, "blocks", must, tuple(blocks), f"use ({first}, {first})")
+
+    @property
+    def plain(self) -> bool:
+        """Whether each row is one block product: no code, or repetition."""
+        return self.code in ("uncoded", "repetition")
+
+    @property
+    def windowed(self) -> bool:
+        """Whether rows are random windows over classes of importance: NOW or EW."""
+        return self.code.endswith("-uep")
+
+    @property
+    def factored(self) -> bool:
+        """Whether rows are products of two encoded factors, so that cross terms are unknowns too."""
+        return self.realisation == "factor" and not (self.plain and self.partition == "cxr")
+
+    def cut(self, rows: int, inner: int, columns: int) -> tuple[int, int]:
+        """Numbers of blocks of a product of these sizes: as asked for, never more than there is to cut.
+
+        A batch smaller than the number of groups is cut into single samples.
+        """
+        limit = max(1, self.rows - spare(self.rows))
+        if self.partition == "rxc":
+            first, second = self.blocks or balanced(limit, rows, columns)
+            return min(first, rows), min(second, columns)
+        # Factored rows hold all M² cross terms, and take as many results.
+        usual = math.isqrt(limit) if self.factored else limit
+        parts = min(self.blocks[0] if self.blocks else usual, inner)
+        return parts, parts
+
+    def products(self, cut: tuple[int, int]) -> int:
+        """Block products that make the whole product: N·P, or M."""
+        return cut[0] * cut[1] if self.partition == "rxc" else cut[0]
+
+    def unknowns(self, cut: tuple[int, int]) -> int:
+        """Block products that rows may hold."""
+        return cut[0] * cut[1] if self.factored else self.products(cut)
+
+    def row_count(self, cut: tuple[int, int]) -> int:
+        """Coded rows: without a code as many as there are block products, repeated in full."""
+        products = self.products(cut)
+        if self.code == "uncoded":
+            return products
+        return max(1, self.rows // products) * products if self.code == "repetition" else self.rows
+
+    def class_sizes(self, products: int) -> tuple[list[int], list[float]]:
+        """Class sizes k_l and window probabilities Γ_l for so many products (Tables III and VIII).
+
+        Where there are fewer products than the sizes sum to, the last classes are smaller or missing.
+
+        Examples
+        --------
+        >>> Coding("ew-uep", classes=(1, 2, 6), gamma=(0.45, 0.35, 0.20)).class_sizes(9)
+        ([1, 2, 6], [0.45, 0.35, 0.2])
+        >>> Coding("ew-uep", classes=(1, 2, 6), gamma=(0.5, 0.25, 0.25)).class_sizes(1)
+        ([1], [1.0])
+        """
+        sizes = even_sizes(products, len(self.gamma)) if self.classes is None else list(self.classes)
+        left, kept = products, []
+        for size in sizes:
+            kept.append(min(left, size))
+            left -= kept[-1]
+        kept = [size for size in kept if size]
+        kept[-1] += left
+        gamma = list(self.gamma)[: len(kept)]
+        return kept, [g / sum(gamma) for g in gamma] if len(kept) < len(self.gamma) else gamma

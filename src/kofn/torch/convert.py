@@ -1,0 +1,210 @@
+"""Converting a model: its linear and convolution layers get coded backward passes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from ..checks import choice, function, generator, integer, refusal
+from ..engines.pool import Pool
+from .coder import Coder, Driver
+from .coding import CALL, Coding
+from .layers import CodedConv2d, CodedLinear, CodedProducts
+from .pooled import Pooled
+from .simulated import Simulated
+from .thresholds import Schedule
+
+KINDS: dict[type[nn.Module], type[nn.Module]] = {nn.Linear: CodedLinear, nn.Conv2d: CodedConv2d}
+
+
+class LeftExact(UserWarning):
+    """Some layers that multiply matrices cannot be coded and were left as they are."""
+
+
+def convert(
+    model: nn.Module,
+    *,
+    code: str = "kronecker",
+    blocks: tuple[int, int] | None = None,
+    rows: int | None = None,
+    workers: Any = 15,
+    latency: Any = None,
+    deadline: Any = None,
+    late: float | None = None,
+    partition: str = "rxc",
+    realisation: str = "factor",
+    estimator: str = "lmmse",
+    rescale: bool = True,
+    classes: Sequence[int] | None = None,
+    gamma: Sequence[float] = (0.40, 0.35, 0.25),
+    weights: str = "frobenius",
+    threshold: Schedule | None = None,
+    scale_load: bool = False,
+    layers: Sequence[str] | None = None,
+    rng: Any = None,
+) -> nn.Module:
+    """Give the linear and convolution layers of a model coded backward passes.
+
+    The forward pass stays exact. Of every coded layer the two backward products, G_i = G_{i+1} V^T and
+    V* = X^T G_{i+1} (Tegin et al., eqs. (26), (27)), are estimated from what arrives by the deadline. Modules are
+    replaced in place, as `torch.nn.SyncBatchNorm.convert_sync_batchnorm` does: parameters are the very same objects, so
+    optimisers and ``state_dict`` go on. Convert ``copy.deepcopy(model)`` to keep the plain one.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    code : {"kronecker", "uncoded", "repetition", "now-uep", "ew-uep"}
+    blocks : (N, P) or (M, M), optional
+        Groups of rows of the first and columns of the second factor, or for "cxr" of the inner dimension. Never
+        more than there is to group. By default as many products as leave a quarter of the rows to spare.
+    rows : int, optional
+        Coded rows; one per worker by default.
+    workers : int or Pool
+        Number of simulated workers, or a pool of real ones.
+    latency : Latency, optional
+        Simulates stragglers: seconds that a worker takes for one block product.
+    deadline : float, AdaptiveDeadline or None
+        Seconds after which a product is estimated from what has arrived; None waits for the exact product.
+    late : float, optional
+        Seconds until which results that missed the deadline still arrive for the next step: what they would
+        have changed in the gradient of the weights is added to the next one.
+    partition : {"rxc", "cxr"}
+        Row × column, eq. (3), or column × row, eq. (4).
+    realisation : {"factor", "ideal", "window"}
+        What a row is, as in `kofn.schemes.uep_code`; "ideal" is what the paper's curves assume and no worker
+        can return at its load.
+    estimator : {"lmmse", "exact"}
+        What is not exact is estimated by least squares, or zero as in the paper.
+    rescale : bool
+        Divide estimates by the running mean of the share that they capture, so that gradients have the right
+        size on average.
+    classes, gamma : sequences
+        Class sizes and window probabilities of UEP codes (Tables III and VIII); equal sizes by default.
+    weights : {"frobenius", "mean-absolute"}
+        What rows and columns are sorted by.
+    threshold : callable, optional
+        ``threshold(layer, step)`` gives τ of eq. (28) for gradients, and for weights and inputs; see `Threshold`.
+    scale_load : bool
+        Give every code the same computing power in all: a block product takes a worker rows / products times
+        as long, F(Ωt) of Remark 1.
+    layers : sequence of str, optional
+        Names of the layers to code, as in ``model.named_modules()``; all that can be by default. `wide_layers`
+        names those for which it pays.
+    rng : None, int or numpy.random.Generator
+        Draws codes, sketches and simulated delays.
+
+    Returns
+    -------
+    torch.nn.Module
+        The model; a new module if the model itself is a layer.
+
+    Raises
+    ------
+    ArgumentError
+
+    Warns
+    -----
+    LeftExact
+        Names layers with matrices that cannot be coded.
+
+    Examples
+    --------
+    >>> import kofn, torch
+    >>> model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3))
+    >>> model = convert(model, blocks=(2, 2), workers=6, latency=kofn.Exponential(1.0), deadline=0.5, rng=0)
+    >>> model(torch.ones(4, 8)).sum().backward()
+    >>> model[0].weight.grad.shape
+    torch.Size([16, 8])
+    """
+    if not isinstance(model, nn.Module):
+        raise refusal(CALL, "model", "be a torch.nn.Module", repr(model), "build one with torch.nn.Sequential")
+    if threshold is not None:
+        function(CALL, "threshold", threshold, "use kofn.torch.Threshold(), for example")
+    driver, count = _driver(workers, latency, deadline, late)
+    coding = Coding(
+        code, count if rows is None else rows, blocks, count, partition, realisation, estimator, rescale,
+        classes, gamma, weights, scale_load,
+    )  # fmt: skip
+    chosen = _chosen(model, layers)
+    seeds = _seeds(rng)
+    made: dict[int, nn.Module] = {}
+    for number, (name, layer) in enumerate(chosen.items()):
+        inputs, own = (
+            Coder(f"layer {name!r}", coding, driver, seed, number, threshold, feedback)
+            for seed, feedback in zip(seeds.spawn(2), (False, late is not None), strict=True)
+        )
+        made[id(layer)] = _coded(layer, CodedProducts(inputs, own))
+    return _replaced(model, made)
+
+
+def _driver(workers: Any, latency: Any, deadline: Any, late: float | None) -> tuple[Driver, int]:
+    if latency is not None:
+        remedy = "leave out 'latency' to use the workers of a pool"
+        return Simulated(latency, deadline, late), integer(CALL, "workers", workers, 1, remedy)
+    if isinstance(workers, int) or not isinstance(workers, Pool):
+        must, remedy = "be a pool where no 'latency' is given", "make one with kofn.LocalPool(4), for example"
+        raise refusal(CALL, "workers", must, repr(workers), remedy)
+    return Pooled(workers, deadline, late), workers.n
+
+
+def _seeds(rng: Any) -> np.random.SeedSequence:
+    return np.random.SeedSequence(int(generator(CALL, rng).integers(2**63)))
+
+
+def _chosen(model: nn.Module, names: Sequence[str] | None) -> dict[str, nn.Module]:
+    """The layers to code, by name, and a warning that names those that cannot be."""
+    found, can = dict(model.named_modules()), dict(codable(model))
+    if names is not None:
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise refusal(CALL, "layers", "be a sequence of names", repr(names), 'write ["fc1"], for example')
+        for name in names:
+            choice(CALL, "layers", name, can, "see dict(model.named_modules())")
+        return {name: can[name] for name in names}
+    coded = [name for name, module in found.items() if type(module) in KINDS.values()]
+    if coded:
+        must, remedy = "have no coded layers yet", "convert a copy of the plain model, or name layers="
+        raise refusal(CALL, "model", must, f"{coded[0]!r} coded before", remedy)
+    cannot = {name: reason(module) for name, module in found.items() if reason(module) is not None}
+    if cannot:
+        listed = ", ".join(f"{name!r} ({why})" for name, why in cannot.items())
+        warnings.warn(f"{CALL}: left exact because they cannot be coded: {listed}.", LeftExact, stacklevel=3)
+    return can
+
+
+def codable(model: nn.Module) -> list[tuple[str, Any]]:
+    """The layers of a model that can be coded, with their names."""
+    return [(name, layer) for name, layer in model.named_modules() if type(layer) in KINDS and reason(layer) is None]
+
+
+def reason(module: nn.Module) -> str | None:
+    """Why a layer with matrices of its own cannot be coded; None where it can, or has none."""
+    if type(module) in (*KINDS, *KINDS.values()):
+        if isinstance(module, nn.Conv2d) and module.groups > 1:
+            return f"a convolution of {module.groups} groups"
+        return None
+    matrices = any(parameter.dim() > 1 for parameter in module.parameters(recurse=False))
+    return f"a {type(module).__name__}" if matrices else None
+
+
+def _coded(layer: nn.Module, products: CodedProducts) -> nn.Module:
+    """A coded layer with everything of a plain one: parameters, buffers, hooks."""
+    made = KINDS[type(layer)]
+    coded = made.__new__(made)
+    coded.__dict__.update(layer.__dict__)
+    coded.__dict__["products"] = products
+    return coded
+
+
+def _replaced(model: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
+    if id(model) in made:
+        return made[id(model)]
+    for module in list(model.modules()):
+        # Not named_children: it tells of a layer that is registered twice only once.
+        for name, child in list(module._modules.items()):
+            if child is not None and id(child) in made:
+                setattr(module, name, made[id(child)])
+    return model

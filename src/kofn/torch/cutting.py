@@ -1,0 +1,196 @@
+"""Cutting a product of two tensors into blocks, most important first, and putting a mixture of them together.
+
+A mixture is what decoding makes of results: with W = V G_received the estimate of block (n, p) is the combination
+W u of the true block products, so a simulation computes those once, in one plain product, and mixes them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..algebra import Floats
+from ..blocks import Spans
+from ..schemes.importance import block_weights
+
+
+def line_weights(matrix: Tensor, axis: int, rule: str) -> Tensor:
+    """Weight of each row (axis 0) or column (1): Frobenius norm, or mean absolute value (Sec. VII-C)."""
+    if rule == "frobenius":
+        return matrix.square().sum(dim=1 - axis).sqrt()  # ten times as fast as torch.linalg.vector_norm
+    return matrix.abs().mean(dim=1 - axis)
+
+
+@lru_cache(maxsize=256)
+def places(length: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Which sorted element goes to each padded place, and which place each sorted element went to.
+
+    Padding repeats an element, which is cleared afterwards.
+    """
+    spans = Spans(length, count)
+    members = [range(span.start, span.stop) for span in spans.slices]
+    padded = [i for group in members for i in (*group, group.start)[: spans.size]]
+    back = [n * spans.size + place for n, group in enumerate(members) for place in range(len(group))]
+    return torch.tensor(padded, device=device), torch.tensor(back, device=device)
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """One dimension sorted by weight and cut into groups of nearly equal size, padded to the largest.
+
+    Parameters
+    ----------
+    weights : (length,) tensor
+    count : int
+        Number of groups, at most ``length``.
+
+    Examples
+    --------
+    >>> groups = Groups.of(torch.tensor([1.0, 5.0, 3.0]), 2)
+    >>> groups.take(torch.tensor([[1.0], [5.0], [3.0]]), 0).flatten().tolist()
+    [5.0, 3.0, 1.0, 0.0]
+    >>> groups.back(torch.tensor([[5.0], [3.0], [1.0], [0.0]]), 0).flatten().tolist()
+    [1.0, 5.0, 3.0]
+    """
+
+    weights: Tensor
+    order: Tensor
+    count: int
+    size: int
+    full: int  # groups without padding; the others lack one element
+
+    @classmethod
+    def of(cls, weights: Tensor, count: int) -> Groups:
+        """Sort by weight, ties in place, and cut as `kofn.blocks.Spans` does."""
+        length = len(weights)
+        order = torch.argsort(weights, descending=True, stable=True)
+        return cls(weights, order, count, Spans(length, count).size, length % count or count)
+
+    def importance(self, rule: str) -> Floats:
+        """Weight of each group, (count,), as `kofn.schemes.importance` has it."""
+        spans = Spans(len(self.order), self.count, self.order.cpu().numpy())
+        return block_weights(self.weights.cpu().double().numpy(), spans, rule)
+
+    def take(self, matrix: Tensor, axis: int) -> Tensor:
+        """The groups side by side along an axis, (…, count · size, …), zeros in the padding."""
+        padded, _ = places(len(self.order), self.count, self.order.device)
+        taken = matrix.index_select(axis, self.order if self.full == self.count else self.order[padded])
+        if self.full < self.count:
+            shape = (self.count, self.size)
+            view = taken.view(*shape, -1) if axis == 0 else taken.view(-1, *shape)
+            view.movedim(axis, 0)[self.full :].movedim(0, axis).select(axis + 1, -1).zero_()
+        return taken
+
+    def back(self, padded: Tensor, axis: int) -> Tensor:
+        """Undo `take`: without padding, in the order of before."""
+        inverse = torch.empty_like(self.order)
+        inverse[self.order] = places(len(self.order), self.count, self.order.device)[1]
+        return padded.index_select(axis, inverse)
+
+
+@dataclass(frozen=True, eq=False)
+class RowColumn:
+    """Row blocks of A and column blocks of B (eq. (3)); unknown (n, p) is A_n B_p, p running fastest."""
+
+    first: Tensor  # (N·u, H)
+    second: Tensor  # (H, P·q)
+    rows: Groups
+    columns: Groups
+
+    @classmethod
+    def of(cls, a: Tensor, b: Tensor, cut: tuple[int, int], weights: tuple[Tensor, Tensor]) -> RowColumn:
+        rows, columns = Groups.of(weights[0], cut[0]), Groups.of(weights[1], cut[1])
+        return cls(rows.take(a, 0), columns.take(b, 1), rows, columns)
+
+    def importance(self, rule: str) -> Floats:
+        """How important each block product is by the weights of its factors, (N, P)."""
+        return np.outer(self.rows.importance(rule), self.columns.importance(rule))
+
+    def blocks(self) -> Tensor:
+        """All block products, (N·P, u·q), in one product."""
+        n, u, p, q = self.rows.count, self.rows.size, self.columns.count, self.columns.size
+        return (self.first @ self.second).view(n, u, p, q).transpose(1, 2).reshape(n * p, u * q)
+
+    def mixed(self, mix: Tensor) -> Tensor:
+        """The product with block products replaced by combinations of them, ``mix`` (…, N·P, N·P)."""
+        return self.assembled(mix @ self.blocks())
+
+    def assembled(self, blocks: Tensor) -> Tensor:
+        """Put blocks, (…, N·P, u·q), where they belong."""
+        n, u, p, q = self.rows.count, self.rows.size, self.columns.count, self.columns.size
+        return self.restored(blocks.view(n, p, u, q).transpose(1, 2).reshape(n * u, p * q))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of the product of the sorted, padded factors."""
+        return self.first.shape[0], self.second.shape[1]
+
+    def restored(self, product: Tensor) -> Tensor:
+        """The product of the sorted, padded factors as that of the factors themselves."""
+        return self.columns.back(self.rows.back(product, 0), 1)
+
+    def sketch(self, left: Tensor, right: Tensor) -> Tensor:
+        """(Ψ A_n)(B_p Ω) of all unknowns, (unknowns, k·k); Ψ (k, u) and Ω (q, k) are the same for all blocks."""
+        n, p, k = self.rows.count, self.columns.count, len(left)
+        a = (left @ self.first.view(n, self.rows.size, -1)).view(n * k, -1)
+        b = (self.second.view(-1, p, self.columns.size) @ right).view(-1, p * k)
+        return (a @ b).view(n, k, p, k).transpose(1, 2).reshape(n * p, k * k)
+
+    @property
+    def sketched(self) -> tuple[int, int]:
+        """Rows and columns that sketches act on."""
+        return self.rows.size, self.columns.size
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnRow:
+    """Column blocks of A and row blocks of B (eq. (4)): A B = Σ A_m B_m.
+
+    Unknown m is A_m B_m; with ``pairs`` unknown (m, m') is A_m B_m'.
+    """
+
+    first: Tensor  # (U, M·h)
+    second: Tensor  # (M·h, Q)
+    groups: Groups
+    pairs: bool
+
+    @classmethod
+    def of(cls, a: Tensor, b: Tensor, parts: int, weights: Tensor, pairs: bool) -> ColumnRow:
+        groups = Groups.of(weights, parts)
+        return cls(groups.take(a, 1), groups.take(b, 0), groups, pairs)
+
+    def importance(self, rule: str) -> Floats:
+        """How important each block product A_m B_m is by the weights of its factors, (M,)."""
+        return self.groups.importance(rule)
+
+    def mixed(self, mix: Tensor) -> Tensor:
+        """Σ mix_m A_m B_m, or Σ mix_mm' A_m B_m', ``mix`` (unknowns,), at the cost of one product."""
+        m, h = self.groups.count, self.groups.size
+        if not self.pairs:
+            return (self.first * mix.repeat_interleave(h)) @ self.second
+        return self.first @ (mix.view(m, m) @ self.second.view(m, -1)).view(m * h, -1)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of the product."""
+        return self.first.shape[0], self.second.shape[1]
+
+    def restored(self, product: Tensor) -> Tensor:
+        """The product of the sorted, padded factors, which is that of the factors themselves."""
+        return product
+
+    def sketch(self, left: Tensor, right: Tensor) -> Tensor:
+        """(Ψ A_m)(B_m' Ω) of all unknowns, (unknowns, k·k)."""
+        m, k = self.groups.count, len(left)
+        a, b = (left @ self.first).view(k, m, -1), (self.second @ right).view(m, -1, k)
+        pattern = "amj,njb->mnab" if self.pairs else "amj,mjb->mab"
+        return torch.einsum(pattern, a, b).reshape(-1, k * k)
+
+    @property
+    def sketched(self) -> tuple[int, int]:
+        """Rows and columns that sketches act on."""
+        return len(self.first), self.second.shape[1]

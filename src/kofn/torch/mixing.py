@@ -1,0 +1,116 @@
+"""From the rows that arrived to a mixture of block products, and what share of the whole it captures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..algebra import Floats
+from ..decoding import decode_dense
+from ..prior import Prior
+
+
+class Mixing(NamedTuple):
+    """What decoding makes of the true block products, in each of many steps.
+
+    Attributes
+    ----------
+    mix : (steps, targets, unknowns) array
+        W = V G_received, for column × row summed over the parts: the estimate is W u.
+    share : (steps,) array
+        Expected share of the product that the estimate captures, E⟨Ĉ, C⟩ / E‖C‖² = tr W S Tᵀ / tr T S Tᵀ, known
+        without the truth. What divides by its mean has the right size on average.
+    error : (steps,) array
+        Expected relative error of the estimate.
+    """
+
+    mix: Floats
+    share: Floats
+    error: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """How results are decoded.
+
+    Parameters
+    ----------
+    targets : (targets, unknowns) array
+    prior : Prior
+    estimator : {"lmmse", "exact"}
+    summed : bool
+        Whether the answer is the sum of the targets (column × row).
+    epsilon : float
+        Relative precision of results.
+
+    Examples
+    --------
+    >>> question = Question(np.eye(2), Prior.independent([3.0, 1.0]), "lmmse", False, 1e-16)
+    >>> rows = np.array([[[1.0, 0.0], [0.0, 1.0]]])
+    >>> question.answer(rows, np.array([[True, False]])).share
+    array([0.75])
+    """
+
+    targets: Floats
+    prior: Prior
+    estimator: str
+    summed: bool
+    epsilon: float
+
+    def answer(self, generator: Floats, received: NDArray[np.bool_]) -> Mixing:
+        """Decode codes of which only some rows arrived.
+
+        Parameters
+        ----------
+        generator : (steps, rows, unknowns) array
+        received : (steps, rows) bool array
+        """
+        # A row of zeros says nothing, so that steps with different numbers of results are one stack.
+        heard = np.where(received[..., None], generator, 0.0)
+        decoding = decode_dense(heard, self.targets, self.prior, self.estimator, self.epsilon)
+        mix = decoding.matrix @ heard
+        targets = self.targets
+        if self.summed:
+            mix, targets = mix.sum(axis=1, keepdims=True), targets.sum(axis=0, keepdims=True)
+        whole = self.prior.weigh(targets)
+        share = np.sum(self.prior.weigh(mix) * whole, axis=(1, 2)) / np.sum(whole**2)
+        return Mixing(mix, share, np.broadcast_to(decoding.error, share.shape))
+
+
+class RunningShare:
+    """Running mean of captured shares over the last products.
+
+    Parameters
+    ----------
+    before : int
+        How many exact products it starts with, so that the first estimate of all is not blown up.
+
+    Examples
+    --------
+    >>> shares = RunningShare(before=1)
+    >>> shares.add(np.array([0.5, 0.0]))
+    >>> shares.mean
+    0.5
+    """
+
+    MEMORY = 256
+    LEAST = 1e-3
+
+    def __init__(self, before: int = 0) -> None:
+        self._count = before
+        self._mean = 1.0
+
+    def add(self, shares: Floats) -> None:
+        """Take note of the shares of some products."""
+        count = min(self._count + len(shares), self.MEMORY)
+        weight = min(1.0, len(shares) / count)
+        self._mean += weight * (float(np.mean(shares)) - self._mean)
+        self._count = count
+
+    @property
+    def mean(self) -> float:
+        """The mean, at least a thousandth: nothing is blown up by more than a factor of a thousand."""
+        return max(self._mean, self.LEAST)

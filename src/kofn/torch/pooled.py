@@ -1,0 +1,181 @@
+"""Real workers: each product is a job on a pool, ended by the deadline (the runtime of `kofn.matmul`)."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..blocks import Blocks, Grid, Spans
+from ..checks import refusal
+from ..code import LinearCode
+from ..decoding import decode
+from ..engines.pool import Pool
+from ..errors import NotDecodable
+from ..job import run
+from ..prior import Prior
+from ..scheme import Scheme
+from ..schemes.cuts import Cut
+from ..schemes.product import product_scheme
+from ..schemes.row_column import dealt
+from ..schemes.windows import apart, window_scheme
+from ..stopping import rule
+from .coding import CALL, Coding
+from .cutting import ColumnRow, RowColumn
+from .deadline import Clock, check_times
+from .mixing import Mixing, RunningShare
+from .simulated import Estimate
+from .stock import Code, Stock
+
+
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """Products computed by the workers of a pool.
+
+    Parameters
+    ----------
+    pool : Pool
+        Made once and used for every step; it is not closed.
+    deadline : float, AdaptiveDeadline or None
+    late : float or None
+        Seconds until which results that miss the deadline still arrive for the next step.
+    """
+
+    pool: Pool
+    deadline: Any = None
+
+    late: float | None = None
+
+    def __post_init__(self) -> None:
+        check_times(self.deadline, self.late)
+
+    def __deepcopy__(self, memo: Any) -> Pooled:
+        return self  # a copied model goes on with the same workers
+
+    def lane(self, coding: Coding, stock: Stock, rng: np.random.Generator) -> PooledLane:
+        """The driver of one product of one layer."""
+        if coding.realisation == "ideal" and not coding.plain:
+            must = "be 'factor' or 'window' with real workers, who cannot return ideal rows"
+            raise refusal(CALL, "realisation", must, repr(coding.realisation), "leave it out")
+        return PooledLane(self, coding, stock)
+
+
+class Products:
+    """A job that goes on in a thread while the first of its results are used."""
+
+    def __init__(self, scheme: Scheme, pool: Pool, estimator: str, seconds: float) -> None:
+        self._asked = scheme, pool, estimator, seconds
+        self._results: dict[int, Any] = {}
+        self._error: BaseException | None = None
+        self._started = time.monotonic()
+        self._thread = threading.Thread(target=self._work, name="kofn-product", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        scheme, pool, estimator, seconds = self._asked
+        stop = rule(0.0, None if math.isinf(seconds) else seconds)
+        try:
+            run(scheme, workers=pool, estimator=estimator, stop=stop, results=self._results)
+        except BaseException as error:  # it belongs to whoever asks for the results
+            self._error = error
+
+    def received(self, seconds: float) -> dict[int, Any]:
+        """Results by row, in the order of arrival, after so many seconds or when the job is done."""
+        limit = self._asked[-1]
+        left = None if seconds >= limit else max(0.0, self._started + seconds - time.monotonic())
+        self._thread.join(left)
+        unfinished = isinstance(self._error, NotDecodable) and not math.isinf(limit)
+        if self._error is not None and not unfinished:
+            raise self._error
+        return dict(self._results)
+
+
+class PooledLane:
+    """Runs one product of one layer on a pool, step after step."""
+
+    def __init__(self, driver: Pooled, coding: Coding, stock: Stock) -> None:
+        self._driver, self._coding, self._stock = driver, coding, stock
+        self._clock = Clock(driver.deadline)
+        self._shares = RunningShare(before=1), RunningShare(before=1)
+        self._steps: Iterator[tuple[Code, int]] = iter(())
+
+    def estimate(self, product: RowColumn | ColumnRow, wants_late: bool) -> Estimate:
+        """Estimate a product from what arrives by the deadline."""
+        code, step = self._next()
+        scheme = self._scheme(product, code, step)
+        seconds, late = self._clock.seconds, self._driver.late
+        patience = seconds if late is None or not wants_late else max(late, seconds)
+        job = Products(scheme, self._driver.pool, self._coding.estimator, patience)
+
+        def estimated(until: float, which: int) -> tuple[Tensor, Mixing]:
+            results = job.received(until)
+            received = np.zeros((1, code.row_count), bool)
+            received[0, list(results)] = True
+            mixing = code.question.answer(code.rows.generator[step : step + 1], received)
+            value = product.restored(self._decoded(scheme, code, results, product))
+            if self._coding.rescale:
+                self._shares[which].add(mixing.share)
+                value = value / self._shares[which].mean
+            return value, mixing
+
+        value, mixing = estimated(seconds, 0)
+        self._clock.measured(float(mixing.error[0]))
+        correction = (lambda: estimated(patience, 1)[0] - value) if patience > seconds else None
+        return Estimate(value, correction, float(mixing.share[0]), float(mixing.error[0]), seconds)
+
+    def _decoded(self, scheme: Scheme, code: Code, results: dict[int, Any], product: RowColumn | ColumnRow) -> Tensor:
+        """The estimate from some results; zero where there are none."""
+        if not results:
+            return product.first.new_zeros(product.shape)
+        question = code.question
+        found = decode(scheme.code, list(results), question.prior, question.estimator, question.epsilon)
+        value = scheme.assemble(found.matrix, list(results.values()))
+        return torch.from_numpy(np.ascontiguousarray(value)).to(product.first.device)
+
+    def _next(self) -> tuple[Code, int]:
+        """The code of the next step."""
+        step = next(self._steps, None)
+        if step is None:
+            code = self._stock.restocked(until_decodable=math.isinf(self._clock.seconds))
+            self._steps = iter([(code, number) for number in range(len(code.rows.load))])
+            step = next(self._steps)
+        return step
+
+    def _scheme(self, product: RowColumn | ColumnRow, code: Code, step: int) -> Scheme:
+        """The scheme of one step, of factors that are sorted and padded already."""
+        coding, (n, p) = self._coding, self._stock.cut
+        rows = code.rows
+        worker = dealt(code.row_count, self._driver.pool.n)
+        linear = LinearCode(coding.code, rows.generator[step], code.question.targets, worker, rows.load[step])
+        a, b = _numpy(product.first), _numpy(product.second)
+        cut = _cut(coding.partition, a, b, n, p, code.question.prior)
+        if rows.factors is not None:
+            alpha, beta = (factor[step] for factor in rows.factors)
+            scheme = product_scheme(linear, *cut.factors(alpha, beta), cut.grid, cut.expect, a.dtype)
+        else:
+            table = np.zeros((code.row_count, n, n))
+            table[:, np.arange(n), np.arange(n)] = rows.generator[step]
+            scheme = window_scheme(linear, cut, table, cut.expect, a.dtype)
+        return apart(scheme) if coding.partition == "cxr" and len(code.question.targets) > 1 else scheme
+
+
+def _cut(partition: str, a: Any, b: Any, n: int, p: int, prior: Prior) -> Cut:
+    """Factors that are sorted and padded, cut into equal blocks."""
+    ones = np.ones(n), np.ones(p)
+    if partition == "rxc":
+        rows, columns = Spans(len(a), n), Spans(b.shape[1], p)
+        return Cut(Grid(rows, columns), ones, (Blocks(a, rows, 0), Blocks(b, columns, 1)), lambda: prior)
+    spans = Spans(len(b), n)
+    grid = Grid(Spans(len(a), 1), Spans(b.shape[1], 1))
+    return Cut(grid, ones, (Blocks(a, spans, 1), Blocks(b, spans, 0)), lambda: prior)
+
+
+def _numpy(tensor: Tensor) -> Any:
+    return np.ascontiguousarray(tensor.detach().cpu().numpy())

@@ -1,0 +1,142 @@
+"""Simulated stragglers: block products are computed once, in one plain product, and mixed as decoding would.
+
+What arrives in time depends on the code and the latency alone, so codes, arrivals and decoding matrices of the
+next steps are made at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..algebra import Floats
+from ..checks import refusal
+from ..code import LinearCode
+from ..latency import Latency
+from ..schemes.row_column import dealt
+from .coding import CALL, Coding
+from .cutting import ColumnRow, RowColumn
+from .deadline import Clock, check_times
+from .mixing import RunningShare
+from .stock import Code, Stock
+
+
+class Estimate(NamedTuple):
+    """An estimated product, and what will be added to it later.
+
+    Attributes
+    ----------
+    value : tensor
+    correction : callable or None
+        ``correction()`` is what results that arrive after the deadline add in the next step.
+    share, error : float
+        Captured share before rescaling, and expected relative error.
+    seconds : float
+        The deadline that it was made for.
+    """
+
+    value: Tensor
+    correction: Callable[[], Tensor] | None
+    share: float
+    error: float
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Simulated:
+    """Stragglers drawn from a latency model.
+
+    Parameters
+    ----------
+    latency : Latency
+        Seconds of one block product.
+    deadline : float, AdaptiveDeadline or None
+    late : float or None
+        Seconds until which results that miss the deadline still arrive for the next step.
+    """
+
+    latency: Any
+    deadline: Any = None
+    late: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.latency, Latency) or isinstance(self.latency, type):
+            remedy = "use kofn.Exponential(1.0), for example"
+            raise refusal(CALL, "latency", "be a latency model", repr(self.latency), remedy)
+        check_times(self.deadline, self.late)
+
+    def lane(self, coding: Coding, stock: Stock, rng: np.random.Generator) -> SimulatedLane:
+        """The driver of one product of one layer."""
+        return SimulatedLane(self, coding, stock, rng)
+
+
+class SimulatedLane:
+    """Simulates one product of one layer, step after step."""
+
+    def __init__(self, driver: Simulated, coding: Coding, stock: Stock, rng: np.random.Generator) -> None:
+        self._driver, self._coding, self._stock, self._rng = driver, coding, stock, rng
+        self._clock = Clock(driver.deadline)
+        self._shares = RunningShare(), RunningShare()
+        self._steps: Iterator[tuple[Tensor, Tensor | None, float, float, float]] = iter(())
+
+    def estimate(self, product: RowColumn | ColumnRow, wants_late: bool) -> Estimate:
+        """Estimate a product from what arrives by the deadline of its step."""
+        step = next(self._steps, None)
+        if step is None:
+            self._steps = self._planned(product)
+            step = next(self._steps)
+        mix, late, share, error, seconds = step
+        change = product.mixed(late) if late is not None and wants_late else None
+        return Estimate(product.mixed(mix), None if change is None else lambda: change, share, error, seconds)
+
+    def _planned(self, product: RowColumn | ColumnRow) -> Iterator[tuple[Tensor, Tensor | None, float, float, float]]:
+        """Decode the next codes of the stock with arrivals drawn for each."""
+        code = self._stock.restocked(until_decodable=math.isinf(self._clock.seconds))
+        times = self._arrivals(code)
+        seconds = self._clock.seconds
+        now = code.question.answer(code.rows.generator, times <= seconds if seconds < math.inf else np.isfinite(times))
+        mix = self._scaled(now.mix, now.share, 0)
+        late = None
+        if self._driver.late is not None:
+            then = code.question.answer(code.rows.generator, times <= max(self._driver.late, seconds))
+            late = self._scaled(then.mix, then.share, 1) - mix
+        self._clock.measured(float(np.sqrt(np.mean(now.error**2))))
+        like = product.first
+        mixes = self._tensor(mix, like)
+        lates = [None] * len(mixes) if late is None else self._tensor(late, like)
+        return iter(
+            [(mixes[i], lates[i], float(now.share[i]), float(now.error[i]), seconds) for i in range(len(mixes))]
+        )
+
+    def _scaled(self, mix: Any, share: Any, which: int) -> Any:
+        if not self._coding.rescale:
+            return mix
+        self._shares[which].add(share)
+        return mix / self._shares[which].mean
+
+    def _arrivals(self, code: Code) -> Any:
+        """Draw when each row of each code arrives, (codes, rows)."""
+        load = code.rows.load
+        if self._coding.scale_load:
+            load = load * code.row_count / code.products
+        worker = dealt(code.row_count, self._coding.workers)
+        alike = bool(np.all(load == load[0]))
+        works = [work_of(one, worker) for one in (load[:1] if alike else load)]
+        trials = len(load) if alike else 1
+        return np.concatenate([self._driver.latency.arrivals(work, worker, trials, self._rng) for work in works])
+
+    def _tensor(self, mix: Any, like: Tensor) -> Tensor:
+        combinations = mix[:, 0] if self._coding.partition == "cxr" else mix
+        return torch.from_numpy(np.ascontiguousarray(combinations)).to(like.device, like.dtype)
+
+
+def work_of(load: Floats, worker: NDArray[np.intp]) -> Floats:
+    """Work that each row's worker has done when the row is finished, (rows,)."""
+    return LinearCode("loads", np.zeros((len(load), 1)), np.zeros((1, 1)), worker, load).work

@@ -1,0 +1,14 @@
+"""Studies of coded training: Tegin et al. 2022, Sec. VII, and past it.
+
+Importing this package needs PyTorch: ``pip install 'kofn[torch]'``. Read in this order: `networks` (Fig. 12 and
+Table V), `course` (Table IV), `contenders` (Table VII and what beats it), `study`.
+"""
+
+from __future__ import annotations
+
+from ..errors import KofnError
+
+try:
+    import torch  # noqa: F401
+except ImportError as error:
+    raise KofnError("kofn.training needs PyTorch; install it with pip install 'kofn[torch]'.") from error
