@@ -1,0 +1,7 @@
+"""The command ``kofn``: thin, every subcommand one file around what the library does."""
+
+from __future__ import annotations
+
+from .app import main
+
+__all__ = ["main"]

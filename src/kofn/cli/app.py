@@ -1,0 +1,108 @@
+"""From a command line to an exit code: 0 done, 1 not possible, 2 bad input, 130 interrupted, 143 ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import NoReturn
+
+from ..errors import ArgumentError, KofnError
+from . import codes, demo, figure, matmul
+from .command import Command
+
+COMMANDS: dict[str, Command] = {
+    "demo": demo.COMMAND,
+    "matmul": matmul.COMMAND,
+    "figure": figure.COMMAND,
+    "codes": codes.CODES,
+    "cite": codes.CITE,
+}
+
+DESCRIPTION = """\
+Numerical work on many workers without waiting for the slowest: exact from any k of n results,
+and the best estimate with an honest error bar before that."""
+
+FAILED, REFUSED, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+
+
+class Parser(ArgumentParser):
+    """An argument parser whose refusal is one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and leave with exit code 2."""
+        self.exit(REFUSED, f"{self.prog}: {message}; see {self.prog} --help.\n")
+
+
+def parser() -> ArgumentParser:
+    """Build the parser from `COMMANDS`."""
+    example = "example:\n  kofn demo\n\nkofn COMMAND --help explains a command."
+    top = Parser("kofn", description=DESCRIPTION, epilog=example, formatter_class=RawDescriptionHelpFormatter)
+    top.add_argument("--version", action="version", version=f"kofn {version('kofn')}")
+    subparsers = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        sub = subparsers.add_parser(
+            name,
+            help=command.summary,
+            description=command.summary[0].upper() + command.summary[1:] + ".",
+            epilog="examples:\n" + command.examples,
+            formatter_class=RawDescriptionHelpFormatter,
+        )
+        command.add(sub)
+        sub.set_defaults(execute=command.execute)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line ``argv`` (this program's by default) and return the exit code.
+
+    Examples
+    --------
+    >>> main(["cite", "kofn"])
+    @software{kofn,
+      author    = {{The kofn authors}},
+      title     = {{kofn}: exact from any k of n results, and the best estimate before that},
+      year      = {2026},
+    }
+    0
+    """
+    _print_what_can_be_printed()
+    with contextlib.suppress(ValueError):  # handlers belong to the main thread
+        signal.signal(signal.SIGTERM, _end)
+    arguments = parser().parse_args(argv)
+    try:
+        code: int = arguments.execute(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read our output has left; a second complaint when Python flushes would only confuse.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except KeyboardInterrupt:
+        return _told("kofn: interrupted.", INTERRUPTED)
+    except MemoryError:
+        return _told("kofn: this machine has too little memory for that; use smaller matrices.", FAILED)
+    except ArgumentError as error:
+        return _told(str(error), REFUSED)
+    except KofnError as error:
+        return _told(str(error), FAILED)
+
+
+def _end(*_: object) -> NoReturn:
+    """Leave by way of everything that cleans up: half-written files go, and so do the workers."""
+    raise SystemExit(TERMINATED)
+
+
+def _told(sentence: str, code: int) -> int:
+    print(sentence, file=sys.stderr)
+    return code
+
+
+def _print_what_can_be_printed() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]

@@ -1,0 +1,24 @@
+"""Pictures for the command line, without a display."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from ..errors import ArgumentError
+from ..report import Report
+
+
+def require_drawing(what: str, extra: str) -> None:
+    """Refuse at once what would fail for want of matplotlib in the end."""
+    if find_spec("matplotlib") is None:
+        raise ArgumentError(f"{what} needs matplotlib; install it with pip install '{extra}'.")
+
+
+def timeline(report: Report) -> Any:
+    """A matplotlib Figure of who computed what when."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 0.35 * report.workers + 1.4), layout="constrained")
+    report.plot(figure.subplots())
+    return figure

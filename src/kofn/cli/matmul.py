@@ -1,0 +1,131 @@
+"""``kofn matmul``: the product of two ``.npy`` files."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from contextlib import nullcontext
+
+import numpy as np
+
+from ..answer import Answer
+from ..checks import refusal
+from ..errors import ArgumentError, KofnError
+from ..file_matrix import FileMatrix
+from ..files import check_target, new_matrix, read_matrix, replacing
+from ..products import matmul
+from ..schemes import PRODUCTS
+from .command import Command
+from .drawing import require_drawing, timeline
+from .engine import add_engine, dask_pool
+from .live import Live, told
+
+EXAMPLES = """\
+  kofn matmul A.npy B.npy --out C.npy
+  kofn matmul A.npy B.npy --out C.npy --code kronecker --workers 8 --deadline 2
+  kofn matmul A.npy B.npy --out C.npy --code kronecker --blocks 2 3 --tolerance 0.05 --timeline who.png
+  kofn matmul A.npy B.npy --out C.npy --engine tcp://scheduler:8786"""
+
+
+def _add(parser: ArgumentParser) -> None:
+    parser.add_argument("A", metavar="A.npy", help="the left matrix")
+    parser.add_argument("B", metavar="B.npy", help="the right matrix")
+    parser.add_argument("--out", metavar="C.npy", required=True, help="where the product goes")
+    parser.add_argument("--code", metavar="NAME", default="mds", help=f"{', '.join(PRODUCTS)} (default: mds)")
+    parser.add_argument("--workers", metavar="N", type=int, help="processes (default: one per processor)")
+    add_engine(parser)
+    parser.add_argument("--blocks", metavar=("N", "P"), nargs=2, type=int, help="row blocks of A, column blocks of B")
+    parser.add_argument("--rows", metavar="N", type=int, help="coded rows (default: one per worker)")
+    parser.add_argument("--deadline", metavar="SECONDS", type=float, help="stop then, with the best estimate")
+    parser.add_argument("--tolerance", metavar="ERROR", type=float, default=0.0, help="stop at this expected error")
+    parser.add_argument("--estimator", metavar="NAME", default="lmmse", help="lmmse (default) or exact: zero fill")
+    parser.add_argument("--seed", metavar="S", type=int, help="repeat the same coefficients")
+    parser.add_argument("--memory-limit-bytes", metavar="B", type=int, help="most for blocks and results")
+    parser.add_argument("--timeline", metavar="PNG", help="draw who computed what when")
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+
+
+def _execute(arguments: Namespace) -> int:
+    A, B = read_matrix(arguments.A, "A"), read_matrix(arguments.B, "B")
+    _require_apart(arguments)
+    shape, dtype = (A.shape[0], B.shape[1]), np.result_type(A.dtype, B.dtype)
+    check_target(arguments.out, "--out", shape[0] * shape[1] * dtype.itemsize + 128)
+    if arguments.timeline is not None:
+        require_drawing("kofn matmul: '--timeline'", "kofn[plot]")
+        check_target(arguments.timeline, "--timeline")
+    if arguments.engine is not None and arguments.workers is not None:
+        remedy = "leave it out to use all of them"
+        raise refusal("kofn matmul", "--workers", "be left to the cluster of '--engine'", arguments.workers, remedy)
+    try:
+        with new_matrix(arguments.out, shape, dtype, "--out") as out:
+            answer, failure = _answered(A, B, out, arguments)
+    except ArgumentError:
+        raise
+    except KofnError as error:
+        print(f"{str(error).rstrip('.')}; nothing was written.", file=sys.stderr)
+        return 1
+    written = _written(answer, arguments)
+    if failure is None:
+        print(written)
+        return 0
+    reason = str(failure).rstrip(".").partition(";")[0]
+    print(f"{reason}; the best estimate was written to {written}.", file=sys.stderr)
+    return 1
+
+
+def _require_apart(arguments: Namespace) -> None:
+    """Refuse to write over an input, or the picture over the product."""
+    taken = {os.path.realpath(arguments.A): "A", os.path.realpath(arguments.B): "B"}
+    for option in ("out", "timeline"):
+        path = getattr(arguments, option)
+        if path is not None and (other := taken.setdefault(os.path.realpath(path), f"--{option}")) != f"--{option}":
+            must, remedy = f"be another file than {other}", "choose another name"
+            raise refusal("kofn matmul", f"--{option}", must, path, remedy)
+
+
+def _answered(A: FileMatrix, B: FileMatrix, out: FileMatrix, arguments: Namespace) -> tuple[Answer, KofnError | None]:
+    """The product, or the best estimate of a job that failed and why it did; either is written to ``out``."""
+    failure: KofnError | None = None
+    try:
+        answer = _product(A, B, out, arguments)
+    except KofnError as error:
+        estimate: Answer | None = getattr(error, "estimate", None)
+        if estimate is None:
+            raise
+        answer, failure = estimate, error
+    if answer.value is not out:
+        out[:] = answer.value
+    return answer, failure
+
+
+def _product(A: FileMatrix, B: FileMatrix, out: FileMatrix, arguments: Namespace) -> Answer:
+    pool = nullcontext(arguments.workers) if arguments.engine is None else dask_pool("kofn matmul", arguments.engine)
+    with Live(sys.stderr, arguments.quiet) as live, pool as workers:
+        return matmul(
+            A,
+            B,
+            workers=workers,
+            code=arguments.code,
+            blocks=arguments.blocks,
+            rows=arguments.rows,
+            estimator=arguments.estimator,
+            tolerance=arguments.tolerance,
+            deadline=arguments.deadline,
+            rng=arguments.seed,
+            memory_limit_bytes=arguments.memory_limit_bytes,
+            out=out,
+            # An expected error costs a sketch of the data, so nobody asks for it when nobody looks.
+            progress=None if arguments.quiet else lambda now: live.show(told(now)),
+        )
+
+
+def _written(answer: Answer, arguments: Namespace) -> str:
+    if arguments.timeline is not None:
+        with replacing(arguments.timeline, "--timeline") as file:
+            timeline(answer.report).savefig(file, format="png", dpi=120)
+    how = "exact" if answer.exact else f"expected relative error {answer.error:.2g}"
+    return f"{arguments.out}: {how}, {answer.count} results used, {answer.report.seconds:.3f} s"
+
+
+COMMAND = Command("multiply two .npy files on worker processes, here or on a cluster", EXAMPLES, _add, _execute)

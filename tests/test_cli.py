@@ -1,0 +1,262 @@
+"""The command line in this process: what it prints, what it writes, and one sentence for what cannot be."""
+
+import io
+import os
+import re
+import sys
+
+import numpy as np
+import pytest
+
+import kofn
+from kofn.cli import app, live, main
+from kofn.cli import matmul as command
+from kofn.collector import Progress
+from kofn.engines import ThreadPool
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """A.npy and B.npy in the current folder, and an old C.npy."""
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "A.npy", rng.standard_normal((30, 20)))
+    np.save(tmp_path / "B.npy", rng.standard_normal((20, 25)))
+    np.save(tmp_path / "C.npy", np.zeros(1))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """Threads instead of processes, for tests of what happens around the product."""
+    real = command.matmul
+
+    def on_threads(A, B, *, workers, **options):
+        with ThreadPool(workers) as pool:
+            return real(A, B, workers=pool, **options)
+
+    monkeypatch.setattr(command, "matmul", on_threads)
+
+
+def product(*options):
+    return main(["matmul", "A.npy", "B.npy", "--out", "C.npy", "--workers", "4", *options])
+
+
+def right(folder):
+    return np.allclose(np.load(folder / "C.npy"), np.load(folder / "A.npy") @ np.load(folder / "B.npy"))
+
+
+def sentence(capsys):
+    """The one line on stderr; nothing is on stdout."""
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and err.endswith(".\n"), err
+    return err
+
+
+# -- matmul -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", list(kofn.schemes.PRODUCTS))
+def test_every_code_writes_the_product(files, threads, capsys, code):
+    assert product("--code", code, "--seed", "0") == 0
+    assert right(files)
+    out, err = capsys.readouterr()
+    assert re.fullmatch(r"C\.npy: exact, \d results used, \d\.\d+ s\n", out)
+    assert "rank 1 of" in err and "exact" in err.splitlines()[-1]
+
+
+def test_quiet_says_nothing_but_the_summary(files, threads, capsys):
+    assert product("--quiet") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_tolerance_gives_an_estimate_with_its_expected_error(files, threads, capsys):
+    assert product("--code", "kronecker", "--blocks", "2", "2", "--tolerance", "0.99", "--seed", "1") == 0
+    told = re.fullmatch(r"C\.npy: expected relative error (\S+), \d results used, \S+ s\n", capsys.readouterr().out)
+    assert 0 < float(told[1]) <= 0.99
+    assert np.load("C.npy").shape == (30, 25)
+
+
+def test_a_timeline_is_drawn(files, threads):
+    assert product("--timeline", "who.png") == 0
+    assert (files / "who.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["--code", "mdz"], "'code' must be one of"),
+        (["--deadline", "-1"], "'deadline' must be a finite number > 0, but got -1.0"),
+        (["--tolerance", "nan"], "'tolerance' must"),
+        (["--blocks", "9", "9", "--code", "kronecker"], "'blocks' must need at most 4 results"),
+        (["--memory-limit-bytes", "10"], "'memory_limit_bytes' must be at least"),
+        (["--estimator", "best"], "'estimator' must be one of 'lmmse', 'exact'"),
+        (["--seed", "-1"], "'rng' must be"),
+        (["--rows", "0"], "'rows' must be an int of at least 1"),
+        (["--timeline", "none/who.png"], "'--timeline' must lie in a folder that exists"),
+    ],
+)
+def test_bad_options_get_a_sentence_and_change_nothing(files, threads, capsys, options, part):
+    assert product(*options, "--quiet") == 2
+    assert part in sentence(capsys)
+    assert np.load("C.npy").shape == (1,) and len(list(files.iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("array", "part"),
+    [
+        (np.ones((3, 25)), "'B' must have 20 rows, as A has columns"),
+        (np.full((20, 5), np.nan), "'B' must be finite, but got nan at [0, 0]"),
+        (np.ones((20, 5), int), "'B' must hold float32, float64 or complex numbers"),
+        (np.ones(20), "'B' must have 2 dimensions"),
+        (np.full((20, 5), "x"), "'B' must hold float32, float64 or complex numbers"),
+    ],
+)
+def test_bad_matrices_get_a_sentence_before_any_worker_starts(files, capsys, monkeypatch, array, part):
+    monkeypatch.setattr("kofn.engines.LocalPool", None)
+    np.save("B.npy", array)
+    assert product("--quiet") == 2
+    assert part in sentence(capsys)
+    assert np.load("C.npy").shape == (1,)
+
+
+def test_a_bad_place_is_refused_before_any_worker_starts(files, capsys, monkeypatch):
+    monkeypatch.setattr(command, "matmul", None)
+    assert main(["matmul", "A.npy", "B.npy", "--out", "none/C.npy"]) == 2
+    assert "'--out' must lie in a folder that exists" in sentence(capsys)
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["--out", "A.npy"], "'--out' must be another file than A, but got A.npy"),
+        (["--out", "./B.npy"], "'--out' must be another file than B"),
+        (["--timeline", "C.npy"], "'--timeline' must be another file than --out"),
+        (["--timeline", "A.npy"], "'--timeline' must be another file than A"),
+    ],
+)
+def test_nothing_is_written_over_anything_else(files, capsys, monkeypatch, options, part):
+    monkeypatch.setattr(command, "matmul", None)
+    before = {path: path.read_bytes() for path in files.iterdir()}
+    assert product(*options) == 2
+    assert part in sentence(capsys)
+    assert {path: path.read_bytes() for path in files.iterdir()} == before
+
+
+def test_a_disk_that_fills_up_meanwhile_leaves_the_old_file(files, threads, capsys, monkeypatch):
+    def full(number):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert product("--quiet") == 2
+    assert "No space left on device" in sentence(capsys)
+    assert np.load("C.npy").shape == (1,) and len(list(files.iterdir())) == 3
+
+
+def test_when_nothing_arrives_nothing_is_written(files, threads, capsys):
+    assert product("--deadline", "1e-9", "--quiet") == 1
+    assert "the deadline passed before any result arrived" in sentence(capsys)
+    assert np.load("C.npy").shape == (1,)
+
+
+def test_when_too_little_arrives_the_best_estimate_is_written(files, capsys, monkeypatch):
+    def failing(A, B, **options):
+        with ThreadPool(2) as pool:
+            stop = kofn.Count(1)
+            estimate = kofn.run(kofn.schemes.uncoded(A, B, workers=2, rng=0), workers=pool, stop=stop)
+        raise kofn.NotDecodable("uncoded is not exact: all 2 workers are gone; look there.", estimate)
+
+    monkeypatch.setattr(command, "matmul", failing)
+    assert product("--quiet") == 1
+    told = sentence(capsys)
+    assert "all 2 workers are gone; the best estimate was written to C.npy: expected relative error" in told
+    assert np.load("C.npy").shape == (30, 25)
+
+
+def test_a_task_that_fails_says_so_and_writes_nothing(files, capsys, monkeypatch):
+    def failing(A, B, **options):
+        raise kofn.TaskError("the task of row 0 raised MemoryError at worker 1: too much.", 1, 0)
+
+    monkeypatch.setattr(command, "matmul", failing)
+    assert product("--quiet") == 1
+    assert sentence(capsys).endswith("worker 1: too much; nothing was written.\n")
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (MemoryError, 1)])
+def test_interrupts_and_want_of_memory_end_in_a_sentence(files, capsys, monkeypatch, error, code):
+    def failing(A, B, **options):
+        raise error
+
+    monkeypatch.setattr(command, "matmul", failing)
+    assert product() == code
+    sentence(capsys)
+
+
+# -- the rest -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("argv", [["--help"], *([name, "--help"] for name in app.COMMANDS)])
+def test_help_has_examples(capsys, argv):
+    with pytest.raises(SystemExit) as left:
+        main(argv)
+    assert left.value.code == 0
+    out = capsys.readouterr().out
+    assert "example" in out and "  kofn " in out
+
+
+def test_examples_in_help_are_accepted():
+    for known in app.COMMANDS.values():
+        for line in known.examples.splitlines():
+            app.parser().parse_args(line.split("  ")[1].split(" >> ")[0].split()[1:])
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert left.value.code == 0 and capsys.readouterr().out == f"kofn {kofn.__version__}\n"
+
+
+@pytest.mark.parametrize("argv", [[], ["matmul"], ["nonsense"], ["matmul", "A", "B", "--out", "C", "--workers", "x"]])
+def test_a_bad_command_line_gets_one_sentence(capsys, argv):
+    with pytest.raises(SystemExit) as left:
+        main(argv)
+    assert left.value.code == 2
+    assert "--help.\n" in sentence(capsys)
+
+
+def test_codes_lists_all_with_load_threshold_and_paper(capsys):
+    assert main(["codes"]) == 0
+    out = capsys.readouterr().out
+    assert all(re.search(rf"^{name} +1[ ;]", out, re.MULTILINE) for name in kofn.schemes.PRODUCTS)
+    assert "Lee et al. 2018" in out and "2M − 1" in out
+
+
+def test_cite_prints_bibtex_or_says_what_there_is(capsys):
+    assert main(["cite", "matdot"]) == 0
+    assert capsys.readouterr().out.count("@article") == 2
+    assert main(["cite", "turbo"]) == 2
+    assert "'matdot'" in sentence(capsys)
+
+
+def test_a_terminal_that_cannot_show_a_letter_shows_another(monkeypatch):
+    narrow = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", narrow)
+    assert main(["codes"]) == 0
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_on_a_terminal_one_line_is_rewritten_and_never_wraps(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    screen = Terminal()
+    with live.Live(screen) as line:
+        line.show("one")
+        line.show("x" * 100)
+    assert screen.getvalue() == "\r\x1b[2Kone\r\x1b[2K" + "x" * 19 + "\n"
+
+
+def test_the_bar_is_left_out_where_it_would_be_too_long():
+    assert live.told(Progress(1, 100, 1, 99, 0.5, False, 0.1)).startswith("rank 1 of 99")
