@@ -1,0 +1,49 @@
+"""Accuracy on CIFAR-10 by epoch, T_max = 1: Tegin et al. 2022, Fig. 1, for as long as a CPU allows.
+
+    python benchmarks/training_cifar.py --data DIR --out runs --warm-up 3 --epochs 9
+
+As in the paper a quarter of the epochs comes first, without stragglers. Runs that are done are in
+OUT/training-runs.jsonl; an interrupted benchmark goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from kofn.datasets import load
+from kofn.figures.figure import Request
+from kofn.figures.training_setting import NAMES, WIDE, Setting, trained
+from kofn.training.course import Course
+
+ROWS = ["no-straggler", "uncoded", "uncoded-wide", "kronecker-rescaled", "kronecker-rescaled-wide"]
+
+
+def main() -> None:
+    """Print a table of accuracies by epoch, and how far each is behind no stragglers."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", metavar="DIR", required=True)
+    parser.add_argument("--out", metavar="DIR", required=True)
+    parser.add_argument("--warm-up", metavar="N", type=int, default=3)
+    parser.add_argument("--epochs", metavar="N", type=int, default=9)
+    parser.add_argument("--images", metavar="N", type=int, default=50_000, help="train with the first so many")
+    parser.add_argument("--seeds", metavar="N", type=int, default=1)
+    parser.add_argument("--rows", metavar="NAME", nargs="+", choices=[*NAMES, *WIDE], default=ROWS)
+    asked = parser.parse_args()
+    data = load("cifar10", asked.data)
+    data = data.first(min(asked.images, len(data.train_labels)), len(data.test_labels))
+    setting = Setting(data, "convolutional", Course(asked.epochs, marks=1), Course(asked.warm_up, marks=1))
+    request = Request(asked.seeds, data=asked.data, folder=asked.out)
+    runs = [setting.run(name, "rxc", 1.0, seed) for name in asked.rows for seed in range(asked.seeds)]
+    curves = trained(setting, request, runs)
+    print(f"{setting.told}, T_max = 1, {asked.seeds} seed(s), by epoch")
+    for what in ("train", "test"):
+        table = np.reshape([getattr(curve, what) for curve in curves], (len(asked.rows), asked.seeds, -1)).mean(axis=1)
+        print(f"\n{'accuracy on mini-batches' if what == 'train' else 'accuracy on test images'}")
+        for name, values in zip(asked.rows, table, strict=True):
+            print(f"| {name} | {' | '.join(f'{value:.3f}' for value in values)} |")
+
+
+if __name__ == "__main__":
+    main()
