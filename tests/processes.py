@@ -33,10 +33,6 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def children() -> set[str]:
-    return set(" ".join(p.read_text() for p in Path("/proc/self/task").glob("*/children") if p.exists()).split())
-
-
 def pid_of(pool: LocalPool, worker: int) -> int:
     pid = pool.pids()[worker]
     assert pid is not None

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, wait
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -357,13 +357,23 @@ def _settled(pool: Pool, worker: int, trial: Trial) -> State:
     return state
 
 
+def child_processes() -> set[str]:
+    """Numbers of this process's children, zombies among them; nothing where there is no ``/proc``.
+
+    Not from ``/proc/self/task/*/children``: a thread that ends meanwhile takes its file along.
+    """
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            parent = path.read_bytes().rpartition(b")")[2].split()[1]
+            if int(parent) == os.getpid():
+                found.add(path.parent.name)
+    return found
+
+
 def _belongings() -> set[str]:
     """Child processes, kofn's threads and shared memory: what a pool might leave behind."""
-    children = {
-        f"process {child}"
-        for task in Path("/proc/self/task").glob("*/children")
-        for child in task.read_text(encoding="ascii").split()
-    }
+    children = {f"process {pid}" for pid in child_processes()}
     threads = {f"thread {t.ident} {t.name}" for t in threading.enumerate() if t.name.startswith("kofn")}
     shared = {f"shared memory {path.name}" for path in Path("/dev/shm").glob("*")}
     return children | threads | shared
