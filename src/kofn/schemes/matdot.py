@@ -95,7 +95,7 @@ def coefficients_of_pairs(parts: int) -> Floats:
 
     Examples
     --------
-    >>> coefficients_of_pairs(2).round(3)
+    >>> coefficients_of_pairs(2).round(3) + 0.0  # no -0.0
     array([[1.   , 0.   , 0.   , 1.   ],
            [0.   , 1.414, 1.414, 0.   ],
            [0.   , 0.   , 0.   , 1.   ]])
