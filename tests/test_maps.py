@@ -1,5 +1,6 @@
 """`kofn.map` on workers: what stays there, when it stops, and what it says of bad input."""
 
+import time
 from functools import partial
 
 import numpy as np
@@ -8,6 +9,7 @@ from scipy.linalg import expm
 
 import kofn
 from kofn.errors import ArgumentError, FunctionError, TaskError
+from kofn.runtime import MESSAGE_SECONDS
 from kofn.schemes import FUNCTIONS
 
 MATRICES = np.random.default_rng(5).standard_normal((3, 4, 4))
@@ -40,11 +42,17 @@ def test_the_function_goes_to_a_worker_once_and_leaves_it_at_the_end():
     assert set(dropped) == {key for _, key in placed}
 
 
+def unhurried(x):
+    """So slow that a message holds one row: of quick ones it may hold all."""
+    time.sleep(2 * MESSAGE_SECONDS)
+    return expm(x)
+
+
 def test_a_tolerance_stops_early_and_ends_when_all_has_come():
     X = MATRICES / 8
     truth = np.array([expm(x) for x in X])
     with kofn.ThreadPool(1) as pool:  # one row after the other
-        soon = kofn.map(expm, X, workers=pool, code="kriging", rows=12, tolerance=0.3)
+        soon = kofn.map(unhurried, X, workers=pool, code="kriging", rows=12, tolerance=0.3)
         never = kofn.map(expm, X, workers=pool, code="berrut", rows=5, tolerance=1e-12)
     assert soon.count < 12
     assert soon.error <= 0.3
