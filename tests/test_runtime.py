@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import queue
+import sys
+
 import numpy as np
 import pytest
 
@@ -97,6 +100,21 @@ def test_a_deadline_with_nothing_raises_and_with_something_estimates():
     answer = virtual_run(scheme, [[0.5], [2.0], [2.0], [2.0]], stop=kofn.Decodable() | kofn.Deadline(1.0))
     assert not answer.exact and answer.count == 1 and 0 < answer.error < 1
     assert answer.report.seconds == 1.0
+
+
+class Unhandy(ScriptedPool):
+    """A pool in which giving out a task takes 0.3 s."""
+
+    def submit(self, *arguments, **options):
+        self._clock.wait(queue.SimpleQueue(), 0.3)
+        return super().submit(*arguments, **options)
+
+
+def test_a_deadline_that_passes_while_rows_are_given_out_is_kept(monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "ScriptedPool", Unhandy)
+    scheme = kofn.schemes.uncoded(A, B, workers=4)
+    with pytest.raises(NotDecodable, match="before any result"):  # not at 9.3, with the first one
+        virtual_run(scheme, [[9.0]] * 4, stop=kofn.Decodable() | kofn.Deadline(1.0))
 
 
 def test_a_job_ends_when_only_time_would_end_it():

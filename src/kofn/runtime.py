@@ -158,8 +158,8 @@ class Run:
         if not self._running and self._everyone_gone():
             self._end(f"all {self.pool.n} workers are gone, or the pool was closed")
             return None
-        now = self._now()
-        wait = self.collector.stop.wake(now) - now
+        # What the rule last heard of counts: a deadline may have passed since, while rows were given out.
+        wait = self.collector.stop.wake(self.collector.time) - self._now()
         event: Event = self._clock.wait(self._inbox, max(0.0, min(wait, POLL_SECONDS) if waiting else wait))
         return event
 
