@@ -189,7 +189,7 @@ def _chosen(samples: Samples, degree: int, outputs: slice) -> tuple[list[Atom], 
     while len(chosen) < len(features) and loss > rounding:
         trials = [[*chosen, atom] for atom in available if not _known(atom, chosen)]
         losses = [held.loss(_fit(fitted, trial, features)) for trial in trials]
-        best = int(np.argmin(losses))
+        best = int(np.argmin(np.maximum(losses, rounding)))  # the simplest, that is the first, of those without error
         if losses[best] > WORTH * loss:
             break
         chosen, loss = trials[best], losses[best]
