@@ -166,8 +166,17 @@ def test_side_by_side_is_as_one_after_the_other(data):
 def test_a_folder_that_holds_no_runs_is_refused(tmp_path):
     with pytest.raises(FileError, match="must be a file of runs"):
         Store(tmp_path)
+    (tmp_path / "file").touch()
+    computed = []
     with pytest.raises(FileError, match="must be a file to write runs to"):
-        Store(tmp_path / "missing" / "runs.jsonl").add(run(), curve_of(run()))
+        complete([run()], Store(tmp_path / "file" / "runs.jsonl"), computed.extend, io.StringIO())
+    assert not computed  # it would have been lost
+
+
+def test_a_folder_for_runs_is_made(tmp_path):
+    path = tmp_path / "new" / "runs" / "all.jsonl"
+    complete([run()], Store(path), in_turn, io.StringIO())
+    assert run() in Store(path)
 
 
 def test_what_comes_first_is_the_same_for_everybody(data):

@@ -76,7 +76,7 @@ class Store:
     Parameters
     ----------
     path : path, optional
-        Made with the first run; without it, runs are kept in memory alone.
+        Made with its folder before the first run; without it, runs are kept in memory alone.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
@@ -89,6 +89,16 @@ class Store:
     def __getitem__(self, run: Run) -> Curve:
         return self._curves[run.key]
 
+    def prepare(self) -> None:
+        """Make the file, so that what cannot be written down is known before it is computed.
+
+        Raises
+        ------
+        FileError
+            The file cannot be written to.
+        """
+        self._append("")
+
     def add(self, run: Run, curve: Curve) -> None:
         """Write a finished run down.
 
@@ -98,13 +108,16 @@ class Store:
             The file cannot be written to.
         """
         self._curves[run.key] = curve
+        # The line break comes first: it ends what a kill may have left of the line before.
+        self._append("\n" + json.dumps({"run": json.loads(run.key), "curve": asdict(curve)}))
+
+    def _append(self, text: str) -> None:
         if self._path is None:
             return
-        line = json.dumps({"run": json.loads(run.key), "curve": asdict(curve)})
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a", encoding="utf-8") as file:
-                # The line break comes first: it ends what a kill may have left of the line before.
-                file.write(f"\n{line}")
+                file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -115,6 +128,7 @@ def complete(runs: Iterable[Run], store: Store, compute: Compute, log: TextIO) -
     """Compute the runs that ``store`` lacks, telling on ``log`` what is done and how long the rest will take."""
     missing = list({run.key: run for run in runs if run not in store}.values())
     if missing:
+        store.prepare()
         print(f"networks to train: {len(missing)}", file=log, flush=True)
     start = time.monotonic()
     for done, (run, curve) in enumerate(compute(missing), start=1):
