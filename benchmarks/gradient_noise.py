@@ -1,6 +1,6 @@
 """How far coded gradients are from exact ones, layer by layer: mean squared error, and that of their mean.
 
-    python benchmarks/gradient_noise.py --data DIR --contenders kronecker-rescaled kronecker-rescaled-wide
+    python benchmarks/gradient_noise.py --data DIR --contenders kronecker-rescaled-wide kronecker-principal-wide
 
 The network of Tegin et al. 2022, Table V, on CIFAR-10 after 300 mini-batches, T_max = 1; both relative to the square of
 the exact gradient of one mini-batch.

@@ -17,7 +17,7 @@ from kofn.figures.figure import Request
 from kofn.figures.training_setting import NAMES, WIDE, Setting, trained
 from kofn.training.course import Course
 
-ROWS = ["no-straggler", "uncoded", "uncoded-wide", "kronecker-rescaled", "kronecker-rescaled-wide"]
+ROWS = ["no-straggler", "uncoded", "uncoded-wide", "kronecker-rescaled", *WIDE[1:]]
 
 
 def main() -> None:

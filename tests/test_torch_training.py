@@ -16,6 +16,7 @@ from kofn.torch.coding import Coding
 from kofn.torch.cutting import ColumnRow, Groups, RowColumn
 from kofn.torch.simulated import Simulated
 from kofn.torch.thresholds import sparsified
+from kofn.torch.turning import principal
 
 torch.set_num_threads(1)  # small products on a busy machine would wait for their threads
 
@@ -146,6 +147,39 @@ def test_mixtures_are_those_of_the_block_products():
         assert torch.allclose(sums.mixed(mix), expected)
 
 
+def test_principal_components_are_those_of_the_gradient_and_turn_back():
+    """Energies of the rows that are cut are the eigenvalues of G Gᵀ, and the product is what it was."""
+    a, b = factors(torch.float64)
+    a = a[:9]
+    turn = principal(a)
+    turned = turn.T @ a
+    product = RowColumn.of(turned, b, (4, 3), (turned.norm(dim=1), b.norm(dim=0)), turn)
+    energies = product.first.square().sum(1)[product.first.any(1)]
+    assert np.allclose(energies, np.linalg.eigvalsh((a @ a.T).numpy())[::-1], rtol=1e-10)
+    assert torch.allclose(product.mixed(torch.eye(12, dtype=torch.float64)), a @ b, rtol=1e-10)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_a_gradient_of_rank_one_is_known_from_one_result(scale):
+    """All of its energy is in one principal component, but in every block of its rows."""
+    torch.manual_seed(0)
+    a, b = torch.outer(torch.randn(12), torch.randn(90)) * scale, torch.randn(90, 60)
+    exact, losses = a @ b, []
+    for wanted in (True, False):
+        made = coder(Coding("kronecker", 6, (3, 1), 6, rescale=False, principal=wanted), 0.15)
+        found = [float(((made(a, b) - exact) / scale).norm() / (exact / scale).norm()) for _ in range(64)]
+        losses.append(np.array(found))
+    arrived = losses[0] < 1
+    assert 10 < arrived.sum() < 64 and np.array_equal(arrived, losses[1] < 1)
+    assert losses[0][arrived].max() < 0.1 < losses[1][arrived].mean()
+
+
+@pytest.mark.parametrize(("code", "turned"), [("kronecker", True), ("now-uep", False), ("uncoded", False)])
+def test_the_codes_of_the_paper_cut_rows_as_they_are(code, turned):
+    assert Coding(code).turns(16, 200, 200) is turned
+    assert not Coding(code, principal=True).turns(200, 16, 200)  # as dear as the product
+
+
 def test_thresholding_is_equation_28_and_follows_its_schedule():
     assert sparsified(torch.tensor([0.5, -0.2, -0.21]), 0.2).tolist() == [0.5, 0.0, pytest.approx(-0.21)]
     calls = []
@@ -211,6 +245,7 @@ def straggling():
     "scheme",
     [
         {"code": "kronecker", "blocks": (2, 2)},
+        {"code": "kronecker", "blocks": (2, 2), "principal": False},
         {"code": "uncoded", "blocks": (2, 2), "estimator": "exact"},
         {"code": "ew-uep", "blocks": (2, 2)},
         {"code": "kronecker", "blocks": (2, 2), "partition": "cxr"},
@@ -230,8 +265,8 @@ def test_real_workers_give_the_gradients_of_the_simulation(scheme, straggling, m
 
     monkeypatch.setattr(pooled, "run", recorded)
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(40, 20), nn.ReLU(), nn.Linear(20, 10)).double()
-    x, labels = torch.randn(32, 40, dtype=torch.float64), torch.randint(10, (32,))
+    model = nn.Sequential(nn.Linear(40, 60), nn.ReLU(), nn.Linear(60, 10)).double()
+    x, labels = torch.randn(8, 40, dtype=torch.float64), torch.randint(10, (8,))
     options = {**scheme, "deadline": 0.3, "rescale": False, "rng": 3}
     found = []
     for workers in ({"workers": straggling}, {"workers": 4, "latency": Replay(arrived)}):

@@ -18,6 +18,7 @@ from .expectation import Expectation
 from .simulated import Estimate
 from .stock import Stock
 from .thresholds import Schedule, sparsified
+from .turning import principal
 
 LOOKS = 8
 """A product is sketched in every eighth step, after so many first ones in a row."""
@@ -107,13 +108,20 @@ class Coder:
             # Squares have left the range of the type.
             weights = self._weights(a / a.abs().amax(), b / b.abs().amax())
         cut = self.coding.cut(a.shape[0], a.shape[1], b.shape[1])
-        if self.coding.partition == "rxc":
-            product: RowColumn | ColumnRow = RowColumn.of(a, b, cut, weights)
-        else:
-            product = ColumnRow.of(a, b, cut[0], weights[0] * weights[1], self.coding.factored)
+        product = self._cut(a, b, cut, weights)
         estimate = self._state(cut, product).lane.estimate(product, self._feedback)
         self._note(estimate)
         return self._with_correction(estimate.value, estimate.correction)
+
+    def _cut(self, a: Tensor, b: Tensor, cut: tuple[int, int], weights: tuple[Tensor, Tensor]) -> RowColumn | ColumnRow:
+        if self.coding.partition == "cxr":
+            return ColumnRow.of(a, b, cut[0], weights[0] * weights[1], self.coding.factored)
+        if cut[0] == 1 or not self.coding.turns(a.shape[0], a.shape[1], b.shape[1]):
+            return RowColumn.of(a, b, cut, weights)
+        turn = principal(a)
+        a = turn.T @ a
+        of_rows = line_weights(a / a.abs().amax(), 0, self.coding.weights)  # squares stay in the range
+        return RowColumn.of(a, b, cut, (of_rows, weights[1]), turn)
 
     def _sparse(self, gradient: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         self.tally.steps += 1

@@ -13,6 +13,7 @@ from ..schemes.cuts import PARTITIONS
 from ..schemes.importance import RULES, even_sizes
 from ..schemes.operands import balanced
 from ..schemes.row_column import spare
+from .turning import pays
 
 CALL = "kofn.torch.convert"
 CODES = ("uncoded", "repetition", "now-uep", "ew-uep", "kronecker")
@@ -44,6 +45,7 @@ class Coding:
     gamma: Sequence[float] = (0.40, 0.35, 0.25)
     weights: str = "frobenius"
     scale_load: bool = False
+    principal: bool | None = None
 
     def __post_init__(self) -> None:
         choice(CALL, "code", self.code, CODES, "'kronecker' is the usual choice")
@@ -94,6 +96,17 @@ class Coding:
     def factored(self) -> bool:
         """Whether rows are products of two encoded factors, so that cross terms are unknowns too."""
         return self.realisation == "factor" and not (self.plain and self.partition == "cxr")
+
+    def turns(self, rows: int, inner: int, columns: int) -> bool:
+        """Whether principal components are cut instead of the first factor's rows: kofn's own code does by default.
+
+        Examples
+        --------
+        >>> Coding("kronecker").turns(64, 512, 7200), Coding("ew-uep").turns(64, 512, 7200)
+        (True, False)
+        """
+        wanted = self.code == "kronecker" if self.principal is None else self.principal
+        return wanted and pays(rows, inner, columns)
 
     def cut(self, rows: int, inner: int, columns: int) -> tuple[int, int]:
         """Numbers of blocks of a product of these sizes: as asked for, never more than there is to cut.

@@ -44,6 +44,7 @@ def convert(
     weights: str = "frobenius",
     threshold: Schedule | None = None,
     scale_load: bool = False,
+    principal: bool | None = None,
     layers: Sequence[str] | None = None,
     rng: Any = None,
 ) -> nn.Module:
@@ -91,6 +92,10 @@ def convert(
     scale_load : bool
         Give every code the same computing power in all: a block product takes a worker rows / products times
         as long, F(Ωt) of Remark 1.
+    principal : bool, optional
+        Cut the principal components of a gradient's rows instead of the rows themselves, so that a few blocks carry
+        most of the product; row × column, and only where turning costs the master less than the product itself.
+        By default with ``code="kronecker"``.
     layers : sequence of str, optional
         Names of the layers to code, as in ``model.named_modules()``; all that can be by default. `wide_layers`
         names those for which it pays.
@@ -127,7 +132,7 @@ def convert(
     driver, count = _driver(workers, latency, deadline, late)
     coding = Coding(
         code, count if rows is None else rows, blocks, count, partition, realisation, estimator, rescale,
-        classes, gamma, weights, scale_load,
+        classes, gamma, weights, scale_load, principal,
     )  # fmt: skip
     chosen = _chosen(model, layers)
     seeds = _seeds(rng)

@@ -94,17 +94,23 @@ class Groups:
 
 @dataclass(frozen=True, eq=False)
 class RowColumn:
-    """Row blocks of A and column blocks of B (eq. (3)); unknown (n, p) is A_n B_p, p running fastest."""
+    """Row blocks of A and column blocks of B (eq. (3)); unknown (n, p) is A_n B_p, p running fastest.
+
+    With a ``turn`` Q, A stands for Qᵀ times the factor whose product is wanted.
+    """
 
     first: Tensor  # (N·u, H)
     second: Tensor  # (H, P·q)
     rows: Groups
     columns: Groups
+    turn: Tensor | None = None
 
     @classmethod
-    def of(cls, a: Tensor, b: Tensor, cut: tuple[int, int], weights: tuple[Tensor, Tensor]) -> RowColumn:
+    def of(
+        cls, a: Tensor, b: Tensor, cut: tuple[int, int], weights: tuple[Tensor, Tensor], turn: Tensor | None = None
+    ) -> RowColumn:
         rows, columns = Groups.of(weights[0], cut[0]), Groups.of(weights[1], cut[1])
-        return cls(rows.take(a, 0), columns.take(b, 1), rows, columns)
+        return cls(rows.take(a, 0), columns.take(b, 1), rows, columns, turn)
 
     def importance(self, rule: str) -> Floats:
         """How important each block product is by the weights of its factors, (N, P)."""
@@ -131,7 +137,8 @@ class RowColumn:
 
     def restored(self, product: Tensor) -> Tensor:
         """The product of the sorted, padded factors as that of the factors themselves."""
-        return self.columns.back(self.rows.back(product, 0), 1)
+        product = self.columns.back(self.rows.back(product, 0), 1)
+        return product if self.turn is None else self.turn @ product
 
     def sketch(self, left: Tensor, right: Tensor) -> Tensor:
         """(Ψ A_n)(B_p Ω) of all unknowns, (unknowns, k·k); Ψ (k, u) and Ω (q, k) are the same for all blocks."""

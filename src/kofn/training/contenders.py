@@ -101,7 +101,11 @@ def _zero_filled(code: str, **options: Any) -> Mapping[str, Any]:
 
 
 def _least_squares(code: str, **options: Any) -> Mapping[str, Any]:
-    return {"code": code, "estimator": "lmmse", "rescale": False, **options}
+    return {"code": code, "estimator": "lmmse", "rescale": False, "principal": False, **options}
+
+
+def _principal(code: str) -> Mapping[str, Any]:
+    return {"code": code, "estimator": "lmmse", "rescale": True, "principal": True}
 
 
 CONTENDERS: Mapping[str, Contender] = {
@@ -120,11 +124,13 @@ CONTENDERS: Mapping[str, Contender] = {
         Contender("uncoded-rescaled", UNCODED, {**_zero_filled("uncoded"), "rescale": True}),
         Contender("uncoded-wide", UNCODED, _zero_filled("uncoded"), wide=True),
         Contender("kronecker-rescaled-wide", CODED, {**_least_squares("kronecker"), "rescale": True}, wide=True),
+        Contender("kronecker-principal-wide", CODED, _principal("kronecker"), wide=True),
     )
 }
 """By name of series: the paper's, the same codes decoded by least squares, and the Kronecker code of kofn.
 
 ``-rescaled`` estimates are divided by the mean share of the product that they capture; ``-late`` results that miss
-the deadline are used in the next step, which keeps their workers busy for so long; with ``-wide`` the master computes
-the products of the last layer itself, which takes it less than encoding them.
+the deadline are used in the next step, which keeps their workers busy for so long; ``-principal`` is rescaled and cuts
+principal components of gradients instead of their rows; with ``-wide`` the master computes the products of the last
+layer itself, which takes it less than encoding them.
 """
