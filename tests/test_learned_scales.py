@@ -266,7 +266,12 @@ def test_a_sum_that_overflows_is_refused_in_a_sentence(pool, name, number):
     assert "\n" not in str(caught.value)
 
 
+def test_so_is_one_that_is_added_up_on_threads(pool):
+    with pytest.raises(kofn.TermError, match="add up to more than a float64 can hold"):
+        kofn.sum([lambda x: np.full(1 << 19, 1e308)] * 4, 0, workers=pool, energies=[1.0] * 4, code="uncoded")
+
+
 def test_a_row_that_overflows_is_named(pool):
-    with pytest.raises(kofn.TermError, match=r"term 0 and those up to term 3 .* \(at worker 0, in row 0\)") as caught:
+    with pytest.raises(kofn.TermError, match=r"term 0 and those up to term 3 .* \(at worker \d, in row 0\)") as caught:
         kofn.sum([lambda x: 1e308] * 4, 0, workers=pool, code="one")
     assert caught.value.term == 0

@@ -111,6 +111,7 @@ def apply(matrix: Array, results: Sequence[Any], targets: Sequence[Any]) -> None
     length, inner = (results[0].shape or (1,))[0], results[0].shape[1:]
     results = [result if result.shape else result.reshape(1) for result in results]
 
+    @np.errstate(over="ignore", invalid="ignore")  # who gave what can overflow looks at the targets
     def piece(start: int, stop: int) -> None:
         stacked = np.empty((len(results), stop - start, *inner), results[0].dtype)
         for row, result in zip(stacked, results, strict=True):

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .code import LinearCode
 from .combining import apply
-from .errors import CodeError
+from .errors import CodeError, KofnError
 from .prior import Prior
 
 Array = NDArray[Any]
@@ -57,6 +57,18 @@ class Canvas:
 
     targets: Sequence[Array]
     finish: Callable[[], Any]
+
+    def finite(self, otherwise: KofnError) -> Canvas:
+        """The same, which raises ``otherwise`` instead of returning what has overflown."""
+
+        @np.errstate(over="ignore", invalid="ignore")
+        def finish() -> Any:
+            answer = self.finish()
+            if not np.isfinite(answer).all():
+                raise otherwise
+            return answer
+
+        return Canvas(self.targets, finish)
 
 
 def payload(row: int, result: Any) -> Array:

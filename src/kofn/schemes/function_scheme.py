@@ -26,6 +26,8 @@ from ..scheme import Allocate, Canvas, Scheme, Task
 Array = NDArray[Any]
 CALL = "kofn.map"
 
+TOO_LARGE = "decode to more than their type can hold; let f divide its values, and multiply the answer"
+
 numbers = count()
 """Every job, or series of jobs, has its own number, so that it drops what it placed at workers and nothing else."""
 
@@ -135,7 +137,8 @@ def function_scheme(evaluations: Evaluations, number: int | None = None) -> Sche
         def finish() -> Array:
             return outputs if mean is None else outputs + np.tensordot(code.targets, mean, axes=1)
 
-        return Canvas([outputs[target, ...] for target in range(len(outputs))], finish)
+        overflown = FunctionError(f"{CALL}: results of {code.name!r} {TOO_LARGE}.", -1)
+        return Canvas([outputs[target, ...] for target in range(len(outputs))], finish).finite(overflown)
 
     return Scheme(
         code,

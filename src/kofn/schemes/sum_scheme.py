@@ -167,18 +167,6 @@ class Accept:
         return payload
 
 
-class SumScheme(Scheme):
-    """A scheme whose answer is finite or refused, because every payload is."""
-
-    def assemble(self, matrix: NDArray[np.float64], results: Sequence[Array]) -> Any:
-        """Decode results of the received rows, and refuse a sum, or an estimate of it, that has overflown."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            value = super().assemble(matrix, results)
-        if not np.isfinite(value).all():
-            raise TermError(f"{CALL}: results of {self.code.name!r} {TOO_LARGE}.", -1)
-        return value
-
-
 def sum_scheme(
     code: LinearCode,
     terms: Terms,
@@ -219,9 +207,10 @@ def sum_scheme(
 
     def canvas(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Canvas:
         total = np.empty(shape, dtype)
-        return Canvas([total], lambda: total if total.ndim else total[()])
+        overflown = TermError(f"{CALL}: results of {code.name!r} {TOO_LARGE}.", -1)
+        return Canvas([total], lambda: total if total.ndim else total[()]).finite(overflown)
 
-    return SumScheme(
+    return Scheme(
         code,
         encode,
         canvas,
