@@ -86,7 +86,7 @@ class CodedMap:
                 progress=progress,
             )
         except TaskError as error:
-            raise _named(error) from error
+            raise _named(error) from error.__cause__
 
     def close(self) -> None:
         """Free the workers' memory, and end the workers if they were started here; safe to call twice."""

@@ -97,7 +97,7 @@ class CodedSum:
                 results=seen,
             )
         except TaskError as error:
-            raise _named(error) from error
+            raise _named(error) from error.__cause__
         finally:
             self._placement.drop(self._terms.input_key)
         self._earlier = scheme.prior_given(seen) if self._energies is None else None
