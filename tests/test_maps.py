@@ -51,6 +51,10 @@ def unhurried(x):
 
 
 def test_a_tolerance_stops_early_and_ends_when_all_has_come():
+    def unhurried(x):  # rows of less than 2 ms go several to a message
+        time.sleep(0.004)
+        return expm(x)
+
     X = MATRICES / 8
     truth = np.array([expm(x) for x in X])
     with kofn.ThreadPool(1) as pool:  # one row after the other
@@ -156,3 +160,19 @@ def test_values_that_overflow_when_they_are_decoded_are_refused_in_a_sentence(si
     sentence = "^kofn.map: results of 'lagrange' decode to more than their type can hold; let f divide its values"
     with pytest.raises(FunctionError, match=sentence):
         scheme.assemble(decode(scheme.code, [0, 1]).matrix, results)
+
+
+class _CannotBeLoaded:
+    def __call__(self, x):
+        return x
+
+    def __reduce__(self):
+        return eval, ("1 / 0",)
+
+
+def test_what_is_not_the_fault_of_f_is_raised_with_its_cause():
+    with kofn.LocalPool(2) as pool:
+        for call in (kofn.map, lambda f, x, **rest: kofn.sum([f, f], x, **rest)):
+            with pytest.raises(TaskError, match="raised ZeroDivisionError") as caught:
+                call(_CannotBeLoaded(), [1.0], workers=pool, code="uncoded")
+            assert isinstance(caught.value.__cause__, ZeroDivisionError)
