@@ -13,6 +13,7 @@ from scipy.sparse import csr_array, issparse
 from scipy.sparse.linalg import LinearOperator
 
 from . import checks
+from .algebra import precision
 from .answer import Answer
 from .blocks import Blocks, Grid, Spans
 from .budget import require_memory
@@ -84,7 +85,7 @@ class Side:
             return samples_prior((self.sketches @ x).reshape(self.code.unknowns, -1))
 
         # Encoded blocks were rounded to the type of the source, however precise x is.
-        epsilon = max(float(np.finfo(each.dtype).eps) for each in (self.source, x))
+        epsilon = max(precision(self.source), precision(x))
         return Scheme(self.code, tasks, canvas, expect, 0, epsilon)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .algebra import EPSILON
 from .code import LinearCode
 from .combining import apply
 from .errors import CodeError, KofnError
@@ -123,7 +124,7 @@ class Scheme:
     canvas: Callable[[tuple[int, ...], np.dtype[Any]], Canvas]
     expect: Callable[[], Prior]
     encoded_bytes: int = 0
-    epsilon: float = float(np.finfo(np.float64).eps)
+    epsilon: float = EPSILON
     adaptive: bool = False
     learn: Callable[[Mapping[int, Array]], Prior] | None = None
     accept: Callable[[int, Any], Array] = payload

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import checks
+from ..algebra import precision
 from ..checks import integer, refusal
 from ..dask_source import DaskMatrix, is_dask_array
 from ..errors import ArgumentError
@@ -56,7 +57,7 @@ class Operands:
     @property
     def epsilon(self) -> float:
         """Relative precision of that type."""
-        return float(np.finfo(self.dtype).eps)
+        return precision(self)
 
     @property
     def shape(self) -> tuple[int, int, int]:
