@@ -8,7 +8,7 @@ import kofn
 from kofn.decoding import decode
 from kofn.errors import ArgumentError
 from kofn.fitting.best_linear import Joint, joint_code
-from kofn.fitting.draws import Draws
+from kofn.fitting.draws import Draws, drawn
 from kofn.fitting.parities import learned_parities
 from kofn.schemes import FUNCTIONS
 from kofn.schemes.function_scheme import function_scheme
@@ -172,6 +172,17 @@ def test_bad_arguments_are_refused_in_one_sentence(change, sentence):
     arguments |= change
     with pytest.raises(ArgumentError, match=sentence):
         kofn.fit(arguments.pop("f"), arguments.pop("sampler"), **arguments)
+
+
+def test_both_functions_may_use_their_buffers_again():
+    inputs, outputs = np.empty(3), np.empty(3)
+
+    def draw(rng):
+        return rng.standard_normal(out=inputs)
+
+    draws = drawn(lambda x: np.square(x, out=outputs), draw, 2, 16, 1.0, np.random.default_rng(0))
+    own = np.random.default_rng(0).standard_normal((16, 2, 3))
+    assert np.array_equal(draws.inputs, own) and np.array_equal(draws.values, own**2)
 
 
 def test_a_function_that_is_always_zero_is_repeated():

@@ -51,6 +51,71 @@ class Draws:
         )  # type: ignore[return-value]
 
 
+@dataclass(frozen=True)
+class Given:
+    """A function that the user gave, in the words of what it must do.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    takes, returns : str
+        What it must take, and what it must return.
+    call : str
+        How to see what it does.
+    kinds : str
+        Kinds of the numbers that it may return.
+    remedy : str
+        What to do where it returns anything else.
+    """
+
+    name: str
+    takes: str
+    returns: str
+    call: str
+    kinds: str
+    remedy: str
+
+    def asked(self, function: Callable[[Any], Any], argument: Any, before: list[Array]) -> Array:
+        """What the function returns, as floating-point numbers shaped like those before, or a refusal."""
+        try:
+            value = np.array(function(argument))  # it may use its buffer again
+        except Exception as error:
+            got = f"{type(error).__name__}: {error}"
+            raise refusal(CALL, self.name, self.takes, got, f"call {self.call} to see") from error
+        if wrong := self._wrong(value):
+            raise refusal(CALL, self.name, f"return {self.returns}", wrong, self.remedy)
+        if before and value.shape != before[0].shape:
+            must = f"return arrays of one shape, {before[0].shape} like the first"
+            raise refusal(CALL, self.name, must, value.shape, "pad or crop what it returns")
+        return value if value.dtype.kind in "fc" else value.astype(np.float64)
+
+    def _wrong(self, value: Array) -> str:
+        if value.dtype.kind not in self.kinds:
+            return str(value.dtype)
+        if not value.size:
+            return "no number"
+        return "" if np.isfinite(value).all() else "NaN or inf"
+
+
+SAMPLER = Given(
+    name="sampler",
+    takes="draw one input from a generator",
+    returns="a finite array of at least one number",
+    call="sampler(rng)",
+    kinds="biufc",
+    remedy="see its example",
+)
+F = Given(
+    name="f",
+    takes="take what the sampler draws",
+    returns="finite real numbers",
+    call="f(sampler(rng))",
+    kinds="biuf",
+    remedy="split complex values into real and imaginary parts, and keep inputs where f is defined",
+)
+
+
 def drawn(
     f: Callable[[Any], Any],
     sampler: Callable[[np.random.Generator], Any],
@@ -72,43 +137,11 @@ def drawn(
     started = time.perf_counter()
     while len(inputs) < FEWEST * K or (len(inputs) < samples * K and time.perf_counter() - started < seconds):
         for _ in range(K):
-            inputs.append(_input(sampler, inputs, rng))
-            values.append(value_of(f, inputs[-1], values))
+            inputs.append(SAMPLER.asked(sampler, rng, inputs))
+            values.append(F.asked(f, inputs[-1], values))
     each = (time.perf_counter() - started) / len(inputs)
-    again = value_of(f, inputs[0], values)
-    size = float(np.linalg.norm(values[0]))
-    noise = float(np.linalg.norm(again - values[0])) / size if size else 0.0
-    X, Y = np.array(inputs), np.array(values)
+    again = F.asked(f, inputs[0], values)
+    X, Y = np.array(inputs), np.array(values, np.float64)
+    size = float(np.linalg.norm(Y[0]))
+    noise = float(np.linalg.norm(again - Y[0])) / size if size else 0.0
     return Draws(X.reshape(-1, K, *X.shape[1:]), Y.reshape(-1, K, *Y.shape[1:]), each, noise)
-
-
-def _input(sampler: Callable[[np.random.Generator], Any], before: list[Array], rng: np.random.Generator) -> Array:
-    try:
-        X = np.asarray(sampler(rng))
-    except Exception as error:
-        got = f"{type(error).__name__}: {error}"
-        raise refusal(CALL, "sampler", "draw one input from a generator", got, "call it to see") from error
-    if X.dtype.kind not in "biufc" or not X.size or not np.isfinite(X).all():
-        must = "return a finite array of at least one number"
-        raise refusal(CALL, "sampler", must, f"{X.dtype} {X.shape}", "see its example")
-    if before and X.shape != before[0].shape:
-        must = f"return arrays of one shape, {before[0].shape} like the first"
-        raise refusal(CALL, "sampler", must, X.shape, "pad or crop the inputs")
-    return X if X.dtype.kind in "fc" else X.astype(np.float64)
-
-
-def value_of(f: Callable[[Any], Any], X: Array, before: list[Array]) -> Array:
-    """f at one input, or a refusal that says what it did."""
-    try:
-        value = np.asarray(f(X))
-    except Exception as error:
-        got = f"{type(error).__name__}: {error}"
-        raise refusal(CALL, "f", "take what the sampler draws", got, "call f(sampler(rng)) to see") from error
-    if value.dtype.kind not in "biuf" or not value.size or not np.isfinite(value).all():
-        what = f"{value.dtype}" if value.dtype.kind not in "biuf" else "NaN or inf" if value.size else "no number"
-        remedy = "split complex values into real and imaginary parts, and keep inputs where f is defined"
-        raise refusal(CALL, "f", "return finite real numbers", what, remedy)
-    if before and value.shape != before[0].shape:
-        must = f"return arrays of one shape, {before[0].shape} like the first"
-        raise refusal(CALL, "f", must, value.shape, "pad or crop its values")
-    return value.astype(np.float64)
