@@ -63,3 +63,27 @@ def test_choices_are_listed(value):
 def test_a_seed_that_is_none_is_refused_in_the_name_of_the_call(call, work):
     with pytest.raises(kofn.ArgumentError, match=rf"^{call}: 'rng' must be None, an int >= 0 or a numpy"):
         work()
+
+
+EYE, LATENCY = np.eye(6), kofn.Exponential(1.0)
+CALLS = {
+    "kofn.matmul": partial(kofn.matmul, EYE, EYE, workers=3),
+    "kofn.sum": partial(kofn.sum, [abs] * 4, 1.0, workers=3),
+    "kofn.map": partial(kofn.map, np.square, [1.0, 2.0], workers=3, degree=1),
+    "kofn.operator": partial(kofn.operator, EYE, workers=3),
+    "kofn.design": partial(kofn.design, EYE, EYE, workers=4, latency=LATENCY),
+}
+WRONG = [
+    *((call, {name: -1}) for call in CALLS for name in ("tolerance", "deadline") if call != "kofn.design"),
+    *((call, {name: "x"}) for call in list(CALLS)[:3] for name in ("estimator", "progress")),
+    *((call, {"memory_limit_bytes": 10}) for call in ("kofn.matmul", "kofn.operator")),
+    *((call, {"blocks": 0}) for call in ("kofn.matmul", "kofn.operator", "kofn.design")),
+    *((call, {"rng": "x"}) for call in ("kofn.operator", "kofn.design")),
+    ("kofn.operator", {"rows": 0}),
+]
+
+
+@pytest.mark.parametrize(("call", "wrong"), WRONG)
+def test_a_refusal_speaks_of_what_the_user_called_whoever_found_it(call, wrong):
+    with pytest.raises(kofn.ArgumentError, match=f"^{call}: '{next(iter(wrong))}' must "):
+        CALLS[call](**wrong)

@@ -88,10 +88,10 @@ def test_each_rule_alone():
 
 
 def test_what_tolerance_and_deadline_mean_together():
-    assert rule() == Decodable()
-    assert rule(0.0, 3.0) == Decodable() | Deadline(3.0)
-    assert rule(0.2) == Tolerance(0.2)
-    assert rule(0.2, 3.0).wake() == 3.0
+    assert rule("f") == Decodable()
+    assert rule("f", 0.0, 3.0) == Decodable() | Deadline(3.0)
+    assert rule("f", 0.2) == Tolerance(0.2)
+    assert rule("f", 0.2, 3.0).wake() == 3.0
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_what_tolerance_and_deadline_mean_together():
     [lambda: Count(0), lambda: Count(1.5), lambda: Count(True), lambda: Deadline(0), lambda: Deadline(-1.0),
      lambda: Deadline(math.nan), lambda: Deadline("soon"), lambda: Deadline("2"), lambda: Tolerance(10**400),
      lambda: Tolerance(0), lambda: Tolerance(math.inf),
-     lambda: rule(-0.1), lambda: rule(0.0, -2.0)],
+     lambda: rule("f", -0.1), lambda: rule("f", 0.0, -2.0)],
 )  # fmt: skip
 def test_rules_that_make_no_sense_are_refused(make):
     with pytest.raises(ArgumentError, match="must be"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,28 @@ def refusal(call: str, argument: str, must: str, got: object, remedy: str) -> Ar
     >>> print(refusal("kofn.matmul", "deadline", "be a number of seconds > 0", -1, "leave it out to wait"))
     kofn.matmul: 'deadline' must be a number of seconds > 0, but got -1; leave it out to wait.
     """
-    return ArgumentError(f"{call}: {argument!r} must {must}, but got {got}; {remedy}.")
+    error = ArgumentError(f"{argument!r} must {must}, but got {got}; {remedy}.")
+    error.call = call
+    return error
+
+
+@contextmanager
+def named(call: str) -> Iterator[None]:
+    """Let refusals within speak of ``call``, which the user wrote, whatever it calls itself.
+
+    Examples
+    --------
+    >>> with named("kofn.matmul"):
+    ...     integer("kofn.schemes.mds", "rows", 0, 1, "ask for more")
+    Traceback (most recent call last):
+    kofn.errors.ArgumentError: kofn.matmul: 'rows' must be an int of at least 1, but got 0; ask for more.
+    """
+    try:
+        yield
+    except ArgumentError as refused:
+        if refused.call:
+            refused.call = call
+        raise
 
 
 def integer(call: str, argument: str, value: Any, minimum: int, remedy: str) -> int:

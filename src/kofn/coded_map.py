@@ -16,7 +16,7 @@ from .job import run
 from .placement import Placement
 from .schemes import FUNCTIONS
 from .schemes.function_scheme import CALL, EvaluationFailed, Evaluations, function_scheme, numbers
-from .stopping import Count, Deadline, Decodable, Rule, Tolerance
+from .stopping import Count, Rule, rule
 
 
 class FittedCode(Protocol):
@@ -77,14 +77,15 @@ class CodedMap:
         evaluations = self._build(inputs, workers=self._pool.n, rng=self._rng)
         self._held.update((id(function), function) for function in evaluations.functions)
         try:
-            return run(
-                function_scheme(evaluations, self._number),
-                workers=self._pool,
-                estimator=evaluations.estimator if estimator is None else estimator,
-                stop=_stop(evaluations, tolerance, deadline),
-                placement=self._placement,
-                progress=progress,
-            )
+            with checks.named(CALL):
+                return run(
+                    function_scheme(evaluations, self._number),
+                    workers=self._pool,
+                    estimator=evaluations.estimator if estimator is None else estimator,
+                    stop=_stop(evaluations, tolerance, deadline),
+                    placement=self._placement,
+                    progress=progress,
+                )
         except TaskError as error:
             raise _named(error) from error.__cause__
 
@@ -133,14 +134,11 @@ def _require_taken(builder: Builder, name: str, options: dict[str, Any]) -> None
 
 
 def _stop(evaluations: Evaluations, tolerance: float, deadline: float | None) -> Rule:
-    checks.number(CALL, "tolerance", tolerance, "use 0.0 for all that the code gives")
-    done: Rule = Tolerance(tolerance) if tolerance else Decodable()
-    if evaluations.enough is not None:  # it may never be exact, nor as good as asked for
-        done |= Count(evaluations.code.rows if tolerance else evaluations.enough)
-    if deadline is None:
+    done = rule(CALL, tolerance, deadline)
+    if evaluations.enough is None:
         return done
-    checks.number(CALL, "deadline", deadline, "leave it out to wait for enough results", strict=True)
-    return done | Deadline(deadline)
+    # It may never be exact, nor as good as asked for.
+    return done | Count(evaluations.code.rows if tolerance else evaluations.enough)
 
 
 def _named(error: TaskError) -> TaskError:

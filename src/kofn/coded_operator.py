@@ -26,7 +26,7 @@ from .prior import Prior
 from .runtime import Placement
 from .scheme import Canvas, Scheme, Task
 from .schemes import mds, mds_chebyshev, repetition, uncoded
-from .schemes.operands import generator, measured, plain_array, require_room
+from .schemes.operands import measured, plain_array, require_room
 from .schemes.product import SKETCH, grid_canvas, left_sketches, real_type, samples_prior
 from .sources import Adjoint, Source
 from .stopping import Rule, rule
@@ -111,11 +111,12 @@ class CodedOperator(LinearOperator):  # type: ignore[misc]
         rng: Any,
         memory_limit_bytes: int | None,
     ) -> None:
-        self._source, self._size = _source(A)
+        with checks.named(CALL):
+            self._source, self._size = _source(A)
         name = ("repetition" if issparse(self._source) else "mds") if code is None else code
         self._build = CODES[checks.choice(CALL, "code", name, CODES, "only codes on row blocks serve here")]
-        self._blocks, self._rows, self._rng = blocks, rows, generator(rng)
-        self._stop: Rule = rule(tolerance, deadline)
+        self._blocks, self._rows, self._rng = blocks, rows, checks.generator(CALL, rng)
+        self._stop: Rule = rule(CALL, tolerance, deadline)
         self._limit = memory_limit_bytes
         self.answer: Answer | None = None
         super().__init__(self._source.dtype, self._source.shape)
@@ -139,7 +140,8 @@ class CodedOperator(LinearOperator):  # type: ignore[misc]
     def _side(self, source: Any) -> Side:
         blocks = None if self._blocks is None else (self._blocks, 1)
         shape = np.zeros((source.shape[0], 1)), np.zeros((1, 1))
-        code = self._build(*shape, blocks=blocks, rows=self._rows, workers=self.pool.n, rng=self._rng).code
+        with checks.named(CALL):
+            code = self._build(*shape, blocks=blocks, rows=self._rows, workers=self.pool.n, rng=self._rng).code
         spans = Spans(source.shape[0], code.unknowns)
         encode = _encoded_sparse if issparse(source) else self._encoded_dense
         encoded = encode(source, code, spans)
@@ -158,17 +160,18 @@ class CodedOperator(LinearOperator):  # type: ignore[misc]
         ArgumentError
             The product could overflow, or ``x`` is no finite matrix of the right shape.
         """
-        x = self._factor(x, self.shape[0 if adjoint else 1])
-        side = self._adjoint_side if adjoint else self._forward
-        self.answer = run(side.scheme(x), workers=self.pool, stop=self._stop, placement=self._placement)
+        with checks.named(CALL):
+            x = self._factor(x, self.shape[0 if adjoint else 1])
+            side = self._adjoint_side if adjoint else self._forward
+            self.answer = run(side.scheme(x), workers=self.pool, stop=self._stop, placement=self._placement)
         return self.answer
 
     def _factor(self, x: Any, inner: int) -> Array:
-        x = plain_array("x", x, CALL)
-        x, size = measured("x", x.astype(np.result_type(x, self.dtype), order="C", copy=False), CALL)
+        x = plain_array("x", x)
+        x, size = measured("x", x.astype(np.result_type(x, self.dtype), order="C", copy=False))
         if len(x) != inner:
             raise checks.refusal(CALL, "x", f"have {inner} rows", f"shape {x.shape}", "transpose it, or the operator")
-        require_room(CALL, {"x": size, "A": self._size}, inner, x.dtype)
+        require_room({"x": size, "A": self._size}, inner, x.dtype)
         return np.ascontiguousarray(x)
 
     def _matvec(self, x: Array) -> Array:
@@ -201,8 +204,8 @@ class CodedOperator(LinearOperator):  # type: ignore[misc]
 def _source(A: Any) -> tuple[Any, float]:
     """The matrix, and the largest magnitude in it."""
     source = csr_array(A) if issparse(A) else A
-    checked, size = measured("A", source.data.reshape(1, -1) if issparse(A) else A, CALL)
-    require_room(CALL, {"A": size}, 1, checked.dtype)
+    checked, size = measured("A", source.data.reshape(1, -1) if issparse(A) else A)
+    require_room({"A": size}, 1, checked.dtype)
     return source if issparse(A) else checked, size
 
 

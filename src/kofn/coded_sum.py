@@ -80,22 +80,23 @@ class CodedSum:
         progress: Callable[[Progress], None] | None = None,
     ) -> Answer:
         """Compute the sum at ``x``; parameters as for `kofn.sum`, or a stop rule."""
-        stop = checked_stop(tolerance, deadline) if stop is None else stop
+        stop = rule(CALL, tolerance, deadline) if stop is None else stop
         scheme = sum_scheme(
             self.code, self._terms, x, energies=self._energies, earlier=self._earlier, adaptive=self._adaptive
         )
         seen: dict[int, Any] = {}
         try:
-            answer = run(
-                scheme,
-                workers=self._pool,
-                estimator=estimator,
-                stop=stop,
-                memory_limit_bytes=memory_limit_bytes,
-                placement=self._placement,
-                progress=progress,
-                results=seen,
-            )
+            with checks.named(CALL):
+                answer = run(
+                    scheme,
+                    workers=self._pool,
+                    estimator=estimator,
+                    stop=stop,
+                    memory_limit_bytes=memory_limit_bytes,
+                    placement=self._placement,
+                    progress=progress,
+                    results=seen,
+                )
         except TaskError as error:
             raise _named(error) from error.__cause__
         finally:
@@ -140,14 +141,6 @@ def built(code: CodeLike, m: int, workers: int, rng: Any) -> LinearCode:
     from scipy.sparse import csr_array
 
     return LinearCode(made.name, csr_array(made.generator), made.targets, made.worker, made.load, made.threshold)
-
-
-def checked_stop(tolerance: float, deadline: float | None) -> Rule:
-    """The stop rule that ``tolerance=`` and ``deadline=`` mean, or a refusal."""
-    checks.number(CALL, "tolerance", tolerance, "use 0.0 for the exact answer")
-    if deadline is not None:
-        checks.number(CALL, "deadline", deadline, "leave it out to wait for the exact answer", strict=True)
-    return rule(tolerance, deadline)
 
 
 def _checked_code(code: Any) -> None:

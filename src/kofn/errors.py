@@ -29,7 +29,19 @@ class KofnError(Exception):
 
 
 class ArgumentError(KofnError, ValueError):
-    """An argument cannot work; raised before anything is started or changed."""
+    """An argument cannot work; raised before anything is started or changed.
+
+    Attributes
+    ----------
+    call : str
+        What the user called, where it is known; the sentence starts with it.
+    """
+
+    call = ""
+
+    def __str__(self) -> str:
+        sentence = super().__str__()
+        return f"{self.call}: {sentence}" if self.call else sentence
 
 
 class FileError(ArgumentError):

@@ -98,7 +98,7 @@ def matmul(
     >>> answer.exact, answer.error, bool(np.allclose(answer.value, A @ B))
     (True, 0.0, True)
     """
-    stop = _stop(tolerance, deadline)
+    stop = rule(CALL, tolerance, deadline)
     build = _builder(code)
     operands = Operands.of(A, B)
     count = worker_count(workers, CALL)
@@ -106,16 +106,17 @@ def matmul(
         _require_place(out, operands, A, B)
     if 0 in operands.shape:
         return _empty(operands, count, out)
-    scheme = build(operands.A, operands.B, blocks=blocks, rows=rows, workers=count, rng=rng)
-    return run(
-        scheme if out is None else scheme.into(out),
-        workers=workers,
-        estimator=estimator,
-        stop=stop,
-        memory_limit_bytes=memory_limit_bytes,
-        progress=progress,
-        scratch=_folder(out),
-    )
+    with checks.named(CALL):
+        scheme = build(operands.A, operands.B, blocks=blocks, rows=rows, workers=count, rng=rng)
+        return run(
+            scheme if out is None else scheme.into(out),
+            workers=workers,
+            estimator=estimator,
+            stop=stop,
+            memory_limit_bytes=memory_limit_bytes,
+            progress=progress,
+            scratch=_folder(out),
+        )
 
 
 def _require_place(out: Any, operands: Operands, A: Any, B: Any) -> None:
@@ -138,13 +139,6 @@ def _folder(out: Any) -> Path | None:
     """Where the file of a memory map lies, as its disk has room for what is as large as the answer."""
     name = getattr(out, "filename", None)
     return None if name is None else Path(name).parent
-
-
-def _stop(tolerance: float, deadline: float | None) -> Any:
-    checks.number(CALL, "tolerance", tolerance, "use 0.0 for the exact answer")
-    if deadline is not None:
-        checks.number(CALL, "deadline", deadline, "leave it out to wait for the exact answer", strict=True)
-    return rule(tolerance, deadline)
 
 
 def _builder(code: Any) -> Callable[..., Scheme]:

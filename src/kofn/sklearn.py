@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from .answer import Answer
 from .checks import refusal
 from .code import LinearCode
-from .coded_sum import CodedSum, CodeLike, checked_stop
+from .coded_sum import CodedSum, CodeLike
 from .errors import KofnError
 from .schemes import cyclic
+from .stopping import rule
 
 try:
     from sklearn.ensemble import (
@@ -120,7 +121,7 @@ class CodedEnsemble:
     ) -> None:
         terms, self._divisor, self._offset = _terms(ensemble)
         self.ensemble = ensemble
-        self._stop = checked_stop(tolerance, deadline)
+        self._stop = rule(CALL, tolerance, deadline)
         self._sum = CodedSum(terms, workers=workers, code=code, rng=rng)
 
     def predict(self, X: Any) -> Array:

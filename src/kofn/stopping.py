@@ -134,13 +134,17 @@ class Both(Rule):
         return min(self.first.wake(after), self.second.wake(after))
 
 
-def rule(tolerance: float = 0.0, deadline: float | None = None) -> Rule:
-    """Build the rule that ``tolerance=`` and ``deadline=`` of the public functions mean.
+def rule(call: str, tolerance: float = 0.0, deadline: float | None = None) -> Rule:
+    """Build the rule that ``tolerance=`` and ``deadline=`` of a public function mean, or refuse them.
 
     Examples
     --------
-    >>> rule(0.1, 5.0)
+    >>> rule("kofn.matmul", 0.1, 5.0)
     Either(first=Tolerance(error=0.1), second=Deadline(seconds=5.0))
     """
+    checks.number(call, "tolerance", tolerance, "use 0.0 for the exact answer")
     done: Rule = Tolerance(tolerance) if tolerance else Decodable()
-    return done if deadline is None else done | Deadline(deadline)
+    if deadline is None:
+        return done
+    checks.number(call, "deadline", deadline, "leave it out to wait for the exact answer", strict=True)
+    return done | Deadline(deadline)

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from .answer import Answer
-from .coded_sum import CodedSum, CodeLike, checked_stop
+from .coded_sum import CodedSum, CodeLike
 from .collector import Progress
+from .schemes.sum_code import CALL
+from .stopping import rule
 
 
 def sum(
@@ -88,7 +90,7 @@ def sum(
     >>> answer.exact, bool(abs(answer.value - math.e) < 1e-14)
     (True, True)
     """
-    stop = checked_stop(tolerance, deadline)
+    stop = rule(CALL, tolerance, deadline)
     with CodedSum(
         terms, workers=workers, code=code, count=count, energies=energies, rng=rng, adaptive=adaptive
     ) as total:

@@ -245,10 +245,10 @@ def design(
     >>> kofn.matmul(A, A.T, workers=6, code=found).exact
     True
     """
-    random = generator(rng)
-    operands = Operands.of(A, B, CALL)
+    random = checks.generator(CALL, rng)
     count, each = _counts(workers, results)
-    cut = row_column(operands, blocks, count * each - spare(count * each), "frobenius", random)
+    with checks.named(CALL):
+        cut = row_column(Operands.of(A, B), blocks, count * each - spare(count * each), "frobenius", random)
     grid = cut.grid.rows.count, cut.grid.columns.count
     return design_for(
         cut.expect(), grid, workers=workers, latency=latency, deadline=deadline, target_error=target_error, area=area,
@@ -291,7 +291,7 @@ def design_for(
     >>> found.value < 0.9 * found.plain
     True
     """
-    random = generator(rng)
+    random = checks.generator(CALL, rng)
     count, each = _counts(workers, results)
     rows = count * each
     products = _require(prior, blocks, rows)

@@ -32,7 +32,7 @@ class Operands:
     B: Any
 
     @classmethod
-    def of(cls, A: Any, B: Any, call: str = CALL) -> Operands:
+    def of(cls, A: Any, B: Any) -> Operands:
         """Check ``A`` (rows × inner) and ``B`` (inner × columns), or refuse them with a reason.
 
         Examples
@@ -40,12 +40,12 @@ class Operands:
         >>> Operands.of(np.ones((2, 3), np.float32), np.ones((3, 4))).dtype
         dtype('float64')
         """
-        (first, A_size), (second, B_size) = measured("A", A, call), measured("B", B, call)
+        (first, A_size), (second, B_size) = measured("A", A), measured("B", B)
         if first.shape[1] != second.shape[0]:
             given = f"A of shape {first.shape} and B of shape {second.shape}"
-            raise refusal(call, "B", f"have {first.shape[1]} rows, as A has columns", given, "transpose one of them")
+            raise refusal(CALL, "B", f"have {first.shape[1]} rows, as A has columns", given, "transpose one of them")
         dtype = np.result_type(first.dtype, second.dtype)
-        require_room(call, {"A": A_size, "B": B_size}, first.shape[1], dtype)
+        require_room({"A": A_size, "B": B_size}, first.shape[1], dtype)
         return cls(*(value if value.dtype == dtype else Cast(value, dtype) for value in (first, second)))
 
     @property
@@ -65,12 +65,11 @@ class Operands:
         return self.A.shape[0], self.A.shape[1], self.B.shape[1]
 
 
-def require_room(call: str, sizes: dict[str, float], inner: int, dtype: np.dtype[Any]) -> None:
+def require_room(sizes: dict[str, float], inner: int, dtype: np.dtype[Any]) -> None:
     """Refuse matrices that could overflow on the way to a product: encoded, multiplied or decoded.
 
     Parameters
     ----------
-    call : str
     sizes : dict of str to float
         The largest magnitude in each of one or two matrices, by name.
     inner : int
@@ -84,65 +83,60 @@ def require_room(call: str, sizes: dict[str, float], inner: int, dtype: np.dtype
         name, *others = sizes
         must = f"{'have a product with ' + others[0] + ' that stays' if others else 'stay'} well inside {dtype}"
         given = " and ".join(f"entries of {each} up to {size:.3g}" for each, size in sizes.items())
-        raise refusal(call, name, must, given, "scale down what is large")
+        raise refusal(CALL, name, must, given, "scale down what is large")
 
 
-def matrix(name: str, value: Any, call: str = CALL) -> Any:
-    """Return ``value`` as a finite floating-point matrix, an array or a source, or refuse it with a reason."""
-    return measured(name, value, call)[0]
-
-
-def measured(name: str, value: Any, call: str = CALL) -> tuple[Any, float]:
-    """The same, and the largest magnitude in it."""
+def measured(name: str, value: Any) -> tuple[Any, float]:
+    """A finite floating-point matrix, an array or a source, and the largest magnitude in it, or a refusal."""
     if hasattr(value, "toarray"):
-        raise refusal(call, name, "be a dense matrix", type(value).__name__, f"pass {name}.toarray()")
-    array = _readable(name, value, call)
+        raise refusal(CALL, name, "be a dense matrix", type(value).__name__, f"pass {name}.toarray()")
+    array = _readable(name, value)
     if array.dtype.char not in "fdFD":
         remedy = f"convert it, for example with {name}.astype(float), because codes combine blocks with real weights"
-        raise refusal(call, name, "hold float32, float64 or complex numbers", f"dtype {array.dtype}", remedy)
+        raise refusal(CALL, name, "hold float32, float64 or complex numbers", f"dtype {array.dtype}", remedy)
     if array.ndim != 2:
-        raise refusal(call, name, "have 2 dimensions", f"shape {array.shape}", f"reshape it, as in {name}[:, None]")
+        raise refusal(CALL, name, "have 2 dimensions", f"shape {array.shape}", f"reshape it, as in {name}[:, None]")
     size = largest(array)
     if not np.isfinite(size):
-        raise _not_finite(name, array, call)
+        raise _not_finite(name, array)
     return array, size
 
 
-def _readable(name: str, value: Any, call: str) -> Any:
+def _readable(name: str, value: Any) -> Any:
     """An array in memory as it is, anything else as a source that is read by pieces."""
     if isinstance(value, Source):
         return value
     if isinstance(value, np.memmap) and value.ndim == 2:
         return Cast(value, value.dtype)
     if is_dask_array(value) and value.ndim == 2:
-        _require_unmasked(name, value._meta, call)
+        _require_unmasked(name, value._meta)
         if not all(np.isfinite(value.shape)):
             remedy = f"call {name}.compute_chunk_sizes() first"
-            raise refusal(call, name, "have chunks of known sizes", f"chunks {value.chunks}", remedy)
+            raise refusal(CALL, name, "have chunks of known sizes", f"chunks {value.chunks}", remedy)
         return DaskMatrix(value)
-    return value if is_dask_array(value) else plain_array(name, value, call)
+    return value if is_dask_array(value) else plain_array(name, value)
 
 
-def plain_array(name: str, value: Any, call: str) -> Array:
+def plain_array(name: str, value: Any) -> Array:
     """Return ``value`` as an array in memory, or refuse what would lose something on the way."""
-    _require_unmasked(name, value, call)
+    _require_unmasked(name, value)
     try:
         return np.asarray(value)
     except ValueError:
         remedy = "fill rows up to the same length"
-        raise refusal(call, name, "be a matrix with rows of one length", "rows of several", remedy) from None
+        raise refusal(CALL, name, "be a matrix with rows of one length", "rows of several", remedy) from None
 
 
-def _require_unmasked(name: str, value: Any, call: str) -> None:
+def _require_unmasked(name: str, value: Any) -> None:
     if isinstance(value, np.ma.MaskedArray):
         remedy = f"use {name}.filled(0.0), or np.ma.compress_rowcols"
-        raise refusal(call, name, "be an array without a mask", "a masked array", remedy)
+        raise refusal(CALL, name, "be an array without a mask", "a masked array", remedy)
 
 
-def _not_finite(name: str, array: Any, call: str) -> ArgumentError:
+def _not_finite(name: str, array: Any) -> ArgumentError:
     row, column, count, value = not_finite(array)
     given = f"{value} at [{row}, {column}] ({count} such in all)"
-    return refusal(call, name, "be finite", given, "remove or replace what is not a number")
+    return refusal(CALL, name, "be finite", given, "remove or replace what is not a number")
 
 
 def blocks_of(blocks: Any, rows: int, columns: int, names: tuple[str, str]) -> tuple[int, int]:

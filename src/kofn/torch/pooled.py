@@ -80,7 +80,7 @@ class Products:
 
     def _work(self) -> None:
         scheme, pool, estimator, seconds = self._asked
-        stop = rule(0.0, None if math.isinf(seconds) else seconds)
+        stop = rule(CALL, 0.0, None if math.isinf(seconds) else seconds)
         try:
             run(scheme, workers=pool, estimator=estimator, stop=stop, results=self._results)
         except BaseException as error:  # it belongs to whoever asks for the results
