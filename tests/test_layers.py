@@ -23,7 +23,7 @@ LAYERS = [
 
 FACES = {
     "__init__", "budget", "spool", "dask_output",
-    "job", "products", "operators", "coded_operator", "sums", "coded_sum", "sklearn", "catalogue/*", "files",
+    "workers", "job", "products", "operators", "coded_operator", "sums", "coded_sum", "sklearn", "catalogue/*", "files",
     "maps", "coded_map", "fitting/*",
     "cli/*", "datasets/*", "demo/*", "designing/*", "figures/*", "learned/*", "torch/*", "training/*",
 }  # fmt: skip

@@ -207,7 +207,7 @@ def test_what_keeps_data_at_workers_is_of_no_use_once_closed():
             squares([1.0, 2.0])
 
 
-@pytest.mark.parametrize("bad", [{"progress": 3}, {"placement": 3}])
+@pytest.mark.parametrize("bad", [{"progress": 3}, {"stop": 3}])
 def test_what_cannot_be_used_in_a_job_is_refused_before_it_starts(bad):
     with kofn.ThreadPool(2) as pool, pytest.raises(kofn.ArgumentError, match=f"'{next(iter(bad))}' must be"):
         kofn.run(kofn.schemes.uncoded(np.eye(2), np.eye(2), workers=2), workers=pool, **bad)

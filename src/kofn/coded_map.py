@@ -10,13 +10,12 @@ from . import checks
 from .answer import Answer
 from .collector import Progress
 from .decoding import Estimator
-from .engines import as_pool
 from .errors import FunctionError, TaskError
 from .job import run
-from .placement import Placement
 from .schemes import FUNCTIONS
 from .schemes.function_scheme import CALL, EvaluationFailed, Evaluations, function_scheme, numbers
 from .stopping import Count, Rule, rule
+from .workers import Workers
 
 
 class FittedCode(Protocol):
@@ -59,8 +58,7 @@ class CodedMap:
     ) -> None:
         self._build = _builder(f, code, {"degree": degree, "recover": recover, "rows": rows})
         self._rng = rng
-        self._pool, self._owned = as_pool(workers, CALL)
-        self._placement = Placement(self._pool)
+        self._workers = Workers(workers, CALL)
         self._number = next(numbers)
         self._held: dict[int, Any] = {}  # a function's id is its own while it is held
 
@@ -74,16 +72,15 @@ class CodedMap:
         progress: Callable[[Progress], None] | None = None,
     ) -> Answer:
         """Evaluate f at ``inputs``; parameters as for `kofn.map`."""
-        evaluations = self._build(inputs, workers=self._pool.n, rng=self._rng)
+        evaluations = self._build(inputs, workers=self._workers.n, rng=self._rng)
         self._held.update((id(function), function) for function in evaluations.functions)
         try:
             with checks.named(CALL):
                 return run(
                     function_scheme(evaluations, self._number),
-                    workers=self._pool,
+                    workers=self._workers,
                     estimator=evaluations.estimator if estimator is None else estimator,
                     stop=_stop(evaluations, tolerance, deadline),
-                    placement=self._placement,
                     progress=progress,
                 )
         except TaskError as error:
@@ -91,9 +88,7 @@ class CodedMap:
 
     def close(self) -> None:
         """Free the workers' memory, and end the workers if they were started here; safe to call twice."""
-        self._placement.close()
-        if self._owned:
-            self._pool.close()
+        self._workers.close()
 
     def __enter__(self) -> Self:
         return self

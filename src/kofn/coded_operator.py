@@ -19,17 +19,15 @@ from .blocks import Blocks, Grid, Spans
 from .budget import require_memory
 from .code import LinearCode
 from .encoding import Factor
-from .engines import as_pool
-from .engines.pool import Pool
 from .job import run
 from .prior import Prior
-from .runtime import Placement
 from .scheme import Canvas, Scheme, Task
 from .schemes import mds, mds_chebyshev, repetition, uncoded
 from .schemes.operands import measured, plain_array, require_room
 from .schemes.product import SKETCH, grid_canvas, left_sketches, real_type, samples_prior
 from .sources import Adjoint, Source
 from .stopping import Rule, rule
+from .workers import Workers
 
 Array = NDArray[Any]
 CALL = "kofn.operator"
@@ -120,9 +118,7 @@ class CodedOperator(LinearOperator):  # type: ignore[misc]
         self._limit = memory_limit_bytes
         self.answer: Answer | None = None
         super().__init__(self._source.dtype, self._source.shape)
-        pool, self._owned = as_pool(workers, CALL)
-        self.pool: Pool = pool
-        self._placement = Placement(pool)
+        self._workers = Workers(workers, CALL)
         try:
             self._forward  # noqa: B018  encoding is what the caller asked for
         except BaseException:
@@ -141,7 +137,7 @@ class CodedOperator(LinearOperator):  # type: ignore[misc]
         blocks = None if self._blocks is None else (self._blocks, 1)
         shape = np.zeros((source.shape[0], 1)), np.zeros((1, 1))
         with checks.named(CALL):
-            code = self._build(*shape, blocks=blocks, rows=self._rows, workers=self.pool.n, rng=self._rng).code
+            code = self._build(*shape, blocks=blocks, rows=self._rows, workers=self._workers.n, rng=self._rng).code
         spans = Spans(source.shape[0], code.unknowns)
         encode = _encoded_sparse if issparse(source) else self._encoded_dense
         encoded = encode(source, code, spans)
@@ -150,7 +146,7 @@ class CodedOperator(LinearOperator):  # type: ignore[misc]
     def _encoded_dense(self, source: Array, code: LinearCode, spans: Spans) -> list[Any]:
         factor = Factor(code.generator, Blocks(source, spans, 0))
         require_memory(CALL, factor.encoded_bytes, self._limit)
-        return factor.encode(self.pool.empty)
+        return factor.encode(self._workers.pool.empty)
 
     def product(self, x: Array, *, adjoint: bool = False) -> Answer:
         """A x (or its adjoint) for an (n, columns) array, with its error bar and report.
@@ -163,7 +159,7 @@ class CodedOperator(LinearOperator):  # type: ignore[misc]
         with checks.named(CALL):
             x = self._factor(x, self.shape[0 if adjoint else 1])
             side = self._adjoint_side if adjoint else self._forward
-            self.answer = run(side.scheme(x), workers=self.pool, stop=self._stop, placement=self._placement)
+            self.answer = run(side.scheme(x), workers=self._workers, stop=self._stop)
         return self.answer
 
     def _factor(self, x: Any, inner: int) -> Array:
@@ -190,9 +186,7 @@ class CodedOperator(LinearOperator):  # type: ignore[misc]
 
     def close(self) -> None:
         """Free the workers' memory, and end the workers if this operator started them."""
-        self._placement.close()
-        if self._owned:
-            self.pool.close()
+        self._workers.close()
 
     def __enter__(self) -> Self:
         return self

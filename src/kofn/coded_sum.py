@@ -11,16 +11,15 @@ from . import checks
 from .answer import Answer
 from .code import LinearCode
 from .collector import Progress
-from .engines import as_pool
 from .errors import TaskError, TermError
 from .job import run
-from .placement import Placement
 from .prior import Prior
 from .schemes import SUMS
 from .schemes.sum_code import CALL
 from .schemes.sum_scheme import TermFailed, Terms, sum_scheme
 from .sparse import is_sparse
 from .stopping import Rule, rule
+from .workers import Workers
 
 CodeLike = str | LinearCode | Callable[..., LinearCode]
 
@@ -59,13 +58,12 @@ class CodedSum:
         self._energies = _checked_energies(energies, self._terms.size)
         _checked_code(code)
         self._adaptive = adaptive
-        self._pool, self._owned = as_pool(workers, CALL)
+        self._workers = Workers(workers, CALL)
         try:
-            self.code = built(code, self._terms.size, self._pool.n, rng)
+            self.code = built(code, self._terms.size, self._workers.n, rng)
         except BaseException:
-            self._release()
+            self.close()
             raise
-        self._placement = Placement(self._pool)
         self._earlier: Prior | None = None
 
     def __call__(
@@ -89,29 +87,23 @@ class CodedSum:
             with checks.named(CALL):
                 answer = run(
                     scheme,
-                    workers=self._pool,
+                    workers=self._workers,
                     estimator=estimator,
                     stop=stop,
                     memory_limit_bytes=memory_limit_bytes,
-                    placement=self._placement,
                     progress=progress,
                     results=seen,
                 )
         except TaskError as error:
             raise _named(error) from error.__cause__
         finally:
-            self._placement.drop(self._terms.input_key)
+            self._workers.drop(self._terms.input_key)
         self._earlier = scheme.prior_given(seen) if self._energies is None else None
         return answer
 
     def close(self) -> None:
         """Free the workers' memory, and end the workers if they were started here; safe to call twice."""
-        self._placement.close()
-        self._release()
-
-    def _release(self) -> None:
-        if self._owned:
-            self._pool.close()
+        self._workers.close()
 
     def __enter__(self) -> Self:
         return self

@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,11 @@ from .answer import Answer
 from .budget import fitted
 from .collector import Collector, Progress
 from .decoding import Estimator, checked, decodable, decode
-from .engines import as_pool, worker_count
-from .engines.pool import Pool
-from .placement import Placement
 from .reach import space_of
 from .runtime import Run
 from .scheme import Scheme
 from .stopping import Decodable, Rule
+from .workers import Workers
 
 CALL = "kofn.start"
 
@@ -36,7 +34,6 @@ def start(
     stop: Rule | None = None,
     memory_limit_bytes: int | None = None,
     backup: bool = False,
-    placement: Placement | None = None,
     scratch: str | os.PathLike[str] | None = None,
 ) -> Job:
     """Start a scheme on workers and return at once.
@@ -59,8 +56,6 @@ def start(
         in a file.
     backup : bool
         Whether idle workers repeat rows that are still running elsewhere (speculative execution).
-    placement : Placement, optional
-        Where resident data is noted if it is to outlive the job.
     scratch : path, optional
         Folder for results that do not fit into memory; that of temporary files by default.
 
@@ -83,7 +78,7 @@ def start(
     ...     bool(np.allclose(job.result().value, A @ A.T))
     True
     """
-    return Job(*_prepared(scheme, workers, estimator, stop, memory_limit_bytes, backup, placement, scratch=scratch))
+    return Job(*_prepared(scheme, workers, estimator, stop, memory_limit_bytes, backup, scratch=scratch))
 
 
 def run(
@@ -94,7 +89,6 @@ def run(
     stop: Rule | None = None,
     memory_limit_bytes: int | None = None,
     backup: bool = False,
-    placement: Placement | None = None,
     progress: Callable[[Progress], None] | None = None,
     results: dict[int, Any] | None = None,
     scratch: str | os.PathLike[str] | None = None,
@@ -117,7 +111,7 @@ def run(
     """
     if progress is not None:
         checks.function(CALL, "progress", progress, "leave it out")
-    job, close = _prepared(scheme, workers, estimator, stop, memory_limit_bytes, backup, placement, results, scratch)
+    job, close = _prepared(scheme, workers, estimator, stop, memory_limit_bytes, backup, results, scratch)
     watch = None if progress is None else lambda now: progress(now.progress)
     try:
         return job.run(watch)
@@ -229,33 +223,23 @@ def _prepared(
     stop: Rule | None,
     memory_limit_bytes: int | None,
     backup: bool,
-    placement: Placement | None,
     results: dict[int, Any] | None = None,
     scratch: str | os.PathLike[str] | None = None,
 ) -> tuple[Run, Callable[[], None]]:
     if not isinstance(scheme, Scheme):
         raise checks.refusal(CALL, "scheme", "be a Scheme", repr(scheme), "build one with kofn.schemes")
-    if placement is not None and not isinstance(placement, Placement):
-        raise checks.refusal(CALL, "placement", "be a Placement", repr(placement), "leave it out")
     if stop is not None and not isinstance(stop, Rule):
         raise checks.refusal(CALL, "stop", "be a stop rule", repr(stop), "use kofn.Deadline(2.0), for example")
     estimator = checked(CALL, estimator)
-    scheme = fitted(CALL, scheme, worker_count(workers, CALL), memory_limit_bytes, scratch)
     stop = Decodable() if stop is None else stop
-    _require_reachable(scheme, estimator, stop)
-    pool, owned = as_pool(workers, CALL)
     results = {} if results is None else results
-    collector = Collector(scheme.code, lambda: scheme.prior_given(results), estimator, stop, scheme.epsilon)
-    mine = Placement(pool) if placement is None else placement
-    run = Run(scheme, pool, collector, mine, backup, results=results)
-    return run, lambda: _release(pool, owned, mine, placement is None)
-
-
-def _release(pool: Pool, owned: bool, placement: Placement, temporary: bool) -> None:
-    if owned:
-        pool.close()
-    elif temporary:
-        placement.close()
+    with ExitStack() as ours:
+        team = workers if isinstance(workers, Workers) else ours.enter_context(Workers(workers, CALL))
+        scheme = fitted(CALL, scheme, team.n, memory_limit_bytes, scratch)
+        _require_reachable(scheme, estimator, stop)
+        collector = Collector(scheme.code, lambda: scheme.prior_given(results), estimator, stop, scheme.epsilon)
+        job = Run(scheme, team.pool, collector, team.placement, backup, results=results)
+        return job, ours.pop_all().close
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from . import checks
 from .answer import Answer
 from .collector import Progress
 from .dask_output import ClusterArray
-from .engines import worker_count
 from .file_matrix import FileMatrix
 from .job import run
 from .report import Report
@@ -20,6 +19,7 @@ from .scheme import Scheme
 from .schemes import PRODUCTS
 from .schemes.operands import Operands
 from .stopping import rule
+from .workers import Workers
 
 CALL = "kofn.matmul"
 
@@ -101,16 +101,15 @@ def matmul(
     stop = rule(CALL, tolerance, deadline)
     build = _builder(code)
     operands = Operands.of(A, B)
-    count = worker_count(workers, CALL)
     if out is not None:
         _require_place(out, operands, A, B)
-    if 0 in operands.shape:
-        return _empty(operands, count, out)
-    with checks.named(CALL):
-        scheme = build(operands.A, operands.B, blocks=blocks, rows=rows, workers=count, rng=rng)
+    with checks.named(CALL), Workers(workers, CALL) as team:
+        if 0 in operands.shape:
+            return _empty(operands, team.n, out)
+        scheme = build(operands.A, operands.B, blocks=blocks, rows=rows, workers=team.n, rng=rng)
         return run(
             scheme if out is None else scheme.into(out),
-            workers=workers,
+            workers=team,
             estimator=estimator,
             stop=stop,
             memory_limit_bytes=memory_limit_bytes,

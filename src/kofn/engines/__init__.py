@@ -13,7 +13,7 @@ from .pool import Pool
 from .straggling import Straggling
 from .threads import ThreadPool
 
-__all__ = ["DaskPool", "ExecutorPool", "LocalPool", "Pool", "Straggling", "ThreadPool", "as_pool", "worker_count"]
+__all__ = ["DaskPool", "ExecutorPool", "LocalPool", "Pool", "Straggling", "ThreadPool", "as_pool", "processes"]
 
 
 def as_pool(workers: object, call: str = "kofn.matmul") -> tuple[Pool, bool]:
@@ -33,12 +33,11 @@ def as_pool(workers: object, call: str = "kofn.matmul") -> tuple[Pool, bool]:
     ...     as_pool(pool) == (pool, False)
     True
     """
-    if workers is None:
-        workers = os.cpu_count() or 1
+    count = processes(workers, call)
+    if count is not None:
+        return LocalPool(count), True
     if isinstance(workers, Pool):
         return workers, False
-    if hasattr(workers, "__index__"):
-        return LocalPool(integer(call, "workers", workers, 1, "ask for at least one worker")), True
     if is_executors(workers):
         return ExecutorPool(workers), False
     if is_client(workers):
@@ -47,20 +46,16 @@ def as_pool(workers: object, call: str = "kofn.matmul") -> tuple[Pool, bool]:
     raise refusal(call, "workers", must, f"a {type(workers).__name__}", "leave it out to use every core")
 
 
-def worker_count(workers: object, call: str = "kofn.matmul") -> int:
-    """Tell how many workers ``workers`` means, without starting any.
+def processes(workers: object, call: str) -> int | None:
+    """How many local processes ``workers`` asks for; None where it is something that is there already.
 
     Examples
     --------
-    >>> worker_count(8)
+    >>> processes(8, "kofn.matmul")
     8
     """
     if workers is None:
         return os.cpu_count() or 1
     if hasattr(workers, "__index__"):
         return integer(call, "workers", workers, 1, "ask for at least one worker")
-    pool, owned = as_pool(workers, call)
-    count = pool.n
-    if owned:
-        pool.close()
-    return count
+    return None

@@ -1,0 +1,51 @@
+"""What ``workers=`` means: it starts with a job and once, and what is closed stays closed."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import kofn
+from kofn.workers import Workers
+
+
+@pytest.fixture
+def started(monkeypatch):
+    pools = []
+
+    class Counted(kofn.ThreadPool):
+        def __init__(self, n):
+            pools.append(self)
+            super().__init__(n)
+
+    monkeypatch.setattr(kofn.engines, "LocalPool", Counted)
+    return pools
+
+
+def test_processes_start_with_the_first_job_and_once(started):
+    with kofn.CodedMap(np.square, workers=4, degree=2) as squares:
+        assert not started
+        with ThreadPoolExecutor(2) as threads:
+            answers = list(threads.map(squares, [[1.0, 2.0]] * 2))
+        assert len(started) == 1
+    assert all(answer.exact for answer in answers)
+    assert started[0].state(0) == "dead"
+
+
+def test_inputs_that_a_fitted_code_refuses_start_nothing(started):
+    code = kofn.fit(np.square, lambda rng: rng.random(2), inputs=2, recover=3, workers=4, samples=16, rng=0)
+    with pytest.raises(kofn.ArgumentError, match=r"have shape \(2, 2\)"):
+        kofn.map(np.square, np.ones((3, 2)), workers=4, code=code)
+    assert not started
+
+
+def test_a_pool_that_was_there_stays_and_is_left_as_it_was():
+    with kofn.ThreadPool(2) as pool:
+        with Workers(pool, "kofn.sum") as workers:
+            assert workers.pool is pool and workers.n == 2
+            workers.placement.ensure(0, kofn.Task(abs, (), {"x": 1}))
+        with pytest.raises(kofn.ArgumentError, match="must be resident at worker 0"):
+            pool.submit(0, abs, keys=("x",))
+        with pytest.raises(kofn.PoolClosed, match="was closed before"):
+            workers.pool  # noqa: B018
+        assert pool.state(0) == "idle"
