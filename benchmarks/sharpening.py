@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 import kofn
+from kofn.decoding import decode
 
 Floats = NDArray[Any]
 WORKERS = 12
@@ -81,10 +82,13 @@ def picture(path: str, pool: Any) -> None:
     codes["kofn.design"] = designed(X, X.T, 3).scheme(X, X.T, rng=3)
     figure = Figure(figsize=(8.4, 4.4), layout="constrained")
     for axes, (name, scheme) in zip(figure.subplots(2, 4), codes.items(), strict=True):
+        arrived: dict[int, Any] = {}  # of one job, in their order
+        kofn.run(scheme, workers=kofn.Straggling(pool, LATENCY, seed=1), results=arrived)
         for axis, count in zip(axes, (1, 2, 4, 9), strict=True):
-            answer = kofn.run(scheme, workers=kofn.Straggling(pool, LATENCY, seed=1), stop=kofn.Count(count))
-            axis.imshow(answer.value, cmap="magma", vmin=0, vmax=5000)
-            axis.set_title(f"{count} of {WORKERS}: {'exact' if answer.exact else f'± {answer.error:.1%}'}", fontsize=9)
+            rows = list(arrived)[:count]
+            found = decode(scheme.code, rows, scheme.prior, epsilon=scheme.epsilon)
+            axis.imshow(scheme.assemble(found.matrix, [arrived[row] for row in rows]), cmap="magma", vmin=0, vmax=5000)
+            axis.set_title(f"{count} of {WORKERS}: {'exact' if found.exact else f'± {found.error:.1%}'}", fontsize=9)
             axis.set(xticks=[], yticks=[])
         axes[0].set_ylabel(name)
     drawn = io.BytesIO()
