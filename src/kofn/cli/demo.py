@@ -30,7 +30,7 @@ from ..engines import LocalPool, Pool
 from ..files import check_target, replacing
 from .codes import columns
 from .command import Command
-from .drawing import require_drawing
+from .drawing import make_folder, require_drawing
 from .engine import Spared, add_engine, dask_pool
 from .live import Live, percent, told
 
@@ -61,7 +61,11 @@ DEFAULT = 8
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument("--data", metavar="DIR", type=Path, help="folder that holds mnist/ (default: digits)")
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, default=Path(), help="where the picture goes (default: here)"
+        "--out",
+        metavar="DIR",
+        type=Path,
+        default=Path(),
+        help="folder for the picture (default: here); made if need be",
     )
     parser.add_argument("--workers", metavar="N", type=int, help="processes, 6 or more (default: 8)")
     add_engine(parser)
@@ -74,10 +78,11 @@ def _execute(arguments: Namespace) -> int:
         integer("kofn demo", "--workers", arguments.workers, 6, "there are six block products")
     seed = integer("kofn demo", "--seed", arguments.seed, 0, "leave it out for 0")
     target = arguments.out / FILE
-    check_target(target, "--out")
     require_drawing("kofn demo: the picture", "kofn[demo]")
     stage = Stage(seed, 0.05 if arguments.quick else 0.3)
     name, pixels = images(arguments.data, 500 if arguments.quick else 2000)
+    make_folder("kofn demo", arguments.out)
+    check_target(target, "--out")
     with _pool(arguments) as pool:
         workers = pool.n
         print(_introduction(name, pixels, workers, stage), flush=True)

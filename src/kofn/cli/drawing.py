@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
+from ..checks import refusal
 from ..errors import ArgumentError
 from ..report import Report
 
@@ -13,6 +15,15 @@ def require_drawing(what: str, extra: str) -> None:
     """Refuse at once what would fail for want of matplotlib in the end."""
     if find_spec("matplotlib") is None:
         raise ArgumentError(f"{what} needs matplotlib; install it with pip install '{extra}'.")
+
+
+def make_folder(call: str, folder: Path) -> None:
+    """Make the folder that pictures go to, unless it is there, or refuse it with a reason."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        got = f"{folder} ({error.strerror or error})"
+        raise refusal(call, "--out", "be a folder", got, "choose another name") from None
 
 
 def timeline(report: Report) -> Any:

@@ -12,7 +12,7 @@ from ..checks import integer, refusal
 from ..errors import ArgumentError, KofnError
 from .codes import columns
 from .command import Command
-from .drawing import require_drawing
+from .drawing import make_folder, require_drawing
 
 if TYPE_CHECKING:
     from ..figures import Figure, Recipe, Request
@@ -80,7 +80,7 @@ def _write(recipe: Recipe, arguments: Namespace) -> int:
     integer("kofn figure", "--seed", arguments.seed, 0, "any int will do")
     asked = Request(trials, arguments.seed, arguments.data, arguments.quick, arguments.device, folder=arguments.out)
     _require(f"kofn figure: {recipe.id}", recipe)
-    _make_folder(arguments.out)
+    make_folder("kofn figure", Path(arguments.out))
     print(_begun(recipe, asked), file=sys.stderr)
     print(*write(recipe, _computed(recipe, asked), arguments.out), sep="\n")
     return 0
@@ -113,14 +113,6 @@ def _begun(recipe: Recipe, asked: Request) -> str:
     if recipe.faster and _lacks(recipe.faster):
         line += f"; pip install 'kofn[{recipe.faster}]' makes it some ten times faster"
     return line if asked.quick else f"{line}; --quick takes seconds"
-
-
-def _make_folder(name: str) -> None:
-    try:
-        Path(name).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        got = f"{name} ({error.strerror or error})"
-        raise refusal("kofn figure", "--out", "be a folder", got, "choose another name") from None
 
 
 COMMAND = Command(
