@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from . import checks
 from .answer import Answer
+from .closing import Closing
 from .collector import Progress
 from .decoding import Estimator
 from .errors import FunctionError, TaskError
@@ -29,7 +30,7 @@ Builder = Callable[..., Evaluations]
 """``build(f, inputs, workers=…, rng=…)``, as those in `kofn.schemes.FUNCTIONS`."""
 
 
-class CodedMap:
+class CodedMap(Closing):
     """f at the inputs of any number of calls; f is placed at a worker when it first needs it, and stays until `close`.
 
     Parameters
@@ -89,12 +90,6 @@ class CodedMap:
     def close(self) -> None:
         """Free the workers' memory, and end the workers if they were started here; safe to call twice."""
         self._workers.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _builder(f: Any, code: Any, options: dict[str, Any]) -> Builder:

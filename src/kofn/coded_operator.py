@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from .algebra import precision
 from .answer import Answer
 from .blocks import Blocks, Grid, Spans
 from .budget import require_memory
+from .closing import Closing
 from .code import LinearCode
 from .encoding import Factor
 from .job import run
@@ -87,7 +88,7 @@ class Side:
         return Scheme(self.code, tasks, canvas, expect, 0, epsilon)
 
 
-class CodedOperator(LinearOperator):  # type: ignore[misc]
+class CodedOperator(Closing, LinearOperator):  # type: ignore[misc]
     """A coded matrix as a linear operator; made by `kofn.operator`.
 
     Attributes
@@ -187,12 +188,6 @@ class CodedOperator(LinearOperator):  # type: ignore[misc]
     def close(self) -> None:
         """Free the workers' memory, and end the workers if this operator started them."""
         self._workers.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _source(A: Any) -> tuple[Any, float]:

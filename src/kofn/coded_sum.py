@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from . import checks
 from .answer import Answer
+from .closing import Closing
 from .code import LinearCode
 from .collector import Progress
 from .errors import TaskError, TermError
@@ -24,7 +25,7 @@ from .workers import Workers
 CodeLike = str | LinearCode | Callable[..., LinearCode]
 
 
-class CodedSum:
+class CodedSum(Closing):
     """F(x) = Σ f_i(x) on many workers, for any number of inputs.
 
     Terms are placed at a worker when it first needs them and stay there until `close`. What the terms of one input
@@ -104,12 +105,6 @@ class CodedSum:
     def close(self) -> None:
         """Free the workers' memory, and end the workers if they were started here; safe to call twice."""
         self._workers.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def built(code: CodeLike, m: int, workers: int, rng: Any) -> LinearCode:

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .answer import Answer
 from .checks import refusal
+from .closing import Closing
 from .code import LinearCode
 from .coded_sum import CodedSum, CodeLike
 from .errors import KofnError
@@ -77,7 +78,7 @@ def twofold(m: int, *, workers: int, rng: Any = None) -> LinearCode:
     return cyclic(m, blocks=max(1, min(m, workers // 2)), workers=workers)
 
 
-class CodedEnsemble:
+class CodedEnsemble(Closing):
     """A fitted forest or boosted ensemble whose trees live at workers.
 
     Predictions equal the library's up to rounding once they are exact; with a tolerance or a deadline they come
@@ -153,12 +154,6 @@ class CodedEnsemble:
     def close(self) -> None:
         """Free the workers' memory; safe to call twice."""
         self._sum.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 FORESTS = (RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier, ExtraTreesRegressor)

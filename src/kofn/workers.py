@@ -5,15 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
+from .closing import Closing
 from .engines import as_pool, processes
 from .engines.pool import Pool
 from .errors import PoolClosed
 from .placement import Placement
 
 
-class Workers:
+class Workers(Closing):
     """A pool for any number of jobs, and what is resident at its workers until `close`.
 
     A number of processes is started when the first job needs them, after all that can be refused was, and ends here.
@@ -70,9 +71,3 @@ class Workers:
             self._pool.close()
         elif "placement" in self.__dict__:
             self.placement.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

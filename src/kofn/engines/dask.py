@@ -6,13 +6,13 @@ import asyncio
 import weakref
 from collections.abc import Callable, Coroutine, Hashable
 from concurrent.futures import Future, wait
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..checks import refusal
+from ..closing import Closing
 from ..errors import PoolClosed
 from .dask_cluster import cluster_of
 from .dask_lane import Lane, Resident, Task, unreachable
@@ -30,7 +30,7 @@ FAREWELL = 1.0
 """Seconds that closing takes at most to tell workers what is not wanted any more."""
 
 
-class DaskPool:
+class DaskPool(Closing):
     """The workers of a `distributed.Client` as they are when the pool is made, one lane each.
 
     Resident values are scattered to their worker once, and again to the process that replaces it. Tasks are
@@ -143,14 +143,6 @@ class DaskPool:
         if not _is_running_here(self._loop):
             # The user may close the client next, and then nobody could tell the workers any more.
             wait(told, timeout=FAREWELL)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _lane(self, call: str, worker: int) -> Lane:
         check_worker(call, worker, self.n)

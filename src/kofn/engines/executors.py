@@ -10,13 +10,13 @@ import weakref
 from collections.abc import Callable, Hashable, Sequence
 from concurrent import futures
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
-from types import TracebackType
-from typing import Any, Self, TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..checks import refusal
+from ..closing import Closing
 from ..errors import PoolClosed, WorkerError, WorkerLost
 from .manners import check_keys, check_stop, check_worker, unpicklable
 from .pool import State, Stop, Stopped
@@ -31,7 +31,7 @@ _held: dict[str, dict[int, bytes]] = {}
 """In a worker process: what pools have placed there, by pool and value."""
 
 
-class ExecutorPool:
+class ExecutorPool(Closing):
     """Executors as workers: one-process pools, one-thread pools, loky, mpi4py, anything with that interface.
 
     What an executor cannot do, the pool does not pretend: a running task cannot be stopped, so its worker is
@@ -118,14 +118,6 @@ class ExecutorPool:
             self._closed = True
             for lane in self._lanes:
                 lane.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _lane(self, call: str, worker: int) -> _Lane:
         check_worker(call, worker, self.n)

@@ -6,13 +6,13 @@ import os
 import weakref
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..checks import integer, refusal
+from ..closing import Closing
 from ..errors import ArgumentError, PoolClosed, WorkerError, WorkerLost
 from .crew import Crew
 from .lanes import Resident, Task
@@ -24,7 +24,7 @@ START_SECONDS = 60.0
 """How long the constructor waits for the first workers."""
 
 
-class LocalPool:
+class LocalPool(Closing):
     """``n`` worker processes on this machine.
 
     Functions and arguments travel by cloudpickle, so lambdas, closures and functions of a script work, and a
@@ -162,14 +162,6 @@ class LocalPool:
         """End all workers and release everything; results stay valid. Safe to call twice, in any state."""
         self._crew.close()
         self._finalizer.detach()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<LocalPool of {self._n}: {', '.join(lane.state for lane in self._crew.lanes)}>"

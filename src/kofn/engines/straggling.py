@@ -10,12 +10,12 @@ import weakref
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from functools import partial
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..closing import Closing
 from ..errors import Cancelled, WorkerLost
 from . import wanted
 from .pool import Pool, State, Stop, Stopped
@@ -42,7 +42,7 @@ class Latency(Protocol):
         """Draw when each row arrives, (trials, rows)."""
 
 
-class Straggling:
+class Straggling(Closing):
     """A pool with delays: the t-th task of worker w sleeps first, for as long as the model draws for (seed,
     t, w).
 
@@ -137,14 +137,6 @@ class Straggling:
         """Close the wrapped pool and forget about deaths to come."""
         self._finalizer()
         self._pool.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _expect_death(self, worker: int) -> None:
         timer = threading.Timer(self._deaths[worker], _die, (weakref.ref(self), worker))

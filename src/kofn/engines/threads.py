@@ -7,13 +7,13 @@ import threading
 import weakref
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..checks import integer
+from ..closing import Closing
 from ..errors import PoolClosed, WorkerError
 from .manners import check_keys, check_stop, check_worker
 from .pool import State, Stop, Stopped
@@ -22,7 +22,7 @@ from .promise import Promise, harmless
 _Call = tuple[Callable[..., Any], tuple[Any, ...], Promise]
 
 
-class ThreadPool:
+class ThreadPool(Closing):
     """``n`` workers on threads of this process.
 
     Good for functions that release the interpreter lock, as most of NumPy does, and where processes cannot be
@@ -102,14 +102,6 @@ class ThreadPool:
         """Let every thread go; one that runs a task ends after it. Safe to call twice and from any state."""
         self._closed = True
         self._finalizer()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _lane(self, call: str, worker: int) -> _Lane:
         check_worker(call, worker, self._n)

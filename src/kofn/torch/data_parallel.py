@@ -10,7 +10,7 @@ import copy
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..checks import generator, integer, refusal
+from ..closing import Closing
 from ..coded_sum import CodedSum, CodeLike
 
 CALL = "kofn.torch.DataParallel"
@@ -89,7 +90,7 @@ class Shard:
         return self.inputs[chosen], self.labels[chosen]
 
 
-class DataParallel:
+class DataParallel(Closing):
     """The gradient of a loss over shards of data that stay at the workers.
 
     Parameters
@@ -179,12 +180,6 @@ class DataParallel:
     def close(self) -> None:
         """Free the workers' memory, and end the workers if they were started here; safe to call twice."""
         self._sum.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _unpacked(vector: Tensor, like: dict[str, nn.Parameter]) -> dict[str, Tensor]:
