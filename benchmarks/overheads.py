@@ -17,7 +17,8 @@ import kofn
 from kofn.collector import Collector
 from kofn.combining import apply
 from kofn.decoding import decode
-from kofn.runtime import Placement, Run
+from kofn.placement import Placement
+from kofn.runtime import Run
 
 
 def seconds(action: Callable[[], Any], repeat: int = 5) -> float:

@@ -10,7 +10,8 @@ from sklearn.metrics.pairwise import rbf_kernel
 
 import kofn
 from kofn.collector import Collector
-from kofn.runtime import Placement, Run
+from kofn.placement import Placement
+from kofn.runtime import Run
 from kofn.schemes import cyclic
 from kofn.schemes.sum_scheme import Terms, sum_scheme
 from kofn.virtual import ScriptedPool, VirtualClock

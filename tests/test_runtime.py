@@ -11,7 +11,8 @@ import pytest
 import kofn
 from kofn.collector import Collector
 from kofn.errors import NotDecodable, TaskError
-from kofn.runtime import Placement, Run
+from kofn.placement import Placement
+from kofn.runtime import Run
 from kofn.simulation import stop_times
 from kofn.stopping import Rule
 from kofn.virtual import ScriptedPool, VirtualClock

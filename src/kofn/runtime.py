@@ -16,8 +16,7 @@ from .collector import Collector, Progress
 from .encoding import Stream
 from .engines.pool import Pool
 from .errors import Cancelled, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
-from .placement import Placement as Placement
-from .placement import size_of
+from .placement import Placement, size_of
 from .report import Attempt, Outcome, Report
 from .rota import Rota
 from .scheme import Scheme, Task
