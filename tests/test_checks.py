@@ -20,6 +20,12 @@ def test_integers_are_refused_in_one_sentence(value):
         checks.integer("f", "x", value, 1, "say so")
 
 
+def test_an_array_is_not_repeated_at_length():
+    with pytest.raises(ArgumentError, match=FORM) as caught:
+        checks.number("f", "x", np.ones((40, 40)), "say so")
+    assert len(str(caught.value)) < 400 and "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("value", [1, np.int8(1), np.uint64(7)])
 def test_integers_of_any_kind_pass(value):
     result = checks.integer("f", "x", value, 1, "say so")
@@ -88,3 +94,11 @@ def test_a_refusal_speaks_of_what_the_user_called_and_comes_before_workers_are_s
     monkeypatch.setattr(kofn.engines, "LocalPool", None)
     with pytest.raises(kofn.ArgumentError, match=f"^{call}: '{next(iter(wrong))}' must "):
         CALLS[call](**wrong)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"pool": 4}, {"latency": 0.1}, {"latency": kofn.Exponential}, {"seed": -1}, {"seed": "x"}]
+)
+def test_stragglers_are_made_of_a_pool_a_latency_model_and_a_seed(bad):
+    with kofn.ThreadPool(2) as pool, pytest.raises(ArgumentError, match=f"^kofn.Straggling: '{next(iter(bad))}' must"):
+        kofn.Straggling(**{"pool": pool, "latency": LATENCY} | bad)

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from .errors import ArgumentError
 
+LONGEST = 300
+"""Letters of what was given that a sentence repeats: it may be an array."""
+
 
 def refusal(call: str, argument: str, must: str, got: object, remedy: str) -> ArgumentError:
     """Build (not raise) the exception for a bad argument.
@@ -22,7 +25,9 @@ def refusal(call: str, argument: str, must: str, got: object, remedy: str) -> Ar
     >>> print(refusal("kofn.matmul", "deadline", "be a number of seconds > 0", -1, "leave it out to wait"))
     kofn.matmul: 'deadline' must be a number of seconds > 0, but got -1; leave it out to wait.
     """
-    error = ArgumentError(f"{argument!r} must {must}, but got {got}; {remedy}.")
+    given = " ".join(line.strip() for line in str(got).splitlines())
+    given = given if len(given) <= LONGEST else f"{given[:LONGEST]} …"
+    error = ArgumentError(f"{argument!r} must {must}, but got {given}; {remedy}.")
     error.call = call
     return error
 

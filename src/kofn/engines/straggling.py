@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..checks import integer, refusal
 from ..closing import Closing
 from ..errors import Cancelled, WorkerLost
 from . import wanted
@@ -69,9 +70,16 @@ class Straggling(Closing):
     """
 
     def __init__(self, pool: Pool, latency: Latency, seed: int = 0) -> None:
+        call = "kofn.Straggling"
+        if not isinstance(pool, Pool):
+            raise refusal(call, "pool", "be a pool", repr(pool), "make one with kofn.LocalPool(4), for example")
+        if isinstance(latency, type) or not hasattr(latency, "arrivals"):
+            raise refusal(
+                call, "latency", "be a latency model", repr(latency), "use kofn.Exponential(0.1), for example"
+            )
         self._pool = pool
         self._latency = latency
-        self._seed = seed
+        self._seed = integer(call, "seed", seed, 0, "leave it out for 0")
         self._token = next(_tokens)
         _closing[self._token] = threading.Event()
         self._counts = [0] * pool.n
