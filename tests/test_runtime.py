@@ -219,3 +219,12 @@ def test_a_closed_pool_is_said_to_be_one():
     pool.close()
     with pytest.raises(kofn.KofnError, match="the pool was closed"):
         kofn.matmul(np.eye(2), np.eye(2), workers=pool)
+
+
+def test_a_picture_starts_at_zero_and_its_legend_hides_nobody():
+    figure = pytest.importorskip("matplotlib.figure").Figure(figsize=(9, 3), layout="constrained")
+    scheme = kofn.schemes.mds(A, B, workers=4, rng=0)
+    axes = virtual_run(scheme, [[1.0], [2.0], [3.0], [9.0]]).report.plot(figure.subplots())
+    figure.draw_without_rendering()
+    assert axes.get_xlim()[0] == 0.0
+    assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1

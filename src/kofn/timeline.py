@@ -41,8 +41,11 @@ def draw(report: Report, axes: Any = None) -> Any:
     axes.axvline(report.seconds, color="black", linewidth=1.2)
     axes.set_yticks(range(report.workers), [f"worker {w}" for w in range(report.workers)])
     axes.invert_yaxis()
+    axes.set_xlim(left=0.0)
     axes.set_xlabel("seconds since the start (the line: answer ready)")
     axes.set_title(f"{report.code}: rows by worker")
     seen = [kind for kind in COLOURS if any(a.outcome == kind for a in report.attempts)]
-    axes.legend(handles=[Patch(color=COLOURS[kind], label=kind) for kind in seen], loc="lower right")
+    handles = [Patch(color=COLOURS[kind], label=kind) for kind in seen]
+    above = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}  # the last lane is full, too
+    axes.legend(handles=handles, ncols=len(COLOURS), fontsize="small", frameon=False, **above)
     return axes
