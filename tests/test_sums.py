@@ -1,8 +1,11 @@
 """kofn.sum on workers: right answers, estimates, and one sentence for what cannot be."""
 
 import functools
+import itertools
 import math
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -167,3 +170,22 @@ def test_schemes_pass_the_conformance_battery(name):
         code = SUMS["lt"](12, rows=10, workers=4, rng=2)
     scheme = sum_scheme(code, Terms.of(lambda i, x: values[i], size=12), None, energies=np.full(12, 3.0))
     kofn.testing.check_scheme(scheme, values.sum(axis=0), unknowns=list(values), rng=0)
+
+
+def test_calls_of_several_threads_keep_their_inputs_apart():
+    both, calls = threading.Event(), itertools.count()
+
+    def first(x):
+        if next(calls) == 1:
+            both.set()
+        return x[0]
+
+    def last(x):  # the first call to come here waits until the other one has begun
+        both.wait(10)
+        return x[0]
+
+    inputs = [np.full(20_000, 1.0), np.full(20_000, 2.0)]
+    with kofn.ThreadPool(2) as pool:
+        shared = {"workers": pool, "code": "uncoded", "adaptive": False}
+        with kofn.CodedSum([first, last], **shared) as total, ThreadPoolExecutor(2) as threads:
+            assert [answer.value for answer in threads.map(total, inputs)] == [2.0, 4.0]

@@ -160,8 +160,8 @@ class CodedOperator(Closing, LinearOperator):  # type: ignore[misc]
         with checks.named(CALL):
             x = self._factor(x, self.shape[0 if adjoint else 1])
             side = self._adjoint_side if adjoint else self._forward
-            self.answer = run(side.scheme(x), workers=self._workers, stop=self._stop)
-        return self.answer
+            self.answer = answer = run(side.scheme(x), workers=self._workers, stop=self._stop)
+        return answer
 
     def _factor(self, x: Any, inner: int) -> Array:
         x = plain_array("x", x)

@@ -17,7 +17,7 @@ from .job import run
 from .prior import Prior
 from .schemes import SUMS
 from .schemes.sum_code import CALL
-from .schemes.sum_scheme import TermFailed, Terms, sum_scheme
+from .schemes.sum_scheme import Input, TermFailed, Terms, sum_scheme
 from .sparse import is_sparse
 from .stopping import Rule, rule
 from .workers import Workers
@@ -80,8 +80,9 @@ class CodedSum(Closing):
     ) -> Answer:
         """Compute the sum at ``x``; parameters as for `kofn.sum`, or a stop rule."""
         stop = rule(CALL, tolerance, deadline) if stop is None else stop
+        given = Input(x)
         scheme = sum_scheme(
-            self.code, self._terms, x, energies=self._energies, earlier=self._earlier, adaptive=self._adaptive
+            self.code, self._terms, given, energies=self._energies, earlier=self._earlier, adaptive=self._adaptive
         )
         seen: dict[int, Any] = {}
         try:
@@ -98,7 +99,7 @@ class CodedSum(Closing):
         except TaskError as error:
             raise _named(error) from error.__cause__
         finally:
-            self._workers.drop(self._terms.input_key)
+            self._workers.drop(given.key)
         self._earlier = scheme.prior_given(seen) if self._energies is None else None
         return answer
 

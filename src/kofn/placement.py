@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Hashable
 from typing import Any
 
@@ -24,23 +25,26 @@ class Placement:
         self._pool = pool
         self._placed: set[tuple[int, Hashable]] = set()
         self._closed = False
+        self._lock = threading.Lock()  # jobs of several threads may share it
 
     def ensure(self, worker: int, task: Task) -> int:
         """Place what ``task`` needs at ``worker``, unless it is there; return the bytes placed."""
         if self._closed:
             raise PoolClosed("what is used here was closed before; make it anew")
         placed = 0
-        for key, value in task.resident.items():
-            if (worker, key) not in self._placed:
-                self._pool.put(worker, key, value)
-                self._placed.add((worker, key))
-                placed += size_of(value)
+        with self._lock:
+            for key, value in task.resident.items():
+                if (worker, key) not in self._placed:
+                    self._pool.put(worker, key, value)
+                    self._placed.add((worker, key))
+                    placed += size_of(value)
         return placed
 
     def drop(self, key: Hashable) -> None:
         """Remove one value from the workers."""
-        self._pool.drop(key)
-        self._placed = {(worker, other) for worker, other in self._placed if other != key}
+        with self._lock:
+            self._pool.drop(key)
+            self._placed = {(worker, other) for worker, other in self._placed if other != key}
 
     def holds(self, worker: int, task: Task) -> bool:
         """Whether ``worker`` has what ``task`` needs."""
@@ -48,10 +52,11 @@ class Placement:
 
     def close(self) -> None:
         """Remove all of it from the workers, for good; safe to call twice."""
-        self._closed = True
-        for key in {key for _, key in self._placed}:
-            self._pool.drop(key)
-        self._placed.clear()
+        with self._lock:
+            self._closed = True
+            for key in {key for _, key in self._placed}:
+                self._pool.drop(key)
+            self._placed.clear()
 
 
 def size_of(value: Any) -> int:

@@ -147,8 +147,8 @@ class CodedEnsemble(Closing):
 
     def _total(self, X: Any) -> Array:
         X = np.ascontiguousarray(X) if isinstance(X, np.ndarray) else X
-        self.answer = self._sum(X, stop=self._stop)
-        total: Array = self.answer.value / self._divisor + self._offset(X)
+        self.answer = answer = self._sum(X, stop=self._stop)  # of this thread, whatever others ask
+        total: Array = answer.value / self._divisor + self._offset(X)
         return total
 
     def close(self) -> None:

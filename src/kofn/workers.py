@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable
-from functools import cached_property
 from typing import Any
 
 from .closing import Closing
@@ -36,6 +35,7 @@ class Workers(Closing):
     def __init__(self, workers: Any, call: str) -> None:
         self._given, self._call = workers, call
         self._pool: Pool | None = None
+        self._placement: Placement | None = None
         self._owned = self._closed = False
         self._lock = threading.Lock()
         count = processes(workers, call)
@@ -51,15 +51,19 @@ class Workers(Closing):
                 self._pool, self._owned = as_pool(self._given, self._call)
             return self._pool
 
-    @cached_property
+    @property
     def placement(self) -> Placement:
         """What is resident at its workers."""
-        return Placement(self.pool)
+        pool = self.pool
+        with self._lock:
+            if self._placement is None:
+                self._placement = Placement(pool)
+            return self._placement
 
     def drop(self, key: Hashable) -> None:
         """Remove one value from the workers, if they have it."""
-        if "placement" in self.__dict__:
-            self.placement.drop(key)
+        if self._placement is not None:
+            self._placement.drop(key)
 
     def close(self) -> None:
         """Free the workers' memory, and end the workers if they were started here; safe to call twice."""
@@ -69,5 +73,5 @@ class Workers(Closing):
             return
         if self._owned:
             self._pool.close()
-        elif "placement" in self.__dict__:
-            self.placement.close()
+        elif self._placement is not None:
+            self._placement.close()

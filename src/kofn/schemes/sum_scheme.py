@@ -76,16 +76,34 @@ class Terms:
             raise refusal(CALL, "count", "be left out where terms are a sequence", size, "its length is the count")
         return cls(functions, len(functions))
 
-    @property
-    def input_key(self) -> tuple[str, int]:
-        """Under which a large input is resident while a sum is computed."""
-        return ("x", self.number)
-
     def resident(self, first: int, last: int) -> tuple[tuple[str, int, int, int], Any, int]:
         """Key, value and offset of what has to be at a worker that evaluates terms ``first`` … ``last`` − 1."""
         if callable(self.functions):
             return ("terms", self.number, 0, self.size), self.functions, 0
         return ("terms", self.number, first, last), self.functions[first:last], first
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """What the terms of one call are given; calls of several threads must not share what is resident.
+
+    Parameters
+    ----------
+    value : object
+    """
+
+    value: Any
+    number: int = field(default_factory=lambda: next(_numbers))
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Under which it is resident while the sum is computed, if it is large."""
+        return ("x", self.number)
+
+    @property
+    def large(self) -> bool:
+        """Whether it is placed at a worker once, and not sent with every row."""
+        return isinstance(self.value, np.ndarray) and self.value.nbytes >= RESIDENT_BYTES
 
 
 def evaluate(functions: Any, x: Any, offset: int, indices: Array, weights: Array) -> Array:
@@ -183,7 +201,7 @@ def sum_scheme(
     code : LinearCode
         From `kofn.schemes.SUMS`, or your own with a sparse generator, one unknown per term.
     terms : Terms
-    x : object
+    x : object or Input
         Given to every term.
     energies : (m,) array, optional
         Expected squares E‖f_i(x)‖². Left out, a common mean and a spread are learned from what arrives.
@@ -203,7 +221,7 @@ def sum_scheme(
     given = np.ones(code.unknowns) if energies is None else np.asarray(energies, dtype=np.float64)
 
     def encode(allocate: Allocate) -> Sequence[Task]:
-        return _tasks(code, terms, x)
+        return _tasks(code, terms, x if isinstance(x, Input) else Input(x))
 
     def canvas(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Canvas:
         total = np.empty(shape, dtype)
@@ -221,10 +239,9 @@ def sum_scheme(
     )
 
 
-def _tasks(code: LinearCode, terms: Terms, x: Any) -> list[Task]:
+def _tasks(code: LinearCode, terms: Terms, x: Input) -> list[Task]:
     matrix = code.generator
-    resident_x = isinstance(x, np.ndarray) and x.nbytes >= RESIDENT_BYTES
-    key = terms.input_key
+    large = x.large
     tasks = []
     for start, stop in zip(matrix.indptr[:-1].tolist(), matrix.indptr[1:].tolist(), strict=True):
         indices, weights = matrix.indices[start:stop], matrix.data[start:stop]
@@ -232,8 +249,8 @@ def _tasks(code: LinearCode, terms: Terms, x: Any) -> list[Task]:
         span = (int(indices[0]), int(indices[-1]) + 1) if compact else (0, terms.size)
         name, value, offset = terms.resident(*span)
         rest = (offset, indices, weights)
-        if resident_x:
-            tasks.append(Task(evaluate, rest, {name: value, key: x}))
+        if large:
+            tasks.append(Task(evaluate, rest, {name: value, x.key: x.value}))
         else:
-            tasks.append(Task(evaluate, (x, *rest), {name: value}))
+            tasks.append(Task(evaluate, (x.value, *rest), {name: value}))
     return tasks
