@@ -29,6 +29,8 @@ def test_the_table_has_a_row_for_each_contender_and_keeps_what_it_has(tmp_path, 
     monkeypatch.setattr(aicc_contenders.Contest, "errors", None)  # nothing may be computed again
     again = made("aicc-table1", str(tmp_path))
     assert again.json == figure.json
+    (table,) = FIGURES["aicc-table1"].draw(figure).axes[0].tables
+    assert "published: aicc, M = 50" in [cell.get_text().get_text() for cell in table.get_celld().values()]
     for problem in range(1, 4):
         assert figure["aicc-structured"].y[problem] < figure["mean-predictor"].y[problem]
         assert figure["lagrange-fit"].y[problem] < figure["mean-predictor"].y[problem]

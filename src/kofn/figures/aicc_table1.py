@@ -37,7 +37,7 @@ def draw(figure: Figure) -> Any:
     axes.axis("off")
     text = [[f"{y:.3g} ± {err:.1g}" for y, err in zip(row.y, row.err, strict=True)] for row in figure.series]
     text += [[f"{y:.3g}" for y in entry.y] for entry in figure.published]
-    names = [*figure.names, *(f"published: {entry.name}" for entry in figure.published)]
+    names = [*figure.names, *(f"published: {entry.name}, M = {SIZE}" for entry in figure.published)]
     table = axes.table(text, rowLabels=names, colLabels=list(figure.series[0].x), loc="center")
     table.scale(1, 1.5)
     canvas.suptitle(f"{figure.title}\n{figure.paper}", fontsize=10)
