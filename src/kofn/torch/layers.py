@@ -79,7 +79,7 @@ class ConvolutionFunction(torch.autograd.Function):
         of_x = of_weight = of_bias = None
         if ctx.needs_input_grad[0]:
             columns = estimate(ctx.products.inputs, flat.T, weight.reshape(outputs, -1))
-            columns = columns.reshape(len(x), -1, columns.shape[1]).transpose(1, 2)
+            columns = columns.reshape(len(x), g.shape[-2:].numel(), columns.shape[1]).transpose(1, 2)
             of_x = functional.fold(columns.to(x.dtype), x.shape[-2:], kernel, **ctx.geometry)
         if ctx.needs_input_grad[1]:
             patches = functional.unfold(x, kernel, **ctx.geometry).transpose(1, 2).flatten(0, 1)
