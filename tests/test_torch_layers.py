@@ -125,6 +125,24 @@ def test_layers_that_cannot_be_coded_are_named_and_exact():
     assert [type(layer) for layer in model][::3] == [nn.Conv2d, kofn.torch.CodedLinear]
 
 
+@pytest.mark.parametrize(
+    ("layer", "told"),
+    [
+        (nn.Linear(6, 3, dtype=torch.complex128), "a Linear of complex numbers"),
+        (nn.LazyLinear(3, dtype=torch.complex128), "a LazyLinear"),
+    ],
+    ids=["complex", "lazy"],
+)
+def test_layers_whose_numbers_cannot_be_coded_are_named_and_exact(layer, told):
+    model = nn.Sequential(layer, nn.Linear(3, 2))
+    with pytest.warns(kofn.torch.LeftExact, match=rf"'0' \({told}\)"):
+        kofn.torch.convert(model, **SIMULATED)
+    x = torch.randn(4, 6, dtype=torch.complex128)
+    model[0](x).abs().sum().backward()
+    expected = torch.autograd.grad(nn.functional.linear(x, model[0].weight, model[0].bias).abs().sum(), model[0].weight)
+    assert torch.equal(model[0].weight.grad, *expected) and type(model[1]) is kofn.torch.CodedLinear
+
+
 def test_only_some_layers():
     model = kofn.torch.convert(networks()[0], layers=["3"], **SIMULATED)
     assert [type(model[i]) for i in (0, 3, 5)] == [nn.Conv2d, kofn.torch.CodedLinear, nn.Linear]
@@ -133,7 +151,7 @@ def test_only_some_layers():
 @pytest.mark.parametrize("samples", [0, 1, 2])
 def test_a_batch_smaller_than_the_groups(samples):
     model, x, labels = networks(torch.float64)
-    few = x[:samples], torch.zeros_like(labels[:samples])
+    few = x[:samples].requires_grad_(), torch.zeros_like(labels[:samples])
     plain = copy.deepcopy(model)
     coded = kofn.torch.convert(model, blocks=(3, 3), **SIMULATED)
     for network in (plain, coded):

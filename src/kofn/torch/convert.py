@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from ..checks import choice, function, generator, integer, refusal
@@ -187,11 +188,12 @@ def codable(model: nn.Module) -> list[tuple[str, Any]]:
 
 def reason(module: nn.Module) -> str | None:
     """Why a layer with matrices of its own cannot be coded; None where it can, or has none."""
+    own = list(module.parameters(recurse=False))
     if type(module) in (*KINDS, *KINDS.values()):
         if isinstance(module, nn.Conv2d) and module.groups > 1:
             return f"a convolution of {module.groups} groups"
-        return None
-    matrices = any(parameter.dim() > 1 for parameter in module.parameters(recurse=False))
+        return f"a {type(module).__name__} of complex numbers" if any(map(torch.is_complex, own)) else None
+    matrices = any(nn.parameter.is_lazy(parameter) or parameter.dim() > 1 for parameter in own)
     return f"a {type(module).__name__}" if matrices else None
 
 
