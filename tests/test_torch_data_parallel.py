@@ -104,15 +104,19 @@ def test_mini_batches_are_drawn_anew_but_equally_by_whoever_computes_them():
     [
         ({"shards": []}, "'shards' must be pairs"),
         ({"shards": [(torch.ones(3, 10), torch.ones(2))]}, "'shards' must be pairs"),
+        ({"shards": [torch.ones(3, 10)]}, "'shards' must be pairs"),
+        ({"shards": None}, "'shards' must be pairs"),
+        ({"model": 3}, "'model' must be a torch.nn.Module"),
+        ({"loss": 3}, "'loss' must be callable"),
         ({"batch": 0}, "'batch' must be an int of at least 1"),
         ({"code": "none"}, "'code' must be one of"),
     ],
 )
 def test_bad_arguments_are_refused_in_a_sentence(arguments, sentence):
     model, _, _, shards = setting()
-    asked = {"shards": shards, "workers": 2, **arguments}
+    asked = {"model": model, "loss": nn.functional.cross_entropy, "shards": shards, "workers": 2, **arguments}
     with pytest.raises(kofn.ArgumentError, match=sentence):
-        kofn.torch.DataParallel(model, nn.functional.cross_entropy, **asked)
+        kofn.torch.DataParallel(**asked)
 
 
 def test_a_gradient_that_is_not_finite_names_the_shard():
@@ -171,3 +175,22 @@ def test_half_precision_trains_at_half_precision(dtype):
     _, wanted = plain(half, x, labels)
     for parameter, gradient in zip(half.parameters(), wanted, strict=True):
         assert parameter.grad.dtype == dtype and torch.allclose(parameter.grad, gradient, rtol=0.05, atol=0.01)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_modules_train_where_they_do_in_the_model_as_it_is_now(training):
+    """Frozen statistics are the usual way to fine-tune: one module is told another mode than the model."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(10, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3)).double()
+    _, x, labels, shards = setting()
+    model[1].running_mean.uniform_(-1, 1)
+    with (
+        kofn.ThreadPool(6) as pool,
+        kofn.torch.DataParallel(model, nn.functional.cross_entropy, shards, workers=pool, rng=0) as parallel,
+    ):
+        model.train(training)
+        for module in (model[1], model[2]):
+            module.eval()
+        _, expected = plain(model, x, labels)
+        parallel.backward()
+    assert_equal(model, expected)

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..checks import generator, integer, refusal
+from ..checks import function, generator, integer, refusal
 from ..closing import Closing
 from ..coded_sum import CodedSum, CodeLike
 
@@ -59,10 +59,12 @@ class Shard:
     batch: int | None
     seed: tuple[int, ...]
 
-    def __call__(self, asked: tuple[NDArray[Any], int, bool]) -> NDArray[Any]:
-        """Loss and gradient at ``asked``: the parameters as one vector, the number of the step, and the mode."""
-        vector, step, training = asked
-        model = copy.deepcopy(self.model).train(training)  # threads share this shard, and a model has state
+    def __call__(self, asked: tuple[NDArray[Any], int, tuple[bool, ...]]) -> NDArray[Any]:
+        """Loss and gradient at ``asked``: the parameters as one vector, the step's number, and every module's mode."""
+        vector, step, modes = asked
+        model = copy.deepcopy(self.model)  # threads share this shard, and a model has state
+        for module, training in zip(model.modules(), modes, strict=True):
+            module.training = training
         parameters = dict(model.named_parameters())
         for name, piece in _unpacked(torch.from_numpy(vector.copy()), parameters).items():
             parameters[name].requires_grad_().data = piece
@@ -96,8 +98,8 @@ class DataParallel(Closing):
     Parameters
     ----------
     model : torch.nn.Module
-        Its parameters and whether it trains are sent with every step; its buffers, as they are now, with the shards.
-        They do not come back: the statistics of normalisation layers stay what they were.
+        Its parameters and which of its modules train are sent with every step; its buffers, as they are now, with the
+        shards. They do not come back: the statistics of normalisation layers stay what they were.
     loss : callable
         ``loss(outputs, labels)``: a mean over samples.
     shards : sequence of (inputs, labels)
@@ -138,15 +140,16 @@ class DataParallel(Closing):
     ) -> None:
         if batch is not None:
             integer(CALL, "batch", batch, 1, "leave it out to use all samples")
-        if not shards or any(len(inputs) != len(labels) or not len(inputs) for inputs, labels in shards):
-            must, remedy = "be pairs of inputs and as many labels, at least one each", "see torch.chunk"
-            raise refusal(CALL, "shards", must, [(len(x), len(y)) for x, y in shards], remedy)
+        if not isinstance(model, nn.Module):
+            raise refusal(CALL, "model", "be a torch.nn.Module", repr(model), "build one with torch.nn.Sequential")
+        function(CALL, "loss", loss, "use torch.nn.functional.cross_entropy, for example")
+        pairs = _pairs(shards)
         random = generator(CALL, rng)
         seed = int(random.integers(2**63))
         private = copy.deepcopy(model)
-        terms = [Shard(private, loss, x, y, batch, (seed, number)) for number, (x, y) in enumerate(shards)]
+        terms = [Shard(private, loss, x, y, batch, (seed, number)) for number, (x, y) in enumerate(pairs)]
         self._model = model
-        self._samples = sum(len(x) for x, _ in shards)
+        self._samples = sum(len(x) for x, _ in pairs)
         self._steps = 0
         self._sum = CodedSum(terms, workers=workers, code=code, rng=random)
 
@@ -169,7 +172,7 @@ class DataParallel(Closing):
         vector = torch.cat([value.detach().reshape(-1) for value in parameters.values()])
         vector = vector.float() if vector.dtype.itemsize < 4 else vector  # NumPy has no bfloat16
         self._steps += 1
-        asked = (vector.cpu().numpy(), self._steps, self._model.training)
+        asked = (vector.cpu().numpy(), self._steps, tuple(module.training for module in self._model.modules()))
         answer = self._sum(asked, tolerance=tolerance, deadline=deadline)
         total = torch.from_numpy(np.asarray(answer.value) / self._samples).to(vector.device, vector.dtype)
         for value, gradient in zip(parameters.values(), _unpacked(total[1:], parameters).values(), strict=True):
@@ -180,6 +183,19 @@ class DataParallel(Closing):
     def close(self) -> None:
         """Free the workers' memory, and end the workers if they were started here; safe to call twice."""
         self._sum.close()
+
+
+def _pairs(shards: Any) -> list[tuple[Tensor, Tensor]]:
+    """The shards as pairs; refuses what are none."""
+    try:
+        pairs = [(inputs, labels) for inputs, labels in shards]
+        sizes = [(len(inputs), len(labels)) for inputs, labels in pairs]
+    except (TypeError, ValueError):
+        pairs = sizes = []
+    if not pairs or any(inputs != labels or not inputs for inputs, labels in sizes):
+        must, remedy = "be pairs of inputs and as many labels, at least one each", "see torch.chunk"
+        raise refusal(CALL, "shards", must, sizes or f"a {type(shards).__name__} of something else", remedy)
+    return pairs
 
 
 def _unpacked(vector: Tensor, like: dict[str, nn.Parameter]) -> dict[str, Tensor]:
