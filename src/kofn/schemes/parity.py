@@ -44,7 +44,7 @@ def parity(
     inputs : (K, …) array or sequence of K arrays of one shape
     parities : sequence of rows − K callables, optional
         f_j, made for the mixtures with the weights of `parity_weights`; f itself by default, which is right where f is
-        affine.
+        linear, and for the first parity where f is affine: only its weights sum to one.
     parity_error : float
         Root mean square of δ_j relative to that of f_j as measured on data: only the error bar depends on it, and
         ``estimator="lmmse"``, which trusts a parity as far as that.
