@@ -1,5 +1,7 @@
 """`kofn.fit`: what it returns is what it measured; where coding does not pay it says so."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy.linalg import expm
@@ -140,6 +142,58 @@ def test_what_is_not_deterministic_is_said():
     f = lambda x: x + 1e-3 * noise.standard_normal(2)  # noqa: E731
     fitted = kofn.fit(f, lambda rng: rng.standard_normal(2), inputs=2, recover=2, workers=3, samples=16, rng=0)
     assert fitted.report.remarks[0].startswith("f is not deterministic: two values at one input differ by")
+
+
+def test_what_is_rarely_not_deterministic_is_said():
+    """Of two evaluations of one input some 94 % agree: looking at one input twice would not tell."""
+    noise = np.random.default_rng(0)
+    f = lambda x: x + (noise.random() < 0.03)  # noqa: E731
+    fitted = kofn.fit(f, lambda rng: rng.standard_normal(2), inputs=2, recover=2, workers=4, samples=60, rng=0)
+    assert fitted.report.remarks[0].startswith("f is not deterministic: two values at one input differ by")
+
+
+def test_a_function_that_changes_its_input_is_the_same_function():
+    def doubled(x):
+        x *= 2
+        return x**2
+
+    fitted = kofn.fit(doubled, lambda rng: rng.standard_normal(2), inputs=3, recover=5, workers=8, samples=40, rng=0)
+    assert fitted.name == "lagrange, degree 2"
+    assert not any("deterministic" in remark for remark in fitted.report.remarks)
+
+
+@pytest.mark.parametrize(
+    ("f", "what"),
+    [
+        (np.emath.sqrt, r"complex128 of shape \(2,\)"),
+        (lambda x: np.zeros(2 if x.min() > 0 else 3), r"float64 of shape \(3,\)"),
+    ],
+    ids=["complex", "shape"],
+)
+def test_a_family_whose_mixtures_give_values_of_another_kind_is_out(f, what):
+    fitted = kofn.fit(f, lambda rng: rng.random(2), inputs=3, recover=6, workers=7, samples=16, rng=0)
+    said = f"lagrange, degree 1 is out: f returned {what} at .* where its values are real numbers of shape"
+    assert any(re.match(said, remark) for remark in fitted.report.remarks)
+
+
+def test_complex_inputs_have_the_codes_that_take_them():
+    draw = lambda rng: rng.standard_normal((2, 2)) + 1j * rng.standard_normal((2, 2))  # noqa: E731
+    fitted = kofn.fit(lambda x: np.abs(x) ** 2, draw, inputs=3, recover=5, workers=8, samples=16, rng=0)
+    names = {trial.name for trial in fitted.report.trials}
+    assert fitted.name == "lagrange, degree 2" and not names & {"learned parity", "lagrange-fit"}
+
+
+def test_where_the_mean_is_as_good_repetition_is_returned():
+    fitted = kofn.fit(lambda x: 3.0, lambda rng: rng.random(2), inputs=3, recover=5, workers=8, samples=24, rng=0)
+    assert fitted.report.best.skill == 0 and fitted.name.startswith("repetition")
+    assert fitted.report.remarks[0].startswith("Coding does not pay: repetition")
+
+
+def test_a_function_that_fails_at_what_it_was_evaluated_at_is_refused():
+    left = iter(range(2 * 16 + 1))
+    f = lambda x: x + 0 * next(left)  # noqa: E731
+    with pytest.raises(ArgumentError, match=r"'f' must be defined at its inputs every time, but got repetition is out"):
+        kofn.fit(f, lambda rng: rng.random(2), inputs=2, recover=2, workers=3, samples=16, rng=0)
 
 
 def test_a_family_that_meets_nan_is_out_and_the_others_go_on():

@@ -138,9 +138,9 @@ def drawn(
     while len(inputs) < FEWEST * K or (len(inputs) < samples * K and time.perf_counter() - started < seconds):
         for _ in range(K):
             inputs.append(SAMPLER.asked(sampler, rng, inputs))
-            values.append(F.asked(f, inputs[-1], values))
+            values.append(F.asked(f, inputs[-1].copy(), values))  # f may change what it is given
     each = (time.perf_counter() - started) / len(inputs)
-    again = F.asked(f, inputs[0], values)
+    again = F.asked(f, inputs[0].copy(), values)
     X, Y = np.array(inputs), np.array(values, np.float64)
     size = float(np.linalg.norm(Y[0]))
     noise = float(np.linalg.norm(again - Y[0])) / size if size else 0.0

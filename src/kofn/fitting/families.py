@@ -43,12 +43,12 @@ def families(f: Callable[[Any], Any], draws: Draws, recover: int, rows: int) -> 
     >>> [candidate.name for candidate in families(np.sin, draws, 3, 4)]
     ['repetition', 'parity', 'learned parity', 'lagrange, degree 1', 'lagrange, degree 2', 'berrut', 'letcc', 'kriging']
     """
-    K = draws.inputs.shape[1]
+    K, real = draws.inputs.shape[1], np.isrealobj(draws.inputs)
     if rows >= K:
         yield Candidate("repetition", partial(FUNCTIONS["repetition"], f, rows=rows))
     if rows > K:
         yield Candidate("parity", partial(FUNCTIONS["parity"], f, rows=rows))
-    if rows > K and draws.inputs[0, 0].size <= NUMBERS:
+    if rows > K and real and draws.inputs[0, 0].size <= NUMBERS:
         parities = learned_parities(draws, rows - K, np.random.default_rng(0))
         yield Candidate("learned parity", partial(FUNCTIONS["parity"], f, rows=rows, parities=parities))
     if K > 1:
@@ -58,7 +58,7 @@ def families(f: Callable[[Any], Any], draws: Draws, recover: int, rows: int) -> 
     for name in ("berrut", "letcc", "kriging"):
         yield Candidate(name, partial(FUNCTIONS[name], f, rows=rows))
     shape = draws.inputs.shape[2:]
-    if K > 1 and recover > 1 and len(shape) == 2 and shape[0] == shape[1] > 1:
+    if K > 1 and real and recover > 1 and len(shape) == 2 and shape[0] == shape[1] > 1:
         from ..learned.structured import structured_code
 
         learned = structured_code(draws.inputs, draws.values, recover=recover, rows=rows)

@@ -15,7 +15,7 @@ from .draws import CALL, FEWEST, NOISE, Draws, drawn
 from .families import Candidate, families
 from .fitted import Fitted
 from .report import FitReport, Trial, remarks_of
-from .trials import Decoder, as_it_is, evaluated, tried
+from .trials import Decoder, Evaluated, as_it_is, evaluated, noise_of, tried
 
 SURVIVORS = 2
 """Random sets of survivors for each held-out draw."""
@@ -97,16 +97,22 @@ def fit(
     mean_error = _mean_error(learning, held_out)
     survivors = random.permuted(np.tile(np.arange(N), (len(held_out.inputs), SURVIVORS, 1)), axis=2)[..., :R]
     found: list[tuple[Trial, Candidate, Decoder]] = []
-    failures = []
+    failures, noise = [], draws.noise
     for candidate in families(f, learning, R, N):
         try:
-            found += _both(candidate, learning, held_out, survivors, mean_error, N)
+            run = evaluated(candidate, held_out, N)
+            found += _both(candidate, run, learning, held_out, survivors, mean_error)
+            noise = max(noise, noise_of(run, held_out))
         except EvaluationFailed as error:
             failures.append(f"{candidate.name} is out: {error}.")
+    if not found:
+        raise refusal(
+            CALL, "f", "be defined at its inputs every time", failures[0].rstrip("."), "see that it keeps no state"
+        )
     found = _ordered(found)
     trials = [trial for trial, _, _ in found]
     direct = K * draws.seconds
-    remarks = remarks_of(trials, draws.noise if draws.noise > NOISE else 0.0, failures, direct)
+    remarks = remarks_of(trials, noise if noise > NOISE else 0.0, failures, direct)
     report = FitReport(K, R, N, len(held_out.inputs), mean_error, direct, trials, remarks)
     best, candidate, decoder = found[0]
     calibration = best.error / best.expected if best.error > EXACT else 1.0
@@ -128,15 +134,14 @@ def _mean_error(learning: Draws, held_out: Draws) -> float:
 
 
 def _both(
-    candidate: Candidate, learning: Draws, held_out: Draws, survivors: Any, mean_error: float, rows: int
+    candidate: Candidate, run: Evaluated, learning: Draws, held_out: Draws, survivors: Any, mean_error: float
 ) -> list[tuple[Trial, Candidate, Decoder]]:
     """A code as its paper decodes it and, unless that is exact, by the best linear decoder."""
-    run = evaluated(candidate, held_out, rows)
     own = tried(candidate.name, run, as_it_is, held_out, survivors, mean_error)
     found: list[tuple[Trial, Candidate, Decoder]] = [(own, candidate, as_it_is)]
     if own.error < EXACT or not candidate.learnable:
         return found
-    known = evaluated(candidate, learning, rows)
+    known = evaluated(candidate, learning, run.results.shape[1])
     decoder = Joint.learned(known.evaluations[0].code, known.results, learning.values)
     name = f"{candidate.name} + best linear"
     return [*found, (tried(name, run, decoder, held_out, survivors, mean_error), candidate, decoder)]
@@ -145,7 +150,8 @@ def _both(
 def _ordered(found: list[tuple[Trial, Candidate, Decoder]]) -> list[tuple[Trial, Candidate, Decoder]]:
     """Best first; what is not clearly better than a simpler code, one that was tried before, stays behind it.
 
-    What calls itself exact and is not, as Lagrange coding of too small a degree does, comes last.
+    What calls itself exact and is not, as Lagrange coding of too small a degree does, comes last. Where not even the
+    best is better than the mean, repetition comes first.
     """
     lies = [way for way in found if way[0].expected == 0 and way[0].error > EXACT]
     rest, ordered = sorted((way for way in found if way not in lies), key=lambda way: way[2] is not as_it_is), []
@@ -153,4 +159,6 @@ def _ordered(found: list[tuple[Trial, Candidate, Decoder]]) -> list[tuple[Trial,
         least = min(trial.error for trial, _, _ in rest)
         first = next(i for i, (trial, _, _) in enumerate(rest) if CLEARLY * trial.error <= max(least, EXACT))
         ordered.append(rest.pop(first))
+    if ordered and ordered[0][0].skill <= 0:
+        ordered.sort(key=lambda way: not way[0].name.startswith("repetition"))
     return ordered + sorted(lies, key=lambda way: way[0].error)

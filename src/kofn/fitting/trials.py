@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..decoding import decode
-from ..schemes.function_scheme import Evaluations, evaluate, function_scheme, place_of
+from ..schemes.function_scheme import EvaluationFailed, Evaluations, evaluate, function_scheme, place_of
+from .best_linear import row_of_output
 from .draws import Draws
 from .families import Candidate
 from .report import Trial
@@ -43,19 +44,36 @@ def evaluated(candidate: Candidate, draws: Draws, rows: int) -> Evaluated:
     Raises
     ------
     EvaluationFailed
-        f is not defined at a mixture of the inputs.
+        f is not defined at a mixture of the inputs, or of another kind there.
     """
     evaluations = [candidate.build(X, workers=rows, rng=0) for X in draws.inputs]
     started = time.perf_counter()
     arguments = [each.encode() for each in evaluations]
     encoded = time.perf_counter()
     results = [
-        [evaluate(function, place_of(each.code, row), *given[row]) for row, function in enumerate(each.functions)]
+        [_result(each, row, given[row], draws.values.shape[2:]) for row in range(rows)]
         for each, given in zip(evaluations, arguments, strict=True)
     ]
     rest = time.perf_counter() - encoded
     count = len(draws.inputs)
     return Evaluated(evaluations, np.array(results), (encoded - started) / count, rest / count / rows)
+
+
+def _result(evaluations: Evaluations, row: int, arguments: tuple[Any, ...], shape: tuple[int, ...]) -> Array:
+    place = place_of(evaluations.code, row)
+    value = evaluate(evaluations.functions[row], place, *arguments)
+    if np.iscomplexobj(value) or value.shape != shape:
+        found, wanted = f"{value.dtype} of shape {value.shape}", f"real numbers of shape {shape}"
+        raise EvaluationFailed(f"f returned {found} at {place}, where its values are {wanted}")
+    return value
+
+
+def noise_of(run: Evaluated, draws: Draws) -> float:
+    """Relative difference of the values of f in two evaluations: rows that are outputs themselves were both."""
+    row = row_of_output(run.evaluations[0].code)
+    values, again = draws.values[:, row >= 0], run.results[:, row[row >= 0]]
+    size = float(np.linalg.norm(values))
+    return float(np.linalg.norm(again - values)) / size if size else 0.0
 
 
 Decoder = Callable[[Evaluations], Evaluations]
