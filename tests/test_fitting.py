@@ -119,6 +119,14 @@ def test_repetition_is_returned_where_coding_does_not_pay():
     assert "Coding does not pay" in str(fitted.report)
 
 
+def test_a_code_that_is_exact_from_most_sets_of_survivors_is_not_taken_for_exact():
+    """Without both copies of the third of three inputs, 8 of 56 sets, repetition has to guess."""
+    draw = lambda rng: rng.standard_normal(2)  # noqa: E731
+    fitted = kofn.fit(np.square, draw, inputs=3, recover=5, workers=8, samples=16, rng=0)
+    assert fitted.name == "lagrange, degree 2"
+    assert all(trial.error > 0.05 for trial in fitted.report.trials if trial.name.startswith("repetition"))
+
+
 def test_learned_decoding_is_regression_on_the_results():
     """One number a result: the same weights as least squares of centred outputs on centred results."""
     rng = np.random.default_rng(2)
@@ -157,7 +165,7 @@ def test_a_function_that_changes_its_input_is_the_same_function():
         x *= 2
         return x**2
 
-    fitted = kofn.fit(doubled, lambda rng: rng.standard_normal(2), inputs=3, recover=5, workers=8, samples=40, rng=0)
+    fitted = kofn.fit(doubled, lambda rng: rng.standard_normal(2), inputs=3, recover=5, workers=8, samples=16, rng=0)
     assert fitted.name == "lagrange, degree 2"
     assert not any("deterministic" in remark for remark in fitted.report.remarks)
 

@@ -18,7 +18,10 @@ from .report import FitReport, Trial, remarks_of
 from .trials import Decoder, Evaluated, as_it_is, evaluated, noise_of, tried
 
 SURVIVORS = 2
-"""Random sets of survivors for each held-out draw."""
+"""Random sets of survivors for each held-out draw, at least."""
+
+SETS = 64
+"""Random sets of survivors in all, at least: with few, a code that is exact from most of them looks as if from all."""
 
 CLEARLY = 0.98
 """A code is preferred to a simpler one only when its error is below this share of the other's."""
@@ -95,7 +98,8 @@ def fit(
     draws = _within(drawn(f, sampler, K, samples, seconds / 4, random), seconds, N)
     learning, held_out = draws.halves
     mean_error = _mean_error(learning, held_out)
-    survivors = random.permuted(np.tile(np.arange(N), (len(held_out.inputs), SURVIVORS, 1)), axis=2)[..., :R]
+    sets = max(SURVIVORS, -(-SETS // len(held_out.inputs)))
+    survivors = random.permuted(np.tile(np.arange(N), (len(held_out.inputs), sets, 1)), axis=2)[..., :R]
     found: list[tuple[Trial, Candidate, Decoder]] = []
     failures, noise = [], draws.noise
     for candidate in families(f, learning, R, N):
