@@ -153,6 +153,49 @@ def test_a_checkpoint_of_something_else_or_cut_short_is_refused(tmp_path):
     refused(lambda: train(model(), PROBLEMS["P1"], SHORT, checkpoint=place), "whole checkpoint", "remove it")
 
 
+def lied(place, change):
+    """Write a checkpoint down again with something changed in what it says and in its tensors."""
+    from safetensors import safe_open
+    from safetensors.torch import save
+
+    with safe_open(place, "pt") as file:
+        said = json.loads(file.metadata()["kofn"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    change(said, tensors)
+    place.write_bytes(save(tensors, metadata={"kofn": json.dumps(said)}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda said, tensors: tensors.pop("now.weights.0"),
+        lambda said, tensors: tensors.pop("best.weights.0"),
+        lambda said, tensors: tensors.update({"now.weights.0": torch.zeros(3, 3)}),
+        lambda said, tensors: [tensors.pop(name) for name in list(tensors) if name.startswith("adam.0.")],
+        lambda said, tensors: tensors.update({"adam.0.exp_avg": torch.zeros(2)}),
+        lambda said, tensors: said.update(costs="none"),
+        lambda said, tensors: said.update(costs=[]),
+        lambda said, tensors: said.update(of=3),
+    ],
+    ids=["weights", "best", "shape", "moments", "moments' shape", "costs", "no costs", "identity"],
+)
+def test_a_checkpoint_that_lacks_something_is_refused(tmp_path, change):
+    place = tmp_path / "c"
+    train(model(), PROBLEMS["P1"], SHORT, checkpoint=place)
+    lied(place, change)
+    refused(lambda: train(model(), PROBLEMS["P1"], SHORT, checkpoint=place), "whole checkpoint", "remove it")
+
+
+def test_a_checkpoint_of_another_start_is_refused(tmp_path):
+    """Sizes and seed are the same, but the closed form that training began at is another."""
+    place = tmp_path / "c"
+    code = structured_code(*drawn("P1", sets=20, size=4), recover=5, rows=8)
+    other = replace(code, encoder=replace(code.encoder, constant=code.encoder.constant + 1))
+    train(Aicc.from_code(code, seed=0), PROBLEMS["P1"], SHORT, checkpoint=place)
+    again = Aicc.from_code(other, seed=0)
+    refused(lambda: train(again, PROBLEMS["P1"], SHORT, checkpoint=place), "where constant differ", "name another file")
+
+
 @cache
 def made(kind):
     X, values = drawn("P1", sets=20, size=4)

@@ -57,6 +57,7 @@ class Schedule:
             integer(CALL, name, getattr(self, name), 1, "ask for at least one")
         for name in ("first_rate", "last_rate"):
             number(CALL, name, getattr(self, name), "1e-3 and 1e-6 are the usual rates", strict=True)
+        integer(CALL, "seed", self.seed, 0, "an int repeats a run")
 
     def rate(self, epoch: int) -> float:
         """Adam's rate in an epoch, counted from 0."""
@@ -206,21 +207,42 @@ def _resumed(name: Path, model: Aicc, optimiser: Any, problem: Problem, schedule
         with safe_open(name, framework="pt") as file:
             said = json.loads(file.metadata()["kofn"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no mapping
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        refused = refusal(CALL, "checkpoint", "be a whole checkpoint", f"{name} ({error})", "remove it to start anew")
+        changed = _changed(said["of"], _part(tensors, "now."), model, problem, schedule)
+        trained = None if changed else _taken_up(tensors, said["costs"], model, optimiser)
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        got = f"{name} ({str(error).splitlines()[0].rstrip(': ')})"
+        refused = refusal(CALL, "checkpoint", "be a whole checkpoint", got, "remove it to start anew")
         raise FileError(str(refused)) from None
-    if said["of"] != _identity(model, problem, schedule):
-        changed = [key for key, value in _identity(model, problem, schedule).items() if said["of"].get(key) != value]
+    if trained is None:
         must = "be one of the same model, problem and schedule"
         refused = refusal(CALL, "checkpoint", must, f"{name}, where {', '.join(changed)} differ", "name another file")
         raise FileError(str(refused))
-    model.load_state_dict(_part(tensors, "now."))
+    return trained
+
+
+def _changed(of: dict[str, Any], now: Weights, model: Aicc, problem: Problem, schedule: Schedule) -> list[str]:
+    """What a checkpoint is of another of; training leaves buffers, such as the linear start, as they are."""
+    facts = [key for key, value in _identity(model, problem, schedule).items() if of.get(key) != value]
+    buffers = ((key, now[key].to(value)) for key, value in model.named_buffers())
+    return facts or [key for key, value in buffers if not torch.equal(value, model.get_buffer(key))]
+
+
+def _taken_up(tensors: Weights, costs: Any, model: Aicc, optimiser: Any) -> Trained:
+    """Put a checkpoint's numbers where they belong; whatever is missing or misshapen raises."""
+    trained = Trained(_part(tensors, "best."), [float(cost) for cost in costs])
+    for weights in (trained.best, _part(tensors, "now.")):
+        model.load_state_dict(weights)
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in _part(tensors, "adam.").items():
         which, _, what = key.partition(".")
         state.setdefault(int(which), {})[what] = value
+    moments = [state[number]["exp_avg"].shape for number in range(len(state))]
+    if moments != [parameter.shape for parameter in model.parameters()]:
+        raise ValueError("it has other moments than the model has weights")
+    if trained.epoch < 1:
+        raise ValueError("it has no costs")
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    return Trained(_part(tensors, "best."), said["costs"])
+    return trained
 
 
 def _part(tensors: Weights, prefix: str) -> Weights:
