@@ -244,6 +244,8 @@ LIES = {
     "another size": lambda said: said.update(size=5),
     "another output": lambda said: said.update(shape=[2, 2, 2]),
     "another feature": lambda said: said["terms"][0].__setitem__(1, "nothing"),
+    "a term fewer": lambda said: said["terms"].pop(0),
+    "terms in another order": lambda said: said["terms"].reverse(),
     "another power": lambda said: said["terms"][0].__setitem__(0, 3),
     "another degree": lambda said: said["encoder"].update(degree=1),
     "no encoder": lambda said: said.pop("encoder"),
@@ -263,6 +265,17 @@ def test_a_json_that_lies_is_refused_in_a_sentence(tmp_path, lie, kind):
     LIES[lie](said)
     name.with_suffix(".json").write_text(json.dumps(said))
     refused(lambda: load_code(name), "code")
+
+
+def test_a_size_that_no_tensor_contradicts_is_refused(tmp_path):
+    """A determinant from traces: its numbers are those of matrices of any size."""
+    name = tmp_path / "code.safetensors"
+    code = structured_code(*drawn("P4", sets=20, size=4), recover=5, rows=8)
+    save_code(code, name)
+    assert load_code(name).size == 4 and {term.feature for term in code.terms} <= {"trace", "total"}
+    said = json.loads(name.with_suffix(".json").read_text())
+    name.with_suffix(".json").write_text(json.dumps({**said, "size": 5}))
+    refused(lambda: load_code(name), "code.json that was saved with it")
 
 
 @pytest.mark.parametrize("ending", [".json", ".safetensors"])

@@ -1,4 +1,7 @@
-"""Learned codes in files: numbers in safetensors, everything else in JSON, never a pickle."""
+"""Learned codes in files: numbers in safetensors, everything else in JSON, never a pickle.
+
+The safetensors file holds what the JSON says as well, so that one that was changed or is of another code is known.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,7 @@ def save_code(code: LearnedCode, path: str | os.PathLike[str]) -> None:
         "tensors": {key: [str(value.dtype), list(value.shape)] for key, value in tensors.items()},
     }
     with replacing(name, "path") as file:
-        file.write(save(tensors))
+        file.write(save(tensors, metadata={"kofn": json.dumps(said)}))
     with replacing(name.with_suffix(".json"), "path") as file:
         file.write((json.dumps(said, indent=1) + "\n").encode())
 
@@ -144,11 +147,12 @@ def _read_json(name: Path) -> dict[str, Any]:
 
 
 def _read_tensors(name: Path, said: dict[str, Any]) -> dict[str, Floats]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+    from safetensors import SafetensorError, safe_open
 
     try:
-        tensors: dict[str, Floats] = load(name.read_bytes())
+        with safe_open(name, framework="np") as file:
+            tensors: dict[str, Floats] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
+            described = json.loads((file.metadata() or {}).get("kofn", "{}"))
     except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise _refused("be a whole safetensors file", f"{name} ({error})") from None
     found = {key: [str(value.dtype), list(value.shape)] for key, value in tensors.items()}
@@ -158,6 +162,8 @@ def _read_tensors(name: Path, said: dict[str, Any]) -> dict[str, Floats]:
             raise _refused(must, f"{name} with {found.get(key)}")
         if not np.isfinite(tensors[key]).all():
             raise _refused(f"hold finite numbers in the tensor {key!r}", f"{name} with NaN or inf")
+    if described != said:
+        raise _refused(f"be described by the {name.stem}.json that was saved with it", "another one")
     return tensors
 
 
