@@ -151,9 +151,21 @@ def test_cifar10_of_jpeg_streams(tmp_path):
     data = load("cifar10", tmp_path)
     assert (data.name, data.test_labels.tolist()) == ("CIFAR-10, JPEG q75", [3])
     assert np.abs(data.train_images[1].transpose(1, 2, 0).astype(int) - smooth).max() <= 8
-    np.savez(path, blob=blob, offsets=offsets + 5, y=np.array([1, 2, 3], np.uint8), n_train=np.int64(2))
-    with pytest.raises(FileError, match="must hold JPEG images"):
-        load("cifar10", tmp_path)
+    held = {"blob": blob, "offsets": offsets, "y": np.array([1, 2, 3], np.uint8), "n_train": np.int64(2)}
+    for wrong in (
+        {"offsets": offsets + 5},
+        {"offsets": offsets / 1.0},
+        {"y": np.array([1, 2, 10])},
+        {"y": np.array([1, -1, 3])},
+        {"y": np.array([1, 2, 259])},  # 3, if only its last byte were kept
+        {"y": np.array(["a", "b", "c"])},
+        {"n_train": np.int64(-1)},
+        {"n_train": np.int64(3)},
+        {"n_train": np.arange(2)},
+    ):
+        np.savez(path, **{**held, **wrong})
+        with pytest.raises(FileError, match="must hold JPEG images"):
+            load("cifar10", tmp_path)
 
 
 def test_the_lossless_part_of_cifar10(tmp_path):
@@ -169,6 +181,9 @@ def test_the_lossless_part_of_cifar10(tmp_path):
         load("cifar10", tmp_path)
     np.savez(path, x_train=images, y_train=labels[:1], x_test=images, y_test=labels)
     with pytest.raises(FileError, match="do not fit together"):
+        load("cifar10", tmp_path)
+    np.savez(path, x_train=images / 255, y_train=labels, x_test=images / 255, y_test=labels)
+    with pytest.raises(FileError, match="images of float64 and labels of uint8 are not bytes"):
         load("cifar10", tmp_path)
 
 

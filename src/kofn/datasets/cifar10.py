@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CodeError, FileError, KofnError
+from ..errors import FileError, KofnError
 from . import official
 from .dataset import Dataset
 
@@ -78,12 +78,14 @@ def _published(batches: list[bytes]) -> Dataset:
 
 def _streams(path: Path) -> Dataset:
     held = _held(path, ("blob", "offsets", "y", "n_train"))
-    blob, offsets, labels = held["blob"].tobytes(), held["offsets"], held["y"].astype(np.uint8)
+    blob, labels = held["blob"].tobytes(), held["y"]
     try:
-        images = np.stack([_picture(blob[a:b]) for a, b in pairwise(offsets)])
         cut = int(held["n_train"])
+        if not 0 < cut < len(labels):
+            raise ValueError(f"{cut} of {len(labels)} for training")
+        images = np.stack([_picture(blob[a:b]) for a, b in pairwise(held["offsets"])])
         return Dataset("CIFAR-10, JPEG q75", images[:cut], labels[:cut], images[cut:], labels[cut:], CLASSES)
-    except (OSError, ValueError) as error:
+    except (OSError, TypeError, ValueError) as error:
         raise FileError(f"{path} must hold JPEG images of 32 × 32 and their labels ({error}); get it again.") from None
 
 
@@ -103,7 +105,7 @@ def _lossless(path: Path) -> Dataset:
         train, test = (held[f"x_{part}"].transpose(0, 3, 1, 2) for part in ("train", "test"))
         name = f"CIFAR-10, first {len(train)} + {len(test)}"
         return Dataset(name, train, held["y_train"], test, held["y_test"], CLASSES)
-    except (CodeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise FileError(f"{path} must hold images (count, 32, 32, 3) and labels ({error}); get it again.") from None
 
 

@@ -25,7 +25,7 @@ class Dataset:
     name : str
         As it is to stand over results: it tells what part or form of the data this is.
     train_images, test_images : (images, channels, height, width) uint8 array
-    train_labels, test_labels : (images,) uint8 array
+    train_labels, test_labels : (images,) int array
         Index into ``classes``.
     classes : sequence of str
     white : int
@@ -51,8 +51,12 @@ class Dataset:
         for images, labels in ((self.train_images, self.train_labels), (self.test_images, self.test_labels)):
             if images.ndim != 4 or images.shape[:1] != labels.shape or images.shape[1:] != self.shape:
                 raise CodeError(f"{self.name}: images {images.shape} and labels {labels.shape} do not fit together.")
-            if labels.size and labels.max() >= len(self.classes):
-                raise CodeError(f"{self.name}: label {labels.max()} is none of {len(self.classes)} classes.")
+            if images.dtype != np.uint8 or labels.dtype.kind not in "iu":
+                kinds = f"images of {images.dtype} and labels of {labels.dtype}"
+                raise CodeError(f"{self.name}: {kinds} are not bytes and ints.")
+            none = labels[(labels < 0) | (labels >= len(self.classes))]
+            if none.size:
+                raise CodeError(f"{self.name}: label {none[0]} is none of {len(self.classes)} classes.")
 
     @property
     def shape(self) -> tuple[int, ...]:
