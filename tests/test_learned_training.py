@@ -22,6 +22,7 @@ torch = pytest.importorskip("torch")
 from kofn.learned.aicc import HIDDEN, Aicc, Sizes  # noqa: E402
 from kofn.learned.training import Schedule, train  # noqa: E402
 
+PAPER = {"size": 4, "inputs": 3, "outputs": 4, "degree": 2, "power": 2}
 SHORT = Schedule(epochs=3, steps=2, batch=4, validation=8)
 
 
@@ -49,6 +50,24 @@ def test_the_architecture_is_that_of_section_iii():
         shapes = [tuple(parameter.shape) for parameter in network.parameters()]
         assert shapes == [(100, 48), (100,), (100, 100), (100,), (outputs, 100), (outputs,)]
     assert len(aicc.gammas) == 3 and [tuple(w.shape) for w in aicc.weights] == [(4, 16), (4, 16)]
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: Sizes.paper(**{**PAPER, "power": 0}), "'power' must be an int of at least 1, but got 0"),
+        (lambda: Sizes.paper(**{**PAPER, "size": "4"}), "'size' must be an int of at least 1, but got '4'"),
+        (lambda: Aicc(3, Nodes.paper(3, 8).betas, 0), "'sizes' must be kofn.learned.aicc.Sizes, but got 3"),
+        (lambda: model(seed="0"), "'seed' must be an int of at least 0, but got '0'"),
+        (lambda: Aicc(Sizes.paper(**PAPER), [0.1, 0.2], 0), "'betas' must be K = 3 nodes, one an input, but got 2"),
+        (lambda: Aicc(Sizes.paper(**PAPER), [0.1, 0.1, 0.2], 0), "'betas' must be distinct finite numbers"),
+        (lambda: model().code(Nodes.paper(3, 8), *drawn("P1", 9, 5)), r"'inputs' must have shape \(draws, 3, 4, 4\)"),
+        (lambda: model().code(Nodes.paper(3, 8), *drawn("P4", 9, 4)), "'values' must hold V = 4 numbers of each input"),
+    ],
+)
+def test_sizes_nodes_and_samples_that_do_not_fit_are_refused(call, sentence):
+    with pytest.raises(kofn.ArgumentError, match=sentence):
+        call()
 
 
 @pytest.mark.parametrize(("inputs", "degree", "power"), [(3, 2, 2), (2, 1, 4), (6, 2, 2), (4, 4, 1)])

@@ -27,6 +27,7 @@ except ImportError as error:
     raise KofnError("kofn.learned.aicc needs PyTorch; install it with pip install 'kofn[torch]'.") from error
 
 Floats = NDArray[Any]
+CALL = "kofn.learned.Aicc"
 
 HIDDEN = 100
 """Nodes in each of the two hidden layers (Agrawal et al. 2022, Sec. IV-B)."""
@@ -64,6 +65,8 @@ class Sizes:
     @classmethod
     def paper(cls, size: int, inputs: int, outputs: int, degree: int, power: int) -> Sizes:
         """Dense V_1 … V_P, as in the paper."""
+        for name, value in (("size", size), ("power", power)):
+            integer("kofn.learned.aicc.Sizes", name, value, 1, "there is at least one")
         dense = tuple((p, "entries", (outputs, width("entries", size))) for p in range(1, power + 1))
         return cls(size, inputs, outputs, degree, dense)
 
@@ -103,7 +106,12 @@ class Aicc(nn.Module):
 
     def __init__(self, sizes: Sizes, betas: Floats, seed: int) -> None:
         super().__init__()
-        self.sizes, self.betas, self.seed = sizes, np.asarray(betas, dtype=np.float64), seed
+        if not isinstance(sizes, Sizes):
+            raise refusal(CALL, "sizes", "be kofn.learned.aicc.Sizes", repr(sizes), "see Sizes.paper")
+        integer(CALL, "seed", seed, 0, "an int repeats a run")
+        self.sizes, self.betas, self.seed = sizes, Nodes(betas, betas).betas, seed
+        if len(self.betas) != sizes.inputs:
+            raise refusal(CALL, "betas", f"be K = {sizes.inputs} nodes, one an input", len(self.betas), "see Nodes")
         entries, K, G = sizes.size**2, sizes.inputs, sizes.degree
         random = torch.Generator().manual_seed(seed)
         self.gammas = nn.ModuleList(_network(K * entries, entries, random) for _ in range(G + 1))
@@ -118,7 +126,7 @@ class Aicc(nn.Module):
         """The same function as a code in closed form, with networks that add nothing yet."""
         if not isinstance(code.encoder, Linear):
             got = f"one with a {type(code.encoder).__name__}"
-            raise refusal("kofn.learned.Aicc", "code", "be in closed form", got, "use kofn.learned.structured_code")
+            raise refusal(CALL, "code", "be in closed form", got, "use kofn.learned.structured_code")
         model = cls(Sizes.of(code), code.nodes.betas, seed)
         with torch.no_grad():
             for network in (*model.gammas, model.lambda_0):
@@ -160,12 +168,23 @@ class Aicc(nn.Module):
         values : (draws, K, …) array
             f of the inputs.
         """
+        inputs, values = self._samples(inputs, values)
         if not np.array_equal(nodes.betas, self.betas):
-            raise refusal("kofn.learned.Aicc", "nodes", "have the β of training", nodes.betas, "keep them as they were")
+            raise refusal(CALL, "nodes", "have the β of training", nodes.betas, "keep them as they were")
         encoder = Networks(self)
         terms = [replace(term, weight=_plain(term.weight)) for term in self.terms]
         mean, prior = expected(nodes, encoder, terms, inputs, values)
         return LearnedCode(name, nodes, encoder, terms, self.sizes.size, values.shape[2:], mean, prior)
+
+    def _samples(self, inputs: Any, values: Any) -> tuple[Floats, Floats]:
+        sizes, (inputs, values) = self.sizes, (np.asarray(inputs), np.asarray(values))
+        if inputs.ndim != 4 or inputs.shape[1:] != (sizes.inputs, sizes.size, sizes.size):
+            must = f"have shape (draws, {sizes.inputs}, {sizes.size}, {sizes.size}), as this model was made for"
+            raise refusal(CALL, "inputs", must, inputs.shape, "draw them as in training")
+        if values.shape[:2] != inputs.shape[:2] or np.prod(values.shape[2:]) != sizes.outputs:
+            must = f"hold V = {sizes.outputs} numbers of each input, shape ({len(inputs)}, {sizes.inputs}, …)"
+            raise refusal(CALL, "values", must, values.shape, "evaluate f at every input")
+        return inputs, values
 
 
 class Networks:
