@@ -118,6 +118,7 @@ def test_bad_inputs_are_refused_in_one_sentence(inputs, sentence):
         (lambda x: np.ones(int(x)), r"f returned float64 of shape \(\d,\) at input \d, where results are float64 of"),
         (lambda x: 1 / 0 if x == 3 else x, r"f raised ZeroDivisionError at input 2: division by zero \(at worker 2\)"),
         (lambda x: "text", "f returned a <U4 at input"),
+        (lambda x: np.ma.array([x, x], mask=[False, x == 2]), "f returned an array with masked numbers at input 1"),
     ],
 )  # fmt: skip
 def test_what_f_does_wrong_is_said_with_its_place(f, sentence):

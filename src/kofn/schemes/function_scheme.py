@@ -177,12 +177,15 @@ def evaluate(function: Callable[..., Any], place: str, *arguments: Any) -> Array
     array(2.)
     """
     try:
-        value = np.array(function(*arguments))  # f may use its buffer again
+        result = function(*arguments)
+        value = np.array(result)  # f may use its buffer again
     except Exception as error:
         raise EvaluationFailed(f"f raised {type(error).__name__} at {place}: {error}") from error
     if value.dtype.kind not in "biufc":
         raise EvaluationFailed(f"f returned a {value.dtype} at {place}, which is not a number or an array of numbers")
     value = value if value.dtype.kind in "fc" else value.astype(np.float64)  # its type says how precise it is
+    if np.ma.is_masked(result):
+        raise EvaluationFailed(f"f returned an array with masked numbers at {place}")
     if not np.isfinite(value).all():
         raise EvaluationFailed(f"f returned NaN or inf at {place}")
     return value
