@@ -76,6 +76,22 @@ def test_a_worker_that_never_answers_is_abandoned():
     assert [a.worker for a in answer.report.of("abandoned")] == [2]
 
 
+def test_the_end_of_a_job_leaves_alone_what_its_workers_run_for_another():
+    scheme = kofn.schemes.mds(A, B, workers=2, rng=0)
+    clock = VirtualClock()
+    pool = ScriptedPool(clock, [[1.0], [1.0]])
+    others = []
+
+    def meanwhile(_):
+        clock.wait(queue.SimpleQueue(), 0.5)  # worker 1 answers too, which the job has not heard yet
+        others.append(pool.submit(1, int, "7"))
+
+    stop = kofn.Count(1)
+    Run(scheme, pool, Collector(scheme.code, stop=stop), Placement(pool), clock=clock).run(meanwhile)
+    clock.wait(queue.SimpleQueue(), 2.0)
+    assert others[0].result(timeout=0) == 7
+
+
 def test_idle_workers_repeat_running_rows_when_backup_is_asked_for():
     scheme = kofn.schemes.uncoded(A, B, workers=3)
     assert virtual_run(scheme, [[1.0], [1.5], [9.0]]).report.seconds == 9.0

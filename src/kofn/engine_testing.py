@@ -230,6 +230,9 @@ def _straggler(pool: Pool, trial: Trial) -> None:
         seconds = time.monotonic() - started
         _assert(seconds < trial.straggler_seconds, f"the next job waited for a straggler: {seconds:.2f} s")
     _await_idle(pool, trial)
+    future = pool.submit(0, time.sleep, trial.straggler_seconds)
+    _assert(future.cancel() and pool.submit(1, int, "7").result() == 7, "to cancel a future is to abandon its task")
+    _await_idle(pool, trial)
     _assert(pool.stop(0, "kill") == "nothing", "there is nothing to stop at an idle worker")
     _assert(pool.submit(0, int, "8").result() == 8, "the straggler's worker serves again")
 

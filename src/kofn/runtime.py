@@ -38,9 +38,10 @@ class Message:
     rows: Sequence[int]
     worker: int
     submitted: float
+    future: Future[Any]
 
 
-Event = tuple[Message, "Future[Any]"] | None
+Event = Message | None
 """A message that came back, or None to wake the loop."""
 
 
@@ -212,7 +213,7 @@ class Run:
         for task in tasks:
             self._placed_bytes += self._placement.ensure(worker, task)
             self._sent_bytes += size_of(task.arguments)
-        message = Message(rows, worker, self._now())
+        submitted = self._now()
         keys = tuple(key for task in tasks for key in task.resident)
         try:
             if len(tasks) == 1:
@@ -224,20 +225,20 @@ class Run:
             for row in reversed(rows):
                 self._rota.returned(row)
             return
+        message = Message(rows, worker, submitted, future)
+        future.add_done_callback(lambda _: self._inbox.put(message))
         self._rota.sent(rows)
         self._running[worker] = message
         self._under_way[worker] = tasks
-        future.add_done_callback(lambda done: self._inbox.put((message, done)))
 
     # -- taking results -------------------------------------------------------------------------------
 
-    def _take(self, event: Event) -> bool:
-        if event is None:
+    def _take(self, message: Event) -> bool:
+        if message is None:
             return False
-        message, future = event
         del self._running[message.worker], self._under_way[message.worker]
         try:
-            outcome = future.result()
+            outcome = message.future.result()
         except (WorkerLost, CancelledError):
             self._rota.came_back(message.rows, arrived=False)
             self._lost(message)
@@ -280,8 +281,9 @@ class Run:
     # -- the end --------------------------------------------------------------------------------------
 
     def _abandon(self) -> None:
-        for worker, message in self._running.items():
-            self.pool.stop(worker, "abandon")
+        for message in self._running.values():
+            # Not the pool's `stop`: the worker may have ended this task already and run one of another job.
+            message.future.cancel()
             self._note(message, message.rows, "abandoned")
         self._running.clear()
         self._tasks = ()

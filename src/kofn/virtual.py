@@ -114,6 +114,7 @@ class ScriptedPool:
         if self.state(worker) != "idle":
             raise KofnError(f"worker {worker} is {self.state(worker)}, it cannot take a task.")
         future: Future[Any] = Future()
+        future.add_done_callback(lambda done: self._ended(worker, done))
         self._running[worker] = future
         delays = self._delays[worker]
         delay = delays.pop(0) if len(delays) > 1 else delays[0]
@@ -138,6 +139,11 @@ class ScriptedPool:
             future.set_result(function(*resident, *arguments))
         except Exception as error:
             future.set_exception(error)
+
+    def _ended(self, worker: int, future: Future[Any]) -> None:
+        """Be idle again, also once somebody has cancelled the future."""
+        if self._running[worker] is future:
+            self._running[worker] = None
 
     def _die(self, worker: int) -> None:
         self._dead[worker] = True

@@ -59,7 +59,8 @@ class Pool(Protocol):
             Ends with the result, with the exception that the function raised (its remote traceback in
             ``__notes__``), with `kofn.errors.WorkerLost` when the worker dies, with
             `kofn.errors.PoolClosed` when the pool is closed, or cancelled when the task was stopped.
-            Its callbacks may run on any thread.
+            Its callbacks may run on any thread. To cancel it is to abandon its task, and no other: a `stop` that
+            comes late finds what the worker runs next.
         """
 
     def stop(self, worker: int, how: Stop) -> Stopped:

@@ -130,7 +130,8 @@ class Straggling(Closing):
             self._expect_death(worker)
         self._counts[worker] += 1
         inner.add_done_callback(partial(_pass_on, task))
-        task.when_cancelled(lambda _: self._pool.stop(worker, "abandon"))
+        theirs = weakref.ref(inner)  # or each future would keep the other
+        task.when_cancelled(lambda _: _cancel(theirs()))
         return task.future
 
     def stop(self, worker: int, how: Stop) -> Stopped:
@@ -183,6 +184,11 @@ def _pass_on(task: Promise, inner: Future[Any]) -> None:
         task.fail(error)
     else:
         task.settle(inner.result())
+
+
+def _cancel(future: Future[Any] | None) -> None:
+    if future is not None:
+        future.cancel()
 
 
 def _die(pool: weakref.ref[Straggling], worker: int) -> None:
