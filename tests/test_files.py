@@ -39,6 +39,13 @@ def test_it_reads_what_numpy_saved(tmp_path, dtype, order):
     assert found.dtype == matrix.dtype and np.array_equal(found, matrix)
 
 
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+def test_it_reads_every_version_of_the_format(tmp_path, version):
+    with (tmp_path / "A.npy").open("wb") as file:
+        np.lib.format.write_array(file, np.eye(3), version=version)
+    assert np.array_equal(read_matrix(tmp_path / "A.npy", "A"), np.eye(3))
+
+
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (1, 1)])
 def test_it_reads_small_and_empty_matrices(tmp_path, shape):
     assert read_matrix(saved(tmp_path / "A.npy", np.ones(shape)), "A").shape == shape
@@ -176,6 +183,15 @@ def test_a_good_place_is_accepted_and_left_as_it_is(tmp_path):
 def test_a_bad_place_is_refused(tmp_path, place, what):
     with pytest.raises(FileError, match=what):
         check_target(tmp_path / place, "--out")
+
+
+@pytest.mark.parametrize("name", ["C" * 300, "circle.npy", "null\0byte.npy"])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path, name):
+    (tmp_path / "circle.npy").symlink_to("circle.npy")
+    for refuse in (check_target, lambda path, argument: write_matrix(path, np.eye(2), argument)):
+        with pytest.raises(FileError, match="'--out' must be a file that can be written"):
+            refuse(tmp_path / name, "--out")
+    assert names(tmp_path) == ["circle.npy"]
 
 
 def test_a_disk_without_room_is_refused_before_anything(tmp_path):

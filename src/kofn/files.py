@@ -26,7 +26,11 @@ Array = NDArray[Any]
 Name = str | os.PathLike[str]
 
 CALL = "kofn"
-HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+HEADERS = {
+    (1, 0): npy.read_array_header_1_0,
+    (2, 0): npy.read_array_header_2_0,
+    (3, 0): npy.read_array_header_2_0,  # the same in UTF-8, where a header of plain numbers is the same too
+}
 
 
 def read_matrix(path: Name, argument: str) -> FileMatrix:
@@ -79,7 +83,7 @@ def check_target(path: Name, argument: str, size: int = 0) -> None:
     Traceback (most recent call last):
     kofn.errors.FileError: kofn: '--out' must lie in a folder that exists, but got no/such/C.npy; ...
     """
-    target = Path(path).resolve()
+    target = _resolved(path, argument)
     folder = target.parent
     if not folder.is_dir():
         raise _refused(argument, "lie in a folder that exists", path, "make the folder first")
@@ -107,7 +111,7 @@ def replacing(path: Name, argument: str) -> Iterator[IO[bytes]]:
     FileError
         Something could not be written; the old file, if any, is whole and nothing else remains.
     """
-    target = Path(path).resolve()
+    target = _resolved(path, argument)
     part: Path | None = None
     try:
         file, part = _beside(target)
@@ -202,6 +206,17 @@ def _header(file: IO[bytes], path: Name, argument: str) -> tuple[tuple[int, ...]
     return shape, fortran, dtype
 
 
+def _resolved(path: Name, argument: str) -> Path:
+    """Where a file that is to be written lies, which links may lead to."""
+    try:
+        target = Path(path).resolve()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            target.stat()
+    except (OSError, RuntimeError, ValueError) as error:  # a name too long, links in a circle, a null byte
+        raise _unwritable(argument, path, error) from None
+    return target
+
+
 def _beside(target: Path) -> tuple[IO[bytes], Path]:
     part = target.with_name(f".{target.name[:100]}.{token_hex(6)}.part")
     # Not tempfile: the mode is what the user's umask asks for.
@@ -214,8 +229,8 @@ def _free_bytes(folder: Path) -> float:
     return blocks * disk.f_frsize if disk.f_blocks else math.inf
 
 
-def _unwritable(argument: str, path: Name, error: OSError) -> FileError:
-    got = f"{path} ({error.strerror or error})"
+def _unwritable(argument: str, path: Name, error: Exception) -> FileError:
+    got = f"{path} ({getattr(error, 'strerror', None) or error})"
     remedy = "choose another place or make room; nothing there was changed"
     return _refused(argument, "be a file that can be written", got, remedy)
 
