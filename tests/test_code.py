@@ -30,8 +30,9 @@ def code(**changes):
         ({"load": [1.0, 1.0]}, r"load must hold one number per row \(3\)"),
         ({"load": [1.0, 0.0, 1.0]}, "load must be positive and finite"),
         ({"load": [1.0, np.inf, 1.0]}, "load must be positive and finite"),
-        ({"threshold": 1}, r"threshold must be in \[2, 3\], got 1"),
-        ({"threshold": 4}, r"threshold must be in \[2, 3\], got 4"),
+        ({"threshold": 1}, r"threshold must be an int in \[2, 3\], got 1"),
+        ({"threshold": 4}, r"threshold must be an int in \[2, 3\], got 4"),
+        ({"threshold": "2"}, r"threshold must be an int in \[2, 3\], got '2'"),
     ],
 )
 def test_contradictions_are_refused_with_a_sentence(changes, sentence):
@@ -54,6 +55,11 @@ def test_work_adds_up_along_each_worker():
     mine = code(load=[1.0, 2.0, 4.0])
     assert mine.work.tolist() == [1.0, 2.0, 5.0]
     assert (mine.rows, mine.unknowns, mine.workers) == (3, 2, 2)
+
+
+def test_a_code_is_not_folded_onto_nobody():
+    with pytest.raises(CodeError, match="at least one worker, got 0"):
+        code().on_workers(0)
 
 
 def test_folding_onto_fewer_workers_keeps_the_rest():

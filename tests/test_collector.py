@@ -108,10 +108,10 @@ def test_zero_fill_is_an_explicit_choice():
     assert best.error == pytest.approx(0.5**0.5)
 
 
-@pytest.mark.parametrize("row", [-1, 2, 99])
+@pytest.mark.parametrize("row", [-1, 2, 99, 0.5, "0"])
 def test_rows_that_the_code_does_not_have_are_refused(row):
     collector = Collector(LinearCode("two", np.eye(2), np.eye(2), [0, 1]))
-    with pytest.raises(CodeError, match=rf"row must be in \[0, 1\], got {row}"):
+    with pytest.raises(CodeError, match=rf"row must be an int in \[0, 1\], got {row!r}"):
         collector.arrived(row, 0.0)
     assert collector.count == 0
 

@@ -159,6 +159,22 @@ def test_full_covariance_beats_its_own_diagonal():
     assert loss(code, decode(code, [0], full).matrix, S) < 0.05 * loss(code, alone.matrix, S)
 
 
+@pytest.mark.parametrize("ask", [decode, decodable])
+@pytest.mark.parametrize("rows", [[-1], [0, 3], [0.0, 0.7], [True, False, True], ["0"], 1])
+def test_rows_that_are_none_are_refused(ask, rows):
+    code = LinearCode("parity", [[1, 0], [0, 1], [1, 1]], np.eye(2), worker=[0, 1, 2])
+    with pytest.raises(ArgumentError, match="'rows' must hold ints from 0 to 2"):
+        ask(code, rows)
+    assert ask(code, []) is not None
+
+
+@pytest.mark.parametrize("prior", [Prior.independent([1.0]), Prior.independent(np.ones(3)), [1.0, 1.0]])
+def test_a_prior_of_other_unknowns_is_refused(prior):
+    code = LinearCode("parity", [[1, 0], [0, 1], [1, 1]], np.eye(2), worker=[0, 1, 2])
+    with pytest.raises(ArgumentError, match="'prior' must be a Prior of 2 unknowns"):
+        decode(code, [2], prior)
+
+
 def test_an_unknown_estimator_is_refused():
     with pytest.raises(ArgumentError, match="'lmmse', 'exact'"):
         decode(LinearCode("one", [[1.0]], [[1.0]], [0]), [0], estimator="best")

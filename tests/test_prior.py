@@ -49,7 +49,13 @@ def test_weighing_and_transforming_speak_of_the_same_covariance(unknowns, new, d
         (lambda: Prior([np.inf]), "finite vector or matrix"),
         (lambda: Prior.independent([-1.0]), "numbers >= 0"),
         (lambda: Prior.independent([[1.0]]), "numbers >= 0"),
+        (lambda: Prior.independent(["much"]), "energies must be real numbers"),
         (lambda: Prior.correlated([[1.0, 0.0], [1.0, 1.0]]), "symmetric"),
+        (lambda: Prior.correlated(np.ones((2, 3))), "symmetric"),
+        (lambda: Prior.correlated([[1.0, 1j], [-1j, 1.0]]), "a covariance must be real numbers, got complex numbers"),
+        (lambda: Prior.from_samples(np.ones((2, 3)) * 1j), "samples of unknowns must be real numbers"),
+        (lambda: Prior.from_samples(np.ones(3)), "samples of unknowns must be a matrix"),
+        (lambda: Prior(np.ones(2) * 1j), "a prior's factor must be real numbers"),
         (lambda: Prior.correlated([[1.0, 2.0], [2.0, 1.0]]), "positive semidefinite, got the eigenvalue -1"),
     ],
 )

@@ -81,8 +81,8 @@ class LinearCode:
         _require(bool(np.all(self.worker >= 0)), "workers are counted from 0, got a negative one")
         _require(bool(np.all(self.load > 0) and np.isfinite(self.load).all()), "load must be positive and finite")
         least = np.linalg.matrix_rank(self.targets) if self.targets.size else 0
-        possible = self.threshold is None or least <= self.threshold <= rows
-        _require(bool(possible), f"threshold must be in [{least}, {rows}], got {self.threshold}")
+        possible = self.threshold is None or (hasattr(self.threshold, "__index__") and least <= self.threshold <= rows)
+        _require(bool(possible), f"threshold must be an int in [{least}, {rows}], got {self.threshold!r}")
 
     @property
     def rows(self) -> int:
@@ -129,6 +129,7 @@ class LinearCode:
 
     def on_workers(self, count: int) -> LinearCode:
         """Return the same code with its workers folded onto ``count``, worker ``w`` onto ``w % count``."""
+        _require(count >= 1, f"a code needs at least one worker, got {count}")
         if count >= self.workers:
             return self
         return LinearCode(self.name, self.generator, self.targets, self.worker % count, self.load, self.threshold)

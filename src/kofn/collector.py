@@ -107,8 +107,8 @@ class Collector:
         CodeError
             When the code has no such row.
         """
-        if not 0 <= row < self.code.rows:
-            raise CodeError(f"row must be in [0, {self.code.rows - 1}], got {row}.")
+        if not (hasattr(row, "__index__") and 0 <= row < self.code.rows):
+            raise CodeError(f"row must be an int in [0, {self.code.rows - 1}], got {row!r}.")
         self.passed(time)
         if row in self._seen:
             return

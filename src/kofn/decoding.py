@@ -159,6 +159,11 @@ def decode(
     -------
     Decoding
 
+    Raises
+    ------
+    ArgumentError
+        The code has no such rows, or the prior speaks of other unknowns.
+
     Examples
     --------
     Two of three rows of a parity code give everything; one gives a share of the energy:
@@ -170,15 +175,28 @@ def decode(
     >>> round(float(decode(code, [2]).error), 3)
     0.707
     """
-    estimator = checked("kofn.decoding.decode", estimator)
+    call = "kofn.decoding.decode"
+    estimator, rows = checked(call, estimator), _rows_of(call, code, rows)
+    if prior is not None and (not isinstance(prior, Prior) or prior.unknowns != code.unknowns):
+        must, remedy = f"be a Prior of {code.unknowns} unknowns", "leave it out for equal energies"
+        raise checks.refusal(call, "prior", must, getattr(prior, "unknowns", repr(prior)), remedy)
     if prior is None or not prior.energy(code.targets) > 0:
         prior = Prior.independent(np.ones(code.unknowns))
-    rows = np.asarray(rows, dtype=np.intp)
     if estimator == "peeling" or is_sparse(code.generator):
         from .sparse_decoding import decode_sparse  # SciPy is not needed for dense codes
 
         return decode_sparse(code, rows, prior, estimator, epsilon)
     return decode_dense(code.generator[rows], code.targets, prior, estimator, epsilon)
+
+
+def _rows_of(call: str, code: LinearCode, rows: Any) -> NDArray[np.intp]:
+    """Numbers of rows as an array, or refuse them: a mask or -1 would silently mean other rows."""
+    given = np.asarray(rows)
+    known = given.dtype.kind in "iu" and given.min(initial=0) >= 0 and given.max(initial=-1) < code.rows
+    if given.ndim == 0 or not (known or given.size == 0):
+        must, remedy = f"hold ints from 0 to {code.rows - 1}", "say which rows of the code arrived"
+        raise checks.refusal(call, "rows", must, repr(rows), remedy)
+    return given.astype(np.intp, copy=False)
 
 
 def decode_dense(generator: Floats, targets: Floats, prior: Prior, estimator: Estimator, epsilon: float) -> Decoding:
@@ -207,7 +225,7 @@ def decodable(
     >>> decodable(code, [[0, 1], [1, 2]])
     array([ True,  True])
     """
-    rows = np.asarray(rows, dtype=np.intp)
+    rows = _rows_of("kofn.decoding.decodable", code, rows)
     if estimator == "peeling" or is_sparse(code.generator):
         from .sparse_decoding import decodable_sparse
 

@@ -50,16 +50,16 @@ class Prior:
     share: float = 1.0
 
     def __post_init__(self) -> None:
-        factor = np.array(self.factor, dtype=np.float64)
+        factor = _real("a prior's factor", self.factor)
         parts = {"factor": factor}
         if factor.ndim not in (1, 2) or not np.isfinite(factor).all():
             raise CodeError(f"a prior's factor must be a finite vector or matrix, got shape {factor.shape}.")
         if self.common is not None:
-            parts["common"] = common = np.array(self.common, dtype=np.float64)
+            parts["common"] = common = _real("what unknowns have in common", self.common)
             if common.shape != factor.shape[:1] or not np.isfinite(common).all():
                 raise CodeError(f"what unknowns have in common must be a finite vector, got shape {common.shape}.")
         if self.known is not None:
-            parts["known"] = known = np.array(self.known, dtype=np.float64)
+            parts["known"] = known = _real("what is known of the unknowns", self.known)
             if known.ndim != 2 or len(known) != len(factor) or not np.isfinite(known).all():
                 raise CodeError(f"what is known of the unknowns must be a finite matrix, got shape {known.shape}.")
         for name, part in zip(parts, _moderate(*parts.values()), strict=True):
@@ -69,7 +69,7 @@ class Prior:
     @classmethod
     def independent(cls, energies: ArrayLike) -> Prior:
         """Unknowns without correlation, of the given energies E‖u_j‖², (unknowns,)."""
-        energies = np.asarray(energies, dtype=np.float64)
+        energies = _real("energies", energies)
         if energies.ndim != 1 or not np.all(energies >= 0):
             raise CodeError(f"energies must be a vector of numbers >= 0, got {energies!r}.")
         return cls(np.sqrt(energies))
@@ -83,8 +83,8 @@ class Prior:
         >>> Prior.correlated([[2.0, 1.0], [1.0, 2.0]]).energies.round(12)
         array([2., 2.])
         """
-        matrix = np.asarray(covariance, dtype=np.float64)
-        if matrix.ndim != 2 or not np.allclose(matrix, matrix.T, rtol=1e-10, atol=0):
+        matrix = _real("a covariance", covariance)
+        if matrix.ndim != 2 or matrix.shape != matrix.T.shape or not np.allclose(matrix, matrix.T, rtol=1e-10, atol=0):
             raise CodeError(f"a covariance must be a symmetric matrix, got shape {matrix.shape}.")
         values, vectors = np.linalg.eigh(matrix)
         if values.size and values[0] < -1e-10 * max(values[-1], 0.0):
@@ -113,6 +113,9 @@ class Prior:
         >>> [float(Prior.from_samples(samples, 0.1, T).energy(total).round(4)) for T in (None, total)]
         [0.191, 0.011]
         """
+        samples = _real("samples of unknowns", samples)
+        if samples.ndim != 2 or not samples.shape[1]:
+            raise CodeError(f"samples of unknowns must be a matrix with a column for each, got shape {samples.shape}.")
         (scaled,) = _moderate(samples / np.sqrt(samples.shape[1]))
         noise = np.sqrt(diagonal) * _noise(scaled, targets)
         # A triangle with the same F Fᵀ: many samples cost once, not at every estimate.
@@ -157,6 +160,17 @@ class Prior:
         factor = matrix * self.factor if self.factor.ndim == 1 else matrix @ self.factor
         common = None if self.common is None else matrix @ self.common
         return Prior(factor, common, None if self.known is None else matrix @ self.known, self.share)
+
+
+def _real(what: str, values: ArrayLike) -> Floats:
+    """A copy as float64; of complex numbers the imaginary part would be lost."""
+    try:
+        given = np.asarray(values)
+        if given.dtype.kind == "c":
+            raise TypeError("complex numbers")
+        return np.array(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise CodeError(f"{what} must be real numbers, got {error}.") from None
 
 
 def _moderate(*parts: Floats) -> list[Floats]:
