@@ -158,6 +158,7 @@ def test_a_scheduler_has_nothing_to_tell_a_client_whose_pools_are_closed(own: tu
     with DaskPool(client), DaskPool(client):
         eventually(True, listening)  # a client sends what it subscribes to at its next tick
     eventually(False, listening)
+    client.sync(client._handle_event, "all", (0.0, {}))  # was under way when the last pool was closed
     with DaskPool(client):
         eventually(True, listening)
 

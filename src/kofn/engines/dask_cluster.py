@@ -54,7 +54,7 @@ class Cluster:
         self._running: dict[str, set[str]] = {}
         self.listeners: weakref.WeakSet[Any] = weakref.WeakSet()
         self._pools = 0
-        self._theirs: Any = None
+        self._theirs: Any = _ignore
 
     @property
     def reachable(self) -> bool:
@@ -79,11 +79,11 @@ class Cluster:
         self._pools += 1
         if self._pools > 1:
             return
-        theirs = self._theirs = _handlers(client).get(TOPIC)
+        theirs = self._theirs = _handlers(client).get(TOPIC, _ignore)
 
         def on_event(event: tuple[float, Any]) -> Any:
             self._on_event(event[1])
-            return theirs(event) if theirs is not None else None
+            return theirs(event)
 
         client.subscribe_topic(TOPIC, on_event)
         await self.refresh()
@@ -97,11 +97,9 @@ class Cluster:
         client = self._client()
         if self._pools or client is None or not self.reachable:
             return
-        if self._theirs is None:
+        if self._theirs is _ignore:
             client.unsubscribe_topic(TOPIC)
-            _handlers(client).pop(TOPIC, None)
-        else:
-            _handlers(client)[TOPIC] = self._theirs
+        _handlers(client)[TOPIC] = self._theirs  # without one, the client complains of what is still under way
 
     def _on_event(self, event: Any) -> None:
         action = event.get("action") if isinstance(event, dict) else None
@@ -146,6 +144,10 @@ def cluster_of(client: Client) -> Cluster:
             cluster = _clusters[client] = Cluster(client)
         client.sync(cluster.start, client)
         return cluster
+
+
+def _ignore(event: Any) -> None:
+    """Take what nobody listens for any more."""
 
 
 def _handlers(client: Client) -> dict[str, Any]:
