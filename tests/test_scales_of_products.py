@@ -222,3 +222,10 @@ def test_what_is_no_plain_matrix_gets_a_sentence(call, wrong, said):
     options = {} if call is kofn.matmul else {"latency": kofn.Exponential(1.0), "deadline": 1.0}
     with pytest.raises(kofn.ArgumentError, match=f"kofn.{call.__name__}: {said}"):
         call(wrong, B, workers=2, **options)
+
+
+def test_a_dask_array_of_sparse_chunks_gets_a_sentence():
+    da, sparse = pytest.importorskip("dask.array"), pytest.importorskip("scipy.sparse")
+    wrong = da.from_array(A).map_blocks(sparse.csr_array)
+    with pytest.raises(kofn.ArgumentError, match="'A' must be a dask array of NumPy arrays, but got csr_arrays"):
+        kofn.matmul(wrong, B, workers=2)

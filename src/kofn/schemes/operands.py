@@ -109,6 +109,9 @@ def _readable(name: str, value: Any) -> Any:
     if isinstance(value, np.memmap) and value.ndim == 2:
         return Cast(value, value.dtype)
     if is_dask_array(value) and value.ndim == 2:
+        if not isinstance(value._meta, np.ndarray):
+            given, remedy = f"{type(value._meta).__name__}s", "convert them with map_blocks"
+            raise refusal(CALL, name, "be a dask array of NumPy arrays", given, remedy)
         _require_unmasked(name, value._meta)
         if not all(np.isfinite(value.shape)):
             remedy = f"call {name}.compute_chunk_sizes() first"
