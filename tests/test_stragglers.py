@@ -104,3 +104,18 @@ def test_two_jobs_share_a_pool():
         jobs = [kofn.start(scheme, workers=delayed) for scheme in schemes]
         for job in jobs:
             np.testing.assert_allclose(job.result(60).value, A @ B, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("bad", "what"),
+    [
+        ({"pool": 4}, "kofn.Straggling: 'pool' must be a pool"),
+        ({"latency": 0.1}, "kofn.Straggling: 'latency' must be a latency model"),
+        ({"latency": kofn.Exponential}, "kofn.Straggling: 'latency' must be a latency model"),
+        ({"latency": kofn.Trace([[0.1]])}, "kofn.Trace: 'times' must speak of 2 workers, but got 1"),
+        ({"seed": -1}, "kofn.Straggling: 'seed' must be an int of at least 0"),
+    ],
+)
+def test_delays_that_cannot_be_drawn_are_refused_at_once(bad, what):
+    with kofn.ThreadPool(2) as pool, pytest.raises(kofn.ArgumentError, match=what):
+        kofn.Straggling(**{"pool": pool, "latency": kofn.Exponential(0.1), "seed": 0, **bad})

@@ -58,6 +58,11 @@ class Straggling(Closing):
     latency : kofn.latency.Latency
     seed : int
 
+    Raises
+    ------
+    ArgumentError
+        An argument is none of these, or the model does not speak of so many workers.
+
     Examples
     --------
     >>> from kofn.engines import ThreadPool
@@ -80,6 +85,7 @@ class Straggling(Closing):
         self._pool = pool
         self._latency = latency
         self._seed = integer(call, "seed", seed, 0, "leave it out for 0")
+        self.delay(0, pool.n - 1)  # a record of too few workers is refused here, not in the middle of a job
         self._token = next(_tokens)
         _closing[self._token] = threading.Event()
         self._counts = [0] * pool.n
