@@ -10,7 +10,7 @@ import pytest
 
 import kofn
 from kofn.collector import Collector
-from kofn.errors import NotDecodable, TaskError
+from kofn.errors import CodeError, NotDecodable, TaskError
 from kofn.placement import Placement
 from kofn.runtime import Run
 from kofn.simulation import stop_times
@@ -244,3 +244,44 @@ def test_a_picture_starts_at_zero_and_its_legend_hides_nobody():
     figure.draw_without_rendering()
     assert axes.get_xlim()[0] == 0.0
     assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1
+
+
+THIRDS = kofn.LinearCode("thirds", [[1, 1], [1, -2], [3, 1]], np.eye(2), worker=[0, 1, 2], threshold=2)
+
+
+def scheme_of(results):
+    tasks = [kofn.Task(lambda result=result: result) for result in results]
+
+    def canvas(shape, dtype):
+        value = np.empty((2, *shape), dtype)
+        return kofn.Canvas(list(value), lambda: value)
+
+    return kofn.Scheme(THIRDS, lambda allocate: tasks, canvas, lambda: kofn.Prior.independent(np.ones(2)))
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.float32, np.float64, np.complex64])
+def test_results_of_any_numbers_are_combined_with_the_weights_as_they_are(dtype):
+    unknowns = np.array([[6, 12], [2, 4]])
+    answer = virtual_run(scheme_of([(row @ unknowns).astype(dtype) for row in THIRDS.generator]), [[1.0], [1.0], [2.0]])
+    assert answer.exact
+    np.testing.assert_allclose(answer.value, unknowns, rtol=1e-6)
+
+
+def test_real_and_complex_results_go_together():
+    real, imaginary = np.array([1.0, 2.0]), np.array([1j, 2j])
+    answer = virtual_run(scheme_of([real, imaginary, real]), [[1.0], [1.0], [np.inf]])
+    np.testing.assert_allclose(answer.value, [(2 * real + imaginary) / 3, (real - imaginary) / 3])
+
+
+@pytest.mark.parametrize(
+    ("results", "error", "what"),
+    [
+        ([None] * 3, TaskError, "row 0 returned a NoneType of dtype object, not numbers"),
+        (["1"] * 3, TaskError, "row 0 returned a str of dtype"),
+        ([np.ones(3), np.ones(1), np.ones(3)], CodeError, r"one shape, got \(1,\) and \(3,\)"),
+        ([np.ones(3)] * 2, CodeError, r"one task per row \(3\), got 2"),
+    ],
+)
+def test_results_that_cannot_be_combined_are_refused(results, error, what):
+    with pytest.raises(error, match=what):
+        virtual_run(scheme_of(results), [[1.0], [1.0], [2.0]])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .blocks import Blocks
+from .errors import CodeError
 from .pieces import PIECE_BYTES, for_pieces
 from .sources import Source, chunks_of, lies_by_columns
 
@@ -108,12 +109,16 @@ def apply(matrix: Array, results: Sequence[Any], targets: Sequence[Any]) -> None
         for target in targets:
             target[: target.shape[0]] = np.zeros(target.shape)
         return
+    shapes = {tuple(result.shape) for result in results}
+    if len(shapes) > 1:
+        raise CodeError(f"results of one code must have one shape, got {' and '.join(map(str, sorted(shapes)))}.")
     length, inner = (results[0].shape or (1,))[0], results[0].shape[1:]
+    kind = np.result_type(*{result.dtype for result in results})
     results = [result if result.shape else result.reshape(1) for result in results]
 
     @np.errstate(over="ignore", invalid="ignore")  # who gave what can overflow looks at the targets
     def piece(start: int, stop: int) -> None:
-        stacked = np.empty((len(results), stop - start, *inner), results[0].dtype)
+        stacked = np.empty((len(results), stop - start, *inner), kind)
         for row, result in zip(stacked, results, strict=True):
             row[...] = result[start:stop]
         combined = np.empty((len(targets), *stacked.shape[1:]), stacked.dtype)
@@ -123,7 +128,7 @@ def apply(matrix: Array, results: Sequence[Any], targets: Sequence[Any]) -> None
             if room[0]:
                 target[start : start + room[0]] = values[tuple(slice(size) for size in room)]
 
-    for_pieces(piece, length, math.prod(inner) * (len(results) + len(targets)) * results[0].dtype.itemsize)
+    for_pieces(piece, length, math.prod(inner) * (len(results) + len(targets)) * kind.itemsize)
 
 
 def _as_real(stacked: Array) -> Array:

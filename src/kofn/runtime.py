@@ -15,7 +15,7 @@ from .clock import Clock, RealClock
 from .collector import Collector, Progress
 from .encoding import Stream
 from .engines.pool import Pool
-from .errors import Cancelled, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
+from .errors import Cancelled, CodeError, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
 from .placement import Placement, size_of
 from .report import Attempt, Outcome, Report
 from .rota import Rota
@@ -132,6 +132,8 @@ class Run:
         self._started = self._clock.now()
         try:
             self._tasks = self.scheme.encode(self.pool.empty)
+            if len(self._tasks) != (rows := self.scheme.code.rows):
+                raise CodeError(f"encode must give one task per row ({rows}), got {len(self._tasks)}.")
             self._encode_seconds = self._now()
             while not self._finished():
                 self._dispatch()

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from .algebra import EPSILON
 from .code import LinearCode
 from .combining import apply
-from .errors import CodeError, KofnError
+from .errors import CodeError, KofnError, TaskError
 from .prior import Prior
 
 Array = NDArray[Any]
@@ -73,14 +73,20 @@ class Canvas:
 
 
 def payload(row: int, result: Any) -> Array:
-    """Take what a worker returned as it is, as an array.
+    """Take what a worker returned as an array that real weights can combine; integers become float64.
 
     Examples
     --------
-    >>> payload(0, [1.0, 2.0])
+    >>> payload(0, [1, 2])
     array([1., 2.])
     """
-    return np.asarray(result)
+    array = np.asarray(result)
+    if array.dtype.kind in "biu":  # weights of their type would all be rounded
+        return array.astype(np.float64)
+    if array.dtype.kind not in "fc":
+        given = f"a {type(result).__name__} of dtype {array.dtype}"
+        raise TaskError(f"the task of row {row} returned {given}, not numbers that can be combined.", -1, row)
+    return array
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +168,6 @@ class Scheme:
 
     def assemble(self, matrix: NDArray[np.float64], results: Sequence[Array]) -> Any:
         """Decode results of the received rows with V = ``matrix`` and put the answer together."""
-        canvas = self.canvas(results[0].shape, results[0].dtype)
+        canvas = self.canvas(results[0].shape, np.result_type(*{result.dtype for result in results}))
         apply(matrix, results, canvas.targets)
         return canvas.finish()
