@@ -85,6 +85,18 @@ def test_cancel_abandons_and_the_pool_serves_on():
         assert time.perf_counter() - start < 5
 
 
+def test_a_job_that_is_dropped_is_cancelled():
+    with kofn.LocalPool(2) as pool:
+        late = kofn.Straggling(pool, kofn.Trace([[0.0, 30.0]]))
+        for estimate in kofn.start(kofn.schemes.uncoded(A, B, workers=2), workers=late):
+            assert 0 < estimate.error < 1
+            break
+        until = time.perf_counter() + 5
+        while pool.state(1) != "idle":
+            assert time.perf_counter() < until, "nobody waits for the task of worker 1 any more"
+            time.sleep(0.01)
+
+
 def test_an_exception_at_a_real_worker_names_it_and_carries_the_traceback():
     def fails(a, b):
         raise ZeroDivisionError("no such luck")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -137,44 +138,25 @@ class Job:
 
     def __init__(self, run: Run, close: Callable[[], None]) -> None:
         self._run = run
-        self._close = close
-        self._changed = threading.Condition()
-        self._latest: Answer | None = None
-        self._answer: Answer | None = None
-        self._error: BaseException | None = None
-        self._watched = False
-        self._thread = threading.Thread(target=self._work, name="kofn-job", daemon=True)
+        self._course = course = _Course()
+        # Neither the thread nor what it calls may hold the job, or it would not end when nobody else does.
+        self._thread = threading.Thread(target=course.follow, args=(run, close), name="kofn-job", daemon=True)
+        weakref.finalize(self, run.cancel).atexit = False
         self._thread.start()
-
-    def _work(self) -> None:
-        answer, error = None, None
-        try:
-            answer = self._run.run(self._arrived)
-        except BaseException as caught:  # it belongs to whoever asks for the result
-            error = caught
-        self._close()
-        with self._changed:
-            self._answer, self._error = answer, error
-            self._changed.notify_all()
-
-    def _arrived(self, run: Run) -> None:
-        with self._changed:
-            if self._watched and not run.collector.done:  # the last estimate is the answer itself
-                self._latest = run.estimate()
-                self._changed.notify_all()
 
     @property
     def done(self) -> bool:
         """Whether the job has ended, well or not."""
-        return self._answer is not None or self._error is not None
+        return self._course.done
 
     def __iter__(self) -> Iterator[Answer]:
         """Yield the newest estimate whenever one is there, the last one being the answer."""
-        self._watched = True
-        while not self.done:
-            with self._changed, self._cancelled_on_interrupt():
-                self._changed.wait_for(lambda: self.done or self._latest is not None)
-                estimate, self._latest = self._latest, None
+        course = self._course
+        course.watched = True
+        while not course.done:
+            with course.changed, self._cancelled_on_interrupt():
+                course.changed.wait_for(lambda: course.done or course.latest is not None)
+                estimate, course.latest = course.latest, None
             if estimate is not None:
                 yield estimate
         yield self.result()
@@ -188,13 +170,14 @@ class Job:
             After ``timeout_seconds``; the job goes on.
         NotDecodable, TaskError, Cancelled, PoolClosed
         """
-        with self._changed, self._cancelled_on_interrupt():
-            if not self._changed.wait_for(lambda: self.done, timeout_seconds):
+        course = self._course
+        with course.changed, self._cancelled_on_interrupt():
+            if not course.changed.wait_for(lambda: course.done, timeout_seconds):
                 raise TimeoutError(f"no answer within {timeout_seconds} s; the job goes on.")
-        if self._error is not None:
-            raise self._error
-        assert self._answer is not None
-        return self._answer
+        if course.error is not None:
+            raise course.error
+        assert course.answer is not None
+        return course.answer
 
     def cancel(self) -> None:
         """Stop the job: what runs is abandoned, nothing of it is left behind. Does nothing once it has ended."""
@@ -214,6 +197,39 @@ class Job:
 
     def __exit__(self, *_: object) -> None:
         self.cancel()
+
+
+class _Course:
+    """What becomes of a job: told by its thread, read by the `Job`."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.latest: Answer | None = None
+        self.answer: Answer | None = None
+        self.error: BaseException | None = None
+        self.watched = False
+
+    @property
+    def done(self) -> bool:
+        return self.answer is not None or self.error is not None
+
+    def follow(self, run: Run, close: Callable[[], None]) -> None:
+        """Run the job to its end; this is what the thread does."""
+        answer, error = None, None
+        try:
+            answer = run.run(self._arrived)
+        except BaseException as caught:  # it belongs to whoever asks for the result
+            error = caught
+        close()
+        with self.changed:
+            self.answer, self.error = answer, error
+            self.changed.notify_all()
+
+    def _arrived(self, run: Run) -> None:
+        with self.changed:
+            if self.watched and not run.collector.done:  # the last estimate is the answer itself
+                self.latest = run.estimate()
+                self.changed.notify_all()
 
 
 def _prepared(
