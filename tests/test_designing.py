@@ -1,6 +1,7 @@
 """Designed codes: better than what they are compared with, exact from any N·P, honest, and usable as code=."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -117,6 +118,22 @@ def test_a_design_that_can_be_no_better_than_others_is_printed(energies, seconds
     prior, latency = kofn.Prior.independent(energies), kofn.Constant(0.1)
     found = design_for(prior, (3, 1), workers=4, latency=latency, deadline=seconds, rng=0)
     assert "1.00 times that of plain" in str(found)
+
+
+@pytest.mark.parametrize("seed", [0, 2, 3])
+def test_any_four_results_are_exact_where_steps_along_two_lines_could_make_them_dependent(seed):
+    mixing = np.random.default_rng(seed).standard_normal((4, 4))
+    prior = kofn.Prior.correlated(mixing @ mixing.T)
+    found = design_for(prior, (2, 2), workers=6, latency=EXPONENTIAL, deadline=0.5, rng=0)
+    singular = np.linalg.svd([found.code.generator[list(rows)] for rows in combinations(range(6), 4)], compute_uv=False)
+    assert np.all(singular[:, 0] / singular[:, -1] < 1e6)
+
+
+@pytest.mark.parametrize("goal", [{"area": 3.0}, {"target_error": 0.1}])
+def test_goals_over_times_at_which_everybody_has_answered(goal):
+    """Workers who answer after exactly a second: losses are 1 before, and nothing afterwards."""
+    found = design_for(PAPER, (3, 3), workers=12, latency=kofn.Constant(1.0), rng=0, **goal)
+    assert found.value == pytest.approx(1.0)
 
 
 def test_where_no_plain_draw_meets_the_limit_the_report_says_so(found):

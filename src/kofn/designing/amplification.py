@@ -13,6 +13,9 @@ from ..code import LinearCode
 STACK = 1 << 18
 """Generators are stacked up to about this many bytes."""
 
+INVERTED = 1e-6
+"""Backward error of an inverse above which there is none."""
+
 
 @dataclass(frozen=True)
 class Amplification:
@@ -69,6 +72,6 @@ def amplifications(code: LinearCode, sets: NDArray[np.intp]) -> Floats:
 
 def _worst(code: LinearCode, sets: NDArray[np.intp]) -> Floats:
     certificate = certify(code.generator[sets], code.targets)
-    met = np.all(certificate.backward_error <= 1e-6, axis=1)
+    met = np.all(certificate.backward_error <= INVERTED, axis=1)
     worst: Floats = np.where(met, certificate.amplification.max(axis=1), np.inf)
     return worst

@@ -16,7 +16,7 @@ from ..latency import Latency
 from ..prior import Prior
 from ..schemes.shaping import Directions
 from ..schemes.spread import spread
-from .amplification import STACK, subsets
+from .amplification import INVERTED, STACK, subsets
 from .objective import CALL, Objective
 from .strata import Strata, strata
 
@@ -70,10 +70,10 @@ class Question:
         limit: float, latency: Latency, seed: int = 0,
     ) -> Question:  # fmt: skip
         """Draw the received sets."""
-        most = blocks[0] * blocks[1] - 1  # from one more on all is exact
-        count = max(8, SETS // (len(objective.times) * (most + 1)))
+        products = blocks[0] * blocks[1]  # from so many results on all is exact
+        count = sets_each(objective, products)
         received = [
-            strata(latency, worker, load, float(time), most, count, rng=[seed, number])
+            strata(latency, worker, load, float(time), products - 1, count, rng=[seed, number])
             for number, time in enumerate(objective.times)
         ]
         return cls(prior, blocks, worker, load, objective, limit, received)
@@ -102,8 +102,8 @@ class Question:
         return self.objective.of(losses, chances)
 
     def _cases(self, code: LinearCode, received: Strata) -> tuple[Floats, Floats]:
-        """Losses and chances of all sets at one moment, the same number for each number of results."""
-        count = max(len(rows) for rows in received.sets)
+        """Losses and chances of all sets at one moment, as many at each; what cannot be has no chance."""
+        count = sets_each(self.objective, len(received.sets))
         losses, chances = np.zeros((2, len(received.sets), count))
         for number, rows in enumerate(received.sets):
             if len(rows):
@@ -112,6 +112,11 @@ class Question:
                 losses[number] = np.concatenate(parts) ** 2
                 chances[number] = received.chances[number] / count
         return losses.ravel(), chances.ravel()
+
+
+def sets_each(objective: Objective, products: int) -> int:
+    """Received sets that are drawn for each number of results below ``products``, at each moment."""
+    return max(8, SETS // (len(objective.times) * products))
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,13 +134,15 @@ class Found:
 class Points:
     """Coefficients before shaping, with the inverses of sampled sets of N·P of their rows.
 
-    Shaping multiplies the generator by a matrix K from the right, so that inverses are computed once.
+    Shaping multiplies the generator by a matrix K from the right, so that inverses are computed once, and a set that
+    has none has none in any shape: ``exact`` says whether all have one.
     """
 
     alpha: Floats
     beta: Floats
     sets: NDArray[np.intp]
     inverses: Floats
+    exact: bool
 
     @classmethod
     def of(cls, alpha: Floats, beta: Floats, effort: int, seed: int) -> Points:
@@ -144,11 +151,17 @@ class Points:
         rows, size = generator.shape
         sets = subsets(rows, int(np.clip(effort // size**2, 300, 12_000)), size, seed)
         step = max(1, STACK // (8 * size**2))
-        parts = [certify(generator[sets[i : i + step]], np.eye(size)).matrix for i in range(0, len(sets), step)]
-        return cls(alpha, beta, sets, np.concatenate(parts))
+        parts = [certify(generator[sets[i : i + step]], np.eye(size)) for i in range(0, len(sets), step)]
+        exact = all(np.all(part.backward_error <= INVERTED) for part in parts)
+        return cls(alpha, beta, sets, np.concatenate([part.matrix for part in parts]), exact)
 
     def p99(self, first: Floats, second: Floats) -> float:
-        """Amplification that one in a hundred sets exceeds, once α and β are multiplied by these matrices."""
+        """Amplification that one in a hundred sets exceeds, once α and β are multiplied by these matrices.
+
+        It is inf where any set is not exact: that would be no code of which any N·P results are.
+        """
+        if not self.exact:
+            return np.inf
         size = np.linalg.norm(row_kronecker(self.alpha @ first, self.beta @ second), axis=1)[self.sets]
         back = np.kron(np.linalg.inv(first), np.linalg.inv(second))
         worst = np.linalg.norm((back @ self.inverses) * size[:, None, :], axis=2).max(axis=1)
