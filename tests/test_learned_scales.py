@@ -195,6 +195,27 @@ def test_a_shared_mean_is_worth_as_much_as_ever():
     assert 0.8 < bar / true < 1.25
 
 
+@pytest.mark.parametrize(
+    ("build", "count"),
+    [
+        (lambda rng: SUMS["lt"](60, workers=12, rows=20, rng=rng), 40),
+        (lambda rng: SUMS["gradient"](60, workers=12, stragglers=3, rng=rng), 6),
+    ],
+    ids=["lt", "gradient"],
+)
+def test_rows_that_overlap_do_not_make_a_mean_of_what_has_none(build, count):
+    """What rows have in common deviates in all of them: taken for a common mean, it would halve the error bar."""
+    rng, off, promised = np.random.default_rng(0), [], []
+    for _ in range(60):
+        code, terms = build(rng), rng.standard_normal((60, 100))
+        rows = rng.permutation(code.rows)[:count]
+        results = dict(zip(rows.tolist(), code.generator[rows] @ terms, strict=True))
+        found = decode(code, rows, Learner(code).prior(results))
+        off.append(np.mean((found.matrix[0] @ np.array(list(results.values())) - terms.sum(axis=0)) ** 2) / 60)
+        promised.append(found.error**2)
+    assert 0.85 < np.sqrt(np.mean(promised) / np.mean(off)) < 1.15
+
+
 # -- sizes --------------------------------------------------------------------------------------------
 
 

@@ -2,7 +2,11 @@
 
 A model for terms of which nothing else is known: u_j = μ + e_j, with a mean μ that all terms share and deviations
 of energies E‖e_j‖² = σ² s_j, where s is given up to a factor (1 by default). Row r is then n_r μ plus a deviation of
-energy σ² Σ_j G_rj² s_j, whatever other rows it overlaps with.
+energy σ² E_r, E_r = Σ_j G_rj² s_j.
+
+With weights w_r = n_r / (E_r κ), κ = Σ n_r² / E_r, the rows' mean Σ w_r y_r is off from μ by Σ w_r G_r e, of energy
+σ² h, h = Σ_j s_j (Σ_r w_r G_rj)², and what they deviate from it by, Σ ‖y_r − n_r mean‖² / E_r, is σ² (rows − κ h) on
+average: the fewer, the more rows have in common. Where they have nothing in common, κ h = 1.
 """
 
 from __future__ import annotations
@@ -55,6 +59,7 @@ class Learner:
         self._relative = relative
         self._count = np.asarray(code.generator.sum(axis=1)).ravel()
         self._energy = np.asarray(code.generator.power(2) @ relative).ravel()
+        self._generator = code.generator
         self._group = code.blocks.block if code.blocks is not None else equal_rows(code.generator)[0]
         self._sketches: dict[int, tuple[Floats, int]] = {}
 
@@ -68,19 +73,22 @@ class Learner:
         values = in_one_unit([self._sketches[int(row)] for row in rows])
         if len(rows) < FEWEST:
             return self._earlier or self._pessimistic(values, rows)
-        return self._fitted(values, self._count[rows], self._energy[rows])
+        return self._fitted(values, rows)
 
     def _pessimistic(self, values: Floats, rows: NDArray[np.intp]) -> Prior:
         scale = np.sum(values**2) / np.sum(self._energy[rows]) if len(rows) else 0.0
         return Prior.independent(self._relative * (scale or 1.0))
 
-    def _fitted(self, values: Floats, counts: Floats, energies: Floats) -> Prior:
+    def _fitted(self, values: Floats, rows: NDArray[np.intp]) -> Prior:
+        counts, energies = self._count[rows], self._energy[rows]
         known = np.sum(counts**2 / energies)
-        mean = (counts / energies) @ values / known if known > 0 else np.zeros(values.shape[1])
+        weights = counts / energies / (known or 1.0)
+        mean = weights @ values
+        held = self._relative @ (weights @ self._generator[rows]) ** 2
         rest = values - counts[:, None] * mean
-        spread = np.sum(rest**2 / energies[:, None]) / (len(values) - (known > 0))
-        # The estimated mean holds a deviation too: of energy spread / known.
-        common = np.sum(mean**2) - spread / known if known > 0 else 0.0
+        # At least one: rows that are multiples of one another say nothing of the spread.
+        spread = np.sum(rest**2 / energies[:, None]) / max(1.0, len(values) - known * held)
+        common = np.sum(mean**2) - spread * held
         allowed = with_unseen(spread, np.sum(mean**2) * known / len(values), len(values))
         return Prior(np.sqrt(self._relative * allowed), np.full(len(self._relative), np.sqrt(max(common, 0.0))))
 
