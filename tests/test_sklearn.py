@@ -70,6 +70,15 @@ def test_classes_keep_their_names(pool):
         np.testing.assert_array_equal(coded.predict(X), forest.predict(X))
 
 
+@pytest.mark.parametrize("loss", ["log_loss", "exponential"])
+def test_scores_that_tie_between_two_classes_are_decided_as_the_library_does(pool, loss):
+    X, y = np.repeat(np.arange(3.0)[:, None], 4, axis=0), np.array([0, 0, 0, 0, 1, 1, 1, 1, 0, 1, 0, 1])
+    boosted = GradientBoostingClassifier(n_estimators=7, loss=loss, random_state=0).fit(X, y)
+    assert np.all(boosted.decision_function(X)[8:] == 0)
+    with CodedEnsemble(boosted, workers=pool) as coded:
+        np.testing.assert_array_equal(coded.predict(X), boosted.predict(X))
+
+
 def test_what_it_cannot_do_is_said(pool):
     with pytest.raises(kofn.ArgumentError, match="random forest, extra trees or gradient boosting"):
         CodedEnsemble(LogisticRegression(), workers=pool)

@@ -127,10 +127,15 @@ class CodedEnsemble(Closing):
 
     def predict(self, X: Any) -> Array:
         """Predict classes, (samples,), or values, (samples,) or (samples, outputs)."""
+        total = self._total(X)
         if not hasattr(self.ensemble, "classes_"):
-            return self._total(X)
-        # Votes can tie: rounding must not decide, the first class does as in the library.
-        best = np.argmax(np.round(self.predict_proba(X), 12), axis=1)
+            return total
+        # Votes and scores can tie: rounding must not decide. The first class does as in the library, but where there is
+        # one score for two classes, the second.
+        if total.ndim == 1:
+            best = (np.round(total, 12) >= 0).astype(np.intp)
+        else:
+            best = np.argmax(np.round(self._chances(total), 12), axis=1)
         classes: Array = self.ensemble.classes_[best]
         return classes
 
@@ -139,7 +144,9 @@ class CodedEnsemble(Closing):
         if not hasattr(self.ensemble, "classes_"):
             must, remedy = "be a classifier to have probabilities", "use predict"
             raise refusal(CALL, "ensemble", must, f"a {type(self.ensemble).__name__}", remedy)
-        total = self._total(X)
+        return self._chances(self._total(X))
+
+    def _chances(self, total: Array) -> Array:
         if isinstance(self.ensemble, FORESTS):
             return total
         # With the exponential loss a score is half of the log odds (Friedman et al. 2000).
