@@ -89,8 +89,11 @@ def test_a_term_that_raises_is_named(pool):
         (lambda x: "text", "term 2 returned a str, which is not a number"),
         (lambda x: np.ones(3), "returned float64 of shape"),
         (lambda x: 1j, "returned"),
+        (lambda x: [[1.0], [1.0, 2.0]], "term 2 returned a list that is no array"),
+        (lambda x: np.ma.masked, "term 2 returned a masked array"),
+        (lambda x: np.ma.array(1.0, mask=True), "term 2 returned a masked array"),
     ],
-    ids=["nan", "text", "shape", "complex"],
+    ids=["nan", "text", "shape", "complex", "ragged", "masked", "partly masked"],
 )
 def test_a_term_that_cannot_be_added_is_named(pool, wrong, sentence):
     with pytest.raises(kofn.TermError, match=sentence):
@@ -101,6 +104,8 @@ def test_a_wrong_shape_within_a_block_is_named(pool):
     terms = [abs, abs, lambda x: np.ones(2), abs]
     with pytest.raises(kofn.TermError, match=r"term 2 returned shape \(2,\), where terms before it returned \(\)"):
         kofn.sum(terms, 1.0, workers=pool, code=functools.partial(SUMS["cyclic"], blocks=1))
+    with pytest.raises(kofn.TermError, match="term 3 returned a masked array"):
+        kofn.sum(lambda indices, x: np.ma.masked_equal(indices, 3), count=4, workers=pool)
     with pytest.raises(kofn.TermError, match="first axis must be the terms"):
         kofn.sum(lambda indices, x: 1.0, count=4, workers=pool)
 
@@ -144,6 +149,10 @@ def test_what_is_in_hand_at_a_tolerance_is_enough(pool):
         (
             {"terms": [abs] * 4, "code": functools.partial(SUMS["gradient"], stragglers=4)},
             "'stragglers' must be at most",
+        ),
+        (
+            {"terms": [abs] * 4, "code": functools.partial(SUMS["cyclic"], starts=[0.5, 1.5, 2.5, 0.5])},
+            "'starts' must name a block",
         ),
         ({"terms": [abs] * 4, "code": SUMS["cyclic"](5)}, "give a LinearCode over 4 terms"),
         ({"terms": [abs], "energies": [-1.0]}, "'energies' must be 1 numbers >= 0"),

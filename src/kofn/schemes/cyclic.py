@@ -147,8 +147,9 @@ def starts_of(starts: int | Sequence[int] | None, workers: int, blocks: int) -> 
     if np.ndim(starts) == 0:
         count = within("starts", starts, 1, blocks, "the number of blocks")
         return (np.arange(workers) % count) * blocks // count
-    given = np.asarray(starts, dtype=np.intp)
-    if given.shape != (workers,) or given.min(initial=0) < 0 or given.max(initial=0) >= blocks:
+    given = np.asarray(starts)
+    one_each = given.dtype.kind in "iu" and given.shape == (workers,)
+    if not one_each or given.min(initial=0) < 0 or given.max(initial=0) >= blocks:
         must = f"name a block in [0, {blocks - 1}] for each of {workers} workers"
         raise refusal(CALL, "starts", must, starts, "leave it out for starts that are spread evenly")
-    return given
+    return given.astype(np.intp)

@@ -143,7 +143,8 @@ def _called(function: Callable[[Any], Any], index: int, x: Any) -> Any:
 
 def _stacked(function: Callable[[Array, Any], Any], x: Any, indices: Array) -> Array:
     try:
-        values = np.asarray(function(indices, x))
+        made = function(indices, x)
+        values: Array = made if np.ma.isMaskedArray(made) else np.asarray(made)
     except Exception as error:
         where = f"(evaluated with terms up to {indices[-1]}) " if len(indices) > 1 else ""
         raise TermFailed(int(indices[0]), f"{where}raised {type(error).__name__}: {error}") from error
@@ -154,7 +155,13 @@ def _stacked(function: Callable[[Array, Any], Any], x: Any, indices: Array) -> A
 
 
 def _checked(index: int, value: Any, total: Array | None) -> Array:
-    array = np.asarray(value)
+    if np.ma.isMaskedArray(value):
+        raise TermFailed(index, "returned a masked array, of which a part is missing; fill it first, with .filled(0.0)")
+    try:
+        array = np.asarray(value)
+    except Exception as error:
+        what = f"returned a {type(value).__name__} that is no array: {type(error).__name__}: {error}"
+        raise TermFailed(index, what) from error
     if array.dtype.kind not in "biufc":
         raise TermFailed(index, f"returned a {type(value).__name__}, which is not a number or an array of numbers")
     array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, copy=False)
