@@ -146,3 +146,22 @@ def test_a_matrix_that_would_overflow_when_it_is_encoded_is_refused(pool, make):
 def test_bad_arguments_get_a_sentence(pool, arguments, said):
     with pytest.raises(kofn.ArgumentError, match=said):
         kofn.operator(**{"A": A, "workers": pool, **arguments})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: kofn.operator(A, workers=2, rng=0).matvec,
+        lambda: kofn.CodedSum([np.sum], workers=2),
+        lambda: kofn.CodedMap(np.square, workers=2, code="uncoded"),
+    ],
+    ids=["operator", "sum", "map"],
+)
+def test_what_was_closed_with_its_workers_says_so(make):
+    used, x = make(), np.ones(50)
+    used(x)
+    owner = getattr(used, "__self__", used)
+    owner.close()
+    owner.close()
+    with pytest.raises(kofn.PoolClosed, match="closed before"):
+        used(x)

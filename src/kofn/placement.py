@@ -27,10 +27,14 @@ class Placement:
         self._closed = False
         self._lock = threading.Lock()  # jobs of several threads may share it
 
-    def ensure(self, worker: int, task: Task) -> int:
-        """Place what ``task`` needs at ``worker``, unless it is there; return the bytes placed."""
+    def require_open(self) -> None:
+        """Raise `PoolClosed` once this is closed."""
         if self._closed:
             raise PoolClosed("what is used here was closed before; make it anew")
+
+    def ensure(self, worker: int, task: Task) -> int:
+        """Place what ``task`` needs at ``worker``, unless it is there; return the bytes placed."""
+        self.require_open()
         placed = 0
         with self._lock:
             for key, value in task.resident.items():
