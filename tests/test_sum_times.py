@@ -88,6 +88,24 @@ def test_rateless_runs_equal_their_replay(kind):
         assert (outcome.times[0], counts[0]) == (pytest.approx(time, abs=1e-12), count)
 
 
+def test_runs_that_take_longer_are_not_drawn_until_they_are_short():
+    """Beside codes drawn whole, for everybody and with all rows: the same count and the same time on average."""
+    delays, m, cap = Delays.exponential(400, 40, 1.0, 0.01, rng=2), 40, 12
+    outcome, counts = rateless(
+        delays, lambda workers, rows, rng: lt(m, rows=rows, workers=workers, rng=rng), rows_peeled,
+        least=5 * m, cap=cap, rng=1,
+    )  # fmt: skip
+    whole = []
+    for run in range(delays.runs):
+        code = lt(m, rows=cap, workers=m, rng=[9, run])
+        rows, times = arrived(delays, run, code, np.arange(m))
+        count = rows_peeled(code.generator[rows])
+        whole.append((times[count - 1], count))
+    for mine, theirs in zip((outcome.times, counts), np.transpose(whole), strict=True):
+        difference = mine - theirs
+        assert abs(difference.mean()) < 3 * difference.std() / np.sqrt(delays.runs)
+
+
 def test_at_the_papers_size_the_prediction_is_the_exact_count():
     delays = Delays(PAPER.wake[:4], 0.005)
     seen = []

@@ -21,6 +21,10 @@ from .sum_times import Delays, Outcome
 Build = Callable[[int, int, np.random.Generator], LinearCode]
 """(workers, most rows of a worker, rng) → a code, of which the rows of the workers that are awake are used."""
 
+MARGIN = 4.0
+"""A run that takes longer is drawn again for more workers, so that it is too short if it is short the second time: with
+this margin at the size of the paper hardly any is, with one of 1.5 half of the runs of LT are."""
+
 Needed = Callable[[Any], int]
 """Generator in order of arrival → how many of its rows are needed."""
 
@@ -37,7 +41,8 @@ def rateless(
     needed : callable
         `kofn.modular.rows_needed`, `rows_peeled` or `rows_predicted`.
     least : float
-        Work that is certainly needed, in terms: workers that are not awake by then with a margin are left out.
+        Work that is certainly needed, in terms: workers who are not awake by the time that `MARGIN` times as much is
+        done are left out, unless a run takes longer.
     cap : int
         Most rows of a worker.
     rng : None, int or Generator
@@ -68,23 +73,24 @@ def _one_run(
         code, workers, until = _awake(delays, run, build, least, cap, rng)
         rows, times = arrived(delays, run, code, workers)
         count = needed(code.generator[rows])
-        if count <= len(rows) and (times[count - 1] <= until or len(workers) == delays.wake.shape[1]):
-            return float(times[count - 1]), count
-        if len(workers) == delays.wake.shape[1] and least > 1e3 * code.unknowns:
-            return np.inf, count
+        time = float(times[count - 1]) if count <= len(rows) else np.inf
+        if time <= until:
+            return time, count
         least *= 2
 
 
 def _awake(
     delays: Delays, run: int, build: Build, least: float, cap: int, rng: np.random.Generator
 ) -> tuple[LinearCode, Indices, float]:
-    """A code for those who wake up before ``least`` terms and half as many more are done, and when that is."""
+    """A code for those who wake up before enough is done, and until when its rows are all that arrive."""
     order = np.argsort(delays.wake[run])
     low, high = 0.0, 1e9
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (low, middle) if delays.terms_by(run, middle).sum() >= 1.5 * least else (middle, high)
+        low, high = (low, middle) if delays.terms_by(run, middle).sum() >= MARGIN * least else (middle, high)
     count = max(1, int(np.searchsorted(delays.wake[run, order], high)))
+    if count >= np.isfinite(delays.wake[run]).sum():
+        return build(count, cap, rng), order[:count], np.inf
     rows = int(min(cap, max(2, delays.terms_by(run, high).max())))
     return build(count, rows, rng), order[:count], high
 
