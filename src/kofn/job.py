@@ -246,8 +246,6 @@ def _prepared(
         raise checks.refusal(CALL, "scheme", "be a Scheme", repr(scheme), "build one with kofn.schemes")
     if stop is not None and not isinstance(stop, Rule):
         raise checks.refusal(CALL, "stop", "be a stop rule", repr(stop), "use kofn.Deadline(2.0), for example")
-    if placement is not None:
-        placement.require_open()
     estimator = checked(CALL, estimator)
     stop = Decodable() if stop is None else stop
     results = {} if results is None else results

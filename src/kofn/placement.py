@@ -34,9 +34,9 @@ class Placement:
 
     def ensure(self, worker: int, task: Task) -> int:
         """Place what ``task`` needs at ``worker``, unless it is there; return the bytes placed."""
-        self.require_open()
         placed = 0
         with self._lock:
+            self.require_open()
             for key, value in task.resident.items():
                 if (worker, key) not in self._placed:
                     self._pool.put(worker, key, value)

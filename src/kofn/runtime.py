@@ -41,8 +41,8 @@ class Message:
     future: Future[Any]
 
 
-Event = Message | None
-"""A message that came back, or None to wake the loop."""
+Event = int | None
+"""A worker whose message came back, or None to wake the loop."""
 
 
 def run_batch(*values: Any) -> list[Any]:
@@ -227,18 +227,19 @@ class Run:
             for row in reversed(rows):
                 self._rota.returned(row)
             return
-        message = Message(rows, worker, submitted, future)
-        future.add_done_callback(lambda _: self._inbox.put(message))
         self._rota.sent(rows)
-        self._running[worker] = message
+        self._running[worker] = Message(rows, worker, submitted, future)
         self._under_way[worker] = tasks
+        # Not the message, which has the future: results would stay in a circle until somebody collects it.
+        future.add_done_callback(lambda _: self._inbox.put(worker))
 
     # -- taking results -------------------------------------------------------------------------------
 
-    def _take(self, message: Event) -> bool:
-        if message is None:
+    def _take(self, worker: Event) -> bool:
+        if worker is None:
             return False
-        del self._running[message.worker], self._under_way[message.worker]
+        message = self._running.pop(worker)
+        del self._under_way[worker]
         try:
             outcome = message.future.result()
         except (WorkerLost, CancelledError):
@@ -250,7 +251,7 @@ class Run:
         except Exception as error:
             self._note(message, message.rows, "lost")
             raise self._task_error(message, error) from error
-        self._row_seconds[message.worker] = (self._now() - message.submitted) / len(message.rows)
+        self._row_seconds[worker] = (self._now() - message.submitted) / len(message.rows)
         return self._arrived(message, outcome if len(message.rows) > 1 else [outcome])
 
     def _arrived(self, message: Message, payloads: Sequence[Any]) -> bool:
