@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
 
 from kofn.engines import ExecutorPool, LocalPool, Pool, ThreadPool
-from kofn.errors import ArgumentError
+from kofn.errors import ArgumentError, WorkerError
 from kofn.testing import ENGINE_CHECKS, check_engine
+from processes import until
 
 BY_REFERENCE = "arguments are handed over by reference"
 NOT_OURS = "the worker is a thread of this process"
@@ -48,6 +50,27 @@ def test_every_engine_holds_or_says_why_not(engine: str) -> None:
     found = check_engine(make_pool, lacks=lacks, straggler_seconds=seconds)
     assert list(found) == list(ENGINE_CHECKS)
     assert {name for name, verdict in found.items() if verdict != "held"} == set(lacks)
+
+
+@pytest.mark.parametrize("engine", ["local", "threads", "thread executors"])
+def test_of_several_who_ask_one_worker_at_once_one_gets_it(engine: str) -> None:
+    def ask() -> None:
+        together.wait()
+        with suppress(WorkerError):
+            accepted.append(pool.submit(0, time.sleep, 0.01))
+
+    before = sys.getswitchinterval()
+    with ENGINES[engine][0]() as pool, ThreadPoolExecutor(4) as askers:
+        sys.setswitchinterval(1e-6)  # threads take turns between almost any two steps
+        try:
+            for _ in range(100):
+                until(lambda: pool.state(0) == "idle")
+                accepted: list[Any] = []
+                together = threading.Barrier(4)
+                wait([askers.submit(ask) for _ in range(4)])
+                assert len(accepted) == 1
+        finally:
+            sys.setswitchinterval(before)
 
 
 class Broken(ThreadPool):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import pickle
+import threading
 import uuid
 import weakref
 from collections.abc import Callable, Hashable, Sequence
@@ -89,9 +90,10 @@ class ExecutorPool(Closing):
         check_keys(worker, keys, lane.residents)
         if lane.dead:
             raise WorkerLost(f"worker {worker} is dead and cannot take a task", worker)
-        if lane.task is not None:
-            raise WorkerError(f"worker {worker} is busy; it takes one task at a time", worker)
-        return lane.start(function, arguments, keys)
+        with lane.lock:
+            if lane.task is not None:
+                raise WorkerError(f"worker {worker} is busy; it takes one task at a time", worker)
+            return lane.start(function, arguments, keys)
 
     def stop(self, worker: int, how: Stop) -> Stopped:
         """Cancel the future of what ``worker`` runs; the task itself runs on if it has begun."""
@@ -139,6 +141,7 @@ class _Lane:
     def __init__(self, index: int, executor: Executor) -> None:
         self.index = index
         self.executor = executor
+        self.lock = threading.Lock()
         self.dead = False
         self.task: Promise | None = None
         self.running: Future[Any] | None = None
