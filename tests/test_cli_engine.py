@@ -80,6 +80,6 @@ def test_without_dask_it_says_what_to_install(factors, monkeypatch, capsys):
 
 
 def test_an_address_without_a_port_is_refused_at_once_and_nothing_more_is_said(factors):
-    command = [sys.executable, "-m", "kofn.cli", "matmul", "A.npy", "B.npy", "--out", "C.npy", "--engine", "nonsense"]
+    command = [sys.executable, "-m", "kofn", "matmul", "A.npy", "B.npy", "--out", "C.npy", "--engine", "nonsense"]
     done = subprocess.run(command, capture_output=True, timeout=60)
     assert done.returncode == 2 and done.stderr.count(b"\n") == 1 and b"missing port number" in done.stderr

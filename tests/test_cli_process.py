@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-KOFN = [sys.executable, "-m", "kofn.cli"]
+KOFN = [sys.executable, "-m", "kofn"]
 MARK = "KOFN_TEST_MARK"
 
 

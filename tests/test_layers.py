@@ -22,7 +22,7 @@ LAYERS = [
 """From the top; names of one layer may import each other. ``*`` is everything else: what users see."""
 
 FACES = {
-    "__init__", "budget", "spool", "dask_output",
+    "__init__", "__main__", "budget", "spool", "dask_output",
     "workers", "job", "products", "operators", "coded_operator", "sums", "coded_sum", "sklearn", "catalogue/*", "files",
     "maps", "coded_map", "fitting/*",
     "cli/*", "datasets/*", "demo/*", "designing/*", "figures/*", "learned/*", "torch/*", "training/*",

@@ -1,10 +1,10 @@
-"""``python -m kofn.cli``: the same as ``kofn``."""
+"""``python -m kofn``: the same as ``kofn``."""
 
 from __future__ import annotations
 
 import sys
 
-from . import main
+from .cli import main
 
 if __name__ == "__main__":
     sys.exit(main())
