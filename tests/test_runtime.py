@@ -132,6 +132,8 @@ def test_a_deadline_that_passes_while_rows_are_given_out_is_kept(monkeypatch):
     scheme = kofn.schemes.uncoded(A, B, workers=4)
     with pytest.raises(NotDecodable, match="before any result"):  # not at 9.3, with the first one
         virtual_run(scheme, [[9.0]] * 4, stop=kofn.Decodable() | kofn.Deadline(1.0))
+    answer = virtual_run(scheme, [[0.1], [9.0], [9.0], [9.0]], stop=kofn.Deadline(0.5))
+    assert answer.count == 1 and answer.report.seconds == 0.6  # when the second of four rows is out
 
 
 def test_a_job_ends_when_only_time_would_end_it():

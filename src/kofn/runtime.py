@@ -182,6 +182,8 @@ class Run:
         for worker in range(self.pool.n):
             if worker in self._running or self.pool.state(worker) != "idle":
                 continue
+            if self._finished():  # to give out rows takes time, and a deadline may have passed
+                return
             rows = self._rows_for(worker)
             if rows:
                 self._submit(worker, rows)
