@@ -71,7 +71,8 @@ class Prior:
         """Unknowns without correlation, of the given energies E‖u_j‖², (unknowns,)."""
         energies = _real("energies", energies)
         if energies.ndim != 1 or not np.all(energies >= 0):
-            raise CodeError(f"energies must be a vector of numbers >= 0, got {energies!r}.")
+            got = f"shape {energies.shape}" if energies.ndim != 1 else f"{energies[~(energies >= 0)][0]}"
+            raise CodeError(f"energies must be a vector of numbers >= 0, got {got}.")
         return cls(np.sqrt(energies))
 
     @classmethod

@@ -174,10 +174,9 @@ def _text(name: object) -> str:
 
 
 def _named(path: str | os.PathLike[str]) -> Path:
-    name = Path(path)
-    if name.suffix != SUFFIX:
-        raise _refused(f"end in {SUFFIX}", path)
-    return name
+    if not isinstance(path, str | os.PathLike) or Path(path).suffix != SUFFIX:
+        raise _refused(f"be the name of a file that ends in {SUFFIX}", path)
+    return Path(path)
 
 
 def _library() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..algebra import Floats
-from ..checks import generator, number
+from ..checks import generator, number, refusal
 from ..code import LinearCode
 from .sum_code import CALL, csr, sum_code, team, within
 
@@ -83,6 +83,8 @@ def lt(
     m, workers = team(m, workers)
     c = number(CALL, "c", c, "0.1 is usual", strict=True)
     delta = number(CALL, "delta", delta, "0.5 is usual", strict=True)
+    if delta > 1:
+        raise refusal(CALL, "delta", "be at most 1", delta, "it is a chance to fail; 0.5 is usual")
     rows = max(100, -(-3 * m // workers)) if rows is None else within("rows", rows, 1, 1 << 30, "rows of a worker")
     from .drawing import distinct_columns
 
