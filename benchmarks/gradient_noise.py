@@ -28,7 +28,7 @@ def main() -> None:
     """Print a row for each contender."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", metavar="DIR", required=True)
-    parser.add_argument("--contenders", nargs="+", default=["uncoded-rescaled", "kronecker-rescaled"])
+    parser.add_argument("--contenders", nargs="+", default=["kronecker-rescaled-wide", "kronecker-principal-wide"])
     parser.add_argument("--draws", type=int, default=15, help="of codes and arrivals, for each mini-batch")
     asked = parser.parse_args()
     torch.set_num_threads(1)

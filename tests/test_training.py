@@ -282,7 +282,7 @@ def test_other_quick_figures(name, tmp_path, monkeypatch):
     if name == "uep-fig1":
         for module in (uep_fig1, sys.modules["kofn.figures.training_setting"]):
             monkeypatch.setattr(module, "NAMES", ("no-straggler", "kronecker-rescaled"))
-        monkeypatch.setattr(uep_fig1, "WIDE", ("kronecker-principal-wide",))
+        monkeypatch.setattr(uep_fig1, "WIDE", ("kronecker-principal-late-wide",))
     figure = FIGURES[name].points(Request(2, quick=True))
     assert json.loads(json.dumps(figure.json, allow_nan=False))["published"]
     if name == "uep-table2":
@@ -294,7 +294,7 @@ def test_other_quick_figures(name, tmp_path, monkeypatch):
         width = density.x[1] - density.x[0]
         assert sum(density.y) * width == pytest.approx(1, abs=0.01) == pytest.approx(sum(histogram.y) * width, abs=0.02)
     if name == "uep-fig1":
-        assert figure.names[2::2] == ["kronecker-rescaled-rxc", "kronecker-principal-wide-rxc"]
+        assert figure.names[2::2] == ["kronecker-rescaled-rxc", "kronecker-principal-late-wide-rxc"]
         assert figure[figure.names[0]].x == (2.0,) and "after 1 epoch without stragglers" in figure.title
     FIGURES[name].draw(figure).savefig(tmp_path / "picture.png", dpi=30)
 

@@ -32,7 +32,9 @@ NAMES = (
 )  # fmt: skip
 """Contenders that all figures compare, in the order of `kofn.training.contenders.CONTENDERS`."""
 
-WIDE = ("uncoded-wide", "kronecker-rescaled-wide", "kronecker-principal-wide")
+WIDE = (
+    "uncoded-wide", "kronecker-rescaled-wide", "kronecker-principal-wide", "kronecker-principal-late-wide",
+)  # fmt: skip
 """Further ones for a network with layers wide enough to distribute."""
 
 DEADLINES = (0.25, 0.5, 1.0, 2.0)

@@ -125,6 +125,7 @@ CONTENDERS: Mapping[str, Contender] = {
         Contender("uncoded-wide", UNCODED, _zero_filled("uncoded"), wide=True),
         Contender("kronecker-rescaled-wide", CODED, {**_least_squares("kronecker"), "rescale": True}, wide=True),
         Contender("kronecker-principal-wide", CODED, _principal("kronecker"), wide=True),
+        Contender("kronecker-principal-late-wide", CODED, _principal("kronecker"), late=True, wide=True),
     )
 }
 """By name of series: the paper's, the same codes decoded by least squares, and the Kronecker code of kofn.
