@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from kofn.engine_testing import child_processes
 from kofn.engines import LocalPool
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -31,6 +34,19 @@ def alive(pid: int) -> bool:
 
 def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def held() -> set[str]:
+    """Threads, child processes and open descriptors of this process, each under a name of its own.
+
+    What others began earlier may end meanwhile, so that a test looks for what is new and counts nothing.
+    """
+    found = {f"thread {thread.name} {thread.ident}" for thread in threading.enumerate()}
+    found |= {f"process {pid}" for pid in child_processes()}
+    for path in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.add(f"descriptor {path.name} {path.readlink()}")
+    return found
 
 
 def pid_of(pool: LocalPool, worker: int) -> int:
