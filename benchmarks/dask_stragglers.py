@@ -34,7 +34,7 @@ def connected(address: str | None) -> Iterator[Client]:
         with Client(address) as client:
             yield client
         return
-    cluster = LocalCluster(n_workers=4, threads_per_worker=1, protocol="tcp://", dashboard_address=None)
+    cluster = LocalCluster(n_workers=4, threads_per_worker=1, protocol="tcp://", dashboard_address=":0")
     with cluster, Client(cluster) as client:
         yield client
 

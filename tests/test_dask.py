@@ -355,7 +355,7 @@ def test_what_is_not_a_connected_client_is_refused() -> None:
     async def refuse() -> None:
         async with (
             distributed.LocalCluster(
-                processes=False, n_workers=0, dashboard_address=None, asynchronous=True
+                processes=False, n_workers=0, dashboard_address=":0", asynchronous=True
             ) as cluster,
             Client(cluster, asynchronous=True) as client,
         ):

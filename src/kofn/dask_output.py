@@ -40,7 +40,7 @@ class ClusterArray:
     --------
     >>> import kofn
     >>> from distributed import Client
-    >>> with Client(processes=False, n_workers=2, dashboard_address=None) as client:
+    >>> with Client(processes=False, n_workers=2, dashboard_address=":0") as client:
     ...     C = ClusterArray(client, (4, 3), chunk_rows=2)
     ...     answer = kofn.matmul(np.ones((4, 2)), np.ones((2, 3)), workers=client, code="mds", blocks=(1, 1), out=C)
     ...     C.to_dask().numblocks, round(float(C.to_dask().sum().compute()), 9)

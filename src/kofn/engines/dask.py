@@ -60,7 +60,7 @@ class DaskPool(Closing):
     Examples
     --------
     >>> from distributed import Client
-    >>> with Client(processes=False, n_workers=2, dashboard_address=None) as client, DaskPool(client) as pool:
+    >>> with Client(processes=False, n_workers=2, dashboard_address=":0") as client, DaskPool(client) as pool:
     ...     pool.submit(1, sum, [1, 2, 3]).result()
     6
     """
