@@ -73,6 +73,16 @@ def test_a_sum_of_which_zeros_have_come_is_not_known(name):
         assert exact or error >= 0.9 * np.sqrt(missing)  # a row says of a mixture of terms less than of all of them
 
 
+@pytest.mark.parametrize("name", SURE)
+def test_a_sum_that_begins_with_zeros_is_as_near_as_it_says(name):
+    """Workers side by side, and those first who have nothing but zeros; after every result."""
+    code, terms = coded(name), (np.arange(24) >= 12) * 1.0
+    ones = code.generator.toarray()[:, 12:].any(axis=1)
+    for order in (np.argsort(code.work, kind="stable"), np.lexsort((code.work, ones))):
+        for error, exact, value in sum_errors(code, terms, order[:60]):
+            assert abs(value - 12) <= (1e-9 if exact else 5 * error * 12)
+
+
 @pytest.mark.parametrize("how", [{"tolerance": 0.1}, {"tolerance": 0.1, "deadline": 5.0}])
 @pytest.mark.parametrize("name", SURE)
 def test_a_sum_does_not_stop_at_zeros(pool, name, how):
