@@ -1,17 +1,24 @@
-# make demo   install into .venv and run the main job on real worker processes
-# make test   install into .venv and run the tests
-# make check  formatting, lint, types
+# make demo      install into .venv and run the main job on real worker processes
+# make test      install into .venv and run the tests, except long sweeps
+# make test-slow the long sweeps, marked slow
+# make test-all  both
+# make check     formatting, lint, types
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test test-slow test-all check clean
 
 demo: .venv/demo
 	mkdir -p out
 	$(BIN)/kofn demo --out out
 
 test: .venv/installed
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -m 'not slow'
+
+test-slow: .venv/installed
+	$(BIN)/python -m pytest -q -m slow
+
+test-all: test test-slow
 
 check: .venv/installed
 	$(BIN)/ruff format --check .
