@@ -1,0 +1,95 @@
+"""A future whose end is decided once, by whoever comes first, though its own lock may never be free again."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from concurrent.futures import CancelledError
+from itertools import permutations
+
+import pytest
+
+from kofn.engines import promise as module
+from kofn.engines.promise import Promise
+
+ENDS = {
+    "result": lambda promise: promise.settle("value"),
+    "error": lambda promise: promise.fail(OSError("gone")),
+    "cancel": lambda promise: promise.cancel(),
+}
+
+
+def how(promise):
+    if promise.future.cancelled():
+        return "cancel"
+    return "error" if promise.future.exception(0) else "result"
+
+
+@pytest.mark.parametrize("order", list(permutations(ENDS)))
+def test_the_first_to_claim_decides(order):
+    promise = Promise()
+    for end in order:
+        ENDS[end](promise)
+    assert promise.claimed
+    assert how(promise) == order[0]
+
+
+def test_of_many_at_once_one_decides():
+    for _ in range(50):
+        promise, gate = Promise(), threading.Barrier(len(ENDS))
+
+        def end(action, promise=promise, gate=gate):
+            gate.wait()
+            action(promise)
+
+        threads = [threading.Thread(target=end, args=(action,)) for action in ENDS.values()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert promise.future.done()
+        assert how(promise) in ENDS
+
+
+def test_who_cancels_the_future_himself_is_told_to_the_engine_once():
+    promise, told = Promise(), []
+    promise.when_cancelled(told.append)
+    assert promise.future.cancel()
+    promise.settle("too late")
+    promise.cancel()
+    assert told == [promise]
+    with pytest.raises(CancelledError):
+        promise.future.result(0)
+
+
+def test_an_end_that_was_decided_is_no_cancellation():
+    promise, told = Promise(), []
+    promise.when_cancelled(told.append)
+    promise.settle(1)
+    assert not promise.future.cancel()
+    assert told == []
+
+
+def test_a_future_whose_lock_is_never_free_does_not_hold_up_the_engine(monkeypatch):
+    monkeypatch.setattr(module, "LOCK_SECONDS", 0.01)
+    for end in ENDS.values():
+        promise = Promise()
+        holder = threading.Thread(target=promise.future._condition.acquire)  # as a Ctrl-C may leave it
+        holder.start()
+        holder.join()
+        end(promise)
+        assert promise.claimed
+
+
+def test_a_promise_is_held_by_nobody_but_its_owner():
+    promise = Promise()
+    promise.when_cancelled(lambda _: None)
+    gone, future = weakref.ref(promise), promise.future
+    gc.disable()
+    try:
+        del promise
+        assert gone() is None
+    finally:
+        gc.enable()
+    assert future.cancel()
