@@ -238,9 +238,7 @@ def test_a_sketch_in_slabs_is_the_sketch(monkeypatch):
 
 
 def test_the_smallest_bound_counts(monkeypatch, tmp_path):
-    (tmp_path / "memory.max").write_text("5000\n")
-    (tmp_path / "memory.stat").write_text("anon 1000\nfile 900\nshmem 500\n")
-    monkeypatch.setattr(budget, "_groups", lambda: [tmp_path / "none", tmp_path])
+    monkeypatch.setattr(budget, "memory_in_groups", lambda: 3500)
     assert budget.available_bytes() == (3500, "the memory limit of the control group")
     assert budget.limit_of("f", None, 500)[0] == 1500
     with pytest.raises(kofn.ArgumentError, match=r"but got 1750, half of what the memory limit of the control group"):

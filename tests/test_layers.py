@@ -10,12 +10,12 @@ SOURCE = Path(__file__).parents[1] / "src" / "kofn"
 
 LAYERS = [
     "errors checks closing",
-    "compiled algebra sources dask_source passes file_matrix blocks pieces sparse",
+    "machine compiled algebra sources dask_source passes file_matrix blocks pieces sparse",
     "code prior",
     "decoding combining peeling sparse_decoding reach modular learning",
     "scheme encoding stopping collector",
     "schemes/*",
-    "latency engines/* simulation sum_times rateless_times theory/* testing engine_testing"
+    "latency turns engines/* simulation sum_times rateless_times theory/* testing engine_testing"
     " rota placement report timeline answer clock runtime virtual",
     "*",
 ]

@@ -11,11 +11,10 @@ from typing import Any
 
 from . import checks
 from .encoding import Encoding
+from .machine import memory_in_groups, memory_in_machine
 from .pieces import address_space
 from .scheme import Scheme
 from .spool import Spool
-
-GROUPS = Path("/sys/fs/cgroup")
 
 POOL_BYTES = 160 << 20
 """Address space that starting a pool takes: the stack of its thread, and what that sets aside for its allocations."""
@@ -29,12 +28,11 @@ def available_bytes() -> tuple[int, str]:
     >>> available_bytes()[0] > 0
     True
     """
-    bounds = [(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), "this machine's memory")]
+    bounds = [(memory_in_machine(), "this machine's memory")]
     with suppress(OSError, ValueError):
         bounds.append((_left_in_address_space(), "the limit of address space (ulimit -v)"))
-    for group in _groups():
-        with suppress(OSError, ValueError):
-            bounds.append((_left_in_group(group), "the memory limit of the control group"))
+    if (left := memory_in_groups()) is not None:
+        bounds.append((left, "the memory limit of the control group"))
     size, what = min(bounds)
     return max(0, size), what
 
@@ -45,27 +43,6 @@ def _left_in_address_space() -> int:
         raise ValueError("no limit")
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     return limit - taken - POOL_BYTES
-
-
-def _groups() -> list[Path]:
-    """The control groups that this process is in, innermost first."""
-    found = []
-    with suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
-            _, kind, path = line.split(":", 2)
-            if kind in ("", "memory"):
-                root = GROUPS / kind
-                here = root / path.lstrip("/")
-                found += [here, *(parent for parent in here.parents if parent.is_relative_to(root))]
-    return found
-
-
-def _left_in_group(group: Path) -> int:
-    new = group / "memory.max"
-    limit = int((new if new.exists() else group / "memory.limit_in_bytes").read_text())
-    used = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-    # What was only read from files goes when the room is needed.
-    return limit - int(used.get("anon", used.get("total_rss", 0))) - int(used.get("shmem", 0))
 
 
 def limit_of(call: str, limit: Any, reserved: int = 0) -> tuple[int, str]:

@@ -21,6 +21,7 @@ from .closing import Closing
 from .code import LinearCode
 from .encoding import Factor
 from .job import run
+from .placement import size_of
 from .prior import Prior
 from .scheme import Canvas, Scheme, Task
 from .schemes import mds, mds_chebyshev, repetition, uncoded
@@ -140,7 +141,7 @@ class CodedOperator(Closing, LinearOperator):  # type: ignore[misc]
         with checks.named(CALL):
             code = self._build(*shape, blocks=blocks, rows=self._rows, workers=self._workers.n, rng=self._rng).code
         spans = Spans(source.shape[0], code.unknowns)
-        encode = _encoded_sparse if issparse(source) else self._encoded_dense
+        encode = self._encoded_sparse if issparse(source) else self._encoded_dense
         encoded = encode(source, code, spans)
         return Side(source, code, encoded, _sketches(source, spans, self._rng), next(_numbers))
 
@@ -148,6 +149,23 @@ class CodedOperator(Closing, LinearOperator):  # type: ignore[misc]
         factor = Factor(code.generator, Blocks(source, spans, 0))
         require_memory(CALL, factor.encoded_bytes, self._limit)
         return factor.encode(self._workers.pool.empty)
+
+    def _encoded_sparse(self, source: Any, code: LinearCode, spans: Spans) -> list[Any]:
+        rows = csr_array(source)
+        blocks = [rows[span] for span in spans.slices]
+        for block in blocks:
+            block.resize((spans.size, rows.shape[1]))
+        distinct, which = np.unique(code.generator, axis=0, return_inverse=True)
+        encoded: list[Any] = []
+        held = 0
+        for coefficients in distinct:
+            used = [blocks[i] for i in np.flatnonzero(coefficients)]
+            # How many entries a combination has is known when it is made; no fewer than each of its blocks.
+            require_memory(CALL, held + max(map(size_of, used), default=0), self._limit)
+            encoded.append(_combined(coefficients, blocks).astype(source.dtype))
+            held += size_of(encoded[-1])
+        require_memory(CALL, held, self._limit)
+        return [encoded[index] for index in which.reshape(-1)]
 
     def product(self, x: Array, *, adjoint: bool = False) -> Answer:
         """A x (or its adjoint) for an (n, columns) array, with its error bar and report.
@@ -196,16 +214,6 @@ def _source(A: Any) -> tuple[Any, float]:
     checked, size = measured("A", source.data.reshape(1, -1) if issparse(A) else A)
     require_room({"A": size}, 1, checked.dtype)
     return source if issparse(A) else checked, size
-
-
-def _encoded_sparse(source: Any, code: LinearCode, spans: Spans) -> list[Any]:
-    rows = csr_array(source)
-    blocks = [rows[span] for span in spans.slices]
-    for block in blocks:
-        block.resize((spans.size, rows.shape[1]))
-    distinct, which = np.unique(code.generator, axis=0, return_inverse=True)
-    encoded = [_combined(coefficients, blocks).astype(source.dtype) for coefficients in distinct]
-    return [encoded[index] for index in which.reshape(-1)]
 
 
 def _combined(coefficients: Array, blocks: list[Any]) -> Any:

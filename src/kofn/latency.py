@@ -239,6 +239,11 @@ class Trace(_PerUnit):
         times.setflags(write=False)
         object.__setattr__(self, "times", times)
 
+    @property
+    def records(self) -> int:
+        """How many trials pass until the record begins anew; 1 where each trial draws one."""
+        return 1 if self.shuffle else len(self.times)
+
     def _delays(self, workers: int, trials: int, rng: np.random.Generator) -> Floats:
         recorded, known = self.times.shape
         if workers > known:

@@ -45,7 +45,7 @@ def operator(
     rng : None, int or Generator
         Draws the coefficients and the sketch for the error bar.
     memory_limit_bytes : int, optional
-        Largest encoded size of a placement; half of this machine's memory by default.
+        Largest encoded size of a placement; half of the memory that is left by default.
 
     Returns
     -------

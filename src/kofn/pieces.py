@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from .machine import processors
+
 PIECE_BYTES = 1 << 22
 """Size of a piece."""
 
@@ -58,7 +60,7 @@ def for_pieces(
         for start in starts:
             work(start)
         return
-    with _one_blas_thread(), ThreadPoolExecutor(_processors()) as threads:
+    with _one_blas_thread(), ThreadPoolExecutor(processors()) as threads:
         for _ in threads.map(work, starts):
             pass
 
@@ -81,10 +83,14 @@ def address_space() -> int | None:
     return None if limit == resource.RLIM_INFINITY else int(limit)
 
 
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _begin_anew() -> None:
+    """Forget in a forked child what threads of its parent were doing; none of them is here to end it."""
+    global _lock, _inside
+    _lock, _inside = threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 @contextmanager

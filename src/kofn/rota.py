@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -56,9 +56,16 @@ class Rota:
         return rows
 
     def _pick(self, lane: deque[int], repeat: bool) -> int | None:
+        """Take the row of a lane whose turn it is."""
+        row = self._turn(lane, repeat)
+        if row is not None:
+            lane.remove(row)
+        return row
+
+    def _turn(self, lane: deque[int], repeat: bool) -> int | None:
         """The first row of a lane; adaptive, whose equals are neither in nor under way, or the one least so."""
         if not self._adaptive:
-            return lane.popleft() if lane else None
+            return lane[0] if lane else None
         passed: list[int] = []
         chosen = None
         while lane and chosen is None:
@@ -68,16 +75,20 @@ class Rota:
             elif self._group[row] not in self._arrived:
                 chosen = row
         passed = [row for row in passed if self._group[row] not in self._arrived]
-        if chosen is None and repeat and passed:
+        if chosen is not None:
+            lane.appendleft(chosen)
+        elif repeat and passed:
             chosen = min(passed, key=lambda row: self._under_way[self._group[row]])
-            passed.remove(chosen)
         lane.extendleft(reversed(passed))
         return chosen
 
-    def from_lane(self, free: Callable[[int, int], bool]) -> list[int]:
-        """A row from the first lane for which ``free(worker, its first row)`` holds."""
-        for worker, lane in enumerate(self._lanes):
-            if lane and free(worker, lane[0]) and (row := self._pick(lane, repeat=True)) is not None:
+    def from_lanes(self, owners: Iterable[int], free: Callable[[int, int], bool]) -> list[int]:
+        """A row from the first of the owners' lanes for which ``free(owner, row whose turn it is)`` holds."""
+        for owner in owners:
+            lane = self._lanes[owner]
+            row = self._turn(lane, repeat=True)
+            if row is not None and free(owner, row):
+                lane.remove(row)
                 return [row]
         return []
 

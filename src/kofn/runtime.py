@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import queue
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,6 +26,9 @@ ATTEMPTS = 3
 
 MESSAGE_SECONDS = 0.002
 """Rows shorter than this are sent several to a message, as many as take about this long."""
+
+SHORTEST_ROW = 1e-6
+"""Seconds that a row counts at least: a coarse clock may call it 0."""
 
 POLL_SECONDS = 0.005
 """How often to look for workers that become ready by themselves, while rows wait for one."""
@@ -190,18 +193,21 @@ class Run:
 
     def _rows_for(self, worker: int) -> list[int]:
         rows = self._rota.next(worker, max(1, int(MESSAGE_SECONDS / self._row_seconds[worker])))
-        rows = rows or self._rota.from_lane(lambda owner, row: self._may_take(worker, owner, row))
+        rows = rows or self._rota.from_lanes(self._held_up(), lambda owner, row: self._may_take(worker, owner, row))
         if rows:
             return rows
         return self._backup_row() if self._backup else []
 
+    def _held_up(self) -> Iterator[int]:
+        """Workers that are dead, starting, or busy with what is not of this job."""
+        for worker in range(self.pool.n):
+            if worker not in self._running and self.pool.state(worker) != "idle":
+                yield worker
+
     def _may_take(self, worker: int, owner: int, row: int) -> bool:
-        """Whether an idle worker may take a row of one that is dead, starting, or busy with an abandoned task."""
-        state = self.pool.state(owner)
-        if owner in self._running or state == "idle":
-            return False
+        """Whether an idle worker may take a row of one that is held up."""
         # Moving resident data costs more than waiting for a worker that comes back, unless nothing else goes on.
-        return state == "dead" or not self._running or self._moves_nothing(worker, row)
+        return self.pool.state(owner) == "dead" or not self._running or self._moves_nothing(worker, row)
 
     def _moves_nothing(self, worker: int, row: int) -> bool:
         # To look at a task of a stream is to encode it; it has nothing resident.
@@ -253,7 +259,7 @@ class Run:
         except Exception as error:
             self._note(message, message.rows, "lost")
             raise self._task_error(message, error) from error
-        self._row_seconds[worker] = (self._now() - message.submitted) / len(message.rows)
+        self._row_seconds[worker] = max(SHORTEST_ROW, (self._now() - message.submitted) / len(message.rows))
         return self._arrived(message, outcome if len(message.rows) > 1 else [outcome])
 
     def _arrived(self, message: Message, payloads: Sequence[Any]) -> bool:

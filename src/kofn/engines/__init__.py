@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, cast
 
 from ..checks import integer, refusal
+from ..machine import processors
 from .dask import DaskPool, is_client
 from .executors import ExecutorPool, is_executors
 from .local import LocalPool
@@ -22,8 +22,8 @@ def as_pool(workers: object, call: str = "kofn.matmul") -> tuple[Pool, bool]:
     Parameters
     ----------
     workers : int, Pool, distributed.Client or sequence of concurrent.futures.Executor, optional
-        A number starts as many local processes; left out, one for each core. A pool, executors or a Dask
-        client are used as they are and stay open.
+        A number starts as many local processes; left out, one for each processor that this process may use. A
+        pool, executors or a Dask client are used as they are and stay open.
     call : str
         The public function that asks, for the sentence that refuses anything else.
 
@@ -55,7 +55,7 @@ def processes(workers: object, call: str) -> int | None:
     8
     """
     if workers is None:
-        return os.cpu_count() or 1
+        return processors()
     if hasattr(workers, "__index__"):
         return integer(call, "workers", workers, 1, "ask for at least one worker")
     return None

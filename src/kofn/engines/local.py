@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from ..checks import integer, refusal
 from ..closing import Closing
 from ..errors import ArgumentError, PoolClosed, WorkerError, WorkerLost
+from ..machine import processors
 from .crew import Crew
 from .lanes import Resident, Task
 from .manners import check_keys, check_stop, check_worker, unpicklable
@@ -38,7 +39,8 @@ class LocalPool(Closing):
     n : int
         How many workers.
     threads_per_worker : int, optional
-        BLAS and OpenMP threads of each worker; by default the cores are shared out, at least one each.
+        BLAS and OpenMP threads of each worker; by default the processors that this process may use are shared out,
+        at least one each.
     grace_seconds : float
         How long an abandoned or interrupted task may run on before its worker is replaced; ``inf``: for ever.
 
@@ -54,7 +56,7 @@ class LocalPool(Closing):
         call = "kofn.LocalPool"
         self._n = integer(call, "n", n, 1, "ask for at least one worker")
         if threads_per_worker is None:
-            threads_per_worker = max(1, _cores() // self._n)
+            threads_per_worker = max(1, processors() // self._n)
         threads = integer(call, "threads_per_worker", threads_per_worker, 1, "leave it out to share the cores")
         if not isinstance(grace_seconds, int | float) or not grace_seconds >= 0:
             remedy = "use math.inf to let abandoned tasks run on"
@@ -179,7 +181,3 @@ class LocalPool(Closing):
         if parcel.fresh is not None:
             self._crew.bytes_sent["shared"] += parcel.fresh.size
         return parcel
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -18,7 +18,9 @@ from numpy.typing import DTypeLike, NDArray
 from ..checks import integer, refusal
 from ..closing import Closing
 from ..errors import Cancelled, WorkerLost
+from ..turns import arrivals_from
 from . import wanted
+from .manners import check_worker
 from .pool import Pool, State, Stop, Stopped
 from .promise import Promise
 
@@ -121,13 +123,13 @@ class Straggling(Closing):
     def delay(self, task: int, worker: int) -> float:
         """Return the seconds that the given task of a worker, counted from 0, sleeps first."""
         rng = np.random.default_rng([self._seed, task, worker])
-        return float(self._latency.arrivals(np.ones(1), np.array([worker]), 1, rng)[0, 0])
+        return float(arrivals_from(self._latency, task, np.ones(1), np.array([worker]), 1, rng)[0, 0])
 
     def submit(
         self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
     ) -> Future[Any]:
         """Run ``function`` at ``worker`` after the delay that is drawn for it."""
-        if worker in self._dead:
+        if check_worker("submit", worker, self.n) in self._dead:
             raise WorkerLost(f"worker {worker} has died", worker)
         late = partial(run_late, self._token, self.delay(self._counts[worker], worker), function)
         inner = self._pool.submit(worker, late, *arguments, keys=keys)
@@ -135,7 +137,8 @@ class Straggling(Closing):
         if self._counts[worker] == 0 and self._deaths[worker] < math.inf:
             self._expect_death(worker)
         self._counts[worker] += 1
-        inner.add_done_callback(partial(_pass_on, task))
+        # The promise holds the result, so the pool must not hold it for longer than the task takes.
+        inner.add_done_callback(partial(_pass_on, task, self._tasks, worker))
         theirs = weakref.ref(inner)  # or each future would keep the other
         task.when_cancelled(lambda _: _cancel(theirs()))
         return task.future
@@ -146,7 +149,7 @@ class Straggling(Closing):
 
     def state(self, worker: int) -> State:
         """Tell what ``worker`` is doing; one that died stays dead."""
-        return "dead" if worker in self._dead else self._pool.state(worker)
+        return "dead" if check_worker("state", worker, self.n) in self._dead else self._pool.state(worker)
 
     def close(self) -> None:
         """Close the wrapped pool and forget about deaths to come."""
@@ -161,7 +164,8 @@ class Straggling(Closing):
 
     def _die(self, worker: int) -> None:
         self._dead.add(worker)
-        self._tasks[worker].fail(WorkerLost(f"worker {worker} died, as its latency model says", worker))
+        if (task := self._tasks.pop(worker, None)) is not None:
+            task.fail(WorkerLost(f"worker {worker} died, as its latency model says", worker))
         self._pool.stop(worker, "kill")
 
 
@@ -183,7 +187,9 @@ def _sleep(seconds: float) -> None:
         raise Cancelled("nobody waits for the task any more")
 
 
-def _pass_on(task: Promise, inner: Future[Any]) -> None:
+def _pass_on(task: Promise, tasks: dict[int, Promise], worker: int, inner: Future[Any]) -> None:
+    if tasks.get(worker) is task:
+        tasks.pop(worker, None)
     if inner.cancelled():
         task.cancel()
     elif (error := inner.exception()) is not None:

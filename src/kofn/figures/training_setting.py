@@ -5,7 +5,6 @@ PyTorch is imported when a figure is computed, not before.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 
 from ..checks import refusal
 from ..datasets import Dataset, load
+from ..machine import processors
 from .drawing import panels
 from .figure import Figure, Published, Request, Series
 from .sampling import mean_and_error
@@ -132,7 +132,7 @@ def checked(device: str) -> str:
 def trained(setting: Setting, request: Request, runs: Sequence[Run]) -> list[Curve]:
     """The curve of every run: from the folder of the request where it is there already, else computed.
 
-    On a CPU there are as many processes as it has cores, but in quick runs, which would end before these begin.
+    On a CPU there are as many processes as processors to use, but in quick runs, which would end before these begin.
     """
     from ..training.experiment import Experiment
     from ..training.side_by_side import side_by_side
@@ -141,8 +141,7 @@ def trained(setting: Setting, request: Request, runs: Sequence[Run]) -> list[Cur
     experiment = Experiment(setting.data)
 
     def compute(missing: Sequence[Run]) -> Iterable[tuple[Run, Curve]]:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        processes = min(cores, len(missing))
+        processes = min(processors(), len(missing))
         if request.quick or setting.device != "cpu" or processes < 2:
             return ((run, experiment(run)) for run in missing)
         return side_by_side(missing, experiment, processes)

@@ -21,6 +21,7 @@ from ..checks import refusal
 from ..code import LinearCode
 from ..latency import Latency
 from ..schemes.row_column import dealt
+from ..turns import arrivals_from
 from .coding import CALL, Coding
 from .cutting import ColumnRow, RowColumn
 from .deadline import Clock, check_times
@@ -84,6 +85,7 @@ class SimulatedLane:
         self._driver, self._coding, self._stock, self._rng = driver, coding, stock, rng
         self._clock = Clock(driver.deadline)
         self._shares = RunningShare(), RunningShare()
+        self._drawn = 0
         self._steps: Iterator[tuple[Tensor, Tensor | None, float, float, float]] = iter(())
 
     def estimate(self, product: RowColumn | ColumnRow, wants_late: bool) -> Estimate:
@@ -130,7 +132,11 @@ class SimulatedLane:
         alike = bool(np.all(load == load[0]))
         works = [work_of(one, worker) for one in (load[:1] if alike else load)]
         trials = len(load) if alike else 1
-        return np.concatenate([self._driver.latency.arrivals(work, worker, trials, self._rng) for work in works])
+        times = []
+        for work in works:
+            times.append(arrivals_from(self._driver.latency, self._drawn, work, worker, trials, self._rng))
+            self._drawn += trials
+        return np.concatenate(times)
 
     def _tensor(self, mix: Any, like: Tensor) -> Tensor:
         combinations = mix[:, 0] if self._coding.partition == "cxr" else mix

@@ -1,0 +1,119 @@
+"""How many processors and how much memory this process may use: what is left of what the machine has.
+
+A machine's own numbers say little: a process may be bound to a few processors, and its control group, or one around it,
+may have a share of their time and a part of the memory. Whatever asks "how many", asks here.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+GROUPS = Path("/sys/fs/cgroup")
+MEMORY = Path("/proc/meminfo")
+
+UNLIMITED = 1 << 60
+"""Bytes from which a limit is none: version 1 of control groups writes a huge number for "no limit"."""
+
+
+def processors() -> int:
+    """How many processors this process may use: those that it is bound to, and no more than its share of time.
+
+    A share is rounded up: of one and a half processors, the second is there half of the time.
+
+    Examples
+    --------
+    >>> 1 <= processors() <= (os.cpu_count() or 1)
+    True
+    """
+    shares = [math.ceil(share) for group in groups("cpu") if (share := _share(group)) is not None]
+    return max(1, min([_bound_to(), *shares]))
+
+
+def _bound_to() -> int:
+    # What PYTHON_CPU_COUNT says counts where Python knows it.
+    count = getattr(os, "process_cpu_count", None) or (
+        (lambda: len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else os.cpu_count
+    )
+    return count() or 1
+
+
+def _share(group: Path) -> float | None:
+    """The processors' time that a control group may take, in processors; None where it may take all."""
+    with suppress(OSError, ValueError, ZeroDivisionError):
+        if (group / "cpu.max").exists():
+            quota, period = (group / "cpu.max").read_text().split()
+        else:
+            quota, period = (_read(group, "cpu.cfs_quota_us"), _read(group, "cpu.cfs_period_us"))
+        share = int(quota) / int(period)  # "max" is no int, and -1 stands for it
+        return share if share > 0 else None
+    return None
+
+
+def memory_in_machine() -> int:
+    """Bytes that programs may still take from this machine without swapping.
+
+    Examples
+    --------
+    >>> memory_in_machine() > 0
+    True
+    """
+    with suppress(OSError, KeyError, ValueError, IndexError):
+        fields = dict(line.split(":", 1) for line in MEMORY.read_text().splitlines())
+        return int(fields["MemAvailable"].split()[0]) << 10
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def memory_in_groups() -> int | None:
+    """Bytes that are left to this process in its control groups; None where they have no limit."""
+    left = [bytes_left for group in groups("memory") if (bytes_left := _left(group)) is not None]
+    return max(0, min(left)) if left else None
+
+
+def _left(group: Path) -> int | None:
+    new = (group / "memory.max").exists()
+    limits = ("memory.max", "memory.high") if new else ("memory.limit_in_bytes",)
+    limit = min((known for name in limits if (known := _limit(group, name)) is not None), default=None)
+    if limit is None:
+        return None
+    with suppress(OSError, ValueError):
+        return limit - _used(group, "memory.current" if new else "memory.usage_in_bytes", "" if new else "total_")
+    return limit
+
+
+def _used(group: Path, name: str, prefix: str) -> int:
+    """What a group holds and would not give back: what was only read from files goes when the room is needed."""
+    used = int(_read(group, name))
+    stat = dict(line.split() for line in _read(group, "memory.stat").splitlines())
+    gives = [f"{prefix}inactive_file", f"{prefix}active_file", "slab_reclaimable"]
+    return max(0, used - sum(int(stat.get(key, 0)) for key in gives))
+
+
+def _limit(group: Path, name: str) -> int | None:
+    with suppress(OSError, ValueError):
+        limit = int(_read(group, name))
+        return limit if limit < UNLIMITED else None
+    return None
+
+
+def _read(group: Path, name: str) -> str:
+    return (group / name).read_text().strip()
+
+
+def groups(controller: str) -> list[Path]:
+    """The folders of the control groups that this process is in, of one controller, innermost first."""
+    return list(_groups(controller))
+
+
+def _groups(controller: str) -> Iterator[Path]:
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, kinds, path = line.split(":", 2)
+            if kinds and controller not in kinds.split(","):
+                continue
+            root = GROUPS / (controller if kinds else "")
+            here = root / path.lstrip("/")
+            yield from (here, *(parent for parent in here.parents if parent.is_relative_to(root)))
