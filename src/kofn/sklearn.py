@@ -5,10 +5,10 @@ Importing this module needs scikit-learn: ``pip install 'kofn[sklearn]'``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ try:
         RandomForestClassifier,
         RandomForestRegressor,
     )
+    from sklearn.utils.metaestimators import available_if
     from sklearn.utils.validation import check_is_fitted
 except ImportError as error:
     raise KofnError("kofn.sklearn needs scikit-learn; install it with pip install 'kofn[sklearn]'.") from error
@@ -38,29 +39,80 @@ except ImportError as error:
 Array = NDArray[Any]
 CALL = "kofn.sklearn.CodedEnsemble"
 
+FORESTS = (RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier, ExtraTreesRegressor)
+BOOSTED = (GradientBoostingClassifier, GradientBoostingRegressor)
+
+FITTED = ("classes_", "n_classes_", "n_outputs_", "n_features_in_", "feature_names_in_", "_estimator_type")
+"""What others ask of an estimator, and a coded one knows from the wrapped one."""
+
 
 @dataclass(frozen=True)
-class Tree:
-    """A term of an ensemble: what one tree, or one stage of boosting, adds to the prediction.
+class Vote:
+    """A term of a forest: what one tree says, given input that the forest has checked.
 
     Parameters
     ----------
-    trees : list of fitted trees
-        One, or one for each class in a stage of boosting.
+    tree : fitted tree
     method : str
-        Of the trees: "predict" or "predict_proba".
-    weight : float
+        "predict" or "predict_proba".
     """
 
-    trees: Any
+    tree: Any
     method: str
-    weight: float
 
     def __call__(self, X: Any) -> Array:
-        """What it adds to the prediction at X, (samples,) or (samples, classes)."""
-        parts = [getattr(tree, self.method)(X) for tree in self.trees]
-        part: Array = parts[0] if len(parts) == 1 else np.stack(parts, axis=1)
-        return self.weight * part
+        """Its values, (samples,) or (samples, outputs), or chances, (samples, classes of all outputs)."""
+        said = getattr(self.tree, self.method)(X, check_input=False)
+        return np.hstack(said) if isinstance(said, list) else np.asarray(said)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A term of boosting: what one stage adds to the scores, given input that the ensemble has checked.
+
+    Parameters
+    ----------
+    trees : sequence of fitted trees
+        One, or one for each class.
+    rate : float
+        The learning rate.
+    """
+
+    trees: Sequence[Any]
+    rate: float
+
+    def __call__(self, X: Any) -> Array:
+        """Its part of the scores, (samples, trees)."""
+        return self.rate * np.stack([tree.predict(X, check_input=False) for tree in self.trees], axis=1)
+
+
+@dataclass(frozen=True)
+class Forest:
+    """In the place of all trees of a forest, one that says what they say on average.
+
+    Parameters
+    ----------
+    tree : fitted tree
+        The first one, which forests ask how they should check their input.
+    average : callable
+        The average of all terms.
+    """
+
+    tree: Any
+    average: Callable[[Any], Array]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.tree, name)
+
+    def predict(self, X: Any, check_input: bool = False) -> Array:
+        """Values, (samples,) or (samples, outputs)."""
+        return self.average(X)
+
+    def predict_proba(self, X: Any, check_input: bool = False) -> Array | list[Array]:
+        """Chances of the classes, (samples, classes), or a list of them, one an output."""
+        ends = np.cumsum(self.tree.n_classes_)
+        chances = np.split(self.average(X), ends[:-1], axis=1)
+        return chances if len(chances) > 1 else chances[0]
 
 
 def twofold(m: int, *, workers: int, rng: Any = None) -> LinearCode:
@@ -78,15 +130,23 @@ def twofold(m: int, *, workers: int, rng: Any = None) -> LinearCode:
     return cyclic(m, blocks=max(1, min(m, workers // 2)), workers=workers)
 
 
+def _of_the_wrapped(name: str) -> Callable[[CodedEnsemble], bool]:
+    """Whether the wrapped ensemble has a method; otherwise the library's own AttributeError."""
+    return lambda coded: bool(getattr(coded._wrapped, name))
+
+
 class CodedEnsemble(Closing):
     """A fitted forest or boosted ensemble whose trees live at workers.
 
-    Predictions equal the library's up to rounding once they are exact; with a tolerance or a deadline they come
-    earlier, with an error bar in `answer`.
+    It predicts what the ensemble predicted when it was wrapped: what happens to that later, a new fit for example, is
+    not seen here. What it is given is checked by the library, with its warnings and exceptions. Predictions equal the
+    library's up to rounding once they are exact; with a tolerance or a deadline they come earlier, with an error bar in
+    `answer`.
 
     Parameters
     ----------
     ensemble : fitted random forest, extra trees or gradient boosting, classifier or regressor
+        Of exactly these classes; a subclass may predict otherwise.
     workers, code, rng
         As for `kofn.sum`, but for the default of ``code``, `twofold`; a term is a tree, or a stage of boosting.
     tolerance, deadline : float, optional
@@ -96,6 +156,8 @@ class CodedEnsemble(Closing):
     ----------
     answer : kofn.Answer
         Of the last prediction: whether its sum was exact, its error bar, and the report.
+    classes_, n_classes_, n_outputs_, n_features_in_, feature_names_in_
+        Those of the ensemble, if it has them.
 
     Examples
     --------
@@ -120,84 +182,109 @@ class CodedEnsemble(Closing):
         deadline: float | None = None,
         rng: Any = None,
     ) -> None:
-        terms, self._divisor, self._offset = _terms(ensemble)
-        self.ensemble = ensemble
+        self._wrapped = _snapshot(ensemble)
         self._stop = rule(CALL, tolerance, deadline)
-        self._sum = CodedSum(terms, workers=workers, code=code, rng=rng)
+        self._sum = CodedSum(_terms(self._wrapped), workers=workers, code=code, rng=rng)
 
     def predict(self, X: Any) -> Array:
-        """Predict classes, (samples,), or values, (samples,) or (samples, outputs)."""
-        total = self._total(X)
-        if not hasattr(self.ensemble, "classes_"):
-            return total
-        # Votes and scores can tie: rounding must not decide. The first class does as in the library, but where there is
-        # one score for two classes, the second.
-        if total.ndim == 1:
-            best = (np.round(total, 12) >= 0).astype(np.intp)
-        else:
-            best = np.argmax(np.round(self._chances(total), 12), axis=1)
-        classes: Array = self.ensemble.classes_[best]
-        return classes
+        """Predict classes or values, (samples,) or (samples, outputs)."""
+        classes_or_values: Array = self._deciding.predict(X)
+        return classes_or_values
 
-    def predict_proba(self, X: Any) -> Array:
-        """Probabilities of the classes, (samples, classes)."""
-        if not hasattr(self.ensemble, "classes_"):
-            must, remedy = "be a classifier to have probabilities", "use predict"
-            raise refusal(CALL, "ensemble", must, f"a {type(self.ensemble).__name__}", remedy)
-        return self._chances(self._total(X))
+    @available_if(_of_the_wrapped("predict_proba"))  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> Any:
+        """Probabilities of the classes, (samples, classes); a list of such arrays for several outputs."""
+        return self._scoring.predict_proba(X)
 
-    def _chances(self, total: Array) -> Array:
-        if isinstance(self.ensemble, FORESTS):
-            return total
-        # With the exponential loss a score is half of the log odds (Friedman et al. 2000).
-        return _probabilities(2.0 * total if self.ensemble.loss == "exponential" else total)
+    @available_if(_of_the_wrapped("predict_log_proba"))  # type: ignore[untyped-decorator]
+    def predict_log_proba(self, X: Any) -> Any:
+        """Logarithms of `predict_proba`."""
+        return self._scoring.predict_log_proba(X)
+
+    @available_if(_of_the_wrapped("decision_function"))  # type: ignore[untyped-decorator]
+    def decision_function(self, X: Any) -> Any:
+        """Scores of a boosted classifier, (samples,) for two classes, otherwise (samples, classes)."""
+        return self._scoring.decision_function(X)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy of a classifier, R² of a regressor."""
+        return float(self._deciding.score(X, y, sample_weight))
+
+    def fit(self, X: Any, y: Any = None, **_: Any) -> NoReturn:
+        """Refuse: what is wrapped was fitted before."""
+        raise refusal(CALL, "ensemble", "be fitted before it is wrapped", "a call of fit", "fit it, and wrap it anew")
+
+    @property
+    def _scoring(self) -> Any:
+        """The library's ensemble, whose sum over all trees is computed by the workers."""
+        return _with_sum(self._wrapped, self._total)
+
+    @property
+    def _deciding(self) -> Any:
+        """The same for the choice of a class: votes and scores can tie, and rounding must not decide."""
+        if not hasattr(self._wrapped, "classes_"):
+            return self._scoring
+        return _with_sum(self._wrapped, self._total, lambda scores: np.round(scores, 12))
 
     def _total(self, X: Any) -> Array:
-        X = np.ascontiguousarray(X) if isinstance(X, np.ndarray) else X
         self.answer = answer = self._sum(X, stop=self._stop)  # of this thread, whatever others ask
-        total: Array = answer.value / self._divisor + self._offset(X)
+        total: Array = answer.value
         return total
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "answer":
+            raise AttributeError("A CodedEnsemble has no answer before its first prediction.", name=name, obj=self)
+        public = not name.startswith("_")
+        if name in FITTED or (public and not hasattr(self._wrapped, name)):
+            return getattr(self._wrapped, name)  # or the AttributeError of the library
+        sentence = f"A CodedEnsemble has no {name!r}: it predicts and scores; ask the ensemble itself for more."
+        raise AttributeError(sentence, name=name, obj=self)
+
+    def __sklearn_tags__(self) -> Any:
+        return self._wrapped.__sklearn_tags__()
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("A CodedEnsemble holds workers and is neither copied nor pickled: do so with the ensemble.")
 
     def close(self) -> None:
         """Free the workers' memory; safe to call twice."""
         self._sum.close()
 
 
-FORESTS = (RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier, ExtraTreesRegressor)
-BOOSTED = (GradientBoostingClassifier, GradientBoostingRegressor)
-
-
-def _terms(ensemble: Any) -> tuple[list[Tree], int, Callable[[Any], Any]]:
-    """The terms of an ensemble, what their sum is divided by, and what is added then."""
-    if not isinstance(ensemble, FORESTS + BOOSTED):
-        must = "be a random forest, extra trees or gradient boosting"
+def _snapshot(ensemble: Any) -> Any:
+    """A copy of a fitted ensemble that nobody else can change."""
+    if type(ensemble) not in FORESTS + BOOSTED:
+        must = "be exactly a random forest, extra trees or gradient boosting of scikit-learn"
         remedy = "write its members as terms of kofn.sum"
         raise refusal(CALL, "ensemble", must, f"a {type(ensemble).__name__}", remedy)
     check_is_fitted(ensemble)
+    replaced = [name for name in vars(ensemble) if callable(getattr(type(ensemble), name, None))]
+    if replaced:
+        must, remedy = "predict as its class does", "wrap it without that, and apply it to the predictions"
+        raise refusal(CALL, "ensemble", must, f"one with a {replaced[0]!r} of its own", remedy)
+    return copy.deepcopy(ensemble)
+
+
+def _terms(ensemble: Any) -> list[Vote] | list[Stage]:
     if isinstance(ensemble, BOOSTED):
-        stages = [Tree(list(stage), "predict", ensemble.learning_rate) for stage in ensemble.estimators_]
-        return stages, 1, partial(_start, ensemble, stages[0])
-    classifier = hasattr(ensemble, "classes_")
-    if classifier and ensemble.n_outputs_ > 1:
-        given, remedy = f"{ensemble.n_outputs_} outputs", "fit one forest an output"
-        raise refusal(CALL, "ensemble", "have one output if it is a classifier", given, remedy)
-    method = "predict_proba" if classifier else "predict"
-    trees = [Tree([tree], method, 1.0) for tree in ensemble.estimators_]
-    return trees, len(trees), lambda X: 0.0
+        return [Stage(list(trees), ensemble.learning_rate) for trees in ensemble.estimators_]
+    method = "predict_proba" if hasattr(ensemble, "classes_") else "predict"
+    return [Vote(tree, method) for tree in ensemble.estimators_]
 
 
-def _start(ensemble: Any, first: Tree, X: Any) -> Array:
-    """What boosting starts from: the prediction of the first stage without that stage."""
-    staged = ensemble.staged_decision_function if hasattr(ensemble, "classes_") else ensemble.staged_predict
-    after: Array = next(staged(X))
-    stage = first(X)
-    return after.reshape(stage.shape) - stage
+def _with_sum(ensemble: Any, total: Callable[[Any], Array], finish: Callable[[Array], Array] = np.asarray) -> Any:
+    """The library's ensemble with another way to sum over its trees.
 
-
-def _probabilities(scores: Array) -> Array:
-    """Probabilities of the classes from boosting's scores: logistic for two classes, softmax for more."""
-    if scores.ndim == 1:
-        scores = np.stack([np.zeros_like(scores), scores], axis=1)
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    probabilities: Array = powers / powers.sum(axis=1, keepdims=True)
-    return probabilities
+    All the rest, from the checks of the input to what is made of the sum, is the library's.
+    """
+    made = copy.copy(ensemble)
+    if isinstance(ensemble, BOOSTED):
+        made._raw_predict = lambda X: finish(made._raw_predict_init(X) + total(X))
+    else:
+        trees = ensemble.estimators_
+        made.estimators_ = [Forest(trees[0], lambda X: finish(total(X) / len(trees)))]
+        made.n_jobs = 1  # there is one tree to ask
+    return made
