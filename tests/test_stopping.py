@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import kofn
 from kofn.clock import RealClock
 from kofn.errors import ArgumentError
 from kofn.stopping import Both, Count, Deadline, Decodable, Either, Tolerance, rule
@@ -116,3 +117,14 @@ def test_the_clock_waits_however_far_away_the_deadline_is():
     inbox = queue.SimpleQueue()
     inbox.put("result")
     assert RealClock().wait(inbox, 1e300) == "result"
+
+
+@pytest.mark.parametrize("options", [{"tolerance": 0.9}, {"deadline": 2.0}, {"tolerance": 0.9, "deadline": 2.0}])
+def test_a_stop_rule_beside_a_tolerance_or_a_deadline_is_refused(options):
+    sentence = f"kofn.sum: 'stop' must be left out where '{next(iter(options))}' is given, but got .*; combine rules"
+    with kofn.ThreadPool(1) as pool, kofn.CodedSum([abs], workers=pool) as total:
+        with pytest.raises(ArgumentError, match=sentence):
+            total(1.0, stop=kofn.Count(1), **options)
+        with pytest.raises(ArgumentError, match="'stop' must be a stop rule, but got 'soon'"):
+            total(1.0, stop="soon")
+        assert total(1.0, **options).exact and total(1.0, stop=kofn.Count(1)).exact

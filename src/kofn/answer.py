@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from .report import Report
+from .scheme import Parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +31,12 @@ class Answer:
         Results that it was decoded from.
     report : Report
         Who was given what, what arrived when, what was abandoned.
+    recovered : array of bool, or one bool
+        Which parts of the value are exact: (N, P) blocks of a product, in the layout of ``blocks``; (k,) row blocks of
+        a product with an operator; (K,) outputs of a function; one bool for a sum. `where` tells which entries of
+        the value a part is.
+    parts : Parts
+        How `recovered` is laid out.
     assemble : callable
         Computes `value`; called at most once, when the value is first looked at.
 
@@ -43,6 +52,8 @@ class Answer:
     backward_error: float
     count: int
     report: Report
+    recovered: Any
+    parts: Parts
     assemble: Callable[[], Any] = field(repr=False)
 
     @cached_property
@@ -50,6 +61,16 @@ class Answer:
         """The product, sum or values asked for."""
         return self.assemble()
 
+    def where(self, *part: int) -> tuple[Any, ...]:
+        """Index of `value` that picks a part: ``value[answer.where(n, p)]`` is what ``recovered[n, p]`` speaks of.
+
+        Codes that protect what is large first, such as "kronecker" and "ew-uep", sort rows and columns by their norms
+        before they cut them into blocks, the largest in block (0, 0); this says where those lie.
+        """
+        return self.parts.where(*part)
+
     def __repr__(self) -> str:
         what = "exact" if self.exact else f"expected relative error {self.error:.2g}"
+        if np.size(self.recovered) > 1 and not self.exact:
+            what += f", {np.sum(self.recovered)} of {np.size(self.recovered)} parts exact"
         return f"Answer({what}, from {self.count} results in {self.report.seconds:.3f} s)"

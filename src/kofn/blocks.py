@@ -203,6 +203,14 @@ class Grid:
         """The blocks of an array of this shape, or of a file, without padding, where each goes; to be written to."""
         return [View(canvas, r, c) for r in _places(self.rows) for c in _places(self.columns)]
 
+    def where(self, row: int, column: int = 0) -> tuple[Any, Any]:
+        """Index of an array of this shape that picks the block (row, column), wherever its rows and columns lie."""
+        places = _places(self.rows)[row], _places(self.columns)[column]
+        if all(isinstance(place, slice) for place in places):
+            return places
+        lines = [np.arange(place.start, place.stop) if isinstance(place, slice) else place for place in places]
+        return lines[0][:, None], lines[1]
+
 
 def _places(spans: Spans) -> list[Any]:
     return [span if spans.order is None else spans.order[span] for span in spans.slices]

@@ -23,7 +23,7 @@ from .encoding import Factor
 from .job import run
 from .placement import size_of
 from .prior import Prior
-from .scheme import Canvas, Scheme, Task
+from .scheme import Canvas, Parts, Scheme, Task
 from .schemes import mds, mds_chebyshev, repetition, uncoded
 from .schemes.operands import measured, plain_array, require_room
 from .schemes.product import SKETCH, grid_canvas, left_sketches, real_type, samples_prior
@@ -86,7 +86,7 @@ class Side:
 
         # Encoded blocks were rounded to the type of the source, however precise x is.
         epsilon = max(precision(self.source), precision(x))
-        return Scheme(self.code, tasks, canvas, expect, 0, epsilon)
+        return Scheme(self.code, tasks, canvas, expect, 0, epsilon, parts=Parts((self.code.unknowns,), grid))
 
 
 class CodedOperator(Closing, LinearOperator):  # type: ignore[misc]

@@ -78,8 +78,8 @@ class CodedSum(Closing):
         memory_limit_bytes: int | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> Answer:
-        """Compute the sum at ``x``; parameters as for `kofn.sum`, or a stop rule."""
-        stop = rule(CALL, tolerance, deadline) if stop is None else stop
+        """Compute the sum at ``x``; parameters as for `kofn.sum`, or a stop rule instead of tolerance and deadline."""
+        stop = rule(CALL, tolerance, deadline, stop)
         given = Input(x)
         scheme = sum_scheme(
             self.code, self._terms, given, energies=self._energies, earlier=self._earlier, adaptive=self._adaptive

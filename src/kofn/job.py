@@ -21,7 +21,7 @@ from .decoding import Estimator, checked, decodable, decode
 from .reach import space_of
 from .runtime import Run
 from .scheme import Scheme
-from .stopping import Decodable, Rule
+from .stopping import Rule, rule
 from .workers import Workers
 
 CALL = "kofn.start"
@@ -244,10 +244,8 @@ def _prepared(
 ) -> tuple[Run, Callable[[], None]]:
     if not isinstance(scheme, Scheme):
         raise checks.refusal(CALL, "scheme", "be a Scheme", repr(scheme), "build one with kofn.schemes")
-    if stop is not None and not isinstance(stop, Rule):
-        raise checks.refusal(CALL, "stop", "be a stop rule", repr(stop), "use kofn.Deadline(2.0), for example")
+    stop = rule(CALL, stop=stop)
     estimator = checked(CALL, estimator)
-    stop = Decodable() if stop is None else stop
     results = {} if results is None else results
     with ExitStack() as ours:
         team = workers if isinstance(workers, Workers) else ours.enter_context(Workers(workers, CALL))

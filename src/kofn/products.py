@@ -10,12 +10,13 @@ import numpy as np
 
 from . import checks
 from .answer import Answer
+from .blocks import Grid, Spans
 from .collector import Progress
 from .dask_output import ClusterArray
 from .file_matrix import FileMatrix
 from .job import run
 from .report import Report
-from .scheme import Scheme
+from .scheme import Parts, Scheme
 from .schemes import PRODUCTS
 from .schemes.operands import Operands
 from .stopping import rule
@@ -152,4 +153,5 @@ def _empty(operands: Operands, workers: int, out: Any) -> Answer:
     value = np.empty((rows, columns), operands.dtype) if out is None else out
     value[:] = np.zeros(value.shape, value.dtype)
     report = Report("empty", workers, (), 0.0, 0.0, 0.0, 0)
-    return Answer(True, 0.0, 0.0, 0.0, 0, report, lambda: value)
+    whole = Parts((1, 1), Grid(Spans(rows, 1), Spans(columns, 1)))
+    return Answer(True, 0.0, 0.0, 0.0, 0, report, np.ones((1, 1), dtype=bool), whole, lambda: value)

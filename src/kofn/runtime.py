@@ -312,6 +312,8 @@ class Run:
             backward_error=float(decoding.backward_error),
             count=len(results),
             report=self._report(),
+            recovered=scheme.parts.told(decoding.recovered),
+            parts=scheme.parts,
             assemble=lambda: scheme.assemble(decoding.matrix, results),
         )
 

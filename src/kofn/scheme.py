@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .algebra import EPSILON
+from .blocks import Grid
 from .code import LinearCode
 from .combining import apply
 from .errors import CodeError, KofnError, TaskError
@@ -89,6 +91,40 @@ def payload(row: int, result: Any) -> Array:
     return array
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What the targets are in the answer, so that it can say which parts of it are exact.
+
+    Parameters
+    ----------
+    shape : tuple of int, optional
+        How targets are laid out: (N, P) blocks of a product, (K,) outputs, () for one sum; a row of targets by
+        default. Where there are more targets than this, the answer is made of all of them.
+    grid : Grid, optional
+        Of an answer that is cut into blocks.
+
+    Examples
+    --------
+    >>> Parts((2, 1)).told(np.array([True, False])).tolist(), Parts(()).told(np.array([True]))
+    ([[True], [False]], np.True_)
+    """
+
+    shape: tuple[int, ...] | None = None
+    grid: Grid | None = None
+
+    def told(self, recovered: NDArray[np.bool_]) -> Any:
+        """Which parts are exact, in their shape, from which targets are, (targets,)."""
+        if self.shape is None:
+            return recovered
+        if recovered.size != math.prod(self.shape):
+            return np.full(self.shape, recovered.all())
+        return recovered.reshape(self.shape)[()]
+
+    def where(self, *part: int) -> tuple[Any, ...]:
+        """Index of the answer's value that picks a part."""
+        return part if self.grid is None else self.grid.where(*part)
+
+
 @dataclass(frozen=True, eq=False)
 class Scheme:
     """A code, its tasks and its assembly: everything that a run needs and nothing that it decides.
@@ -119,6 +155,8 @@ class Scheme:
         Memory that ``canvas`` takes, where it is known before.
     onto : callable, optional
         ``onto(answer)`` is a canvas on an array, or a file written to like one, that is there already.
+    parts : Parts
+        What the targets are in the answer.
 
     See Also
     --------
@@ -137,6 +175,7 @@ class Scheme:
     result_bytes: int = 0
     answer_bytes: int = 0
     onto: Callable[[Any], Canvas] | None = None
+    parts: Parts = Parts()
 
     @cached_property
     def prior(self) -> Prior:

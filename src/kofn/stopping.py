@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from . import checks
 
@@ -134,8 +134,11 @@ class Both(Rule):
         return min(self.first.wake(after), self.second.wake(after))
 
 
-def rule(call: str, tolerance: float = 0.0, deadline: float | None = None) -> Rule:
-    """Build the rule that ``tolerance=`` and ``deadline=`` of a public function mean, or refuse them.
+def rule(call: str, tolerance: float = 0.0, deadline: float | None = None, stop: Rule | None = None) -> Rule:
+    """Build the rule that ``tolerance=``, ``deadline=`` and ``stop=`` of a public function mean, or refuse them.
+
+    A tolerance and a deadline end a job by whichever comes first. ``stop`` says all of it by itself, so that it is
+    refused beside them.
 
     Examples
     --------
@@ -143,8 +146,20 @@ def rule(call: str, tolerance: float = 0.0, deadline: float | None = None) -> Ru
     Either(first=Tolerance(error=0.1), second=Deadline(seconds=5.0))
     """
     checks.number(call, "tolerance", tolerance, "use 0.0 for the exact answer")
+    if stop is not None:
+        return _alone(call, tolerance, deadline, stop)
     done: Rule = Tolerance(tolerance) if tolerance else Decodable()
     if deadline is None:
         return done
     checks.number(call, "deadline", deadline, "leave it out to wait for the exact answer", strict=True)
     return done | Deadline(deadline)
+
+
+def _alone(call: str, tolerance: float, deadline: float | None, stop: Any) -> Rule:
+    if not isinstance(stop, Rule):
+        raise checks.refusal(call, "stop", "be a stop rule", repr(stop), "use kofn.Deadline(2.0), for example")
+    given = [name for name, there in (("tolerance", tolerance), ("deadline", deadline is not None)) if there]
+    if given:
+        remedy = "combine rules instead: kofn.Tolerance(0.1) | kofn.Deadline(2.0)"
+        raise checks.refusal(call, "stop", f"be left out where '{given[0]}' is given", repr(stop), remedy)
+    return stop

@@ -21,7 +21,7 @@ from ..code import LinearCode
 from ..decoding import Estimator
 from ..errors import FunctionError
 from ..prior import Prior
-from ..scheme import Allocate, Canvas, Scheme, Task
+from ..scheme import Allocate, Canvas, Parts, Scheme, Task
 
 Array = NDArray[Any]
 CALL = "kofn.map"
@@ -148,6 +148,7 @@ def function_scheme(evaluations: Evaluations, number: int | None = None) -> Sche
         epsilon=evaluations.epsilon,
         learn=evaluations.learn,
         accept=Accept(code, mean),
+        parts=Parts((len(code.targets),)),
     )
 
 

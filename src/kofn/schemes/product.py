@@ -17,7 +17,7 @@ from ..blocks import Blocks, Grid
 from ..code import LinearCode
 from ..encoding import Encoding, Factor
 from ..prior import Prior
-from ..scheme import Canvas, Scheme, Task
+from ..scheme import Canvas, Parts, Scheme, Task
 
 Array = NDArray[Any]
 
@@ -76,6 +76,7 @@ def grid_scheme(
         result_bytes=result_bytes,
         answer_bytes=math.prod(grid.shape) * dtype.itemsize,
         onto=lambda answer: grid_canvas(grid, answer),
+        parts=Parts((grid.rows.count, grid.columns.count), grid),
     )
 
 

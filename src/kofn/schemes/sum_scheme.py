@@ -15,7 +15,7 @@ from ..code import LinearCode
 from ..errors import TermError
 from ..learning import Learner
 from ..prior import Prior
-from ..scheme import Allocate, Canvas, Scheme, Task
+from ..scheme import Allocate, Canvas, Parts, Scheme, Task
 from .sum_code import CALL
 
 Array = NDArray[Any]
@@ -243,6 +243,7 @@ def sum_scheme(
         adaptive=adaptive,
         learn=None if learner is None else learner.prior,
         accept=Accept(code),
+        parts=Parts(()),
     )
 
 
