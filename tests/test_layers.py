@@ -9,14 +9,14 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "kofn"
 
 LAYERS = [
-    "errors checks closing",
+    "errors checks closing envelope extras",
     "machine compiled algebra sources dask_source passes file_matrix blocks pieces sparse",
     "code prior",
     "decoding combining peeling sparse_decoding reach modular learning",
     "scheme encoding stopping collector",
     "schemes/*",
     "latency turns engines/* simulation sum_times rateless_times theory/* testing engine_testing"
-    " rota placement report timeline answer clock runtime virtual",
+    " rota message placement report timeline answer clock runtime virtual",
     "*",
 ]
 """From the top; names of one layer may import each other. ``*`` is everything else: what users see."""

@@ -9,12 +9,13 @@ from typing import Any, Protocol
 from . import checks
 from .answer import Answer
 from .closing import Closing
+from .code import LinearCode
 from .collector import Progress
 from .decoding import Estimator
 from .errors import FunctionError, TaskError
 from .job import run
 from .schemes import FUNCTIONS
-from .schemes.function_scheme import CALL, EvaluationFailed, Evaluations, function_scheme, numbers
+from .schemes.function_scheme import CALL, EvaluationFailed, Evaluations, function_scheme, numbers, place_of
 from .stopping import Count, Rule, rule
 from .workers import Workers
 
@@ -85,7 +86,8 @@ class CodedMap(Closing):
                     progress=progress,
                 )
         except TaskError as error:
-            raise _named(error) from error.__cause__
+            named = _named(error, evaluations.code)
+            raise named from named.__cause__
 
     def close(self) -> None:
         """Free the workers' memory, and end the workers if they were started here; safe to call twice."""
@@ -131,9 +133,15 @@ def _stop(evaluations: Evaluations, tolerance: float, deadline: float | None) ->
     return done | Count(evaluations.code.rows if tolerance else evaluations.enough)
 
 
-def _named(error: TaskError) -> TaskError:
-    """Say where f failed, as the worker saw it."""
+def _named(error: TaskError, code: LinearCode) -> TaskError:
+    """Say where f failed, as the worker saw it, or where it was to be evaluated when nothing came back."""
     cause = error.__cause__
-    if not isinstance(cause, EvaluationFailed):
+    if isinstance(cause, EvaluationFailed):
+        text, cause = f"{cause} (at worker {error.worker}).", cause.__cause__
+    elif error.row is not None and not isinstance(error, FunctionError):
+        text = f"{error} (it evaluates f at {place_of(code, error.row)})"
+    else:
         return error
-    return FunctionError(f"{cause} (at worker {error.worker}).", error.worker, error.row, error.traceback)
+    named = FunctionError(text, error.worker, error.row, error.traceback)
+    named.__cause__ = cause
+    return named

@@ -97,7 +97,8 @@ class CodedSum(Closing):
                     results=seen,
                 )
         except TaskError as error:
-            raise _named(error) from error.__cause__
+            named = _named(error, self.code)
+            raise named from named.__cause__
         finally:
             self._workers.drop(given.key)
         self._earlier = scheme.prior_given(seen) if self._energies is None else None
@@ -149,10 +150,18 @@ def _checked_energies(energies: Any, m: int) -> Any:
     return values
 
 
-def _named(error: TaskError) -> TaskError:
-    """Name the term that failed, where a worker said which."""
+def _named(error: TaskError, code: LinearCode) -> TaskError:
+    """Name the term that failed, where a worker said which, or the terms of a row of which nothing came back."""
     cause = error.__cause__
-    if not isinstance(cause, TermFailed):
+    if isinstance(cause, TermFailed):
+        text, term, cause = f"{cause} (at worker {error.worker}, in row {error.row}).", cause.args[0], cause.__cause__
+    elif error.row is not None and not isinstance(error, TermError):
+        start, stop = code.generator.indptr[error.row : error.row + 2]
+        first, *rest = code.generator.indices[start:stop].tolist()
+        text = f"{error} (it adds up terms {first} … {rest[-1]})" if rest else f"{error} (it is term {first})"
+        term = -1 if rest else first
+    else:
         return error
-    text = f"{cause} (at worker {error.worker}, in row {error.row})."
-    return TermError(text, error.worker, error.row, error.traceback, term=cause.args[0])
+    named = TermError(text, error.worker, error.row, error.traceback, term=term)
+    named.__cause__ = cause
+    return named

@@ -13,28 +13,35 @@
      │    │    └── FunctionError         a function raised, or its values do not fit together
      │    └── WorkerLost                 the worker died or cannot be reached
      ├── PoolClosed (RuntimeError)       the pool was closed before or during the call
-     └── Cancelled                       the job was cancelled
+     ├── Cancelled                       the job was cancelled
+     ├── MissingPackage (ImportError)    a package that this needs is not installed
+     └── StaysHere (TypeError)           what can be neither pickled nor copied, as it holds workers
+
+All of them can be pickled and copied, with everything that they carry; ``__cause__`` stays behind, as Python has it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .answer import Answer
 
 
 class KofnError(Exception):
-    """Base of every exception that kofn raises on purpose."""
-
-
-class ArgumentError(KofnError, ValueError):
-    """An argument cannot work; raised before anything is started or changed.
+    """Base of every exception that kofn raises on purpose.
 
     Attributes
     ----------
     call : str
         What the user called, where it is known; the sentence starts with it.
+
+    Examples
+    --------
+    >>> import pickle
+    >>> error = pickle.loads(pickle.dumps(TermError("term 3 raised", worker=1, row=2, term=3)))
+    >>> error, error.term
+    (TermError('term 3 raised'), 3)
     """
 
     call = ""
@@ -42,6 +49,18 @@ class ArgumentError(KofnError, ValueError):
     def __str__(self) -> str:
         sentence = super().__str__()
         return f"{self.call}: {sentence}" if self.call else sentence
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not by calling the class with ``args``, as exceptions are: what else it wants is in the state.
+        return _remade, (type(self), self.args), *super().__reduce__()[2:]
+
+
+def _remade(kind: type[KofnError], args: tuple[Any, ...]) -> KofnError:
+    return kind.__new__(kind, *args)
+
+
+class ArgumentError(KofnError, ValueError):
+    """An argument cannot work; raised before anything is started or changed."""
 
 
 class FileError(ArgumentError):
@@ -103,7 +122,7 @@ class TermError(TaskError):
     Attributes
     ----------
     term : int
-        Its index, counted from 0.
+        Its index, counted from 0; -1 where the row that failed adds up several and it is not known which.
     """
 
     def __init__(
@@ -127,3 +146,11 @@ class PoolClosed(KofnError, RuntimeError):
 
 class Cancelled(KofnError):
     """The job was cancelled, so it has no result."""
+
+
+class MissingPackage(KofnError, ImportError):
+    """A package that this needs, and kofn can do without, is not installed; ``name`` is its name."""
+
+
+class StaysHere(KofnError, TypeError):
+    """It holds workers, a job or memory of this process, so it can be neither pickled nor copied."""

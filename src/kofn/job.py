@@ -142,7 +142,11 @@ class Job:
         # Neither the thread nor what it calls may hold the job, or it would not end when nobody else does.
         self._thread = threading.Thread(target=course.follow, args=(run, close), name="kofn-job", daemon=True)
         weakref.finalize(self, run.cancel).atexit = False
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:  # a system that gives no more threads
+            close()
+            raise
 
     @property
     def done(self) -> bool:
@@ -217,10 +221,12 @@ class _Course:
         """Run the job to its end; this is what the thread does."""
         answer, error = None, None
         try:
-            answer = run.run(self._arrived)
+            try:
+                answer = run.run(self._arrived)
+            finally:
+                close()
         except BaseException as caught:  # it belongs to whoever asks for the result
             error = caught
-        close()
         with self.changed:
             self.answer, self.error = answer, error
             self.changed.notify_all()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import queue
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass, replace
+from concurrent.futures import CancelledError
+from dataclasses import replace
 from typing import Any
 
 from .algebra import precision
@@ -15,7 +15,9 @@ from .clock import Clock, RealClock
 from .collector import Collector, Progress
 from .encoding import Stream
 from .engines.pool import Pool
-from .errors import Cancelled, CodeError, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
+from .envelope import Envelope
+from .errors import Cancelled, CodeError, NotDecodable, PoolClosed, WorkerError, WorkerLost
+from .message import Message, failure, send, undelivered
 from .placement import Placement, size_of
 from .report import Attempt, Outcome, Report
 from .rota import Rota
@@ -34,28 +36,8 @@ POLL_SECONDS = 0.005
 """How often to look for workers that become ready by themselves, while rows wait for one."""
 
 
-@dataclass(frozen=True)
-class Message:
-    """Rows that one worker is computing."""
-
-    rows: Sequence[int]
-    worker: int
-    submitted: float
-    future: Future[Any]
-
-
 Event = int | None
 """A worker whose message came back, or None to wake the loop."""
-
-
-def run_batch(*values: Any) -> list[Any]:
-    """Run several tasks at a worker: resident values first, as engines pass them, and the batch last."""
-    *resident, batch = values
-    results, start = [], 0
-    for function, count, arguments in batch:
-        results.append(function(*resident[start : start + count], *arguments))
-        start += count
-    return results
 
 
 class Run:
@@ -103,7 +85,7 @@ class Run:
         self._tasks: Sequence[Task] = ()
         self._under_way: dict[int, Sequence[Task]] = {}  # held: a `Stream` counts what is in memory
         self._placed_bytes = self._sent_bytes = self._received_bytes = 0
-        self._cancelled = False
+        self._cancelled = self._alone = False
         self._started = self._clock.now()
         self._encode_seconds = 0.0
 
@@ -192,7 +174,8 @@ class Run:
                 self._submit(worker, rows)
 
     def _rows_for(self, worker: int) -> list[int]:
-        rows = self._rota.next(worker, max(1, int(MESSAGE_SECONDS / self._row_seconds[worker])))
+        room = 1 if self._alone else max(1, int(MESSAGE_SECONDS / self._row_seconds[worker]))
+        rows = self._rota.next(worker, room)
         rows = rows or self._rota.from_lanes(self._held_up(), lambda owner, row: self._may_take(worker, owner, row))
         if rows:
             return rows
@@ -224,13 +207,8 @@ class Run:
             self._placed_bytes += self._placement.ensure(worker, task)
             self._sent_bytes += size_of(task.arguments)
         submitted = self._now()
-        keys = tuple(key for task in tasks for key in task.resident)
         try:
-            if len(tasks) == 1:
-                future = self.pool.submit(worker, tasks[0].function, *tasks[0].arguments, keys=keys)
-            else:
-                batch = [(task.function, len(task.resident), task.arguments) for task in tasks]
-                future = self.pool.submit(worker, run_batch, batch, keys=keys)
+            future = send(self.pool, worker, tasks)
         except WorkerError:  # between the look and the call it died, or another job took it
             for row in reversed(rows):
                 self._rota.returned(row)
@@ -254,11 +232,14 @@ class Run:
             self._rota.came_back(message.rows, arrived=False)
             self._lost(message)
             return False
-        except PoolClosed:
+        except (PoolClosed, Cancelled):
             raise
         except Exception as error:
+            self._undelivered(message, error)
+            return False
+        if isinstance(outcome, Envelope):
             self._note(message, message.rows, "lost")
-            raise self._task_error(message, error) from error
+            raise failure(outcome, worker, message.rows[outcome.position])
         self._row_seconds[worker] = max(SHORTEST_ROW, (self._now() - message.submitted) / len(message.rows))
         return self._arrived(message, outcome if len(message.rows) > 1 else [outcome])
 
@@ -275,6 +256,16 @@ class Run:
             self.collector.arrived(row, self._now(), precision(payload))
             fresh = True
         return fresh
+
+    def _undelivered(self, message: Message, error: Exception) -> None:
+        """Take that no results can come of a message; of several rows, each is tried alone, to find the one."""
+        self._note(message, message.rows, "lost")
+        if len(message.rows) == 1:
+            raise undelivered(error, message.worker, message.rows[0])
+        self._rota.came_back(message.rows, arrived=False)
+        self._alone = True
+        for row in reversed(message.rows):
+            self._rota.returned(row)
 
     def _lost(self, message: Message) -> None:
         self._note(message, message.rows, "lost")
@@ -356,9 +347,3 @@ class Run:
         estimate = self.estimate() if self.collector.count else None
         remedy = "its best estimate is in the exception's 'estimate'" if estimate else "use more or faster workers"
         return NotDecodable(f"{name} is not exact: {reason} ({have}{given_up}); {remedy}.", estimate)
-
-    def _task_error(self, message: Message, error: Exception) -> TaskError:
-        rows = ", ".join(map(str, message.rows))
-        traceback = "\n".join(getattr(error, "__notes__", []))
-        text = f"the task of row {rows} raised {type(error).__name__} at worker {message.worker}: {error}"
-        return TaskError(text, message.worker, message.rows[0], traceback)

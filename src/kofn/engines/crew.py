@@ -20,10 +20,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import PoolClosed, WorkerLost
-from .lanes import Lane, Task
+from .lanes import Lane, Task, received
 from .link import CLOSING, PATIENCE, Link
-from .mapping import map_shared
-from .memory import Store, take
+from .memory import Store
 from .pool import Stop, Stopped
 
 TRIES = 3
@@ -218,7 +217,7 @@ class Crew:
     def on_reply(self, lane: Lane, message: tuple[Any, ...], fds: list[int]) -> None:
         """Take a result; the worker is idle before anybody hears of it."""
         _, number, ok, frames, arriving = message
-        mapped = {identity: take(map_shared, fd, size) for (identity, size), fd in zip(arriving, fds, strict=True)}
+        mapped = received(arriving, fds)
         with self.lock:
             self.bytes_sent["returned"] += sum(size for _, size in arriving)
             if lane.task is None or lane.task.number != number or lane.doomed:

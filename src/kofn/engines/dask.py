@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..checks import refusal
 from ..closing import Closing
+from ..envelope import ESCAPES
 from ..errors import PoolClosed
 from .dask_cluster import cluster_of
 from .dask_lane import Lane, Resident, Task, unreachable
@@ -168,7 +169,7 @@ def is_client(workers: object) -> bool:
 def _packed(call: str, argument: str, value: object, copy: bool = False) -> Parcel:
     try:
         return Parcel.of(value, copy)
-    except Exception as error:
+    except ESCAPES as error:
         raise unpicklable(call, argument, error) from error
 
 

@@ -21,7 +21,7 @@ from .dask_cluster import Cluster, Member
 from .dask_worker import end_process, perform, refuse
 from .parcel import Parcel
 from .pool import State
-from .promise import Promise
+from .promise import Promise, opened
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -130,13 +130,25 @@ class Lane:
 
     def _on_done(self, task: Task, address: str, done: asyncio.Task[tuple[str, Any]]) -> None:
         # Cancelled: the worker has gone, or never began a task that nobody wants any more.
-        kind, answer = ("error", self._lost()) if done.cancelled() else done.result()
+        failed = self._lost() if done.cancelled() else done.exception()
+        kind, answer = done.result() if failed is None else ("error", failed)
         self._ended(task, address, kind, answer)
 
     def _ended(self, task: Task, address: str | None, kind: str, answer: Any) -> None:
         self.cluster.ended(address, task.key)
         self.task = self._running = None
-        self._end(task, kind, answer)
+        if kind == "refused":
+            task.cancel()
+            return
+        here, value = True, answer
+        if kind == "value":
+            here, value = opened(lambda: Parcel(*answer).open())
+        elif kind == "failed":
+            _, value = opened(lambda: pickle.loads(answer).open())
+        if here and kind == "value":
+            task.settle(value)
+        else:
+            task.fail(value)
 
     async def _attempt(self, task: Task, address: str) -> tuple[str, Any]:
         work = asyncio.ensure_future(self._outcome(task, address))
@@ -150,16 +162,6 @@ class Lane:
             return "error", await self._explained(error)
         finally:
             work.cancel()
-
-    def _end(self, task: Task, kind: str, answer: Any) -> None:
-        try:
-            value = Parcel(*answer).open() if kind == "value" else answer
-        except Exception as error:
-            kind, value = "error", error
-        if kind == "value":
-            task.settle(value)
-        else:
-            task.fail(pickle.loads(value) if isinstance(value, bytes) else value)
 
     async def _outcome(self, task: Task, address: str) -> tuple[str, Any]:
         if task.claimed:

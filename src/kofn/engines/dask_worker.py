@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import pickle
 import threading
 from collections import deque
 from typing import Any, Literal
 
+from ..envelope import Envelope
 from .parcel import Parcel
-from .promise import pack_result, portable
+from .promise import pack_result
 from .wanted import watching
 
-Outcome = tuple[Literal["value", "error", "refused"], Any]
+Outcome = tuple[Literal["value", "failed", "refused"], Any]
 
 _lock = threading.Lock()
 _begun: dict[str, threading.Event] = {}
@@ -19,7 +21,7 @@ _refused: deque[str] = deque(maxlen=1000)
 
 
 def perform(key: str, call: Parcel, *residents: Parcel) -> Outcome:
-    """Run the task in ``call``, unless it was refused; its exceptions are results to Dask.
+    """Run the task in ``call``, unless it was refused; its exceptions are results to Dask, as envelopes.
 
     Examples
     --------
@@ -27,8 +29,6 @@ def perform(key: str, call: Parcel, *residents: Parcel) -> Outcome:
     >>> kind, Parcel(*value).open()
     ('value', 3)
     """
-    import cloudpickle
-
     unwanted = _begin(key)
     if unwanted is None:
         return "refused", None
@@ -39,7 +39,7 @@ def perform(key: str, call: Parcel, *residents: Parcel) -> Outcome:
         # As plain tuples: Dask takes two to three times longer to fetch an object of a class of ours.
         return "value", pack_result(value, Parcel.of).plain()
     except BaseException as error:
-        return "error", cloudpickle.dumps(portable(error))
+        return "failed", pickle.dumps(Envelope(error))
     finally:
         del _begun[key]
 

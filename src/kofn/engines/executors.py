@@ -18,10 +18,11 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..checks import refusal
 from ..closing import Closing
+from ..envelope import ESCAPES, Envelope, told
 from ..errors import PoolClosed, WorkerError, WorkerLost
 from .manners import check_keys, check_stop, check_worker, unpicklable
 from .pool import State, Stop, Stopped
-from .promise import Promise, harmless, pack_result, portable
+from .promise import Promise, opened, pack_result
 
 Keys = tuple[Hashable, ...]
 Outcome = tuple[Any, Any]
@@ -164,7 +165,7 @@ class _Lane:
         """Submit to the executor, which may turn out to be broken or shut down."""
         try:
             running = self.running = self.executor.submit(function, *arguments)
-        except RuntimeError as error:
+        except Exception as error:
             self.lose(task, error)
             return
         running.add_done_callback(lambda done: self.on_done(task, take, done))
@@ -188,7 +189,7 @@ class _Lane:
             self.lose(task, error)
         elif error is not None:
             self.free()
-            task.fail(error)
+            task.fail(Envelope(error).open())
         else:
             take(task, done.result())
 
@@ -198,7 +199,7 @@ class _Lane:
         if ok:
             task.settle(value)
         else:
-            task.fail(value)
+            task.fail(value.open() if isinstance(value, Envelope) else value)
 
     def free(self) -> None:
         self.task = self.running = None
@@ -207,7 +208,9 @@ class _Lane:
         """Be dead for good: a broken executor does not come back."""
         self.dead = True
         self.free()
-        task.fail(WorkerLost(f"worker {self.index}: its executor broke ({error}){_hint(self.executor)}", self.index))
+        task.fail(
+            WorkerLost(f"worker {self.index}: its executor broke ({told(error)}){_hint(self.executor)}", self.index)
+        )
 
     def close(self) -> None:
         self.residents.clear()
@@ -250,7 +253,8 @@ class _RemoteLane(_Lane):
             if kind == "missing":
                 self.ship(task, call, residents, answer)
             else:
-                self.on_value(task, (kind == "value", pickle.loads(answer)))
+                here, value = opened(lambda: pickle.loads(answer))
+                self.on_value(task, (here and kind == "value", value))
 
         order = [identity for identity, _ in residents]
         values = {identity: blob for identity, blob in residents if identity in lacking}
@@ -269,7 +273,7 @@ def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcome:
     try:
         return True, function(*arguments)
     except BaseException as error:
-        return False, harmless(error)
+        return False, Envelope(error)
 
 
 def _perform(token: str, call: bytes, order: list[int], values: dict[int, bytes], forget: list[int]) -> Outcome:
@@ -288,7 +292,7 @@ def _perform(token: str, call: bytes, order: list[int], values: dict[int, bytes]
         value = function(*[pickle.loads(held[identity]) for identity in order], *arguments)
         return "value", pack_result(value, cloudpickle.dumps)
     except BaseException as error:
-        return "error", cloudpickle.dumps(portable(error))
+        return "error", cloudpickle.dumps(Envelope(error))
 
 
 def _forget_pool(token: str) -> None:
@@ -300,7 +304,7 @@ def _pickled(call: str, what: str, value: object) -> bytes:
 
     try:
         blob: bytes = cloudpickle.dumps(value, protocol=5)
-    except Exception as error:
+    except ESCAPES as error:
         raise unpicklable(call, what, error) from error
     return blob
 

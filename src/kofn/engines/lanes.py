@@ -6,12 +6,13 @@ import sys
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 from .channel import MOST_DESCRIPTORS, Channel
-from .mapping import Block
-from .memory import Frame, Parcel, unpack
+from .mapping import Block, map_shared
+from .memory import Frame, Parcel, take, unpack
 from .pool import State
-from .promise import Promise
+from .promise import Promise, opened
 from .worker import Order
 
 _numbers: Iterator[int] = count(1)
@@ -34,18 +35,27 @@ class Task(Promise):
         self.residents = residents
         self.number = next(_numbers)
 
-    def end(self, ok: bool, frames: list[Frame], mapped: dict[int, Block]) -> None:
+    def end(self, ok: bool, frames: list[Frame], mapped: dict[int, Block] | OSError) -> None:
         """End the future with what the worker sent, by the one who has the claim."""
-        try:
-            value = unpack(frames, mapped)
-        except BaseException as error:
-            text = f"the task's result could not be rebuilt in this process: {error!r}"
-            self.fail_claimed(RuntimeError(text))
-            return
-        if ok:
+
+        def load() -> Any:
+            if isinstance(mapped, OSError):
+                raise mapped
+            return unpack(frames, mapped)
+
+        rebuilt, value = opened(load)
+        if ok and rebuilt:
             self.settle_claimed(value)
         else:
-            self.fail_claimed(value)
+            self.fail_claimed(value.open() if rebuilt else value)
+
+
+def received(arriving: list[tuple[int, int]], fds: list[int]) -> dict[int, Block] | OSError:
+    """Map the segments of a result, or tell why that cannot be: it concerns this result alone."""
+    try:
+        return {identity: take(map_shared, fd, size) for (identity, size), fd in zip(arriving, fds, strict=True)}
+    except OSError as error:
+        return error
 
 
 class Lane:

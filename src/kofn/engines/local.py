@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..checks import integer, refusal
 from ..closing import Closing
+from ..envelope import ESCAPES
 from ..errors import ArgumentError, PoolClosed, WorkerError, WorkerLost
 from ..machine import processors
 from .crew import Crew
@@ -176,7 +177,7 @@ class LocalPool(Closing):
     def _pack(self, call: str, what: str, value: object) -> Parcel:
         try:
             parcel = pack(value, self._crew.store)
-        except Exception as error:
+        except ESCAPES as error:
             raise unpicklable(call, what, error) from error
         if parcel.fresh is not None:
             self._crew.bytes_sent["shared"] += parcel.fresh.size

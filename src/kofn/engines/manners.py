@@ -6,6 +6,7 @@ from collections.abc import Collection, Hashable
 from typing import cast
 
 from ..checks import choice, integer, refusal
+from ..envelope import told
 from ..errors import ArgumentError
 from .pool import Stop
 
@@ -38,6 +39,6 @@ def check_stop(how: str) -> Stop:
     return cast(Stop, choice("stop", "how", how, _KINDS, "use 'kill' to be sure"))
 
 
-def unpicklable(call: str, argument: str, error: Exception) -> ArgumentError:
+def unpicklable(call: str, argument: str, error: BaseException) -> ArgumentError:
     """Build (not raise) the exception for what cannot travel to a worker."""
-    return refusal(call, argument, "be picklable", repr(error), "leave out locks, files and generators")
+    return refusal(call, argument, "be picklable", told(error), "leave out locks, files and generators")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import threading
-import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, Self, TypeVar
+
+from ..envelope import told
 
 Packed = TypeVar("Packed")
 
@@ -48,8 +51,9 @@ class Promise:
 
     def settle_claimed(self, value: object) -> None:
         """End the future with a result, by the one who has the claim."""
-        if self._reachable() and self.future.set_running_or_notify_cancel():
-            self.future.set_result(value)
+        with _guarded():
+            if self._reachable() and self.future.set_running_or_notify_cancel():
+                self.future.set_result(value)
 
     def fail(self, error: BaseException) -> None:
         """End the future with an exception."""
@@ -58,14 +62,16 @@ class Promise:
 
     def fail_claimed(self, error: BaseException) -> None:
         """End the future with an exception, by the one who has the claim."""
-        if self._reachable() and self.future.set_running_or_notify_cancel():
-            self.future.set_exception(error)
+        with _guarded():
+            if self._reachable() and self.future.set_running_or_notify_cancel():
+                self.future.set_exception(error)
 
     def cancel(self) -> None:
         """Cancel the future and tell those who wait for it."""
-        if self.claim() and self._reachable():
-            self.future.cancel()
-            self.future.set_running_or_notify_cancel()
+        with _guarded():
+            if self.claim() and self._reachable():
+                self.future.cancel()
+                self.future.set_running_or_notify_cancel()
 
     def _reachable(self) -> bool:
         """Whether the future's lock is free or soon will be.
@@ -94,35 +100,49 @@ class Promise:
         self.future.add_done_callback(on_done)
 
 
-def harmless(error: BaseException) -> Exception:
-    """Return ``error`` in a form that a future can carry, with its traceback as a note.
-
-    SystemExit and its like would end the program when the future is asked for its result.
-    """
-    shown = error if isinstance(error, Exception) else RuntimeError(f"{type(error).__qualname__}: {error}")
-    shown.add_note(f"Traceback at the worker:\n{''.join(traceback.format_exception(error))}")
-    return shown
-
-
-def portable(error: BaseException) -> Exception:
-    """Return ``error``, made harmless, if it survives pickling, otherwise its text."""
-    import cloudpickle
-
-    shown = harmless(error)
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """Let nothing that others hang on a future end the thread that ends it, which serves all workers."""
     try:
-        pickle.loads(cloudpickle.dumps(shown))
-    except Exception:
-        text = RuntimeError(f"{type(error).__qualname__}: {error}")
-        text.__notes__ = shown.__notes__[-1:]
-        return text
-    return shown
+        yield
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            raise  # Ctrl-C
+        logging.getLogger("kofn").exception("what was to be done at the end of a task has failed")
 
 
 def pack_result(value: object, pack: Callable[[object], Packed]) -> Packed:
     """Pack a task's result, or say which type cannot be packed."""
     try:
         return pack(value)
-    except Exception as error:
-        name = f"{type(value).__module__}.{type(value).__qualname__}"
-        message = f"the task's result, a {name}, cannot be sent back from its worker: {error}"
+    except BaseException as error:  # a user's own __reduce__ may raise anything
+        result = _culprit(value, pack)
+        name = f"{type(result).__module__}.{type(result).__qualname__}"
+        message = f"the task's result, a {name}, cannot be sent back from its worker: {told(error)}"
         raise pickle.PicklingError(message) from error
+
+
+def _culprit(value: object, pack: Callable[[object], object]) -> object:
+    """Which of several results cannot be packed, if they are several."""
+    for part in value if isinstance(value, list) else ():
+        try:
+            pack(part)
+        except BaseException:
+            return part
+    return value
+
+
+def opened(load: Callable[[], Any]) -> tuple[bool, Any]:
+    """Rebuild here what a worker sent: (True, value), or (False, the exception that says why that cannot be).
+
+    Examples
+    --------
+    >>> opened(lambda: pickle.loads(b"cnowhere\\nNothing\\n."))  # doctest: +ELLIPSIS
+    (False, RuntimeError("the task's result could not be rebuilt in this process: ModuleNotFoundError: ..."))
+    """
+    try:
+        return True, load()
+    except BaseException as error:
+        text = RuntimeError(f"the task's result could not be rebuilt in this process: {told(error)}")
+        text.__cause__ = error if isinstance(error, Exception) else None
+        return False, text

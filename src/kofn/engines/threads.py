@@ -14,10 +14,11 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..checks import integer
 from ..closing import Closing
+from ..envelope import Envelope
 from ..errors import PoolClosed, WorkerError
 from .manners import check_keys, check_stop, check_worker
 from .pool import State, Stop, Stopped
-from .promise import Promise, harmless
+from .promise import Promise
 
 _Call = tuple[Callable[..., Any], tuple[Any, ...], Promise]
 
@@ -131,7 +132,7 @@ def _run(lane: _Lane, function: Callable[..., Any], arguments: tuple[Any, ...], 
         value = function(*arguments)
     except BaseException as error:
         lane.task = None
-        task.fail(harmless(error))
+        task.fail(Envelope(error).open())
     else:
         lane.task = None
         task.settle(value)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..envelope import Envelope
 from .channel import Channel
 from .mapping import Block, map_private, restore
 from .memory import Frame, Parcel, pack, take, unpack
-from .promise import pack_result, portable
+from .promise import pack_result
 
 Order = tuple[
     list[int],  # segments to forget
@@ -91,7 +93,7 @@ class Worker:
             value = self.run(function, *resident, *arguments)
             parcel, ok = pack_result(value, pack), True
         except BaseException as error:
-            parcel, ok = pack(portable(error)), False
+            parcel, ok = pack(Envelope(error)), False
         self.reply(number, ok, parcel)
         del function, arguments, value
         self.clean(frames, residents)
@@ -118,7 +120,7 @@ class Worker:
     def reply(self, number: int, ok: bool, parcel: Parcel) -> None:
         """Send a result; what the task printed comes first."""
         for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
+            with contextlib.suppress(Exception):  # a task may have closed it, or put something else in its place
                 stream.flush()
         arriving = [(segment.id, segment.size) for segment in parcel.segments]
         fds = [segment.fd for segment in parcel.segments]

@@ -19,6 +19,7 @@ from ..algebra import EPSILON, Floats
 from ..checks import refusal
 from ..code import LinearCode
 from ..decoding import Estimator
+from ..envelope import text_of
 from ..errors import FunctionError
 from ..prior import Prior
 from ..scheme import Allocate, Canvas, Parts, Scheme, Task
@@ -180,8 +181,8 @@ def evaluate(function: Callable[..., Any], place: str, *arguments: Any) -> Array
     try:
         result = function(*arguments)
         value = np.array(result)  # f may use its buffer again
-    except Exception as error:
-        raise EvaluationFailed(f"f raised {type(error).__name__} at {place}: {error}") from error
+    except BaseException as error:
+        raise EvaluationFailed(f"f raised {type(error).__name__} at {place}: {text_of(error)}") from error
     if value.dtype.kind not in "biufc":
         raise EvaluationFailed(f"f returned a {value.dtype} at {place}, which is not a number or an array of numbers")
     value = value if value.dtype.kind in "fc" else value.astype(np.float64)  # its type says how precise it is

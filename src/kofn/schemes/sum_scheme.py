@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..checks import integer, refusal
 from ..code import LinearCode
+from ..envelope import told
 from ..errors import TermError
 from ..learning import Learner
 from ..prior import Prior
@@ -121,7 +122,11 @@ def evaluate(functions: Any, x: Any, offset: int, indices: Array, weights: Array
         values = (_called(functions[index - offset], index, x) for index in indices.tolist())
     total: Array | None = None
     for index, weight, value in zip(indices.tolist(), weights.tolist(), values, strict=True):
-        total = _added(total, weight, _checked(index, value, total))
+        checked = _checked(index, value, total)
+        try:
+            total = _added(total, weight, checked)
+        except MemoryError as error:
+            raise TermFailed(index, f"cannot be added to the others: {told(error)}") from error
     summed = np.asarray(total)
     if not np.isfinite(summed).all():
         raise TermFailed(int(indices[0]), f"and those up to term {indices[-1]} {TOO_LARGE}")
@@ -137,17 +142,17 @@ def _added(total: Array | None, weight: float, value: Array) -> Array:
 def _called(function: Callable[[Any], Any], index: int, x: Any) -> Any:
     try:
         return function(x)
-    except Exception as error:
-        raise TermFailed(index, f"raised {type(error).__name__}: {error}") from error
+    except BaseException as error:
+        raise TermFailed(index, f"raised {told(error)}") from error
 
 
 def _stacked(function: Callable[[Array, Any], Any], x: Any, indices: Array) -> Array:
     try:
         made = function(indices, x)
         values: Array = made if np.ma.isMaskedArray(made) else np.asarray(made)
-    except Exception as error:
+    except BaseException as error:
         where = f"(evaluated with terms up to {indices[-1]}) " if len(indices) > 1 else ""
-        raise TermFailed(int(indices[0]), f"{where}raised {type(error).__name__}: {error}") from error
+        raise TermFailed(int(indices[0]), f"{where}raised {told(error)}") from error
     if values.shape[:1] != indices.shape:
         wrong = f"returned shape {values.shape} for {len(indices)} indices, where the first axis must be the terms"
         raise TermFailed(int(indices[0]), wrong)
@@ -159,8 +164,8 @@ def _checked(index: int, value: Any, total: Array | None) -> Array:
         raise TermFailed(index, "returned a masked array, of which a part is missing; fill it first, with .filled(0.0)")
     try:
         array = np.asarray(value)
-    except Exception as error:
-        what = f"returned a {type(value).__name__} that is no array: {type(error).__name__}: {error}"
+    except BaseException as error:
+        what = f"returned a {type(value).__name__} that is no array: {told(error)}"
         raise TermFailed(index, what) from error
     if array.dtype.kind not in "biufc":
         raise TermFailed(index, f"returned a {type(value).__name__}, which is not a number or an array of numbers")

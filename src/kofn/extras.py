@@ -1,0 +1,54 @@
+"""One sentence for what is not installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .envelope import text_of
+from .errors import MissingPackage
+
+PACKAGES = {
+    "PIL": ("Pillow", "pillow"),
+    "distributed": ("Dask", "'kofn[dask]'"),
+    "matplotlib": ("matplotlib", "'kofn[plot]'"),
+    "safetensors": ("safetensors", "'kofn[torch]'"),
+    "sklearn": ("scikit-learn", "'kofn[sklearn]'"),
+    "torch": ("PyTorch", "'kofn[torch]'"),
+}
+"""What kofn can do without: module, name, and what to install."""
+
+
+@contextmanager
+def needed(what: str, package: str) -> Iterator[None]:
+    """Import within what ``what`` cannot do without, or raise `MissingPackage`.
+
+    Examples
+    --------
+    >>> import sys
+    >>> sys.modules["safetensors"] = None  # as if it were not installed
+    >>> with needed("a file of a learned code", "safetensors"):
+    ...     import safetensors
+    Traceback (most recent call last):
+    kofn.errors.MissingPackage: a file of a learned code needs safetensors; install it with pip install 'kofn[torch]'.
+    >>> del sys.modules["safetensors"]
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise missing(what, package, error) from error
+
+
+def missing(what: str, package: str, error: ImportError | None = None) -> MissingPackage:
+    """Build (not raise) the exception for a package that is not there, or cannot be imported.
+
+    Examples
+    --------
+    >>> missing("kofn.torch", "torch").name
+    'torch'
+    """
+    name, install = PACKAGES[package]
+    sentence = f"{what} needs {name}; install it with pip install {install}"
+    if error is not None and (error.name or package).split(".")[0] != package:  # it is there, and broken
+        sentence = f"{what} needs {name}, which cannot be imported: {text_of(error)}; pip install {install} may mend it"
+    return MissingPackage(f"{sentence}.", name=package)

@@ -1,0 +1,170 @@
+"""What fails at a worker arrives as what it is, or as its text: on every engine, whatever the exception does."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from concurrent.futures import CancelledError
+
+import numpy as np
+import pytest
+
+from kofn.envelope import CAUSES, LETTERS, Envelope, told
+from kofn.errors import PoolClosed
+
+
+class KeywordsError(Exception):
+    def __init__(self, code, *, where):
+        super().__init__(f"code {code} at {where}")
+
+
+class ChangedError(Exception):
+    """Can be rebuilt, as something else."""
+
+    def __init__(self, code):
+        super().__init__(f"code {code}")
+
+
+class SpeechlessError(Exception):
+    def __str__(self):
+        raise KeyboardInterrupt
+
+
+class ReducesToExitError(Exception):
+    def __reduce__(self):
+        raise SystemExit(3)
+
+
+class LoadsToExitError(Exception):
+    def __reduce__(self):
+        return exec, ("raise SystemExit(4)",)
+
+
+class AnotherError(Exception):
+    def __reduce__(self):
+        return ValueError, ("somebody else",)
+
+
+class NotesError(Exception):
+    def add_note(self, note):
+        raise AssertionError
+
+    @property
+    def __notes__(self):
+        raise AssertionError
+
+
+def _holding(what):
+    error = ValueError("this one")
+    error.held = what
+    return error
+
+
+def _caused(cause):
+    error = ValueError("this one")
+    error.__cause__ = cause
+    return error
+
+
+def _circle():
+    one, two = ValueError("this one"), KeyError("two")
+    one.__cause__, two.__cause__ = two, one
+    return one
+
+
+def _long_chain():
+    error = ValueError("last")
+    for _ in range(2000):
+        error = _caused(error)
+    return error
+
+
+TRAVELS = {
+    "plain": lambda: ValueError("this one"),
+    "of a connection": lambda: ConnectionError(111, "refused"),
+    "of text": lambda: UnicodeDecodeError("utf-8", b"\xff", 0, 1, "this one"),
+    "group": lambda: ExceptionGroup("this one", [ValueError("a"), KeyError("b")]),
+    "warning": lambda: UserWarning("this one"),
+    "memory": lambda: MemoryError("this one"),
+    "with an array": lambda: _holding(np.ones(1000)),
+    "cause that travels": lambda: _caused(KeyError("two")),
+    "cause that does not": lambda: _caused(KeywordsError(7, where="here")),
+    "circle of causes": _circle,
+    "long chain of causes": _long_chain,
+    "kofn's": lambda: PoolClosed("this one"),
+    "of futures": lambda: CancelledError("this one"),
+}
+STAYS = {
+    "keywords": lambda: KeywordsError(7, where="here"),
+    "changed": lambda: ChangedError(7),
+    "speechless": lambda: SpeechlessError("this one"),
+    "reduces to exit": lambda: ReducesToExitError("this one"),
+    "loads to exit": lambda: LoadsToExitError("this one"),
+    "another": lambda: AnotherError("this one"),
+    "lock": lambda: _holding(threading.Lock()),
+    "generator": lambda: _holding(i for i in range(3)),
+    "huge": lambda: _holding(np.ones(1 << 20)),
+    "recursive": lambda: _holding(__import__("functools").reduce(lambda held, _: [held], range(100_000))),
+    "exit": lambda: SystemExit(3),
+    "interrupt": lambda: KeyboardInterrupt("this one"),
+    "generator's end": lambda: GeneratorExit("this one"),
+    "group of exits": lambda: BaseExceptionGroup("this one", [SystemExit(3)]),
+}
+
+
+def sent(error):
+    try:
+        raise error
+    except BaseException as caught:
+        return pickle.loads(pickle.dumps(Envelope(caught, 3)))
+
+
+@pytest.mark.parametrize("make", TRAVELS.values(), ids=TRAVELS)
+def test_what_can_travel_arrives_as_it_is(make):
+    error = make()
+    envelope = sent(error)
+    opened = envelope.open()
+    assert type(opened) is type(error) and str(opened) == str(error)
+    assert envelope.position == 3 and "in sent" in envelope.traceback and envelope.traceback in opened.__notes__[0]
+
+
+@pytest.mark.parametrize("make", STAYS.values(), ids=STAYS)
+def test_of_what_cannot_travel_kind_and_text_arrive(make):
+    error = make()
+    opened = sent(error).open()
+    assert type(opened) is RuntimeError and str(opened) == told(error)
+    assert "in sent" in opened.__notes__[0]
+
+
+def test_causes_arrive_each_as_it_can():
+    error = _caused(_caused(KeywordsError(7, where="here")))
+    opened = sent(error).open()
+    assert type(opened.__cause__) is ValueError
+    assert repr(opened.__cause__.__cause__) == "RuntimeError('KeywordsError: code 7 at here')"
+    assert str(error.__cause__.__cause__) == "code 7 at here" and error.__traceback__ is not None
+    opened, links = sent(_long_chain()).open(), 0
+    while opened.__cause__ is not None:
+        opened, links = opened.__cause__, links + 1
+    assert links == CAUSES
+
+
+def test_a_class_that_is_not_here_is_named():
+    envelope = sent(ValueError("no licence"))
+    envelope._live = b"clibrary_of_the_workers\nLibraryError\n(tR."
+    envelope.kind = "LibraryError"
+    assert repr(envelope.open()) == "RuntimeError('LibraryError: no licence')"
+
+
+def test_within_a_process_it_is_the_exception_itself_and_a_second_raise_leaves_one_note():
+    error = KeywordsError(7, where="here")
+    for _ in range(2):
+        assert Envelope(error).open() is error
+    assert len(error.__notes__) == 1
+
+
+def test_what_notes_do_is_of_no_account():
+    assert isinstance(Envelope(NotesError("this one")).open(), NotesError)
+
+
+def test_long_messages_are_cut():
+    assert len(told(ValueError("x" * 10**6))) < LETTERS + 100
