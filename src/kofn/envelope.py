@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import pickle
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 LIVE_BYTES = 1 << 20
@@ -145,14 +146,11 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 def _pickled(error: Any) -> bytes | None:
     """Return ``error`` as bytes that give the same again here, if there are such bytes and few of them."""
-    import cloudpickle
-
     if not isinstance(error, Exception):
         return None
     stream = _Bounded()
     try:
-        with _alone(error):
-            cloudpickle.dump(error, stream, protocol=5)
+        _pickler()(stream, 5).dump(error)
         same = pickle.loads(stream.bytes)
         alike = type(same) is type(error) and str(same) == str(error)
     except BaseException:  # what a user's own __reduce__ or __str__ may raise is anything
@@ -160,15 +158,16 @@ def _pickled(error: Any) -> bytes | None:
     return bytes(stream.bytes) if alike else None
 
 
-@contextlib.contextmanager
-def _alone(error: BaseException) -> Iterator[None]:
-    """Hide causes and traceback: with tblib at hand, as Dask has it, a pickle would take them along."""
-    kept = error.__cause__, error.__context__, error.__suppress_context__, error.__traceback__
-    error.__cause__ = error.__context__ = error.__traceback__ = None
-    try:
-        yield
-    finally:
-        error.__cause__, error.__context__, error.__suppress_context__, error.__traceback__ = kept
+@cache
+def _pickler() -> Any:
+    """A pickler that asks exceptions themselves: tblib, which Dask brings, would take causes and frames along."""
+    import cloudpickle
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, value: Any) -> Any:
+            return value.__reduce_ex__(5) if isinstance(value, BaseException) else super().reducer_override(value)
+
+    return Pickler
 
 
 class _Bounded:
