@@ -1,10 +1,17 @@
-"""What ends with a ``with`` block: pools, and all that keeps something at their workers."""
+"""What ends with a ``with`` block, pools and all that keeps something at their workers, and whose it is.
+
+Threads do not survive a fork, and processes and connections belong to whoever started them. So what uses them knows the
+process that made it, and in another one says so instead of waiting for ever.
+"""
 
 from __future__ import annotations
 
+import os
+import weakref
+from collections.abc import Callable
 from typing import Any, NoReturn, Self
 
-from .errors import StaysHere
+from .errors import PoolClosed, StaysHere
 
 
 class Staying:
@@ -55,3 +62,46 @@ class Closing(Staying):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class Home:
+    """The process that made something.
+
+    Examples
+    --------
+    >>> home = Home()
+    >>> home.is_here
+    True
+    >>> home.require("f: the pool")
+    """
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is that process, and no fork of it."""
+        return os.getpid() == self._process
+
+    def require(self, what: str) -> None:
+        """Raise `PoolClosed` in any other process."""
+        if not self.is_here:
+            raise PoolClosed(f"{what} belongs to the process that it was made in; make another one in this process")
+
+
+def at_end(thing: object, end: Callable[..., Any], *arguments: Any) -> weakref.finalize[..., object]:
+    """Call ``end`` when ``thing`` is gone or the program ends, in this process and in no fork of it.
+
+    Examples
+    --------
+    >>> class Thing: ...
+    >>> thing = Thing()
+    >>> end = at_end(thing, print, "gone")
+    >>> del thing
+    gone
+    """
+    return weakref.finalize(thing, _end_at_home, Home(), end, arguments)
+
+
+def _end_at_home(home: Home, end: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    return end(*arguments) if home.is_here else None

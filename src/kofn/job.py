@@ -16,6 +16,7 @@ import numpy as np
 from . import checks
 from .answer import Answer
 from .budget import fitted
+from .closing import Home
 from .collector import Collector, Progress
 from .decoding import Estimator, checked, decodable, decode
 from .reach import space_of
@@ -138,6 +139,7 @@ class Job:
 
     def __init__(self, run: Run, close: Callable[[], None]) -> None:
         self._run = run
+        self._home = Home()
         self._course = course = _Course()
         # Neither the thread nor what it calls may hold the job, or it would not end when nobody else does.
         self._thread = threading.Thread(target=course.follow, args=(run, close), name="kofn-job", daemon=True)
@@ -150,12 +152,13 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether the job has ended, well or not."""
-        return self._course.done
+        """Whether the job has ended, well or not; in a forked child it goes no further."""
+        return self._course.done or not self._home.is_here
 
     def __iter__(self) -> Iterator[Answer]:
         """Yield the newest estimate whenever one is there, the last one being the answer."""
         course = self._course
+        self._require_reachable()
         course.watched = True
         while not course.done:
             with course.changed, self._cancelled_on_interrupt():
@@ -175,6 +178,7 @@ class Job:
         NotDecodable, TaskError, Cancelled, PoolClosed
         """
         course = self._course
+        self._require_reachable()
         with course.changed, self._cancelled_on_interrupt():
             if not course.changed.wait_for(lambda: course.done, timeout_seconds):
                 raise TimeoutError(f"no answer within {timeout_seconds} s; the job goes on.")
@@ -185,8 +189,17 @@ class Job:
 
     def cancel(self) -> None:
         """Stop the job: what runs is abandoned, nothing of it is left behind. Does nothing once it has ended."""
-        self._run.cancel()
-        self._thread.join()
+        if self._home.is_here:
+            self._run.cancel()
+            self._thread.join()
+
+    def _require_reachable(self) -> None:
+        """Refuse to wait in a forked child, where no thread of the job is left."""
+        if self._home.is_here:
+            return
+        self._course.changed = threading.Condition()  # a thread of the parent may have held the other one
+        if not self._course.done:
+            self._home.require("the job")
 
     @contextmanager
     def _cancelled_on_interrupt(self) -> Iterator[None]:

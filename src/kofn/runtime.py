@@ -12,6 +12,7 @@ from typing import Any
 from .algebra import precision
 from .answer import Answer
 from .clock import Clock, RealClock
+from .closing import Home
 from .collector import Collector, Progress
 from .encoding import Stream
 from .engines.pool import Pool
@@ -69,6 +70,7 @@ class Run:
         clock: Clock | None = None,
         results: dict[int, Any] | None = None,
     ) -> None:
+        self._home = Home()
         self._clock = RealClock() if clock is None else clock
         self.scheme = scheme
         self.pool = pool
@@ -132,6 +134,7 @@ class Run:
         return self._clock.now() - self._started
 
     def _finished(self) -> bool:
+        self._home.require("the job")  # `watch` may have forked
         if self._cancelled:
             raise Cancelled("the job was cancelled.")
         self.collector.passed(self._now())

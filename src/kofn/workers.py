@@ -6,7 +6,7 @@ import threading
 from collections.abc import Hashable
 from typing import Any
 
-from .closing import Closing
+from .closing import Closing, Home
 from .engines import as_pool, processes
 from .engines.pool import Pool
 from .errors import PoolClosed
@@ -17,6 +17,7 @@ class Workers(Closing):
     """A pool for any number of jobs, and what is resident at its workers until `close`.
 
     A number of processes is started when the first job needs them, after all that can be refused was, and ends here.
+    A fork of this process starts as many of its own; it cannot use a pool.
 
     Parameters
     ----------
@@ -37,13 +38,26 @@ class Workers(Closing):
         self._pool: Pool | None = None
         self._placement: Placement | None = None
         self._owned = self._closed = False
-        self._lock = threading.Lock()
+        self._begin()
         count = processes(workers, call)
         self.n = self.pool.n if count is None else count
+
+    def _begin(self) -> None:
+        self._home, self._lock = Home(), threading.Lock()
+
+    def _come_home(self) -> None:
+        """Begin anew in a forked child, where neither a pool nor who may have held the lock is there."""
+        if self._home.is_here:
+            return
+        if self._pool is not None and not self._owned:
+            self._home.require("what is used here")
+        self._pool = self._placement = None
+        self._begin()
 
     @property
     def pool(self) -> Pool:
         """The pool, running."""
+        self._come_home()
         with self._lock:
             if self._closed:
                 raise PoolClosed("what is used here was closed before; make it anew")
@@ -62,11 +76,14 @@ class Workers(Closing):
 
     def drop(self, key: Hashable) -> None:
         """Remove one value from the workers, if they have it."""
-        if self._placement is not None:
+        if self._placement is not None and self._home.is_here:
             self._placement.drop(key)
 
     def close(self) -> None:
         """Free the workers' memory, and end the workers if they were started here; safe to call twice."""
+        if not self._home.is_here:  # what is placed in another process is not ours to remove
+            self._closed = True
+            return
         with self._lock:
             closed, self._closed = self._closed, True
         if closed or self._pool is None:

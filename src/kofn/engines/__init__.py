@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from ..checks import integer, refusal
 from ..machine import processors
+from .base import Engine
 from .dask import DaskPool, is_client
 from .executors import ExecutorPool, is_executors
 from .local import LocalPool
@@ -36,6 +37,8 @@ def as_pool(workers: object, call: str = "kofn.matmul") -> tuple[Pool, bool]:
     count = processes(workers, call)
     if count is not None:
         return LocalPool(count), True
+    if isinstance(workers, Engine):
+        workers.require_open(call)
     if isinstance(workers, Pool):
         return workers, False
     if is_executors(workers):

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import PoolClosed, WorkerLost
+from .base import CLOSED
 from .lanes import Lane, Task, received
 from .link import CLOSING, PATIENCE, Link
 from .memory import Store
@@ -360,7 +361,7 @@ class Crew:
                 lane.state = "dead"
             self.changed.notify_all()
         for task in tasks:
-            task.fail(PoolClosed("the pool was closed while the task ran"))
+            task.fail(PoolClosed(CLOSED))
         self.wake()
         if threading.current_thread() is not self.thread:
             self.thread.join(CLOSING)
@@ -390,10 +391,5 @@ class Crew:
         self.release()
 
 
-def _disown_all() -> None:
-    for crew in list(_crews):
-        crew.disown()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_disown_all)
+    os.register_at_fork(after_in_child=lambda: [crew.disown() for crew in list(_crews)] and None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import weakref
+import threading
 from collections.abc import Callable, Coroutine, Hashable
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any
@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..checks import refusal
-from ..closing import Closing
+from ..closing import at_end
 from ..envelope import ESCAPES
 from ..errors import PoolClosed
+from .base import CLOSED, Engine
 from .dask_cluster import cluster_of
 from .dask_lane import Lane, Resident, Task, unreachable
 from .dask_lanes import Lanes
-from .manners import check_keys, check_stop, check_worker, unpicklable
+from .manners import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
 from .parcel import Parcel
 from .pool import State, Stop, Stopped
 
@@ -31,7 +32,7 @@ FAREWELL = 1.0
 """Seconds that closing takes at most to tell workers what is not wanted any more."""
 
 
-class DaskPool(Closing):
+class DaskPool(Engine):
     """The workers of a `distributed.Client` as they are when the pool is made, one lane each.
 
     Resident values are scattered to their worker once, and again to the process that replaces it. Tasks are
@@ -70,6 +71,9 @@ class DaskPool(Closing):
         if not is_client(client) or client.asynchronous or client.status != "running":
             must, got = "be a connected distributed.Client, and not an asynchronous one", repr(client)
             raise refusal(CALL, "client", must, got, "make one with Client(address)")
+        if not _is_served(client.loop.asyncio_loop):
+            raise PoolClosed(f"{CALL}: the client belongs to another process; make another in this one")
+        super().__init__()
         cluster = cluster_of(client)
         self._lanes = Lanes(cluster, client)
         self._loop = client.loop.asyncio_loop
@@ -78,8 +82,7 @@ class DaskPool(Closing):
             remedy = "wait for them with client.wait_for_workers(n)"
             raise refusal(CALL, "client", "have at least one worker", "none", remedy)
         self._cluster = cluster
-        self._closed = False
-        self._finalizer = weakref.finalize(self, _end, self._lanes, self._loop)
+        self._finalizer = at_end(self, _end, self._lanes, self._loop)
 
     @property
     def n(self) -> int:
@@ -93,10 +96,11 @@ class DaskPool(Closing):
     def put(self, worker: int, key: Hashable, value: object) -> None:
         """Make ``value`` resident at ``worker``; it is scattered with the first task that uses it."""
         lane = self._lane("put", worker)
-        lane.residents[key] = Resident(_packed("put", "value", value))
+        lane.residents[check_key("put", key)] = Resident(_packed("put", "value", value))
 
     def drop(self, key: Hashable) -> None:
         """Forget ``key`` at every worker; unknown keys are ignored."""
+        check_key("drop", key)
         for lane in self._lanes.all:
             lane.residents.pop(key, None)
 
@@ -105,10 +109,11 @@ class DaskPool(Closing):
     ) -> Future[Any]:
         """Run ``function(*(resident values of keys), *arguments)`` at an idle ``worker``."""
         lane = self._lane("submit", worker)
-        check_keys(worker, keys, lane.residents)
+        check_task(function, keys)
+        values = resident_values(worker, keys, lane.residents)
         call = _packed("submit", "function and arguments", (function, arguments), copy=True)
         name = getattr(function, "__name__", "task").strip("<>")
-        task = Task(name, call, [lane.residents[key] for key in keys])
+        task = Task(name, call, values)
         lane.reserve(task)
         task.when_cancelled(lambda gone: _start(self._loop, lane.abandon, gone))
         try:
@@ -135,20 +140,19 @@ class DaskPool(Closing):
     def state(self, worker: int) -> State:
         """Tell what ``worker`` is doing."""
         lane = self._lanes.all[check_worker("state", worker, self.n)]
-        return "dead" if self._closed else lane.state
+        return lane.state if self.is_open else "dead"
 
     def close(self) -> None:
         """Let the workers go, still running; what was placed there is released. Safe to call twice."""
         self._closed = True
-        told = self._finalizer() or []
-        if not _is_running_here(self._loop):
+        told: Any = self._finalizer() or []
+        if self._home.is_here and not _is_running_here(self._loop):
             # The user may close the client next, and then nobody could tell the workers any more.
             wait(told, timeout=FAREWELL)
 
     def _lane(self, call: str, worker: int) -> Lane:
         check_worker(call, worker, self.n)
-        if self._closed:
-            raise PoolClosed(f"{call}: the pool is closed")
+        self.require_open(call)
         if not self._cluster.reachable:
             raise PoolClosed(f"{call}: {unreachable(self._cluster)}")
         return self._lanes.all[worker]
@@ -199,6 +203,12 @@ _started: set[asyncio.Future[None]] = set()
 """A loop holds its tasks only weakly."""
 
 
+def _is_served(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether the thread that runs a loop is there: it is not, in a fork of the process that started it."""
+    serving = getattr(loop, "_thread_id", None)
+    return serving is None or any(thread.ident == serving for thread in threading.enumerate())
+
+
 def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
     try:
         return asyncio.get_running_loop() is loop
@@ -210,10 +220,9 @@ def _end(lanes: Lanes, loop: asyncio.AbstractEventLoop) -> list[Future[None]]:
     """End every task; return what ends once their workers have been told."""
     told = []
     for lane in lanes.all:
-        task = lane.task
+        task = lane.close()
         if task is not None:
-            task.fail(PoolClosed("the pool was closed while the task ran"))
+            task.fail(PoolClosed(CLOSED))
             told.append(_start(loop, lane.abandon, task))
-        lane.residents.clear()
     told.append(_start(loop, lanes.cluster.stop))
     return told

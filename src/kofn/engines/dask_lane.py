@@ -75,7 +75,8 @@ class Lane:
         self.client = client
         self.residents: dict[Hashable, Resident] = {}
         self.task: Task | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._closed = False
         self._running: asyncio.Task[tuple[str, Any]] | None = None
         self._spent: Future | None = None
         self.take(member)
@@ -109,12 +110,21 @@ class Lane:
     def reserve(self, task: Task) -> None:
         """Take ``task`` if the worker is idle; callable on any thread."""
         with self._lock:
+            if self._closed:
+                raise PoolClosed("submit: the pool is closed")
             state = self.state
             if state in ("dead", "starting"):
                 raise WorkerLost(f"worker {self.index} is {state} and cannot take a task", self.index)
             if state == "busy":
                 raise WorkerError(f"worker {self.index} is busy; it takes one task at a time", self.index)
             self.task = task
+
+    def close(self) -> Task | None:
+        """Take no task any more, forget what is resident, and return what is under way."""
+        with self._lock:
+            self._closed = True
+            self.residents.clear()
+            return self.task
 
     # -- a task ---------------------------------------------------------------------------------------
 

@@ -17,14 +17,13 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..checks import refusal
-from ..closing import Closing
 from ..envelope import ESCAPES, Envelope, told
 from ..errors import PoolClosed, WorkerError, WorkerLost
-from .manners import check_keys, check_stop, check_worker, unpicklable
+from .base import CLOSED, Engine
+from .manners import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
 from .pool import State, Stop, Stopped
 from .promise import Promise, opened, pack_result
 
-Keys = tuple[Hashable, ...]
 Outcome = tuple[Any, Any]
 Taker = Callable[[Promise, Outcome], None]
 
@@ -33,7 +32,7 @@ _held: dict[str, dict[int, bytes]] = {}
 """In a worker process: what pools have placed there, by pool and value."""
 
 
-class ExecutorPool(Closing):
+class ExecutorPool(Engine):
     """Executors as workers: one-process pools, one-thread pools, loky, mpi4py, anything with that interface.
 
     What an executor cannot do, the pool does not pretend: a running task cannot be stopped, so its worker is
@@ -58,12 +57,14 @@ class ExecutorPool(Closing):
         if not is_executors(executors):
             must, remedy = "be a list of executors, one per worker", "give at least one"
             raise refusal("kofn.ExecutorPool", "executors", must, repr(executors), remedy)
+        if not all(map(_is_of_this_process, executors)):
+            raise PoolClosed("kofn.ExecutorPool: the executors belong to another process; make others in this one")
+        super().__init__()
         token = uuid.uuid4().hex
         self._lanes = [
             _Lane(index, executor) if isinstance(executor, ThreadPoolExecutor) else _RemoteLane(index, executor, token)
             for index, executor in enumerate(executors)
         ]
-        self._closed = False
 
     @property
     def n(self) -> int:
@@ -76,10 +77,11 @@ class ExecutorPool(Closing):
 
     def put(self, worker: int, key: Hashable, value: object) -> None:
         """Make ``value`` resident at ``worker``; it gets there with the first task that uses it."""
-        self._lane("put", worker).put(key, value)
+        self._lane("put", worker).put(check_key("put", key), value)
 
     def drop(self, key: Hashable) -> None:
         """Forget ``key`` at every worker; its processes hear of it with their next task."""
+        check_key("drop", key)
         for lane in self._lanes:
             lane.drop(key)
 
@@ -88,20 +90,24 @@ class ExecutorPool(Closing):
     ) -> Future[Any]:
         """Run ``function(*(resident values of keys), *arguments)`` at an idle ``worker``."""
         lane = self._lane("submit", worker)
-        check_keys(worker, keys, lane.residents)
-        if lane.dead:
-            raise WorkerLost(f"worker {worker} is dead and cannot take a task", worker)
+        check_task(function, keys)
         with lane.lock:
+            self.require_open("submit")
+            values = resident_values(worker, keys, lane.residents)
+            if lane.dead:
+                raise WorkerLost(f"worker {worker} is dead and cannot take a task", worker)
             if lane.task is not None:
                 raise WorkerError(f"worker {worker} is busy; it takes one task at a time", worker)
-            return lane.start(function, arguments, keys)
+            future = lane.start(function, arguments, values)
+        lane.end_if_closed()  # by what interrupted this thread just now
+        return future
 
     def stop(self, worker: int, how: Stop) -> Stopped:
         """Cancel the future of what ``worker`` runs; the task itself runs on if it has begun."""
         check_stop(how)
         lane = self._lanes[check_worker("stop", worker, self.n)]
         task, running = lane.task, lane.running
-        if task is None or self._closed:
+        if task is None or not self.is_open:
             return "nothing"
         task.cancel()
         if running is not None:
@@ -111,21 +117,20 @@ class ExecutorPool(Closing):
     def state(self, worker: int) -> State:
         """Tell what ``worker`` is doing."""
         lane = self._lanes[check_worker("state", worker, self.n)]
-        if self._closed or lane.dead:
+        if lane.dead or not self.is_open:
             return "dead"
         return "idle" if lane.task is None else "busy"
 
     def close(self) -> None:
         """Let the executors go, still running; what was placed in them is forgotten. Safe to call twice."""
-        if not self._closed:
-            self._closed = True
+        closed, self._closed = self._closed, True
+        if not closed and self._home.is_here:
             for lane in self._lanes:
                 lane.close()
 
     def _lane(self, call: str, worker: int) -> _Lane:
         check_worker(call, worker, self.n)
-        if self._closed:
-            raise PoolClosed(f"{call}: the pool is closed")
+        self.require_open(call)
         return self._lanes[worker]
 
 
@@ -136,14 +141,21 @@ def is_executors(workers: object) -> TypeGuard[Sequence[Executor]]:
     )
 
 
+def _is_of_this_process(executor: Executor) -> bool:
+    """Whether what serves an executor survived: threads do not, when a process forks."""
+    served = [*getattr(executor, "_threads", ()), getattr(executor, "_executor_manager_thread", None)]
+    ended = getattr(executor, "_broken", False) or getattr(executor, "_shutdown", False)
+    return bool(ended) or all(thread.is_alive() for thread in served if isinstance(thread, threading.Thread))
+
+
 class _Lane:
     """An executor of threads, and the task that it runs."""
 
     def __init__(self, index: int, executor: Executor) -> None:
         self.index = index
         self.executor = executor
-        self.lock = threading.Lock()
-        self.dead = False
+        self.lock = threading.RLock()
+        self.dead = self.closed = False
         self.task: Promise | None = None
         self.running: Future[Any] | None = None
         self.residents: dict[Hashable, Any] = {}
@@ -154,9 +166,8 @@ class _Lane:
     def drop(self, key: Hashable) -> None:
         self.residents.pop(key, None)
 
-    def start(self, function: Callable[..., Any], arguments: tuple[Any, ...], keys: Keys) -> Future[Any]:
+    def start(self, function: Callable[..., Any], arguments: tuple[Any, ...], values: list[Any]) -> Future[Any]:
         """Hand a task to the executor and return its future."""
-        values = [self.residents[key] for key in keys]
         task = self.task = Promise()
         self.hand(task, self.on_value, _call, function, (*values, *arguments))
         return task.future
@@ -213,9 +224,15 @@ class _Lane:
         )
 
     def close(self) -> None:
-        self.residents.clear()
-        if self.task is not None:
-            self.task.fail(PoolClosed("the pool was closed while the task ran"))
+        with self.lock:  # a task was handed over before this, or never will be
+            self.closed = True
+            self.residents.clear()
+        self.end_if_closed()
+
+    def end_if_closed(self) -> None:
+        task = self.task
+        if self.closed and task is not None:
+            task.fail(PoolClosed(CLOSED))
 
 
 class _RemoteLane(_Lane):
@@ -238,9 +255,9 @@ class _RemoteLane(_Lane):
             self.sent.discard(identity)
             self.forget.append(identity)
 
-    def start(self, function: Callable[..., Any], arguments: tuple[Any, ...], keys: Keys) -> Future[Any]:
+    def start(self, function: Callable[..., Any], arguments: tuple[Any, ...], values: list[Any]) -> Future[Any]:
         call = _pickled("submit", "function and arguments", (function, arguments))
-        residents = [self.residents[key] for key in keys]
+        residents = values
         task = self.task = Promise()
         self.ship(task, call, residents, {identity for identity, _ in residents} - self.sent)
         return task.future

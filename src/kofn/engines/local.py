@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Any
@@ -12,13 +11,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..checks import integer, refusal
-from ..closing import Closing
+from ..closing import at_end
 from ..envelope import ESCAPES
-from ..errors import ArgumentError, PoolClosed, WorkerError, WorkerLost
+from ..errors import ArgumentError, WorkerError, WorkerLost
 from ..machine import processors
+from .base import Engine
 from .crew import Crew
 from .lanes import Resident, Task
-from .manners import check_keys, check_stop, check_worker, unpicklable
+from .manners import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
 from .memory import Parcel, pack
 from .pool import State, Stop, Stopped
 
@@ -26,7 +26,7 @@ START_SECONDS = 60.0
 """How long the constructor waits for the first workers."""
 
 
-class LocalPool(Closing):
+class LocalPool(Engine):
     """``n`` worker processes on this machine.
 
     Functions and arguments travel by cloudpickle, so lambdas, closures and functions of a script work, and a
@@ -64,8 +64,9 @@ class LocalPool(Closing):
             raise refusal(call, "grace_seconds", "be a number of seconds >= 0", repr(grace_seconds), remedy)
         if not hasattr(os, "fork"):
             raise ArgumentError(f"{call}: this system cannot fork; use kofn.ThreadPool or a list of executors.")
+        super().__init__()
         self._crew = crew = Crew(self._n, threads, float(grace_seconds))
-        self._finalizer = weakref.finalize(self, crew.close)
+        self._finalizer = at_end(self, crew.close)
         try:
             if not crew.await_start(START_SECONDS):
                 raise WorkerLost(f"{call}: no worker could be started; what they said is on stderr.", 0)
@@ -100,8 +101,10 @@ class LocalPool(Closing):
         What a task writes into its arrays is undone after the task; what it changes in other objects is not.
         """
         self._check("put", worker)
+        check_key("put", key)
         resident = Resident(self._pack("put", "value", value))
         with self._crew.lock:
+            self._check("put", worker)
             lane = self._crew.lanes[worker]
             old, lane.residents[key] = lane.residents.get(key), resident
             if old is not None:
@@ -110,6 +113,7 @@ class LocalPool(Closing):
 
     def drop(self, key: Hashable) -> None:
         """Forget ``key`` at every worker; unknown keys are ignored."""
+        check_key("drop", key)
         with self._crew.lock:
             for lane in self._crew.lanes:
                 old = lane.residents.pop(key, None)
@@ -126,16 +130,17 @@ class LocalPool(Closing):
         future is the same as ``stop(worker, "abandon")``.
         """
         self._check("submit", worker)
+        check_task(function, keys)
         crew, lane = self._crew, self._crew.lanes[worker]
         parcel = self._pack("submit", "function and arguments", (function, arguments))
         with crew.lock:
             self._check("submit", worker)
-            check_keys(worker, keys, lane.residents)
+            values = resident_values(worker, keys, lane.residents)
             if lane.state == "dead":
                 raise WorkerLost(f"worker {worker} is dead and cannot take a task", worker)
             if lane.task is not None or lane.state == "busy":
                 raise WorkerError(f"worker {worker} is busy; it takes one task at a time", worker)
-            task = Task(parcel, [lane.residents[key] for key in keys])
+            task = Task(parcel, values)
             try:
                 lane.task = task
                 task.when_cancelled(lambda gone: crew.on_cancelled(lane, gone))
@@ -163,6 +168,7 @@ class LocalPool(Closing):
 
     def close(self) -> None:
         """End all workers and release everything; results stay valid. Safe to call twice, in any state."""
+        self._closed = True
         self._crew.close()
         self._finalizer.detach()
 
@@ -171,8 +177,7 @@ class LocalPool(Closing):
 
     def _check(self, call: str, worker: int) -> None:
         check_worker(call, worker, self._n)
-        if self._crew.closed:
-            raise PoolClosed(f"{call}: the pool is closed, or belongs to another process")
+        self.require_open(call)
 
     def _pack(self, call: str, what: str, value: object) -> Parcel:
         try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable
-from typing import cast
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
+from .. import checks
 from ..checks import choice, integer, refusal
 from ..envelope import told
 from ..errors import ArgumentError
 from .pool import Stop
+
+Value = TypeVar("Value")
 
 _KINDS = ("abandon", "interrupt", "kill")
 
@@ -26,12 +29,45 @@ def check_worker(call: str, worker: int, n: int) -> int:
     return worker
 
 
-def check_keys(worker: int, keys: tuple[Hashable, ...], held: Collection[Hashable]) -> None:
-    """Refuse a task that needs what was never put at its worker."""
+def check_key(call: str, key: Hashable) -> Hashable:
+    """Return ``key`` if values can be found under it or refuse it.
+
+    Examples
+    --------
+    >>> check_key("put", ("block", 3))
+    ('block', 3)
+    """
+    try:
+        hash(key)
+    except TypeError:
+        raise refusal(call, "key", "be hashable", repr(key), "use a string, a number or a tuple of them") from None
+    return key
+
+
+def check_task(function: Any, keys: Any) -> None:
+    """Refuse what cannot be called, and keys that are not several."""
+    checks.function("submit", "function", function, "pass a function and its arguments")
+    if not isinstance(keys, tuple | list):
+        raise refusal("submit", "keys", "be a tuple of keys", repr(keys), "write keys=(key,) for one")
+
+
+def resident_values(worker: int, keys: Sequence[Hashable], held: Mapping[Hashable, Value]) -> list[Value]:
+    """What is resident under ``keys``; a task that needs what was never put at its worker is refused.
+
+    Examples
+    --------
+    >>> resident_values(0, ("a",), {"a": 1, "b": 2})
+    [1]
+    """
+    values = []
     for key in keys:
-        if key not in held:
+        try:
+            values.append(held[check_key("submit", key)])
+        except KeyError:
             must = f"be resident at worker {worker}"
-            raise refusal("submit", "keys", must, f"{key!r}, which it does not have", "put it there first")
+            remedy = "put it there first"
+            raise refusal("submit", "keys", must, f"{key!r}, which it does not have", remedy) from None
+    return values
 
 
 def check_stop(how: str) -> Stop:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 import threading
 import weakref
@@ -12,11 +13,15 @@ from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
 from ..envelope import told
+from ..errors import PoolClosed
 
 Packed = TypeVar("Packed")
 
 LOCK_SECONDS = 1.0
 """After this long, a future whose lock cannot be had is left to its fate."""
+
+
+_promises: weakref.WeakSet[Promise] = weakref.WeakSet()
 
 
 class Promise:
@@ -34,6 +39,7 @@ class Promise:
     def __init__(self) -> None:
         self.future: Future[Any] = Future()
         self._claim = threading.Lock()
+        _promises.add(self)
 
     @property
     def claimed(self) -> bool:
@@ -85,6 +91,15 @@ class Promise:
             condition.release()
         return free
 
+    def orphan(self) -> None:
+        """End the future in a forked child, where nobody is left to do it, or to hear of it."""
+        self._claim = threading.Lock()
+        self._claim.acquire()
+        self.future._condition = threading.Condition()  # a thread of the parent may have held the other one
+        if not self.future.done():
+            vars(self.future)["_done_callbacks"].clear()
+            self.future.set_exception(PoolClosed("the task runs in the process that this one was forked from"))
+
     def when_cancelled(self, then: Callable[[Self], object]) -> None:
         """Call ``then`` with this promise if the user cancels the future himself."""
         # A future keeps its callbacks: holding the promise, they would keep both, and the result, until the
@@ -98,6 +113,15 @@ class Promise:
                 then(promise)
 
         self.future.add_done_callback(on_done)
+
+
+def _orphan_all() -> None:
+    for promise in list(_promises):
+        promise.orphan()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_orphan_all)
 
 
 @contextmanager

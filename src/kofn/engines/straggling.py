@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..checks import integer, refusal
-from ..closing import Closing
+from ..closing import at_end
 from ..errors import Cancelled, WorkerLost
 from ..turns import arrivals_from
 from . import wanted
-from .manners import check_worker
+from .base import Engine
+from .manners import check_key, check_stop, check_task, check_worker
 from .pool import Pool, State, Stop, Stopped
 from .promise import Promise
 
@@ -45,7 +46,7 @@ class Latency(Protocol):
         """Draw when each row arrives, (trials, rows)."""
 
 
-class Straggling(Closing):
+class Straggling(Engine):
     """A pool with delays: the t-th task of worker w sleeps first, for as long as the model draws for (seed,
     t, w).
 
@@ -84,6 +85,7 @@ class Straggling(Closing):
             raise refusal(
                 call, "latency", "be a latency model", repr(latency), "use kofn.Exponential(0.1), for example"
             )
+        super().__init__()
         self._pool = pool
         self._latency = latency
         self._seed = integer(call, "seed", seed, 0, "leave it out for 0")
@@ -96,7 +98,7 @@ class Straggling(Closing):
         self._timers: list[threading.Timer] = []
         deaths = getattr(latency, "death_times", None)
         self._deaths = np.full(pool.n, math.inf) if deaths is None else np.asarray(deaths(pool.n))
-        self._finalizer = weakref.finalize(self, _wake, self._token, self._timers)
+        self._finalizer = at_end(self, _wake, self._token, self._timers)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -114,11 +116,15 @@ class Straggling(Closing):
 
     def put(self, worker: int, key: Hashable, value: object) -> None:
         """Make ``value`` resident at ``worker``; a dead one forgets it."""
-        self._pool.put(worker, key, value)
+        check_worker("put", worker, self.n)
+        self.require_open("put")
+        self._pool.put(worker, check_key("put", key), value)
 
     def drop(self, key: Hashable) -> None:
         """Forget ``key`` at every worker."""
-        self._pool.drop(key)
+        check_key("drop", key)
+        if self.is_open:
+            self._pool.drop(key)
 
     def delay(self, task: int, worker: int) -> float:
         """Return the seconds that the given task of a worker, counted from 0, sleeps first."""
@@ -129,7 +135,10 @@ class Straggling(Closing):
         self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
     ) -> Future[Any]:
         """Run ``function`` at ``worker`` after the delay that is drawn for it."""
-        if check_worker("submit", worker, self.n) in self._dead:
+        check_worker("submit", worker, self.n)
+        self.require_open("submit")
+        check_task(function, keys)
+        if worker in self._dead:
             raise WorkerLost(f"worker {worker} has died", worker)
         late = partial(run_late, self._token, self.delay(self._counts[worker], worker), function)
         inner = self._pool.submit(worker, late, *arguments, keys=keys)
@@ -145,14 +154,23 @@ class Straggling(Closing):
 
     def stop(self, worker: int, how: Stop) -> Stopped:
         """Stop what ``worker`` runs as the wrapped pool can."""
-        return self._pool.stop(worker, how)
+        check_worker("stop", worker, self.n)
+        return self._pool.stop(worker, check_stop(how)) if self.is_open else "nothing"
 
     def state(self, worker: int) -> State:
         """Tell what ``worker`` is doing; one that died stays dead."""
-        return "dead" if check_worker("state", worker, self.n) in self._dead else self._pool.state(worker)
+        gone = check_worker("state", worker, self.n) in self._dead or not self.is_open
+        return "dead" if gone else self._pool.state(worker)
+
+    def require_open(self, call: str) -> None:
+        """Raise `PoolClosed` where this pool or the wrapped one takes no task."""
+        super().require_open(call)
+        if isinstance(self._pool, Engine):
+            self._pool.require_open(call)
 
     def close(self) -> None:
         """Close the wrapped pool and forget about deaths to come."""
+        self._closed = True
         self._finalizer()
         self._pool.close()
 

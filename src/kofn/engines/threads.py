@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import threading
-import weakref
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Any
@@ -13,17 +12,18 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..checks import integer
-from ..closing import Closing
+from ..closing import at_end
 from ..envelope import Envelope
 from ..errors import PoolClosed, WorkerError
-from .manners import check_keys, check_stop, check_worker
+from .base import CLOSED, Engine
+from .manners import check_key, check_stop, check_task, check_worker, resident_values
 from .pool import State, Stop, Stopped
 from .promise import Promise
 
 _Call = tuple[Callable[..., Any], tuple[Any, ...], Promise]
 
 
-class ThreadPool(Closing):
+class ThreadPool(Engine):
     """``n`` workers on threads of this process.
 
     Good for functions that release the interpreter lock, as most of NumPy does, and where processes cannot be
@@ -45,10 +45,10 @@ class ThreadPool(Closing):
     """
 
     def __init__(self, n: int) -> None:
+        super().__init__()
         self._n = integer("kofn.ThreadPool", "n", n, 1, "ask for at least one worker")
         self._lanes = [_Lane() for _ in range(self._n)]
-        self._closed = False
-        self._finalizer = weakref.finalize(self, _end, self._lanes)
+        self._finalizer = at_end(self, _end, self._lanes)
         for index, lane in enumerate(self._lanes):
             threading.Thread(target=_serve, args=(lane,), name=f"kofn-worker-{index}", daemon=True).start()
 
@@ -63,10 +63,11 @@ class ThreadPool(Closing):
 
     def put(self, worker: int, key: Hashable, value: object) -> None:
         """Remember ``value`` under ``key`` for tasks of ``worker``."""
-        self._lane("put", worker).residents[key] = value
+        self._lane("put", worker).residents[check_key("put", key)] = value
 
     def drop(self, key: Hashable) -> None:
         """Forget ``key`` at every worker; unknown keys are ignored."""
+        check_key("drop", key)
         for lane in self._lanes:
             lane.residents.pop(key, None)
 
@@ -75,29 +76,34 @@ class ThreadPool(Closing):
     ) -> Future[Any]:
         """Run ``function(*(resident values of keys), *arguments)`` at an idle ``worker``."""
         lane = self._lane("submit", worker)
-        check_keys(worker, keys, lane.residents)
+        check_task(function, keys)
         with lane.lock:
+            self.require_open("submit")
+            values = resident_values(worker, keys, lane.residents)
             if lane.task is not None:
                 raise WorkerError(f"worker {worker} is busy; it takes one task at a time", worker)
             task = lane.task = Promise()
-            lane.inbox.put((function, (*(lane.residents[key] for key in keys), *arguments), task))
+            lane.inbox.put((function, (*values, *arguments), task))
         task.when_cancelled(lambda _: None)
+        if lane.closed:  # by what interrupted this thread just now
+            task.fail(PoolClosed(CLOSED))
         return task.future
 
     def stop(self, worker: int, how: Stop) -> Stopped:
         """Cancel the future of what ``worker`` runs; the task itself runs on."""
         check_stop(how)
         task = self._lanes[check_worker("stop", worker, self._n)].task
-        if task is None or self._closed:
+        if task is None or not self.is_open:
             return "nothing"
         task.cancel()
         return "abandon"
 
     def state(self, worker: int) -> State:
         """Tell what ``worker`` is doing."""
-        if self._closed:
+        lane = self._lanes[check_worker("state", worker, self._n)]
+        if not self.is_open:
             return "dead"
-        return "idle" if self._lane("state", worker).task is None else "busy"
+        return "idle" if lane.task is None else "busy"
 
     def close(self) -> None:
         """Let every thread go; one that runs a task ends after it. Safe to call twice and from any state."""
@@ -106,8 +112,7 @@ class ThreadPool(Closing):
 
     def _lane(self, call: str, worker: int) -> _Lane:
         check_worker(call, worker, self._n)
-        if self._closed:
-            raise PoolClosed(f"{call}: the pool is closed")
+        self.require_open(call)
         return self._lanes[worker]
 
 
@@ -115,7 +120,8 @@ class _Lane:
     """One thread, the task that it runs, and the values placed at it."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
+        self.closed = False
         self.inbox: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self.task: Promise | None = None
         self.residents: dict[Hashable, object] = {}
@@ -140,7 +146,10 @@ def _run(lane: _Lane, function: Callable[..., Any], arguments: tuple[Any, ...], 
 
 def _end(lanes: list[_Lane]) -> None:
     for lane in lanes:
-        lane.inbox.put(None)
-        if lane.task is not None:
-            lane.task.fail(PoolClosed("the pool was closed while the task ran"))
-        lane.residents.clear()
+        with lane.lock:  # a task was put before this, or never will be
+            lane.closed = True
+            lane.inbox.put(None)
+            lane.residents.clear()
+            task = lane.task
+        if task is not None:
+            task.fail(PoolClosed(CLOSED))
