@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from . import checks
@@ -15,7 +17,16 @@ from .decoding import Estimator
 from .errors import FunctionError, TaskError
 from .job import run
 from .schemes import FUNCTIONS
-from .schemes.function_scheme import CALL, EvaluationFailed, Evaluations, function_scheme, numbers, place_of
+from .schemes.function_scheme import (
+    CALL,
+    EvaluationFailed,
+    Evaluations,
+    function_scheme,
+    numbers,
+    place_of,
+    resident_key,
+)
+from .snapshots import Snapshot
 from .stopping import Count, Rule, rule
 from .workers import Workers
 
@@ -32,12 +43,16 @@ Builder = Callable[..., Evaluations]
 
 
 class CodedMap(Closing):
-    """f at the inputs of any number of calls; f is placed at a worker when it first needs it, and stays until `close`.
+    """f at the inputs of any number of calls, placed at a worker when it first needs it, until `close`.
+
+    f is taken as it is when this is made; on threads it is your own.
 
     Parameters
     ----------
     f, workers, code, degree, recover, rows, rng
         As for `kofn.map`.
+    keep : bool
+        False leaves f where it is, for one call.
 
     Examples
     --------
@@ -57,12 +72,16 @@ class CodedMap(Closing):
         recover: int | None = None,
         rows: int | None = None,
         rng: Any = None,
+        keep: bool = True,
     ) -> None:
-        self._build = _builder(f, code, {"degree": degree, "recover": recover, "rows": rows})
+        options = {"degree": degree, "recover": recover, "rows": rows}
+        self._build = _builder(f, code, options)
         self._rng = rng
         self._workers = Workers(workers, CALL)
         self._number = next(numbers)
-        self._held: dict[int, Any] = {}  # a function's id is its own while it is held
+        self._held = _Held(self._number, self._workers)
+        if keep:
+            self._build = _builder(*_taken(f, code, Snapshot(self._workers.by_reference)), options)
 
     def __call__(
         self,
@@ -75,9 +94,8 @@ class CodedMap(Closing):
     ) -> Answer:
         """Evaluate f at ``inputs``; parameters as for `kofn.map`."""
         evaluations = self._build(inputs, workers=self._workers.n, rng=self._rng)
-        self._held.update((id(function), function) for function in evaluations.functions)
         try:
-            with checks.named(CALL):
+            with checks.named(CALL), self._held.during(evaluations.functions):
                 return run(
                     function_scheme(evaluations, self._number),
                     workers=self._workers,
@@ -94,11 +112,54 @@ class CodedMap(Closing):
         self._workers.close()
 
 
+class _Held:
+    """The functions of calls that run, and of the newest, which the next may use again; others leave the workers."""
+
+    def __init__(self, number: int, workers: Workers) -> None:
+        self._number = number
+        self._workers = workers
+        self._functions: dict[int, Any] = {}  # a function's id is its own while it is held
+        self._calls: list[set[int]] = []
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def during(self, functions: Sequence[Any]) -> Iterator[None]:
+        """Hold the functions of one call."""
+        mine = {id(function): function for function in functions}
+        with self._lock:
+            self._calls.append(set(mine))
+            unwanted = self._functions.keys() - set().union(*self._calls)
+            self._functions |= mine
+            self._drop(unwanted)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._calls.remove(set(mine))
+                self._drop(self._functions.keys() - set(mine).union(*self._calls))
+
+    def _drop(self, unwanted: Iterable[int]) -> None:
+        for function in list(unwanted):
+            self._workers.drop(resident_key(self._number, self._functions[function]))
+            del self._functions[function]
+
+
+def _taken(f: Any, code: Any, snapshot: Snapshot) -> tuple[Any, Any]:
+    """The function and its code, or the code that knows its function, as they are now."""
+    if hasattr(f if code is None else code, "evaluations"):
+        fitted = snapshot.function(f if code is None else code)
+        return fitted, None
+    return snapshot.function(f), code
+
+
 def _builder(f: Any, code: Any, options: dict[str, Any]) -> Builder:
     """What makes `Evaluations` of inputs: a fitted code itself, or a builder with its function and options."""
     options = {name: value for name, value in options.items() if value is not None}
     fitted = f if code is None else code
     if hasattr(fitted, "evaluations"):
+        if f is not fitted and (not hasattr(fitted, "f") or f != fitted.f):
+            must = f"be the function that {fitted!r} was fitted to"
+            raise checks.refusal(CALL, "f", must, repr(f), "fit a code to it, or pass the fitted code itself as 'f'")
         builder: Builder = fitted.evaluations
         _require_taken(builder, repr(fitted), options)
         return lambda inputs, **team: builder(inputs, **team, **options)

@@ -18,6 +18,7 @@ from .prior import Prior
 from .schemes import SUMS
 from .schemes.sum_code import CALL
 from .schemes.sum_scheme import Input, TermFailed, Terms, sum_scheme
+from .snapshots import Snapshot
 from .sparse import is_sparse
 from .stopping import Rule, rule
 from .workers import Workers
@@ -28,13 +29,16 @@ CodeLike = str | LinearCode | Callable[..., LinearCode]
 class CodedSum(Closing):
     """F(x) = Σ f_i(x) on many workers, for any number of inputs.
 
-    Terms are placed at a worker when it first needs them and stay there until `close`. What the terms of one input
+    Terms are taken as they are when this is made (on threads they are your own), placed at a worker when it first
+    needs them, and stay there until `close`. What the terms of one input
     had in common, and how they varied, is expected of the next input until enough of its own results have arrived.
 
     Parameters
     ----------
     terms, workers, code, count, energies, rng, adaptive
         As for `kofn.sum`.
+    keep : bool
+        False leaves the terms where they are, for one call.
 
     Examples
     --------
@@ -54,6 +58,7 @@ class CodedSum(Closing):
         energies: Any = None,
         rng: Any = None,
         adaptive: bool = True,
+        keep: bool = True,
     ) -> None:
         self._terms = Terms.of(terms, count)
         self._energies = _checked_energies(energies, self._terms.size)
@@ -66,6 +71,8 @@ class CodedSum(Closing):
             self.close()
             raise
         self._earlier: Prior | None = None
+        if keep:
+            self._terms = self._terms.taken(Snapshot(self._workers.by_reference))
 
     def __call__(
         self,
@@ -80,7 +87,7 @@ class CodedSum(Closing):
     ) -> Answer:
         """Compute the sum at ``x``; parameters as for `kofn.sum`, or a stop rule instead of tolerance and deadline."""
         stop = rule(CALL, tolerance, deadline, stop)
-        given = Input(x)
+        given = Input.of(x)
         scheme = sum_scheme(
             self.code, self._terms, given, energies=self._energies, earlier=self._earlier, adaptive=self._adaptive
         )
@@ -141,7 +148,7 @@ def _checked_energies(energies: Any, m: int) -> Any:
     if energies is None:
         return None
     try:
-        values = np.asarray(energies, dtype=np.float64)
+        values = np.array(energies, dtype=np.float64)
     except (TypeError, ValueError):
         values = np.full(1, np.nan)
     if values.shape != (m,) or not np.all(values >= 0) or not np.isfinite(values).all():

@@ -83,5 +83,7 @@ def map(
     >>> answer.exact, bool(np.allclose(answer.value, X @ X))
     (True, True)
     """
-    with CodedMap(f, workers=workers, code=code, degree=degree, recover=recover, rows=rows, rng=rng) as coded:
+    with CodedMap(
+        f, workers=workers, code=code, degree=degree, recover=recover, rows=rows, rng=rng, keep=False
+    ) as coded:
         return coded(inputs, estimator=estimator, tolerance=tolerance, deadline=deadline, progress=progress)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from .engines.pool import Pool
 from .envelope import Envelope, text_of
 from .errors import TaskError
 from .scheme import Task
+from .snapshots import guarded, is_own, sealed
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,28 @@ def run_batch(*values: Any) -> list[Any] | Envelope:
     return results
 
 
-def send(pool: Pool, worker: int, tasks: Sequence[Task]) -> Future[Any]:
-    """Submit tasks as one message; it ends with the result of the only one, the results of several, or an envelope."""
-    keys = tuple(key for task in tasks for key in task.resident)
+def send(pool: Pool, worker: int, tasks: Sequence[Task], keys: Sequence[Hashable]) -> Future[Any]:
+    """Submit tasks as one message; it ends with the result of the only one, the results of several, or an envelope.
+
+    Parameters
+    ----------
+    keys : sequence
+        Under which the pool knows the resident values of all of them.
+    """
+    calls = [_call_of(task) for task in tasks]
     if len(tasks) == 1:
-        return pool.submit(worker, Caught(tasks[0].function), *tasks[0].arguments, keys=keys)
-    batch = [(task.function, len(task.resident), task.arguments) for task in tasks]
-    return pool.submit(worker, run_batch, batch, keys=keys)
+        function, arguments = calls[0]
+        return pool.submit(worker, Caught(function), *arguments, keys=tuple(keys))
+    counts = (len(task.resident) for task in tasks)
+    batch = [(function, count, arguments) for (function, arguments), count in zip(calls, counts, strict=True)]
+    return pool.submit(worker, run_batch, batch, keys=tuple(keys))
+
+
+def _call_of(task: Task) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """What is submitted for a task; a function that is not kofn's own is guarded."""
+    if is_own(task.function):
+        return task.function, task.arguments
+    return partial(guarded, task.function), tuple(map(sealed, task.arguments))
 
 
 def failure(envelope: Envelope, worker: int, row: int) -> TaskError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,15 @@ import numpy as np
 from .engines.pool import Pool
 from .errors import PoolClosed
 from .scheme import Task
+from .snapshots import Sealed, is_own, sealed
+
+_numbers = count()
 
 
 class Placement:
     """What is resident at the workers of one pool: placed once, used by any number of jobs.
+
+    What others place at the same pool is theirs, also under the same key.
 
     Parameters
     ----------
@@ -23,6 +29,7 @@ class Placement:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._number = next(_numbers)
         self._placed: set[tuple[int, Hashable]] = set()
         self._closed = False
         self._lock = threading.Lock()  # jobs of several threads may share it
@@ -39,7 +46,8 @@ class Placement:
             self.require_open()
             for key, value in task.resident.items():
                 if (worker, key) not in self._placed:
-                    self._pool.put(worker, key, value)
+                    shared = is_own(task.function) or callable(value)
+                    self._pool.put(worker, self._named(key), value if shared else sealed(value))
                     self._placed.add((worker, key))
                     placed += size_of(value)
         return placed
@@ -47,7 +55,7 @@ class Placement:
     def drop(self, key: Hashable) -> None:
         """Remove one value from the workers."""
         with self._lock:
-            self._pool.drop(key)
+            self._pool.drop(self._named(key))
             self._placed = {(worker, other) for worker, other in self._placed if other != key}
 
     def holds(self, worker: int, task: Task) -> bool:
@@ -59,8 +67,15 @@ class Placement:
         with self._lock:
             self._closed = True
             for key in {key for _, key in self._placed}:
-                self._pool.drop(key)
+                self._pool.drop(self._named(key))
             self._placed.clear()
+
+    def keys(self, task: Task) -> tuple[Hashable, ...]:
+        """Under which the pool knows what ``task`` needs."""
+        return tuple(map(self._named, task.resident))
+
+    def _named(self, key: Hashable) -> Hashable:
+        return self._number, key
 
 
 def size_of(value: Any) -> int:
@@ -71,7 +86,7 @@ def size_of(value: Any) -> int:
     >>> size_of((np.zeros(3), [np.zeros((2, 2), np.float32)], "text"))
     40
     """
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | Sealed):
         return value.nbytes
     if isinstance(value, (tuple, list)):
         return sum(map(size_of, value))

@@ -210,8 +210,9 @@ class Run:
             self._placed_bytes += self._placement.ensure(worker, task)
             self._sent_bytes += size_of(task.arguments)
         submitted = self._now()
+        keys = [key for task in tasks for key in self._placement.keys(task)]
         try:
-            future = send(self.pool, worker, tasks)
+            future = send(self.pool, worker, tasks, keys)
         except WorkerError:  # between the look and the call it died, or another job took it
             for row in reversed(rows):
                 self._rota.returned(row)

@@ -92,6 +92,6 @@ def sum(
     """
     stop = rule(CALL, tolerance, deadline)
     with CodedSum(
-        terms, workers=workers, code=code, count=count, energies=energies, rng=rng, adaptive=adaptive
+        terms, workers=workers, code=code, count=count, energies=energies, rng=rng, adaptive=adaptive, keep=False
     ) as total:
         return total(x, estimator=estimator, stop=stop, memory_limit_bytes=memory_limit_bytes, progress=progress)

@@ -89,6 +89,8 @@ class ScriptedPool:
         for worker, time in (deaths or {}).items():
             clock.at(time, lambda worker=worker: self._die(worker))  # type: ignore[misc]
 
+    by_reference = True
+
     @property
     def n(self) -> int:
         """How many workers the pool has."""

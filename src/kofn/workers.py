@@ -66,6 +66,11 @@ class Workers(Closing):
             return self._pool
 
     @property
+    def by_reference(self) -> bool:
+        """Whether workers run the caller's own functions, as threads do."""
+        return bool(getattr(self._pool, "by_reference", False))
+
+    @property
     def placement(self) -> Placement:
         """What is resident at its workers."""
         pool = self.pool

@@ -67,6 +67,11 @@ class ExecutorPool(Engine):
         ]
 
     @property
+    def by_reference(self) -> bool:
+        """Whether tasks are the caller's own functions: where all executors are threads of this process."""
+        return not any(isinstance(lane, _RemoteLane) for lane in self._lanes)
+
+    @property
     def n(self) -> int:
         """How many workers the pool has."""
         return len(self._lanes)

@@ -27,10 +27,11 @@ class ThreadPool(Engine):
     """``n`` workers on threads of this process.
 
     Good for functions that release the interpreter lock, as most of NumPy does, and where processes cannot be
-    had. Arrays are handed over by reference: a task that writes into its argument changes yours. A running
-    task cannot be stopped, so its worker stays busy until it ends. The threads are daemons: they do not hold
-    up `close` or the end of the program, which ends them wherever they are; one that is inside C++ code then, as
-    PyTorch's, can abort the program at its very end. Use `LocalPool` where stragglers run such code.
+    had. Functions are your own, with what they hold; arguments are handed over by reference, where jobs see to it
+    that no task writes into them (`kofn.snapshots`). A running task cannot be stopped, so its worker stays busy
+    until it ends. The threads are daemons: they do not hold up `close` or the end of the program, which ends them
+    wherever they are; one that is inside C++ code then, as PyTorch's, can abort the program at its very end. Use
+    `LocalPool` where stragglers run such code.
 
     Parameters
     ----------
@@ -51,6 +52,9 @@ class ThreadPool(Engine):
         self._finalizer = at_end(self, _end, self._lanes)
         for index, lane in enumerate(self._lanes):
             threading.Thread(target=_serve, args=(lane,), name=f"kofn-worker-{index}", daemon=True).start()
+
+    by_reference = True
+    """Whether tasks are the caller's own functions; true of threads only."""
 
     @property
     def n(self) -> int:

@@ -120,7 +120,7 @@ def fit(
     report = FitReport(K, R, N, len(held_out.inputs), mean_error, direct, trials, remarks)
     best, candidate, decoder = found[0]
     calibration = best.error / best.expected if best.error > EXACT else 1.0
-    return Fitted(best.name, candidate.build, decoder, calibration, draws.inputs.shape[2:], report)
+    return Fitted(best.name, candidate.build, decoder, calibration, draws.inputs.shape[2:], report, f)
 
 
 def _within(draws: Draws, seconds: float, rows: int) -> Draws:

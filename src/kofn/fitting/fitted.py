@@ -32,6 +32,8 @@ class Fitted:
         Of an input.
     report : FitReport
         What was tried and measured.
+    f : callable
+        What it was fitted to, and answers for.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Fitted:
     calibration: float
     shape: tuple[int, ...]
     report: FitReport
+    f: Callable[[Any], Any]
 
     def evaluations(self, inputs: Any, *, workers: int, rng: Any = None) -> Evaluations:
         """What workers evaluate for these inputs, (K, …)."""

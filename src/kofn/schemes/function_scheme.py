@@ -19,10 +19,10 @@ from ..algebra import EPSILON, Floats
 from ..checks import refusal
 from ..code import LinearCode
 from ..decoding import Estimator
-from ..envelope import text_of
 from ..errors import FunctionError
 from ..prior import Prior
 from ..scheme import Allocate, Canvas, Parts, Scheme, Task
+from ..snapshots import failure_of, opened, sealed
 
 Array = NDArray[Any]
 CALL = "kofn.map"
@@ -128,7 +128,7 @@ def function_scheme(evaluations: Evaluations, number: int | None = None) -> Sche
     def encode(allocate: Allocate) -> Sequence[Task]:
         rows = zip(evaluations.functions, evaluations.encode(), strict=True)
         return [
-            Task(evaluate, (place_of(code, row), *arguments), {("function", owner, id(function)): function})
+            Task(evaluate, (place_of(code, row), *map(sealed, arguments)), {resident_key(owner, function): function})
             for row, (function, arguments) in enumerate(rows)
         ]
 
@@ -151,6 +151,11 @@ def function_scheme(evaluations: Evaluations, number: int | None = None) -> Sche
         accept=Accept(code, mean),
         parts=Parts((len(code.targets),)),
     )
+
+
+def resident_key(owner: int, function: Any) -> tuple[str, int, int]:
+    """Under which a function is at the workers, for jobs of one owner that hold it."""
+    return "function", owner, id(function)
 
 
 def place_of(code: LinearCode, row: int) -> str:
@@ -179,10 +184,10 @@ def evaluate(function: Callable[..., Any], place: str, *arguments: Any) -> Array
     array(2.)
     """
     try:
-        result = function(*arguments)
+        result = function(*map(opened, arguments))
         value = np.array(result)  # f may use its buffer again
     except BaseException as error:
-        raise EvaluationFailed(f"f raised {type(error).__name__} at {place}: {text_of(error)}") from error
+        raise EvaluationFailed(f"f {failure_of(error, 'x', f' at {place}')}") from error
     if value.dtype.kind not in "biufc":
         raise EvaluationFailed(f"f returned a {value.dtype} at {place}, which is not a number or an array of numbers")
     value = value if value.dtype.kind in "fc" else value.astype(np.float64)  # its type says how precise it is

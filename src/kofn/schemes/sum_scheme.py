@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..errors import TermError
 from ..learning import Learner
 from ..prior import Prior
 from ..scheme import Allocate, Canvas, Parts, Scheme, Task
+from ..snapshots import Sealed, Snapshot, failure_of, opened, sealed
 from .sum_code import CALL
 
 Array = NDArray[Any]
@@ -77,6 +78,10 @@ class Terms:
             raise refusal(CALL, "count", "be left out where terms are a sequence", size, "its length is the count")
         return cls(functions, len(functions))
 
+    def taken(self, snapshot: Snapshot) -> Terms:
+        """The same terms as they are now, under the same keys."""
+        return replace(self, functions=snapshot.function(self.functions))
+
     def resident(self, first: int, last: int) -> tuple[tuple[str, int, int, int], Any, int]:
         """Key, value and offset of what has to be at a worker that evaluates terms ``first`` … ``last`` − 1."""
         if callable(self.functions):
@@ -96,6 +101,21 @@ class Input:
     value: Any
     number: int = field(default_factory=lambda: next(_numbers))
 
+    @classmethod
+    def of(cls, x: Any) -> Input:
+        """What all terms are given: read-only where it is an array, otherwise a copy for each of them.
+
+        Examples
+        --------
+        >>> opened(Input.of([1, 2]).value)
+        [1, 2]
+        """
+        return cls(sealed(x))
+
+    def taken(self, snapshot: Snapshot) -> Input:
+        """The same as it is now, for a job of its own."""
+        return Input(snapshot.value(self.value))
+
     @property
     def key(self) -> tuple[str, int]:
         """Under which it is resident while the sum is computed, if it is large."""
@@ -104,7 +124,7 @@ class Input:
     @property
     def large(self) -> bool:
         """Whether it is placed at a worker once, and not sent with every row."""
-        return isinstance(self.value, np.ndarray) and self.value.nbytes >= RESIDENT_BYTES
+        return isinstance(self.value, np.ndarray | Sealed) and self.value.nbytes >= RESIDENT_BYTES
 
 
 def evaluate(functions: Any, x: Any, offset: int, indices: Array, weights: Array) -> Array:
@@ -141,18 +161,18 @@ def _added(total: Array | None, weight: float, value: Array) -> Array:
 
 def _called(function: Callable[[Any], Any], index: int, x: Any) -> Any:
     try:
-        return function(x)
+        return function(opened(x))
     except BaseException as error:
-        raise TermFailed(index, f"raised {told(error)}") from error
+        raise TermFailed(index, failure_of(error, "x")) from error
 
 
 def _stacked(function: Callable[[Array, Any], Any], x: Any, indices: Array) -> Array:
     try:
-        made = function(indices, x)
+        made = function(opened(indices), opened(x))
         values: Array = made if np.ma.isMaskedArray(made) else np.asarray(made)
     except BaseException as error:
         where = f"(evaluated with terms up to {indices[-1]}) " if len(indices) > 1 else ""
-        raise TermFailed(int(indices[0]), f"{where}raised {told(error)}") from error
+        raise TermFailed(int(indices[0]), f"{where}{failure_of(error, 'x')}") from error
     if values.shape[:1] != indices.shape:
         wrong = f"returned shape {values.shape} for {len(indices)} indices, where the first axis must be the terms"
         raise TermFailed(int(indices[0]), wrong)
@@ -232,9 +252,6 @@ def sum_scheme(
     learner = Learner(code, earlier=earlier) if energies is None else None
     given = np.ones(code.unknowns) if energies is None else np.asarray(energies, dtype=np.float64)
 
-    def encode(allocate: Allocate) -> Sequence[Task]:
-        return _tasks(code, terms, x if isinstance(x, Input) else Input(x))
-
     def canvas(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Canvas:
         total = np.empty(shape, dtype)
         overflown = TermError(f"{CALL}: results of {code.name!r} {TOO_LARGE}.", -1)
@@ -242,7 +259,7 @@ def sum_scheme(
 
     return Scheme(
         code,
-        encode,
+        SumTasks(code, terms, x),
         canvas,
         lambda: earlier or Prior.independent(given),
         adaptive=adaptive,
@@ -250,6 +267,33 @@ def sum_scheme(
         accept=Accept(code),
         parts=Parts(()),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class SumTasks:
+    """How the tasks of a sum are made: nothing is computed, terms and input go to the workers as they are.
+
+    Parameters
+    ----------
+    code : LinearCode
+    terms : Terms
+    x : object or Input
+    """
+
+    code: LinearCode
+    terms: Terms
+    x: Any
+
+    def __call__(self, allocate: Allocate) -> Sequence[Task]:
+        return _tasks(self.code, self.terms, self._input)
+
+    def taken(self, snapshot: Snapshot) -> SumTasks:
+        """The same with terms and input as they are now."""
+        return replace(self, terms=self.terms.taken(snapshot), x=self._input.taken(snapshot))
+
+    @property
+    def _input(self) -> Input:
+        return self.x if isinstance(self.x, Input) else Input.of(self.x)
 
 
 def _tasks(code: LinearCode, terms: Terms, x: Input) -> list[Task]:

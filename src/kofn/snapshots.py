@@ -1,0 +1,318 @@
+"""When data is taken, and what a task may do to it.
+
+* What starts work or keeps data (`kofn.start`, `kofn.operator`, `CodedSum`, `CodedMap`, `CodedEnsemble`) has its
+  snapshot when it returns: what the caller changes afterwards is seen by no worker, direction, retry or replaced
+  process. A blocking call reads until it returns, and copies nothing.
+* Files, memory maps and Dask arrays are read when they are needed; a file that was changed meanwhile is refused. An
+  array that nobody can write to needs no copy.
+* A function is pickled once, when the object that keeps it is made. Threads run the caller's own functions.
+* A task cannot change what others see: its arrays are read-only, and of anything else that can be changed it gets a
+  copy of its own.
+
+This file is that rule; `Scheme.taken` applies it to a job.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import io
+import pickle
+import types
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .envelope import text_of
+
+Array = NDArray[Any]
+
+UNCHANGING = (
+    bool, int, float, complex, str, bytes, range, slice, type(None), type, np.generic, np.dtype,
+    types.FunctionType, types.BuiltinFunctionType, types.ModuleType, np.ufunc,
+)  # fmt: skip
+"""Types whose values tasks may share: they cannot be changed, or are code, which is the caller's own."""
+
+IN_PLACE = "which is read-only: write x = x + 1 instead of x += 1, or work on x.copy()"
+"""What to do about a write, for the sentence of a refusal."""
+
+
+class Sealed:
+    """A value as it was, pickled: everybody who opens it gets a value of his own, whose arrays are read-only.
+
+    Arrays are not copied by that: their buffers stay apart from the pickle stream, also when this travels.
+
+    Parameters
+    ----------
+    stream : bytes
+    buffers : sequence of buffers
+
+    Examples
+    --------
+    >>> box = Sealed.of({"a": np.zeros(2), "b": [1]})
+    >>> mine, yours = box.open(), box.open()
+    >>> mine["b"].append(2)
+    >>> yours["b"], mine["a"].flags.writeable
+    ([1], False)
+    """
+
+    def __init__(self, stream: bytes, buffers: Sequence[Any]) -> None:
+        self.stream = stream
+        self.buffers = buffers
+
+    @classmethod
+    def of(cls, value: object) -> Sealed:
+        """Pickle a value, functions and classes of ``__main__`` included; its arrays are looked at, not copied."""
+        stream, buffers = _dumps(value)
+        return cls(stream, [buffer.raw() for buffer in buffers])
+
+    def kept(self) -> Sealed:
+        """The same on bytes of its own, which nobody can change."""
+        return Sealed(self.stream, [bytes(buffer) for buffer in self.buffers])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in all."""
+        return len(self.stream) + sum(memoryview(buffer).nbytes for buffer in self.buffers)
+
+    def open(self) -> Any:
+        """The value, for one user."""
+        return pickle.loads(self.stream, buffers=[memoryview(buffer).toreadonly() for buffer in self.buffers])
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        apart: Callable[[Any], Any] = pickle.PickleBuffer if protocol >= 5 else bytes
+        return Sealed, (self.stream, [apart(buffer) for buffer in self.buffers])
+
+
+def sealed(value: Any) -> Any:
+    """What a task is sent for ``value``: itself where tasks may share it, otherwise `Sealed`; `opened` is the way back.
+
+    What cannot be pickled stays as it is: engines that would have to send it refuse it, threads share it.
+
+    Examples
+    --------
+    >>> sealed(3.0), type(sealed([3.0])).__name__, opened(sealed([3.0]))
+    (3.0, 'Sealed', [3.0])
+    """
+    if _unchanging(value) or _plain(value):
+        return value
+    try:
+        return Sealed.of(value)
+    except Exception:
+        return value
+
+
+def opened(value: Any) -> Any:
+    """A value for one user, from what `sealed` gave: nothing that he does to it is seen by another.
+
+    Examples
+    --------
+    >>> opened(np.zeros(2)).flags.writeable
+    False
+    """
+    if isinstance(value, Sealed):
+        return value.open()
+    if not isinstance(value, np.ndarray):
+        return value
+    view = value.view()
+    view.flags.writeable = False
+    return view
+
+
+def is_write(error: BaseException) -> bool:
+    """Whether an error tells of an attempt to write into what is read-only.
+
+    Examples
+    --------
+    >>> try:
+    ...     opened(np.zeros(2))[0] = 1.0
+    ... except ValueError as error:
+    ...     is_write(error)
+    True
+    """
+    text = text_of(error)
+    return isinstance(error, ValueError | TypeError | BufferError) and ("read-only" in text or "WRITEABLE" in text)
+
+
+def failure_of(error: BaseException, name: str, where: str = "") -> str:
+    """What a user's function did that ended with an error, in words.
+
+    Parameters
+    ----------
+    error : BaseException
+    name : str
+        What the function calls its input.
+    where : str
+        Where it was evaluated, with a space before it.
+
+    Examples
+    --------
+    >>> failure_of(KeyError("a"), "x", " at input 3")
+    "raised KeyError at input 3: 'a'"
+    """
+    if is_write(error):
+        return f"tried to write into its input {name}{where}, {IN_PLACE} ({text_of(error)})"
+    return f"raised {type(error).__name__}{where}: {text_of(error)}"
+
+
+def guarded(function: Callable[..., Any], *values: Any) -> Any:
+    """Run the function of a task that is not kofn's own: it gets what it cannot spoil, and may use its buffer again."""
+    try:
+        result = function(*map(opened, values))
+    except Exception as error:
+        if is_write(error):
+            raise ValueError(f"a task tried to write into its input, {IN_PLACE} ({error})") from error
+        raise
+    return copy.deepcopy(result) if isinstance(result, np.ndarray | list | dict) else result
+
+
+def is_own(function: Any) -> bool:
+    """Whether a task's function is kofn's: those write into nothing, and their results are new."""
+    return str(getattr(function, "__module__", "")).startswith("kofn.") and isinstance(function, types.FunctionType)
+
+
+class Snapshot:
+    """Takes values as they are now; what is met twice is taken once.
+
+    Parameters
+    ----------
+    by_reference : bool
+        Whether workers run the caller's own functions, as threads do.
+
+    Examples
+    --------
+    >>> x = np.zeros(2)
+    >>> snapshot = Snapshot()
+    >>> first, again = snapshot.value((x, [x]))
+    >>> x[:] = 7.0
+    >>> first.tolist(), again[0] is first
+    ([0.0, 0.0], True)
+    """
+
+    def __init__(self, by_reference: bool = False) -> None:
+        self._by_reference = by_reference
+        self._taken: dict[int, tuple[Any, Any]] = {}  # with the value itself, whose id is its own while it is held
+
+    def matrix(self, matrix: Any) -> Any:
+        """An array in memory as an array of one's own; of sources, those that are read when needed as they are."""
+        taken = getattr(matrix, "taken", None)
+        return self._once(matrix, own if taken is None else lambda _: taken(self))
+
+    def value(self, value: Any) -> Any:
+        """Anything that a task is sent."""
+        if isinstance(value, np.ndarray) and _plain(value):
+            return self._once(value, own)
+        if isinstance(value, Sealed):
+            return self._once(value, Sealed.kept)
+        if type(value) in (tuple, list):
+            return type(value)(map(self.value, value))
+        if type(value) is dict:
+            return {key: self.value(item) for key, item in value.items()}
+        if callable(value):
+            return self.function(value)
+        return value if _unchanging(value) else self._once(value, _again)
+
+    def function(self, function: Any) -> Any:
+        """A function, or some: pickled now, unless workers run the caller's own."""
+        return function if self._by_reference else self._once(function, _again)
+
+    def maker(self, make: Callable[[], Any]) -> Callable[[], Any]:
+        """What makes something of data: the same on the data as they are now, or what it makes of them now."""
+        taken = getattr(make, "taken", None)
+        if taken is not None:
+            return cast(Callable[[], Any], taken(self))
+        made = make()
+        return lambda: made
+
+    def _once(self, value: Any, take: Callable[[Any], Any]) -> Any:
+        if id(value) not in self._taken:
+            self._taken[id(value)] = value, take(value)
+        return self._taken[id(value)][1]
+
+
+def own(array: Any) -> Any:
+    """An array that nobody else writes to: itself if nobody can, or if it is a map of a file, otherwise a copy.
+
+    Examples
+    --------
+    >>> x = np.zeros(3)
+    >>> own(x) is x
+    False
+    >>> x.flags.writeable = False
+    >>> own(x) is x, own(x[1:]).base is x
+    (True, True)
+    """
+    if not isinstance(array, np.ndarray) or mapped_file(array) is not None or _settled(array):
+        return array
+    return array.copy(order="K")
+
+
+def mapped_file(array: Any) -> str | None:
+    """The file that an array is a map of, a view of one included; None of what is in memory, or private to the map.
+
+    Examples
+    --------
+    >>> mapped_file(np.zeros(2)) is None
+    True
+    """
+    for part in _bases(array):
+        if isinstance(part, np.memmap) and part._mmap is not None:  # type: ignore[attr-defined]
+            return None if part.mode == "c" or part.filename is None else str(part.filename)
+    return None
+
+
+def _settled(array: Array) -> bool:
+    last: Any = None
+    for part in _bases(array):
+        if part.flags.writeable:
+            return False
+        last = part.base
+    return last is None or isinstance(last, bytes)
+
+
+def _bases(array: Any) -> Iterable[Array]:
+    while isinstance(array, np.ndarray):
+        yield array
+        array = array.base
+
+
+def _plain(value: Any) -> bool:
+    """Whether a value is an array whose numbers a read-only view protects."""
+    return type(value) in (np.ndarray, np.memmap) and not value.dtype.hasobject
+
+
+def _unchanging(value: Any) -> bool:
+    return all(map(_unchanging, value)) if type(value) is tuple else isinstance(value, UNCHANGING)
+
+
+def _again(value: Any) -> Any:
+    """A value like this, made of its pickle; itself where there is none, which an engine that must send it will say."""
+    try:
+        stream, buffers = _dumps(value)
+        return pickle.loads(stream, buffers=[bytearray(buffer.raw()) for buffer in buffers])
+    except Exception:
+        return value
+
+
+def _dumps(value: object) -> tuple[bytes, list[pickle.PickleBuffer]]:
+    buffers: list[pickle.PickleBuffer] = []
+    file = io.BytesIO()
+    _pickler()(file, protocol=5, buffer_callback=buffers.append).dump(value)
+    return file.getvalue(), buffers
+
+
+@functools.cache
+def _pickler() -> Any:
+    import cloudpickle
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        """Keeps the numbers of every array apart, of views with gaps too."""
+
+        def reducer_override(self, value: Any) -> Any:
+            if type(value) is np.ndarray and not value.flags.forc and not value.dtype.hasobject:
+                return value.copy(order="K").__reduce_ex__(5)
+            return super().reducer_override(value)
+
+    return Pickler
