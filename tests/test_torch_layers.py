@@ -258,7 +258,7 @@ def test_without_torch_one_sentence_names_the_extra():
     code = "import sys; sys.modules['torch'] = None; import kofn; kofn.torch"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stderr.strip().splitlines()[-1] == (
-        "kofn.errors.KofnError: kofn.torch needs PyTorch; install it with pip install 'kofn[torch]'."
+        "kofn.errors.MissingPackage: kofn.torch needs PyTorch; install it with pip install 'kofn[torch]'."
     )
 
 

@@ -20,8 +20,8 @@ PACKAGES = {
 
 
 @contextmanager
-def needed(what: str, package: str) -> Iterator[None]:
-    """Import within what ``what`` cannot do without, or raise `MissingPackage`.
+def needed(what: str, package: str, extra: str | None = None) -> Iterator[None]:
+    """Import within what ``what`` cannot do without, or raise `MissingPackage`, which says what to install.
 
     Examples
     --------
@@ -36,10 +36,10 @@ def needed(what: str, package: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise missing(what, package, error) from error
+        raise missing(what, package, extra, error) from error
 
 
-def missing(what: str, package: str, error: ImportError | None = None) -> MissingPackage:
+def missing(what: str, package: str, extra: str | None = None, error: ImportError | None = None) -> MissingPackage:
     """Build (not raise) the exception for a package that is not there, or cannot be imported.
 
     Examples
@@ -48,6 +48,7 @@ def missing(what: str, package: str, error: ImportError | None = None) -> Missin
     'torch'
     """
     name, install = PACKAGES[package]
+    install = install if extra is None else f"'{extra}'"
     sentence = f"{what} needs {name}; install it with pip install {install}"
     if error is not None and (error.name or package).split(".")[0] != package:  # it is there, and broken
         sentence = f"{what} needs {name}, which cannot be imported: {text_of(error)}; pip install {install} may mend it"

@@ -18,11 +18,11 @@ from .checks import refusal
 from .closing import Closing
 from .code import LinearCode
 from .coded_sum import CodedSum, CodeLike
-from .errors import KofnError
+from .extras import needed
 from .schemes import cyclic
 from .stopping import rule
 
-try:
+with needed("kofn.sklearn", "sklearn"):
     from sklearn.ensemble import (
         ExtraTreesClassifier,
         ExtraTreesRegressor,
@@ -33,8 +33,6 @@ try:
     )
     from sklearn.utils.metaestimators import available_if
     from sklearn.utils.validation import check_is_fitted
-except ImportError as error:
-    raise KofnError("kofn.sklearn needs scikit-learn; install it with pip install 'kofn[sklearn]'.") from error
 
 Array = NDArray[Any]
 CALL = "kofn.sklearn.CodedEnsemble"

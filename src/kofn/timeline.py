@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .errors import KofnError
+from .extras import needed
 
 if TYPE_CHECKING:
     from .report import Report
@@ -14,11 +14,9 @@ COLOURS = {"arrived": "#2a9d8f", "late": "#8ab17d", "lost": "#e76f51", "abandone
 
 def draw(report: Report, axes: Any = None) -> Any:
     """Draw one lane a worker and one bar an attempt into ``axes`` (a new figure by default); return the axes."""
-    try:
+    with needed("drawing", "matplotlib"):
         from matplotlib.patches import Patch
         from matplotlib.pyplot import subplots
-    except ImportError as error:
-        raise KofnError("drawing needs matplotlib; install it with pip install 'kofn[plot]'.") from error
     if axes is None:
         _, axes = subplots(figsize=(9, 0.35 * report.workers + 1.4), layout="constrained")
     for attempt in report.attempts:

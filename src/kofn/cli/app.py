@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
-from ..errors import ArgumentError, KofnError
+from ..errors import ArgumentError, KofnError, MissingPackage
 from . import codes, demo, figure, matmul
 from .command import Command
 
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _told("kofn: interrupted.", INTERRUPTED)
     except MemoryError:
         return _told("kofn: this machine has too little memory for that; use smaller matrices.", FAILED)
-    except ArgumentError as error:
+    except (ArgumentError, MissingPackage) as error:
         return _told(str(error), REFUSED)
     except KofnError as error:
         return _told(str(error), FAILED)

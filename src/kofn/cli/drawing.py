@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ..checks import refusal
-from ..errors import ArgumentError
+from ..extras import missing, needed
 from ..report import Report
 
 
 def require_drawing(what: str, extra: str) -> None:
     """Refuse at once what would fail for want of matplotlib in the end."""
     if find_spec("matplotlib") is None:
-        raise ArgumentError(f"{what} needs matplotlib; install it with pip install '{extra}'.")
+        raise missing(what, "matplotlib", extra)
 
 
 def make_folder(call: str, folder: Path) -> None:
@@ -28,7 +28,8 @@ def make_folder(call: str, folder: Path) -> None:
 
 def timeline(report: Report) -> Any:
     """A matplotlib Figure of who computed what when."""
-    from matplotlib.figure import Figure
+    with needed("drawing", "matplotlib"):
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.0, 0.35 * report.workers + 1.4), layout="constrained")
     report.plot(figure.subplots())

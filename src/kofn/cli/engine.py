@@ -12,7 +12,7 @@ from typing import Any
 from ..checks import refusal
 from ..engines import DaskPool, Pool
 from ..engines.pool import Stop, Stopped
-from ..errors import ArgumentError
+from ..extras import missing
 
 PATIENCE = 10
 """Seconds to wait for the scheduler, and then for its workers."""
@@ -38,7 +38,7 @@ def dask_pool(call: str, address: str, minimum: int = 1) -> Iterator[DaskPool]:
         How many workers it takes.
     """
     if find_spec("distributed") is None:
-        raise ArgumentError(f"{call}: '--engine' needs Dask; install it with pip install 'kofn[dask]'.")
+        raise missing(f"{call}: '--engine'", "distributed")
     from distributed import Client
     from distributed.comm.addressing import get_address_host_port
 

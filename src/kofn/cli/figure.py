@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..checks import integer, refusal
-from ..errors import ArgumentError, KofnError
+from ..errors import MissingPackage
+from ..extras import missing
 from .codes import columns
 from .command import Command
 from .drawing import make_folder, require_drawing
@@ -26,7 +27,7 @@ NOTES = """
 Figures of training and of learned codes need kofn[torch]. Figures of sums (sr-*) count in loops that kofn[compiled]
 compiles; without it they take some ten times as long. --list says which are which."""
 
-MODULES = {"torch": ("torch", "PyTorch"), "compiled": ("numba", "Numba")}
+MODULES = {"torch": "torch", "compiled": "numba"}
 """What an extra of kofn installs, and its name."""
 
 
@@ -90,21 +91,19 @@ def _require(what: str, recipe: Recipe) -> None:
     """Refuse at once what would fail for want of something that is not installed."""
     require_drawing(what, "kofn[plot]")
     if recipe.needs and _lacks(recipe.needs):
-        name = MODULES[recipe.needs][1]
-        raise ArgumentError(f"{what} needs {name}; install it with pip install 'kofn[{recipe.needs}]'.")
+        raise missing(what, MODULES[recipe.needs])
 
 
 def _computed(recipe: Recipe, asked: Request) -> Figure:
     try:
         return recipe.compute(asked)
-    except KofnError as error:
-        if isinstance(error.__cause__, ImportError):  # data that another package carries
-            raise ArgumentError(f"kofn figure: {error}") from error
+    except MissingPackage as error:  # of data that another package carries
+        error.call = "kofn figure"
         raise
 
 
 def _lacks(extra: str) -> bool:
-    return find_spec(MODULES[extra][0]) is None
+    return find_spec(MODULES[extra]) is None
 
 
 def _begun(recipe: Recipe, asked: Request) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..answer import Answer
 from ..checks import refusal
-from ..errors import ArgumentError, KofnError
+from ..errors import ArgumentError, KofnError, MissingPackage
 from ..file_matrix import FileMatrix
 from ..files import check_target, new_matrix, read_matrix, replacing
 from ..products import matmul
@@ -60,7 +60,7 @@ def _execute(arguments: Namespace) -> int:
     try:
         with new_matrix(arguments.out, shape, dtype, "--out") as out:
             answer, failure = _answered(A, B, out, arguments)
-    except ArgumentError:
+    except (ArgumentError, MissingPackage):
         raise
     except KofnError as error:
         print(f"{str(error).rstrip('.')}; nothing was written.", file=sys.stderr)

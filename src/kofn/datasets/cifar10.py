@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FileError, KofnError
+from ..errors import FileError
+from ..extras import needed
 from . import official
 from .dataset import Dataset
 
@@ -90,11 +91,8 @@ def _streams(path: Path) -> Dataset:
 
 
 def _picture(stream: bytes) -> Array:
-    try:
+    with needed("CIFAR-10 as JPEG (its binary version is read without)", "PIL"):
         from PIL import Image
-    except ImportError as error:
-        remedy = "install it with pip install pillow, or use the binary version"
-        raise KofnError(f"kofn.datasets: CIFAR-10 as JPEG is read with Pillow; {remedy}.") from error
     with Image.open(io.BytesIO(stream), formats=["JPEG"]) as image:
         return np.asarray(image.convert("RGB"), np.uint8).transpose(2, 0, 1)
 

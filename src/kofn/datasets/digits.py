@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import KofnError
+from ..extras import needed
 from .dataset import Dataset
 
 TEST = 360
@@ -16,7 +16,7 @@ def digits() -> Dataset:
 
     Raises
     ------
-    KofnError
+    MissingPackage
         scikit-learn is not installed.
 
     Examples
@@ -24,10 +24,8 @@ def digits() -> Dataset:
     >>> digits().train_images.shape
     (1437, 1, 8, 8)
     """
-    try:
+    with needed("kofn.datasets.digits", "sklearn", "kofn[demo]"):
         from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise KofnError("these digits come from scikit-learn; install it with pip install 'kofn[demo]'.") from error
     images, labels = load_digits(return_X_y=True)
     images, labels = images.astype(np.uint8).reshape(-1, 1, 8, 8), labels.astype(np.uint8)
     parts = images[:-TEST], labels[:-TEST], images[-TEST:], labels[-TEST:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..extras import needed
 from ..timeline import COLOURS
 from .contest import GOOD, Outcome
 
@@ -16,7 +17,8 @@ def picture(outcomes: Sequence[Outcome]) -> Any:
     -------
     matplotlib Figure
     """
-    from matplotlib.figure import Figure
+    with needed("drawing", "matplotlib"):
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.0, 9.0), layout="constrained")
     first, *others = (outcome.name for outcome in outcomes)
@@ -62,7 +64,8 @@ def _errors(axes: Any, outcomes: Sequence[Outcome]) -> None:
 
 
 def _legend(figure: Any) -> None:
-    from matplotlib.patches import Patch
+    with needed("drawing", "matplotlib"):
+        from matplotlib.patches import Patch
 
     handles = [Patch(color=colour, label=kind) for kind, colour in COLOURS.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(COLOURS), fontsize=8, frameon=False)

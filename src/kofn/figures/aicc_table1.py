@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..extras import needed
 from .aicc_setting import NAMES, PAPER, PROBLEMS, Runs, cells, require_torch, told
 from .figure import Figure, Published, Recipe, Request, Series
 
@@ -30,7 +31,8 @@ def points(request: Request) -> Figure:
 
 def draw(figure: Figure) -> Any:
     """A table: ours with standard errors, and the paper's in the last row."""
-    from matplotlib.figure import Figure as Canvas
+    with needed("drawing", "matplotlib"):
+        from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=(9, 3.2), layout="constrained")
     axes = canvas.subplots()

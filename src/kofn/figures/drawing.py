@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..extras import needed
 from .figure import Figure, Published, Series
 
 
@@ -25,8 +26,9 @@ def panels(figure: Figure, groups: Mapping[str, Sequence[str]], bottom: float | 
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib import colormaps
-    from matplotlib.figure import Figure as Canvas
+    with needed("drawing", "matplotlib"):
+        from matplotlib import colormaps
+        from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=(6.4 * len(groups), 6.4), layout="constrained")
     axes = canvas.subplots(1, len(groups), sharey=True, squeeze=False)[0]

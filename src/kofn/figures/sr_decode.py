@@ -12,6 +12,7 @@ import numpy as np
 from ..algebra import Floats
 from ..code import LinearCode
 from ..decoding import decode
+from ..extras import needed
 from ..modular import rows_covering
 from ..peeling import peeled
 from ..rateless_times import arrived, rateless, rows_predicted
@@ -109,7 +110,8 @@ RUNS: dict[str, Callable[[Delays, int], Floats]] = {
 
 def draw(figure: Figure) -> Any:
     """Three panels, both axes logarithmic."""
-    from matplotlib.figure import Figure as Canvas
+    with needed("drawing", "matplotlib"):
+        from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=(15, 5), layout="constrained")
     for axes, part in zip(canvas.subplots(1, 3), PARTS, strict=True):

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..checks import refusal
 from ..datasets import Dataset, load
+from ..extras import needed
 from ..machine import processors
 from .drawing import panels
 from .figure import Figure, Published, Request, Series
@@ -115,9 +116,8 @@ def cifar(request: Request) -> Setting:
 
 def checked(device: str) -> str:
     """Refuse a device that PyTorch does not have here."""
-    import torch
-
-    from .. import training  # noqa: F401  a missing PyTorch gets its sentence
+    with needed("kofn.figures", "torch"):
+        import torch
 
     try:
         torch.empty(1, device=device)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..algebra import Floats
+from ..extras import needed
 from .figure import Figure, Published, Recipe, Request, Series
 from .training_setting import PAPER, seeds, spread
 from .uep_table2 import KINDS, LAYERS, matrices
@@ -72,7 +73,8 @@ def _histogram(values: Floats, tau: float, edges: Floats) -> Floats:
 
 def draw(figure: Figure) -> Any:
     """One panel a kind: histograms as steps, fits as lines."""
-    from matplotlib.figure import Figure as Canvas
+    with needed("drawing", "matplotlib"):
+        from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=(16.0, 5.0), layout="constrained")
     for axes, kind in zip(canvas.subplots(1, len(KINDS)), KINDS, strict=True):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..algebra import Floats
+from ..extras import needed
 from .figure import Figure, Published, Recipe, Request, Series
 from .training_setting import PAPER, mnist, seeds, spread
 
@@ -57,7 +58,8 @@ def matrices(request: Request) -> tuple[str, list[Mapping[tuple[str, int], Float
 
 def draw(figure: Figure) -> Any:
     """A table: ours, and the paper's in brackets."""
-    from matplotlib.figure import Figure as Canvas
+    with needed("drawing", "matplotlib"):
+        from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=(8.0, 2.6), layout="constrained")
     axes = canvas.subplots()

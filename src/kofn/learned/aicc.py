@@ -13,18 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import integer, refusal
-from ..errors import KofnError
+from ..extras import needed
 from .computation import Computation, Term
 from .encoder import Linear, encoded, powers
 from .expectation import expected
 from .features import width
 from .learned_code import LearnedCode, Nodes
 
-try:
+with needed("kofn.learned.aicc", "torch"):
     import torch
     from torch import Tensor, nn
-except ImportError as error:
-    raise KofnError("kofn.learned.aicc needs PyTorch; install it with pip install 'kofn[torch]'.") from error
 
 Floats = NDArray[Any]
 CALL = "kofn.learned.Aicc"

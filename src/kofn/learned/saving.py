@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..checks import integer, refusal
 from ..errors import FileError, KofnError
+from ..extras import needed
 from ..files import replacing
 from ..prior import Prior
 from .computation import Term
@@ -125,9 +126,10 @@ def _encoder_parts(encoder: Encoder) -> tuple[dict[str, Any], dict[str, Floats]]
 def _encoder(said: dict[str, Any], tensors: dict[str, Floats], nodes: Nodes) -> Encoder:
     if said["kind"] == "linear":
         return Linear(nodes.betas, said["degree"], tensors["constant"])
-    import torch
-
     from .aicc import Aicc, Networks, Sizes
+
+    with needed("a file of a learned code", "torch"):
+        import torch
 
     terms = tuple((p, feature, tuple(shape)) for p, feature, shape in said["terms"])
     size, inputs = said["sizes"]
@@ -180,12 +182,8 @@ def _named(path: str | os.PathLike[str]) -> Path:
 
 
 def _library() -> None:
-    try:
+    with needed("a file of a learned code", "safetensors"):
         import safetensors  # noqa: F401
-    except ImportError as error:
-        raise KofnError(
-            "learned codes in files need safetensors; install it with pip install 'kofn[torch]'."
-        ) from error
 
 
 def _first_line(error: Exception) -> str:

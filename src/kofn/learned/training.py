@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ..checks import integer, number, refusal
 from ..errors import FileError
+from ..extras import needed
 from ..files import replacing
 from .aicc import Aicc
 from .problems import Problem
+
+with needed("kofn.learned.train", "torch"):
+    import torch
+    from torch import Tensor
 
 CALL = "kofn.learned.train"
 Weights = dict[str, Tensor]
@@ -188,7 +191,8 @@ def _identity(model: Aicc, problem: Problem, schedule: Schedule) -> dict[str, An
 
 
 def _write(name: Path, trained: Trained, model: Aicc, optimiser: Any, problem: Problem, schedule: Schedule) -> None:
-    from safetensors.torch import save
+    with needed("a checkpoint", "safetensors"):
+        from safetensors.torch import save
 
     tensors = {f"now.{key}": value for key, value in model.state_dict().items()}
     tensors |= {f"best.{key}": value for key, value in trained.best.items()}
@@ -201,7 +205,8 @@ def _write(name: Path, trained: Trained, model: Aicc, optimiser: Any, problem: P
 
 
 def _resumed(name: Path, model: Aicc, optimiser: Any, problem: Problem, schedule: Schedule) -> Trained:
-    from safetensors import SafetensorError, safe_open
+    with needed("a checkpoint", "safetensors"):
+        from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(name, framework="pt") as file:

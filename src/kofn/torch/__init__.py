@@ -5,12 +5,10 @@ Importing it needs PyTorch: ``pip install 'kofn[torch]'``.
 
 from __future__ import annotations
 
-from ..errors import KofnError
+from ..extras import needed
 
-try:
+with needed("kofn.torch", "torch"):
     import torch as _torch  # noqa: F401
-except ImportError as error:
-    raise KofnError("kofn.torch needs PyTorch; install it with pip install 'kofn[torch]'.") from error
 
 from .convert import LeftExact, convert
 from .data_parallel import DataParallel

@@ -6,9 +6,7 @@ Table V), `course` (Table IV), `contenders` (Table VII and what beats it), `stud
 
 from __future__ import annotations
 
-from ..errors import KofnError
+from ..extras import needed
 
-try:
+with needed("kofn.training", "torch"):
     import torch  # noqa: F401
-except ImportError as error:
-    raise KofnError("kofn.training needs PyTorch; install it with pip install 'kofn[torch]'.") from error
