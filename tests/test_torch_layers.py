@@ -222,7 +222,7 @@ def test_infinite_gradients_of_half_precision_are_left_to_loss_scaling():
         ({"blocks": 3}, "'blocks' must be a pair"),
         ({"blocks": (3, 2), "partition": "cxr"}, r"\(M, M\) for column × row"),
         ({"latency": 1.0}, "'latency' must be a latency model"),
-        ({"latency": None}, "'workers' must be a pool where no 'latency' is given"),
+        ({"latency": None, "workers": 0.5}, "'workers' must be a number, a pool"),
         ({"workers": 0}, "'workers' must be an int of at least 1"),
         ({"deadline": -1.0}, "'deadline' must be a finite number > 0"),
         ({"late": 1.0}, "'late' must be longer than the deadline"),

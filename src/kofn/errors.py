@@ -12,6 +12,7 @@
      │    │    ├── TermError             a term of a sum raised or cannot be added; carries its index
      │    │    └── FunctionError         a function raised, or its values do not fit together
      │    └── WorkerLost                 the worker died or cannot be reached
+     ├── NotDifferentiable (RuntimeError) an estimate has no derivative that PyTorch could be given
      ├── PoolClosed (RuntimeError)       the pool was closed before or during the call
      ├── Cancelled                       the job was cancelled
      ├── MissingPackage (ImportError)    a package that this needs is not installed
@@ -138,6 +139,10 @@ class FunctionError(TaskError):
 
 class WorkerLost(WorkerError):
     """The worker died, was killed, or cannot be reached; its rows can go to others."""
+
+
+class NotDifferentiable(KofnError, RuntimeError):
+    """A derivative was asked for of what is an estimate; PyTorch's own refusals are a RuntimeError, too."""
 
 
 class PoolClosed(KofnError, RuntimeError):

@@ -34,6 +34,10 @@ class Lane(Protocol):
 class Driver(Protocol):
     """Simulated stragglers or real workers."""
 
+    @property
+    def deadline(self) -> Any:
+        """None where all products are waited for until they are exact."""
+
     def lane(self, coding: Coding, stock: Stock, rng: np.random.Generator) -> Lane:
         """What drives one product cut in one way."""
 
@@ -96,6 +100,11 @@ class Coder:
         self._feedback = feedback
         self._correction: Callable[[], Tensor] | None = None
         self._states: dict[Any, _State] = {}
+
+    @property
+    def exact(self) -> bool:
+        """Whether every product is the exact one, so that it has the derivatives of a product."""
+        return self._driver.deadline is None and self._threshold is None
 
     def __call__(self, gradient: Tensor, other: Tensor) -> Tensor:
         """Estimate ``gradient @ other``, (rows, columns), both of one real type and device."""

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..checks import choice, function, generator, integer, refusal
-from ..engines.pool import Pool
+from ..workers import Workers
 from .coder import Coder, Driver
 from .coding import CALL, Coding
 from .layers import CodedConv2d, CodedLinear, CodedProducts
@@ -20,6 +20,10 @@ from .simulated import Simulated
 from .thresholds import Schedule
 
 KINDS: dict[type[nn.Module], type[nn.Module]] = {nn.Linear: CodedLinear, nn.Conv2d: CodedConv2d}
+
+
+SIMULATED = 15
+"""Simulated workers where their number is not given, as in the paper."""
 
 
 class LeftExact(UserWarning):
@@ -32,7 +36,7 @@ def convert(
     code: str = "kronecker",
     blocks: tuple[int, int] | None = None,
     rows: int | None = None,
-    workers: Any = 15,
+    workers: Any = None,
     latency: Any = None,
     deadline: Any = None,
     late: float | None = None,
@@ -65,8 +69,8 @@ def convert(
         more than there is to group. By default as many products as leave a quarter of the rows to spare.
     rows : int, optional
         Coded rows; one per worker by default.
-    workers : int or Pool
-        Number of simulated workers, or a pool of real ones.
+    workers : int, Pool, distributed.Client or list of Executor, optional
+        As for `kofn.matmul`. With ``latency``: the number of simulated workers, 15 by default.
     latency : Latency, optional
         Simulates stragglers: seconds that a worker takes for one block product.
     deadline : float, AdaptiveDeadline or None
@@ -125,6 +129,13 @@ def convert(
     >>> model(torch.ones(4, 8)).sum().backward()
     >>> model[0].weight.grad.shape
     torch.Size([16, 8])
+
+    Without ``latency`` and ``deadline`` real workers are waited for until gradients are exact:
+
+    >>> layer = convert(torch.nn.Linear(8, 16), workers=1)
+    >>> layer(torch.ones(4, 8)).sum().backward()
+    >>> bool(torch.allclose(layer.weight.grad, torch.full((16, 8), 4.0)))
+    True
     """
     if not isinstance(model, nn.Module):
         raise refusal(CALL, "model", "be a torch.nn.Module", repr(model), "build one with torch.nn.Sequential")
@@ -148,13 +159,12 @@ def convert(
 
 
 def _driver(workers: Any, latency: Any, deadline: Any, late: float | None) -> tuple[Driver, int]:
-    if latency is not None:
-        remedy = "leave out 'latency' to use the workers of a pool"
-        return Simulated(latency, deadline, late), integer(CALL, "workers", workers, 1, remedy)
-    if isinstance(workers, int) or not isinstance(workers, Pool):
-        must, remedy = "be a pool where no 'latency' is given", "make one with kofn.LocalPool(4), for example"
-        raise refusal(CALL, "workers", must, repr(workers), remedy)
-    return Pooled(workers, deadline, late), workers.n
+    if latency is None:
+        real = Workers(workers, CALL)
+        return Pooled(real, deadline, late), real.n
+    remedy = "leave out 'latency' to use the workers of a pool"
+    count = SIMULATED if workers is None else integer(CALL, "workers", workers, 1, remedy)
+    return Simulated(latency, deadline, late), count
 
 
 def _seeds(rng: Any) -> np.random.SeedSequence:
@@ -170,7 +180,7 @@ def _chosen(model: nn.Module, names: Sequence[str] | None) -> dict[str, nn.Modul
         for name in names:
             choice(CALL, "layers", name, can, "see dict(model.named_modules())")
         return {name: can[name] for name in names}
-    coded = [name for name, module in found.items() if type(module) in KINDS.values()]
+    coded = [name for name, module in found.items() if isinstance(module, tuple(KINDS.values()))]
     if coded:
         must, remedy = "have no coded layers yet", "convert a copy of the plain model, or name layers="
         raise refusal(CALL, "model", must, f"{coded[0]!r} coded before", remedy)
@@ -193,7 +203,10 @@ def reason(module: nn.Module) -> str | None:
         if isinstance(module, nn.Conv2d) and module.groups > 1:
             return f"a convolution of {module.groups} groups"
         return f"a {type(module).__name__} of complex numbers" if any(map(torch.is_complex, own)) else None
-    matrices = any(nn.parameter.is_lazy(parameter) or parameter.dim() > 1 for parameter in own)
+    # A subclass may compute its matrix, as parametrizations do.
+    matrices = isinstance(module, tuple(KINDS)) or any(
+        nn.parameter.is_lazy(parameter) or parameter.dim() > 1 for parameter in own
+    )
     return f"a {type(module).__name__}" if matrices else None
 
 

@@ -1,7 +1,12 @@
-"""Layers whose forward pass is exact and whose two backward products are coded (Tegin et al., eqs. (25) to (27))."""
+"""Layers whose forward pass is exact and whose two backward products are coded (Tegin et al., eqs. (25) to (27)).
+
+All derivatives are formulas in which `coded_product` is the only thing that workers compute. So whatever PyTorch
+differentiates again (``create_graph=True``, ``torch.func``) goes through it, and is right or refused there.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .coder import Coder
+from .product import coded_product
 
 
 class CodedProducts:
@@ -26,67 +32,109 @@ class CodedProducts:
         self.inputs, self.weights = inputs, weights
 
 
-def estimate(coder: Coder, gradient: Tensor, other: Tensor) -> Tensor:
-    """``gradient @ other`` by a coder, half precision in single; the type of ``gradient`` is kept."""
-    wide = torch.float32 if gradient.dtype in (torch.float16, torch.bfloat16) else gradient.dtype
-    if gradient.dtype == torch.float16 and not bool(torch.isfinite(gradient).all()):
-        return gradient @ other.to(gradient.dtype)  # loss scaling looks for it and skips the step
-    return coder(gradient.to(wide), other.to(wide)).to(gradient.dtype)
+def _keep(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, output: Tensor) -> None:
+    """Keep what backward needs and no more, as PyTorch's own layers do: the other may change until then."""
+    of_x, of_weight = ctx.needs_input_grad[:2]
+    ctx.save_for_backward(x if of_weight else None, weight if of_x else None)
+    ctx.save_for_forward(x, weight)
+    ctx.shapes, ctx.dtypes = (x.shape, weight.shape, output.shape), (x.dtype, weight.dtype, output.dtype)
+    ctx.bias = None if bias is None else bias.dtype
+
+
+def _tangent(terms: list[Tensor], dtype: torch.dtype) -> Tensor:
+    """The sum of what the arguments bring, in the type of the output, which autocast may have chosen."""
+    total: Tensor = sum(term.to(dtype) for term in terms)  # type: ignore[assignment]
+    return total
 
 
 class LinearFunction(torch.autograd.Function):
     """O = X V + b, eq. (25), exact; eqs. (26) and (27) coded. The weight is V^T, as PyTorch keeps it."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, products: CodedProducts) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.products, ctx.bias = products, None if bias is None else bias.dtype
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, products: CodedProducts) -> Tensor:
         return functional.linear(x, weight, bias)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
+        x, weight, bias, ctx.products = inputs
+        _keep(ctx, x, weight, bias, output)
+
+    @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
         x, weight = ctx.saved_tensors
         flat = g.reshape(-1, g.shape[-1])
         of_x = of_weight = of_bias = None
         if ctx.needs_input_grad[0]:
-            of_x = estimate(ctx.products.inputs, flat, weight).reshape(x.shape).to(x.dtype)
+            of_x = coded_product(flat, weight.conj(), ctx.products.inputs).reshape(ctx.shapes[0]).to(ctx.dtypes[0])
         if ctx.needs_input_grad[1]:
-            of_weight = estimate(ctx.products.weights, flat.T, x.reshape(-1, x.shape[-1])).to(weight.dtype)
+            columns = x.reshape(-1, x.shape[-1]).conj()
+            of_weight = coded_product(flat.T, columns, ctx.products.weights).to(ctx.dtypes[1])
         if ctx.needs_input_grad[2]:
             of_bias = flat.sum(0).to(ctx.bias)
         return of_x, of_weight, of_bias, None
+
+    @staticmethod
+    def jvp(ctx: Any, of_x: Tensor | None, of_weight: Tensor | None, of_bias: Tensor | None, _: None) -> Tensor:
+        x, weight = ctx.saved_tensors
+        terms = [] if of_x is None else [functional.linear(of_x, weight)]
+        terms += [] if of_weight is None else [functional.linear(x, of_weight)]
+        terms += [] if of_bias is None else [of_bias.expand(ctx.shapes[2])]
+        return _tangent(terms, ctx.dtypes[2])
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Of a convolution; one thing to ``torch.func``, which would take a dictionary apart."""
+
+    stride: tuple[int, ...]
+    padding: Any
+    dilation: tuple[int, ...]
 
 
 class ConvolutionFunction(torch.autograd.Function):
     """A two-dimensional convolution, exact; its two backward products coded, by im2col."""
 
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: dict[str, Any], products: CodedProducts
-    ) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.geometry, ctx.products, ctx.bias = geometry, products, None if bias is None else bias.dtype
-        return functional.conv2d(x, weight, bias, **geometry)
+    generate_vmap_rule = True
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, products: CodedProducts) -> Tensor:
+        return functional.conv2d(x, weight, bias, **vars(geometry))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
+        x, weight, bias, ctx.geometry, ctx.products = inputs
+        _keep(ctx, x, weight, bias, output)
+
+    @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
         x, weight = ctx.saved_tensors
-        kernel = weight.shape[-2:]
-        outputs = g.shape[1]
+        of_input, of_kernel, _ = ctx.shapes
+        outputs, kernel = of_kernel[0], of_kernel[2:]
         flat = g.transpose(0, 1).reshape(outputs, -1)  # channels × (samples, places)
         of_x = of_weight = of_bias = None
         if ctx.needs_input_grad[0]:
-            columns = estimate(ctx.products.inputs, flat.T, weight.reshape(outputs, -1))
-            columns = columns.reshape(len(x), g.shape[-2:].numel(), columns.shape[1]).transpose(1, 2)
-            of_x = functional.fold(columns.to(x.dtype), x.shape[-2:], kernel, **ctx.geometry)
+            columns = coded_product(flat.T, weight.reshape(outputs, -1).conj(), ctx.products.inputs)
+            columns = columns.reshape(len(g), g.shape[-2:].numel(), columns.shape[1]).transpose(1, 2)
+            of_x = functional.fold(columns.to(ctx.dtypes[0]), of_input[2:], kernel, **vars(ctx.geometry))
         if ctx.needs_input_grad[1]:
-            patches = functional.unfold(x, kernel, **ctx.geometry).transpose(1, 2).flatten(0, 1)
-            of_weight = estimate(ctx.products.weights, flat, patches).reshape(weight.shape).to(weight.dtype)
+            patches = functional.unfold(x, kernel, **vars(ctx.geometry)).transpose(1, 2).flatten(0, 1).conj()
+            of_weight = coded_product(flat, patches, ctx.products.weights).reshape(of_kernel).to(ctx.dtypes[1])
         if ctx.needs_input_grad[2]:
             of_bias = flat.sum(1).to(ctx.bias)
         return of_x, of_weight, of_bias, None, None
+
+    @staticmethod
+    def jvp(
+        ctx: Any, of_x: Tensor | None, of_weight: Tensor | None, of_bias: Tensor | None, _: None, __: None
+    ) -> Tensor:
+        x, weight = ctx.saved_tensors
+        terms = [] if of_x is None else [functional.conv2d(of_x, weight, **vars(ctx.geometry))]
+        terms += [] if of_weight is None else [functional.conv2d(x, of_weight, **vars(ctx.geometry))]
+        if of_bias is not None:
+            terms.append(of_bias[:, None, None].expand(ctx.shapes[2]))
+        return _tangent(terms, ctx.dtypes[2])
 
 
 class CodedLinear(nn.Linear):
@@ -118,6 +166,6 @@ class CodedConv2d(nn.Conv2d):
         if self.padding_mode != "zeros" or isinstance(padding, str):  # may be uneven; autograd undoes it
             mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
             x, padding = functional.pad(x, self._reversed_padding_repeated_twice, mode=mode), (0, 0)
-        geometry = {"stride": self.stride, "padding": padding, "dilation": self.dilation}
+        geometry = Geometry(self.stride, padding, self.dilation)
         out: Tensor = ConvolutionFunction.apply(x, self.weight, self.bias, geometry, self.products)  # type: ignore[no-untyped-call]
         return out if input.dim() == 4 else out.squeeze(0)

@@ -18,7 +18,7 @@ from ..checks import refusal
 from ..code import LinearCode
 from ..decoding import decode
 from ..engines.pool import Pool
-from ..errors import NotDecodable
+from ..errors import NotDecodable, StaysHere
 from ..job import run
 from ..prior import Prior
 from ..scheme import Scheme
@@ -27,6 +27,7 @@ from ..schemes.product import product_scheme
 from ..schemes.row_column import dealt
 from ..schemes.windows import apart, window_scheme
 from ..stopping import rule
+from ..workers import Workers
 from .coding import CALL, Coding
 from .cutting import ColumnRow, RowColumn
 from .deadline import Clock, check_times
@@ -41,16 +42,16 @@ class Pooled:
 
     Parameters
     ----------
-    pool : Pool
-        Made once and used for every step; it is not closed.
+    workers : Workers
+        A pool that was given is not closed. One of a number of processes is started by the first product, and ends
+        with the last layer that uses it.
     deadline : float, AdaptiveDeadline or None
     late : float or None
         Seconds until which results that miss the deadline still arrive for the next step.
     """
 
-    pool: Pool
+    workers: Workers
     deadline: Any = None
-
     late: float | None = None
 
     def __post_init__(self) -> None:
@@ -58,6 +59,17 @@ class Pooled:
 
     def __deepcopy__(self, memo: Any) -> Pooled:
         return self  # a copied model goes on with the same workers
+
+    def __reduce__(self) -> Any:
+        raise StaysHere(
+            "a model whose products are computed by a pool cannot be pickled or saved whole, because workers cannot; "
+            "save model.state_dict(), and convert the model that it is loaded into."
+        )
+
+    @property
+    def pool(self) -> Pool:
+        """The pool, running."""
+        return self.workers.pool
 
     def lane(self, coding: Coding, stock: Stock, rng: np.random.Generator) -> PooledLane:
         """The driver of one product of one layer."""
@@ -152,7 +164,7 @@ class PooledLane:
         """The scheme of one step, of factors that are sorted and padded already."""
         coding, (n, p) = self._coding, self._stock.cut
         rows = code.rows
-        worker = dealt(code.row_count, self._driver.pool.n)
+        worker = dealt(code.row_count, self._driver.workers.n)
         linear = LinearCode(coding.code, rows.generator[step], code.question.targets, worker, rows.load[step])
         a, b = _numpy(product.first), _numpy(product.second)
         cut = _cut(coding.partition, a, b, n, p, code.question.prior)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch import Tensor
 from ..algebra import Floats
 from ..checks import refusal
 from ..code import LinearCode
+from ..errors import NotDecodable
 from ..latency import Latency
 from ..schemes.row_column import dealt
 from ..turns import arrivals_from
@@ -95,8 +97,8 @@ class SimulatedLane:
             self._steps = self._planned(product)
             step = next(self._steps)
         mix, late, share, error, seconds = step
-        change = product.mixed(late) if late is not None and wants_late else None
-        return Estimate(product.mixed(mix), None if change is None else lambda: change, share, error, seconds)
+        correction = partial(_as_it_is, product.mixed(late)) if late is not None and wants_late else None
+        return Estimate(product.mixed(mix), correction, share, error, seconds)
 
     def _planned(self, product: RowColumn | ColumnRow) -> Iterator[tuple[Tensor, Tensor | None, float, float, float]]:
         """Decode the next codes of the stock with arrivals drawn for each."""
@@ -104,6 +106,11 @@ class SimulatedLane:
         times = self._arrivals(code)
         seconds = self._clock.seconds
         now = code.question.answer(code.rows.generator, times <= seconds if seconds < math.inf else np.isfinite(times))
+        if math.isinf(seconds) and np.any(now.error):
+            raise NotDecodable(
+                f"{CALL}: a product without a deadline waits until it is exact, but the workers that 'latency' lets "
+                "answer at all do not suffice; give a deadline, or more rows."
+            )
         mix = self._scaled(now.mix, now.share, 0)
         late = None
         if self._driver.late is not None:
@@ -141,6 +148,11 @@ class SimulatedLane:
     def _tensor(self, mix: Any, like: Tensor) -> Tensor:
         combinations = mix[:, 0] if self._coding.partition == "cxr" else mix
         return torch.from_numpy(np.ascontiguousarray(combinations)).to(like.device, like.dtype)
+
+
+def _as_it_is(change: Tensor) -> Tensor:
+    """What late results change was computed when the step was simulated; unlike a closure this can be pickled."""
+    return change
 
 
 def work_of(load: Floats, worker: NDArray[np.intp]) -> Floats:
