@@ -5,8 +5,9 @@ Real runs and simulations drive the same collector, so they cannot disagree on w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from .decoding import Decoding, Estimator, decode
 from .errors import CodeError
 from .prior import Prior
 from .reach import space_of
+from .scheme import Judge, Judgement
 from .stopping import Decodable, Rule
 
 
@@ -58,6 +60,10 @@ class Collector:
         When the job is done.
     epsilon : float
         Relative precision of the results' numbers.
+    judge : Judge, optional
+        What the payloads in ``results`` allow to be called exact; by default all that the code can make so.
+    results : mapping, optional
+        Payloads of the rows that arrived.
 
     Examples
     --------
@@ -78,6 +84,8 @@ class Collector:
         estimator: Estimator = "lmmse",
         stop: Rule | None = None,
         epsilon: float = EPSILON,
+        judge: Judge | None = None,
+        results: Mapping[int, Any] | None = None,
     ) -> None:
         self.code = code
         self.stop = Decodable() if stop is None else stop
@@ -87,8 +95,11 @@ class Collector:
         self._expect = prior
         self._estimator = estimator
         self._epsilon = epsilon
+        self._precision = 0.0  # of the coarsest result, as it says itself
+        self._judge, self._results = judge, results
+        self._judgement: Judgement | None = None
+        self._enough = self._settled = False
         self._space = space_of(code)
-        self._decoding: Decoding | None = None
         self._exact: bool | None = None
 
     def arrived(self, row: int, time: float, epsilon: float = 0.0) -> None:
@@ -113,12 +124,16 @@ class Collector:
         if row in self._seen:
             return
         was_exact = self._exact and epsilon <= self._epsilon
-        self._epsilon = max(self._epsilon, epsilon)
+        self._epsilon, self._precision = max(self._epsilon, epsilon), max(self._precision, epsilon)
         self._seen.add(row)
         self.received.append(row)
         self._space.add(row)
-        self._decoding = None
+        self._judgement = None
         self._exact = True if was_exact else None  # more rows never make an exact target inexact
+
+    def settle(self) -> None:
+        """Take note that nothing more will arrive."""
+        self._settled, self._exact = True, None
 
     def passed(self, time: float) -> None:
         """Take note that it is now ``time``, in seconds since the start."""
@@ -136,10 +151,14 @@ class Collector:
 
     @property
     def exact(self) -> bool:
-        """Whether every target is exact."""
+        """Whether every target is exact, or so by the code where more payloads would not make it so by its digits."""
         if self._exact is None:
-            self._exact = self._space.near and self.decoding.exact
+            self._exact = self._space.near and self._decided()
         return self._exact
+
+    def _decided(self) -> bool:
+        judgement = self._judged()
+        return judgement.decoding.exact or (self._enough and (judgement.final or self._settled))
 
     @property
     def error(self) -> float:
@@ -154,13 +173,28 @@ class Collector:
     @property
     def decoding(self) -> Decoding:
         """V for the rows in ``received``, in their order."""
-        if self._decoding is None:
+        return self._judged().decoding
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What there is to say of the decoding."""
+        return self._judged().remarks
+
+    def _judged(self) -> Judgement:
+        if self._judgement is None:
             # What is exact needs no prior, and a prior can cost a pass over the data.
             decoding = self._decode(None) if self._space.near else None
+            self._enough = decoding is not None and decoding.exact
             if decoding is None or not decoding.exact:
                 decoding = self._decode(None if self._expect is None else self._expect())
-            self._decoding = decoding
-        return self._decoding
+            self._judgement = self._looked_at(decoding)
+        return self._judgement
+
+    def _looked_at(self, decoding: Decoding) -> Judgement:
+        if self._judge is None or self._results is None or not self.received:
+            return Judgement(decoding)
+        payloads = [self._results[row] for row in self.received]
+        return self._judge(decoding, self.received, payloads, self._precision)
 
     def _decode(self, prior: Prior | None) -> Decoding:
         rows = np.array(self.received, dtype=np.intp)
@@ -169,4 +203,5 @@ class Collector:
     @property
     def progress(self) -> Progress:
         """Where the job stands."""
-        return Progress(self.count, self.code.rows, self.rank, self.code.unknowns, self.error, self.exact, self.time)
+        exact = self.decoding.exact
+        return Progress(self.count, self.code.rows, self.rank, self.code.unknowns, self.error, exact, self.time)

@@ -270,7 +270,8 @@ def _prepared(
         team = workers if isinstance(workers, Workers) else ours.enter_context(Workers(workers, CALL))
         scheme = fitted(CALL, scheme, team.n, memory_limit_bytes, scratch)
         _require_reachable(scheme, estimator, stop)
-        collector = Collector(scheme.code, lambda: scheme.prior_given(results), estimator, stop, scheme.epsilon)
+        expect = lambda: scheme.prior_given(results)  # noqa: E731
+        collector = Collector(scheme.code, expect, estimator, stop, scheme.epsilon, scheme.judge, results)
         job = Run(scheme, team.pool, collector, team.placement, backup, results=results)
         return job, ours.pop_all().close
 

@@ -55,6 +55,8 @@ class Report:
         Size of the encoded sources.
     placed_bytes, sent_bytes, received_bytes : int
         Arrays made resident at workers, sent with tasks, and returned.
+    remarks : sequence of str
+        What else there is to say of the answer, such as what nothing checked.
 
     Examples
     --------
@@ -74,6 +76,7 @@ class Report:
     placed_bytes: int = 0
     sent_bytes: int = 0
     received_bytes: int = 0
+    remarks: Sequence[str] = ()
 
     @property
     def wasted(self) -> float:
@@ -90,6 +93,7 @@ class Report:
         counts = {kind: len(self.of(kind)) for kind in ("arrived", "late", "lost", "abandoned")}
         told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "no rows given out"
         lines = [f"{self.code} on {self.workers} workers: {told} in {self.seconds:.3f} s"]
+        lines += [f"  {remark}" for remark in self.remarks]
         lines += [
             f"  worker {a.worker:3d}  row {a.row:3d}  {a.submitted:8.3f} s → {a.ended:8.3f} s  {a.outcome}"
             for a in self.attempts

@@ -126,6 +126,7 @@ class Run:
                 self._dispatch()
                 if self._take(self._next_event()) and watch is not None:
                     watch(self)
+            self._take_surplus()
         finally:
             self._abandon()
         return self._answered()
@@ -159,6 +160,9 @@ class Run:
             self.collector.passed(wake)
             if self.collector.done:
                 return
+        self.collector.settle()
+        if self.collector.done:
+            return
         raise self._not_decodable(reason)
 
     def _everyone_gone(self) -> bool:
@@ -271,6 +275,14 @@ class Run:
         for row in reversed(message.rows):
             self._rota.returned(row)
 
+    def _take_surplus(self) -> None:
+        """Take what has arrived while the last results were taken: it costs nothing, and may contradict them."""
+        while self.scheme.judge is not None and self.collector.exact and not self._inbox.empty():
+            worker = self._inbox.get()
+            message = None if worker is None else self._running.get(worker)
+            if message is not None and not message.future.cancelled() and message.future.exception() is None:
+                self._take(worker)
+
     def _lost(self, message: Message) -> None:
         self._note(message, message.rows, "lost")
         for row in message.rows:
@@ -306,9 +318,9 @@ class Run:
             amplification=float(decoding.amplification),
             backward_error=float(decoding.backward_error),
             count=len(results),
-            report=self._report(),
             recovered=scheme.parts.told(decoding.recovered),
             parts=scheme.parts,
+            report=replace(self._report(), remarks=self.collector.remarks),
             assemble=lambda: scheme.assemble(decoding.matrix, results),
         )
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -15,6 +15,7 @@ from .algebra import EPSILON
 from .blocks import Grid
 from .code import LinearCode
 from .combining import apply
+from .decoding import Decoding
 from .errors import CodeError, KofnError, TaskError
 from .prior import Prior
 
@@ -72,6 +73,27 @@ class Canvas:
             return answer
 
         return Canvas(self.targets, finish)
+
+
+class Judgement(NamedTuple):
+    """A decoding as the payloads allow it.
+
+    Parameters
+    ----------
+    decoding : Decoding
+    final : bool
+        Whether more payloads cannot make more of it exact.
+    remarks : sequence of str
+        For the report.
+    """
+
+    decoding: Decoding
+    final: bool = True
+    remarks: Sequence[str] = ()
+
+
+Judge = Callable[[Decoding, Sequence[int], Sequence[Array], float], Judgement]
+"""(decoding by the code alone, rows, their payloads, the coarsest relative precision of these) → what these allow."""
 
 
 def payload(row: int, result: Any) -> Array:
@@ -157,6 +179,8 @@ class Scheme:
         ``onto(answer)`` is a canvas on an array, or a file written to like one, that is there already.
     parts : Parts
         What the targets are in the answer.
+    judge : Judge, optional
+        Looks at the payloads before an answer is given: what the code could make exact need not be so for these.
 
     See Also
     --------
@@ -176,6 +200,7 @@ class Scheme:
     answer_bytes: int = 0
     onto: Callable[[Any], Canvas] | None = None
     parts: Parts = Parts()
+    judge: Judge | None = None
 
     @cached_property
     def prior(self) -> Prior:

@@ -23,6 +23,7 @@ from ..errors import FunctionError
 from ..prior import Prior
 from ..scheme import Allocate, Canvas, Parts, Scheme, Task
 from ..snapshots import failure_of, opened, sealed
+from .mixing import Mixing, Verdict
 
 Array = NDArray[Any]
 CALL = "kofn.map"
@@ -60,7 +61,9 @@ class Evaluations:
     estimator : {"lmmse", "exact"} or Rule
         How this code decodes what is not exact, unless the user says otherwise.
     epsilon : float
-        Relative precision of the results.
+        Relative precision of the inputs that are mixed.
+    mixing : Mixing, optional
+        What is known of mixtures and of f, for what is called exact.
     """
 
     code: LinearCode
@@ -72,6 +75,7 @@ class Evaluations:
     enough: int | None = None
     estimator: Estimator = "lmmse"
     epsilon: float = EPSILON
+    mixing: Mixing | None = None
 
 
 def around(samples: Floats) -> tuple[Floats, Prior]:
@@ -146,10 +150,11 @@ def function_scheme(evaluations: Evaluations, number: int | None = None) -> Sche
         encode,
         canvas,
         evaluations.expect,
-        epsilon=evaluations.epsilon,
+        epsilon=evaluations.epsilon * (1.0 if evaluations.mixing is None else evaluations.mixing.growth),
         learn=evaluations.learn,
         accept=Accept(code, mean),
         parts=Parts((len(code.targets),)),
+        judge=Verdict(code, evaluations.mixing, evaluations.epsilon),
     )
 
 
@@ -190,12 +195,27 @@ def evaluate(function: Callable[..., Any], place: str, *arguments: Any) -> Array
         raise EvaluationFailed(f"f {failure_of(error, 'x', f' at {place}')}") from error
     if value.dtype.kind not in "biufc":
         raise EvaluationFailed(f"f returned a {value.dtype} at {place}, which is not a number or an array of numbers")
+    if (large := beyond_float64(value)) is not None:
+        raise EvaluationFailed(f"f returned the integer {large} at {place}, which float64 cannot hold: return floats")
     value = value if value.dtype.kind in "fc" else value.astype(np.float64)  # its type says how precise it is
     if np.ma.is_masked(result):
         raise EvaluationFailed(f"f returned an array with masked numbers at {place}")
     if not np.isfinite(value).all():
         raise EvaluationFailed(f"f returned NaN or inf at {place}")
     return value
+
+
+def beyond_float64(numbers: Array) -> int | None:
+    """An integer beyond ±2**53, where not every one is a float64; None where there is none.
+
+    Examples
+    --------
+    >>> beyond_float64(np.array([1, -(2**53) - 1])), beyond_float64(np.array([2**53])), beyond_float64(np.array(1e300))
+    (-9007199254740993, None, None)
+    """
+    if numbers.dtype.kind not in "iu" or not numbers.size:
+        return None
+    return next((n for n in (int(numbers.min()), int(numbers.max())) if abs(n) > 2**53), None)
 
 
 class Accept:
@@ -242,6 +262,9 @@ def stacked(inputs: Any) -> Array:
         raise refusal(CALL, "inputs", "be arrays of one shape", f"shapes {', '.join(shapes)}", remedy) from None
     if array.ndim == 0 or not len(array) or array.dtype.kind not in "biufc":
         raise refusal(CALL, "inputs", "be at least one array of numbers", f"{array.dtype} {array.shape}", remedy)
+    if (large := beyond_float64(array)) is not None:
+        must = "be integers of at most 2**53, which is what float64 holds"
+        raise refusal(CALL, "inputs", must, large, "give floats, or smaller numbers that f makes large")
     if array.dtype.kind in "biu":
         array = array.astype(np.float64)
     if not np.isfinite(array).all():

@@ -21,6 +21,7 @@ from . import masks
 from .function_code import encoded, lagrange_rows, line, require_rows, spread_among, team
 from .function_scheme import CALL, Array, Evaluations
 from .kernel_prior import polynomial_covariance, scaled
+from .mixing import Mixing, spread_of
 
 
 def lagrange(
@@ -45,7 +46,7 @@ def lagrange(
     f : callable
         A polynomial, of total degree at most ``degree`` in the entries of its input; for matrices: sums and products
         of the input and constants, traces, entries, with at most so many factors. What is not is decoded all the
-        same, and nothing can tell: validate with `kofn.fit` when in doubt.
+        same: one result beyond R tells, and the report says whether there was one. `kofn.fit` finds out before.
     inputs : (K, …) array or sequence of K arrays of one shape
     degree : int
         d.
@@ -98,10 +99,24 @@ def lagrange(
     code = LinearCode("lagrange", generator, targets, worker, threshold=recover)
     prior = expected(points, nodes, d, recover)
     mix = lagrange_rows(alpha, nodes)
-    # Results are larger than outputs by what f makes of the masks, and so is their rounding.
-    epsilon = precision(X) * (max(1.0, size) ** d if T else 1.0)
+    mixing = Mixing(
+        f"a polynomial of degree {d}",
+        (
+            chebyshev_rows(alpha, recover + K + T - 1)[:, recover:],
+            chebyshev_rows(beta, recover + K + T - 1)[:, recover:],
+        ),
+        spread_of(points, plain),
+        points[0].size,
+        max(1.0, size) ** d if T else 1.0,  # results are larger than outputs by what f makes of the masks
+    )
     return Evaluations(
-        code, [f] * count, lambda: encoded(mix, points), lambda: prior, scaled(code, prior), epsilon=epsilon
+        code,
+        [f] * count,
+        lambda: encoded(mix, points),
+        lambda: prior,
+        scaled(code, prior),
+        epsilon=precision(X),
+        mixing=mixing,
     )
 
 
