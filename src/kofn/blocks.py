@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .snapshots import Snapshot
 from .sources import Tile, part_of, tiles
 
 Array = NDArray[Any]
@@ -88,6 +89,10 @@ class Blocks:
     def only(self, chosen: Sequence[int]) -> Blocks:
         """Some of the blocks; the others are not read."""
         return replace(self, chosen=chosen)
+
+    def taken(self, snapshot: Snapshot) -> Blocks:
+        """The same blocks of the matrix as it is now."""
+        return replace(self, matrix=snapshot.matrix(self.matrix))
 
     def within(self, others: slice) -> Blocks:
         """The same blocks of a part of the matrix, along the axis that is not cut."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import checks
-from .encoding import Encoding
+from .encoding import Encoding, Streamed
 from .machine import memory_in_groups, memory_in_machine
 from .pieces import address_space
 from .scheme import Scheme
@@ -99,7 +99,7 @@ def fitted(call: str, scheme: Scheme, workers: int, limit: Any, scratch: str | o
         results = under_way
     if isinstance(encode, Encoding) and scheme.encoded_bytes + results > size:
         room = size - results
-        scheme = replace(scheme, encode=lambda allocate: encode.stream(allocate, room))
+        scheme = replace(scheme, encode=Streamed(encode, room))
     return scheme
 
 

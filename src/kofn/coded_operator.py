@@ -27,6 +27,7 @@ from .scheme import Canvas, Parts, Scheme, Task
 from .schemes import mds, mds_chebyshev, repetition, uncoded
 from .schemes.operands import measured, plain_array, require_room
 from .schemes.product import SKETCH, grid_canvas, left_sketches, real_type, samples_prior
+from .snapshots import Snapshot
 from .sources import Adjoint, Source
 from .stopping import Rule, rule
 from .workers import Workers
@@ -209,11 +210,11 @@ class CodedOperator(Closing, LinearOperator):  # type: ignore[misc]
 
 
 def _source(A: Any) -> tuple[Any, float]:
-    """The matrix, and the largest magnitude in it."""
-    source = csr_array(A) if issparse(A) else A
+    """The matrix as it is now, which the adjoint is encoded of later, and the largest magnitude in it."""
+    source = csr_array(A, copy=True) if issparse(A) else A
     checked, size = measured("A", source.data.reshape(1, -1) if issparse(A) else A)
     require_room({"A": size}, 1, checked.dtype)
-    return source if issparse(A) else checked, size
+    return source if issparse(A) else Snapshot().matrix(checked), size
 
 
 def _combined(coefficients: Array, blocks: list[Any]) -> Any:

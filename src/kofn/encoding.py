@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, overload
 from weakref import WeakValueDictionary
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .blocks import Blocks
 from .combining import combine
 from .scheme import Allocate, Task
+from .snapshots import Snapshot
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -35,6 +36,10 @@ class Factor:
 
     coefficients: Floats
     blocks: Blocks
+
+    def taken(self, snapshot: Snapshot) -> Factor:
+        """The same of the blocks as they are now."""
+        return replace(self, blocks=self.blocks.taken(snapshot))
 
     @cached_property
     def distinct(self) -> tuple[Floats, NDArray[np.intp]]:
@@ -110,6 +115,32 @@ class Encoding:
     def stream(self, allocate: Allocate, limit_bytes: int) -> Stream:
         """Tasks that are encoded when they are asked for, within a limit."""
         return Stream(self, allocate, limit_bytes)
+
+    def taken(self, snapshot: Snapshot) -> Encoding:
+        """The same of the sources as they are now."""
+        return replace(self, factors=[factor.taken(snapshot) for factor in self.factors])
+
+
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """How tasks are made that do not fit into memory together; called, it makes a `Stream` of them.
+
+    Parameters
+    ----------
+    encoding : Encoding
+    limit_bytes : int
+    """
+
+    encoding: Encoding
+    limit_bytes: int
+
+    def __call__(self, allocate: Allocate) -> Stream:
+        """Tasks that are encoded when they are asked for, within the limit."""
+        return self.encoding.stream(allocate, self.limit_bytes)
+
+    def taken(self, snapshot: Snapshot) -> Streamed:
+        """The same of the sources as they are now."""
+        return replace(self, encoding=self.encoding.taken(snapshot))
 
 
 class Stream(Sequence[Task]):

@@ -22,6 +22,7 @@ from .decoding import Estimator, checked, decodable, decode
 from .reach import space_of
 from .runtime import Run
 from .scheme import Scheme
+from .snapshots import Snapshot
 from .stopping import Rule, rule
 from .workers import Workers
 
@@ -38,7 +39,7 @@ def start(
     backup: bool = False,
     scratch: str | os.PathLike[str] | None = None,
 ) -> Job:
-    """Start a scheme on workers and return at once.
+    """Start a scheme on workers and return at once, with a copy of the arrays in memory that it is made of.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ def start(
     ...     bool(np.allclose(job.result().value, A @ A.T))
     True
     """
-    return Job(*_prepared(scheme, workers, estimator, stop, memory_limit_bytes, backup, scratch=scratch))
+    return Job(*_prepared(scheme, workers, estimator, stop, memory_limit_bytes, backup, scratch=scratch, keep=True))
 
 
 def run(
@@ -260,6 +261,7 @@ def _prepared(
     backup: bool,
     results: dict[int, Any] | None = None,
     scratch: str | os.PathLike[str] | None = None,
+    keep: bool = False,
 ) -> tuple[Run, Callable[[], None]]:
     if not isinstance(scheme, Scheme):
         raise checks.refusal(CALL, "scheme", "be a Scheme", repr(scheme), "build one with kofn.schemes")
@@ -268,8 +270,10 @@ def _prepared(
     results = {} if results is None else results
     with ExitStack() as ours:
         team = workers if isinstance(workers, Workers) else ours.enter_context(Workers(workers, CALL))
-        scheme = fitted(CALL, scheme, team.n, memory_limit_bytes, scratch)
+        scheme = fitted(CALL, scheme.anew(), team.n, memory_limit_bytes, scratch)
         _require_reachable(scheme, estimator, stop)
+        if keep:
+            scheme = scheme.taken(team.pool.empty, Snapshot(team.by_reference))
         expect = lambda: scheme.prior_given(results)  # noqa: E731
         collector = Collector(scheme.code, expect, estimator, stop, scheme.epsilon, scheme.judge, results)
         job = Run(scheme, team.pool, collector, team.placement, backup, results=results)

@@ -11,7 +11,8 @@ average: the fewer, the more rows have in common. Where they have nothing in com
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import weakref
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -61,19 +62,26 @@ class Learner:
         self._energy = np.asarray(code.generator.power(2) @ relative).ravel()
         self._generator = code.generator
         self._group = code.blocks.block if code.blocks is not None else equal_rows(code.generator)[0]
-        self._sketches: dict[int, tuple[Floats, int]] = {}
+        self._sketches: dict[int, tuple[Callable[[], Any], tuple[Floats, int]]] = {}
 
     def prior(self, results: Mapping[int, Any]) -> Prior:
         """Learn from the payloads of some rows."""
-        for row in results.keys() - self._sketches.keys():
-            self._sketches[row] = folded(np.asarray(results[row]))
         rows = np.fromiter(results.keys(), dtype=np.intp, count=len(results))
         rows = rows[np.unique(self._group[rows], return_index=True)[1]]
         rows = rows[self._energy[rows] > 0]
-        values = in_one_unit([self._sketches[int(row)] for row in rows])
+        values = in_one_unit([self._sketch(int(row), results[int(row)]) for row in rows])
         if len(rows) < FEWEST:
             return self._earlier or self._pessimistic(values, rows)
         return self._fitted(values, rows)
+
+    def _sketch(self, row: int, payload: Any) -> tuple[Floats, int]:
+        """A payload folded, unless this very one was before: the same row of another run is another payload."""
+        known, sketch = self._sketches.get(row, (lambda: None, None))
+        if sketch is None or known() is not payload:
+            sketch = folded(np.asarray(payload))
+            if isinstance(payload, np.ndarray):
+                self._sketches[row] = weakref.ref(payload), sketch
+        return sketch
 
     def _pessimistic(self, values: Floats, rows: NDArray[np.intp]) -> Prior:
         scale = np.sum(values**2) / np.sum(self._energy[rows]) if len(rows) else 0.0

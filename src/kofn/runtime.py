@@ -308,10 +308,12 @@ class Run:
         self._under_way.clear()
 
     def estimate(self) -> Answer:
-        """The best answer from what has arrived so far."""
+        """The best answer from what has arrived so far, in an array of its own."""
+        return self._estimate(self.scheme.aside)
+
+    def _estimate(self, scheme: Scheme) -> Answer:
         decoding = self.collector.decoding
         results = [self._results[row] for row in self.collector.received]
-        scheme = self.scheme
         return Answer(
             exact=decoding.exact,
             error=float(decoding.error),
@@ -348,7 +350,7 @@ class Run:
     def _answered(self) -> Answer:
         if not self.collector.count:
             raise self._not_decodable("the deadline passed before any result arrived")
-        answer = self.estimate()
+        answer = self._estimate(self.scheme)
         before = self._now()
         answer.value  # noqa: B018  decoding is part of the job, and of its time
         report = replace(answer.report, decode_seconds=self._now() - before, seconds=self._now())

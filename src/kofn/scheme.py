@@ -18,6 +18,7 @@ from .combining import apply
 from .decoding import Decoding
 from .errors import CodeError, KofnError, TaskError
 from .prior import Prior
+from .snapshots import Snapshot, is_own
 
 Array = NDArray[Any]
 
@@ -45,6 +46,12 @@ class Task:
     function: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
     resident: Mapping[Hashable, Any] = field(default_factory=dict)
+
+    def taken(self, snapshot: Snapshot) -> Task:
+        """The same on what all of it is now."""
+        resident = {key: snapshot.value(value) for key, value in self.resident.items()}
+        function = self.function if is_own(self.function) else snapshot.function(self.function)
+        return Task(function, tuple(map(snapshot.value, self.arguments)), resident)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +188,8 @@ class Scheme:
         What the targets are in the answer.
     judge : Judge, optional
         Looks at the payloads before an answer is given: what the code could make exact need not be so for these.
+    apart : callable, optional
+        Takes the place of ``canvas`` for estimates on the way, where that writes to what is there already.
 
     See Also
     --------
@@ -201,6 +210,12 @@ class Scheme:
     onto: Callable[[Any], Canvas] | None = None
     parts: Parts = Parts()
     judge: Judge | None = None
+    apart: Callable[[tuple[int, ...], np.dtype[Any]], Canvas] | None = None
+
+    @property
+    def aside(self) -> Scheme:
+        """The same, for estimates while it runs: they must not be written where the answer goes."""
+        return self if self.apart is None else replace(self, canvas=self.apart)
 
     @cached_property
     def prior(self) -> Prior:
@@ -214,8 +229,26 @@ class Scheme:
         """What is expected of the unknowns once these payloads, by row, have arrived."""
         return self.prior if self.learn is None or not results else self.learn(results)
 
+    def anew(self) -> Scheme:
+        """The same for a run of its own, with nothing that an earlier one has learned."""
+        anew = getattr(self.accept, "anew", None)
+        return replace(self, accept=self.accept if anew is None else anew())
+
+    def taken(self, allocate: Allocate, snapshot: Snapshot) -> Scheme:
+        """The same on what its sources are now, whatever becomes of them.
+
+        What can be encoded later is copied; what cannot say of what it is made is encoded now.
+        """
+        encode, taken = self.encode, getattr(self.encode, "taken", None)
+        if taken is not None:
+            encode = taken(snapshot)
+        else:
+            tasks = [task.taken(snapshot) for task in encode(allocate)]
+            encode = lambda allocate: tasks  # noqa: E731
+        return replace(self, encode=encode, expect=snapshot.maker(self.expect))
+
     def into(self, out: Any) -> Scheme:
-        """The same scheme, which writes its answer into ``out``."""
+        """The same scheme, which writes its answer into ``out``; estimates on the way to it stay apart."""
 
         def canvas(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Canvas:
             if self.onto is not None:
@@ -228,7 +261,7 @@ class Scheme:
 
             return Canvas(first.targets, finish)
 
-        return replace(self, canvas=canvas, answer_bytes=0 if self.onto else self.answer_bytes)
+        return replace(self, canvas=canvas, answer_bytes=0 if self.onto else self.answer_bytes, apart=self.canvas)
 
     def assemble(self, matrix: NDArray[np.float64], results: Sequence[Array]) -> Any:
         """Decode results of the received rows with V = ``matrix`` and put the answer together."""

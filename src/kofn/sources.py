@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .snapshots import Snapshot
+
 Array = NDArray[Any]
 Tile = tuple[slice, slice]
 
@@ -48,6 +50,10 @@ class Source(ABC):
     def read(self, rows: Any, columns: Any) -> Array:
         """Return ``matrix[rows, columns]``, each a slice of step 1, or one of the two an index array."""
 
+    def taken(self, snapshot: Snapshot) -> Source:
+        """The same matrix as it is now; one that is read when it is needed stays as it is."""
+        return self
+
     def __getitem__(self, key: Any) -> Array:
         rows, columns = key if isinstance(key, tuple) else (key, ALL)
         return self.read(rows, columns)
@@ -73,6 +79,10 @@ class Cast(Source):
         self.by_columns = lies_by_columns(matrix)
         self.largest = getattr(matrix, "largest", None)
 
+    def taken(self, snapshot: Snapshot) -> Cast:
+        """Convert the numbers that are there now."""
+        return Cast(snapshot.matrix(self._matrix), self.dtype)
+
     def read(self, rows: Any, columns: Any) -> Array:
         """Read, then convert."""
         converted: Array = self._matrix[rows, columns].astype(self.dtype, copy=False)
@@ -90,6 +100,10 @@ class Adjoint(Source):
         self.chunks = None if chunks is None else [(rows, columns) for columns, rows in chunks]
         self.by_columns = not lies_by_columns(matrix)
         self.largest = getattr(matrix, "largest", None)
+
+    def taken(self, snapshot: Snapshot) -> Adjoint:
+        """Turn the matrix as it is now."""
+        return Adjoint(snapshot.matrix(self._matrix))
 
     def read(self, rows: Any, columns: Any) -> Array:
         """Read, then turn."""

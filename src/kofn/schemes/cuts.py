@@ -17,7 +17,7 @@ from ..encoding import Factor
 from ..prior import Prior
 from .importance import RULES, block_weights, sorted_spans
 from .operands import CALL, Operands, blocks_of
-from .product import sketched_prior
+from .product import Sketched
 from .row_column import chosen
 
 Array = NDArray[Any]
@@ -76,7 +76,7 @@ def row_column(operands: Operands, blocks: Any, limit: int, rule: str, rng: np.r
         Grid(rows, columns),
         (block_weights(first, rows, rule), block_weights(second, columns, rule)),
         cut,
-        lambda: sketched_prior(*cut, rng),
+        Sketched(*cut, rng),
     )
 
 
@@ -103,7 +103,7 @@ def column_row(operands: Operands, blocks: Any, limit: int, rule: str, rng: np.r
         Grid(Spans(size, 1), Spans(columns, 1)),
         (block_weights(first, spans, rule), block_weights(second, spans, rule)),
         cut,
-        lambda: sketched_prior(*cut, rng),
+        Sketched(*cut, rng),
     )
 
 

@@ -226,6 +226,10 @@ class Accept:
         self._mean = mean
         self._kind: tuple[tuple[int, ...], np.dtype[Any]] | None = None
 
+    def anew(self) -> Accept:
+        """One that has seen no result yet."""
+        return Accept(self._code, self._mean)
+
     def __call__(self, row: int, result: Any) -> Array:
         value = np.asarray(result)
         value = value.astype(np.complex128 if value.dtype.kind == "c" else np.float64, copy=False)

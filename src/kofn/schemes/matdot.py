@@ -11,10 +11,9 @@ from ..blocks import Blocks, Grid, Spans
 from ..checks import refusal
 from ..code import LinearCode
 from ..encoding import Factor
-from ..prior import Prior
 from ..scheme import Scheme
 from .operands import CALL, Operands, blocks_of, generator
-from .product import product_scheme, sketched_prior
+from .product import Sketched, Transformed, product_scheme
 from .row_column import dealt, require_threshold, row_count, spare
 
 
@@ -74,12 +73,7 @@ def matdot(
     size, inner, columns = operands.shape
     spans = Spans(inner, parts)
     a, b = Blocks(operands.A, spans, 1), Blocks(operands.B, spans, 0)
-    random = generator(rng)
-
-    def expect() -> Prior:
-        pairs = sketched_prior(a, b, random)
-        return pairs.transformed(coefficients_of_pairs(parts))
-
+    expect = Transformed(Sketched(a, b, generator(rng)), coefficients_of_pairs(parts))
     basis = orthonormal_rows(points, parts)
     grid = Grid(Spans(size, 1), Spans(columns, 1))
     return product_scheme(code, Factor(basis, a), Factor(basis, b), grid, expect, operands.dtype)

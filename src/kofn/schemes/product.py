@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..code import LinearCode
 from ..encoding import Encoding, Factor
 from ..prior import Prior
 from ..scheme import Canvas, Parts, Scheme, Task
+from ..snapshots import Snapshot
 
 Array = NDArray[Any]
 
@@ -110,6 +112,50 @@ def sketched_prior(a: Blocks, b: Blocks, rng: np.random.Generator) -> Prior:
     width, inner = max(1, SKETCH_BYTES // size), a.shape[1]
     slabs = [slice(start, min(start + width, inner)) for start in range(0, max(1, inner), width)]
     return samples_prior(sum(_pair_sketches(left, a.within(slab), b.within(slab), right) for slab in slabs))
+
+
+@dataclass(frozen=True, eq=False)
+class Sketched:
+    """What is expected of the block products of two matrices, sketched when somebody asks.
+
+    Parameters
+    ----------
+    a, b : Blocks
+    rng : numpy.random.Generator
+    """
+
+    a: Blocks
+    b: Blocks
+    rng: np.random.Generator
+
+    def __call__(self) -> Prior:
+        return sketched_prior(self.a, self.b, self.rng)
+
+    def taken(self, snapshot: Snapshot) -> Sketched:
+        """The same of the matrices as they are now."""
+        return replace(self, a=self.a.taken(snapshot), b=self.b.taken(snapshot))
+
+
+@dataclass(frozen=True, eq=False)
+class Transformed:
+    """What is expected of linear combinations of unknowns.
+
+    Parameters
+    ----------
+    expect : callable
+        Returns the prior of the unknowns.
+    after : (combinations, unknowns) array
+    """
+
+    expect: Callable[[], Prior]
+    after: Floats
+
+    def __call__(self) -> Prior:
+        return self.expect().transformed(self.after)
+
+    def taken(self, snapshot: Snapshot) -> Transformed:
+        """The same of the data as they are now."""
+        return replace(self, expect=snapshot.maker(self.expect))
 
 
 def _pair_sketches(left: Array, a: Blocks, b: Blocks, right: Array) -> Any:

@@ -12,10 +12,9 @@ from ..blocks import Blocks, Grid, Spans
 from ..checks import integer, refusal
 from ..code import LinearCode
 from ..encoding import Factor
-from ..prior import Prior
 from ..scheme import Scheme
 from .operands import CALL, Operands, balanced, blocks_of
-from .product import product_scheme, sketched_prior
+from .product import Sketched, product_scheme
 
 
 def row_count(rows: int | None, workers: int | None) -> int:
@@ -85,8 +84,4 @@ def row_column_scheme(
     workers_of_rows = dealt(len(alpha), workers)
     code = LinearCode(name, row_kronecker(alpha, beta), np.eye(unknowns), workers_of_rows, threshold=threshold)
     a, b = Blocks(operands.A, grid.rows, 0), Blocks(operands.B, grid.columns, 1)
-
-    def expect() -> Prior:
-        return sketched_prior(a, b, rng)
-
-    return product_scheme(code, Factor(alpha, a), Factor(beta, b), grid, expect, operands.dtype)
+    return product_scheme(code, Factor(alpha, a), Factor(beta, b), grid, Sketched(a, b, rng), operands.dtype)

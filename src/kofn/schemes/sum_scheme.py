@@ -204,6 +204,10 @@ class Accept:
         self._code = code
         self._kind: tuple[tuple[int, ...], np.dtype[Any]] | None = None
 
+    def anew(self) -> Accept:
+        """One that has seen no result yet."""
+        return Accept(self._code)
+
     def __call__(self, row: int, result: Any) -> Array:
         payload = np.asarray(result)
         kind = (payload.shape, payload.dtype)

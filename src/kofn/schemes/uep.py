@@ -17,7 +17,7 @@ from .classes import GAMMA, Classes
 from .cuts import PARTITIONS, Cut, column_row, factor_parts, row_column
 from .importance import CALL, RULES, levels_of
 from .operands import Operands, generator
-from .product import product_scheme
+from .product import Transformed, product_scheme
 from .row_column import row_count, spare
 from .uep_code import Masks, factor_code, factor_rows, free_code, free_rows
 from .windows import apart, window_scheme
@@ -221,4 +221,4 @@ def _scheme(
     coefficients = free_rows(windows, rng)
     code = free_code(name, classes, coefficients, True, asked.summed, workers)
     chosen = np.eye(classes.label.size)[classes.wanted.ravel()]
-    return window_scheme(code, cut, coefficients, lambda: cut.expect().transformed(chosen), dtype)
+    return window_scheme(code, cut, coefficients, Transformed(cut.expect, chosen), dtype)
