@@ -24,7 +24,7 @@ LAYERS = [
 FACES = {
     "__init__", "__main__", "budget", "spool", "dask_output",
     "workers", "job", "products", "operators", "coded_operator", "sums", "coded_sum", "sklearn", "catalogue/*", "files",
-    "maps", "coded_map", "fitting/*",
+    "maps", "coded_map", "vectors", "fitting/*",
     "cli/*", "datasets/*", "demo/*", "designing/*", "figures/*", "learned/*", "torch/*", "training/*",
 }  # fmt: skip
 """What the last line stands for; a new file must be put here or into a layer."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,52 @@ def named(call: str) -> Iterator[None]:
         if refused.call:
             refused.call = call
         raise
+
+
+def arrayed(value: Any) -> tuple[NDArray[Any], bool]:
+    """Return ``numpy.asarray(value)``, and whether NumPy took off a mask on the way and there were numbers behind it.
+
+    It does so without a word, of sequences of masked arrays too, and of what turns into one, as variables of netCDF do.
+
+    Examples
+    --------
+    >>> arrayed([np.ma.masked_less([1.0, -9.0], 0), [2.0, 3.0]])
+    (array([[ 1., -9.],
+           [ 2.,  3.]]), True)
+    """
+    array = np.asanyarray(value)
+    return np.asarray(array), masked(array) or masked(value)
+
+
+def masked(value: Any) -> bool:
+    """Whether there are masked numbers in an array, or in those that a sequence holds.
+
+    Examples
+    --------
+    >>> masked(np.ma.masked_less([1.0, 2.0], 0)), masked([[np.ma.masked_less([1.0, -9.0], 0)], [np.ones(2)]])
+    (False, True)
+    """
+    if isinstance(value, np.ndarray):
+        return bool(np.ma.is_masked(value))
+    level: Sequence[Any] = _parts(value)
+    while level:
+        if any(hasattr(type(part), "__array__") and np.ma.is_masked(np.asanyarray(part)) for part in level):
+            return True
+        level = list(chain.from_iterable(map(_parts, level)))
+    return False
+
+
+def _parts(value: Any) -> Sequence[Any]:
+    """What a sequence holds, but for what NumPy does not open, and for plain numbers, which mask nothing."""
+    kind = type(value)
+    if hasattr(kind, "__array__") or not hasattr(kind, "__getitem__"):
+        return ()
+    try:
+        # What begins with a number holds nothing else, or it is no array; a masked one among them becomes NaN.
+        parts: Sequence[Any] = value if len(value) and not np.isscalar(value[0]) else ()
+    except (TypeError, LookupError):
+        return ()
+    return parts
 
 
 def integer(call: str, argument: str, value: Any, minimum: int, remedy: str) -> int:
@@ -113,7 +160,7 @@ def probabilities(call: str, argument: str, value: Any) -> NDArray[np.float64]:
     array([0.5, 0.5])
     """
     try:
-        vector = np.asarray(value, dtype=np.float64)
+        vector = np.empty(0) if masked(value) else np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         vector = np.empty(0)
     if vector.ndim != 1 or not np.all(vector >= 0) or not abs(vector.sum() - 1) < 1e-9:

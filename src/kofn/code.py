@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .algebra import Floats, backward_limit, certify
+from .checks import arrayed
 from .errors import CodeError
 from .sparse import Blocks, blocks_of, column_maxima, frozen, is_sparse
 
@@ -137,7 +138,9 @@ class LinearCode:
 
 def _frozen(name: str, values: ArrayLike, dtype: type = np.float64) -> NDArray[Any]:
     try:
-        given = np.asarray(values)
+        given, masked = arrayed(values)
+        if masked:
+            raise TypeError("masked numbers")
         if given.dtype.kind not in ("biu" if dtype is np.intp else "biuf") and given.size:
             raise TypeError(f"numbers of type {given.dtype}")
         array: NDArray[Any] = np.array(given, dtype=dtype)

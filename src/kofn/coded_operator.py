@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
-from scipy.sparse.linalg import LinearOperator
 
 from . import checks
 from .algebra import precision
@@ -30,6 +29,7 @@ from .schemes.product import SKETCH, grid_canvas, left_sketches, real_type, samp
 from .snapshots import Snapshot
 from .sources import Adjoint, Source
 from .stopping import Rule, rule
+from .vectors import Unmasked
 from .workers import Workers
 
 Array = NDArray[Any]
@@ -90,7 +90,7 @@ class Side:
         return Scheme(self.code, tasks, canvas, expect, 0, epsilon, parts=Parts((self.code.unknowns,), grid))
 
 
-class CodedOperator(Closing, LinearOperator):  # type: ignore[misc]
+class CodedOperator(Closing, Unmasked):
     """A coded matrix as a linear operator; made by `kofn.operator`.
 
     Attributes

@@ -148,7 +148,7 @@ def _checked_energies(energies: Any, m: int) -> Any:
     if energies is None:
         return None
     try:
-        values = np.array(energies, dtype=np.float64)
+        values = np.full(1, np.nan) if checks.masked(energies) else np.array(energies, dtype=np.float64)
     except (TypeError, ValueError):
         values = np.full(1, np.nan)
     if values.shape != (m,) or not np.all(values >= 0) or not np.isfinite(values).all():

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .checks import arrayed, refusal
 from .sources import Source
 
 Array = NDArray[Any]
+CALL = "kofn.matmul"
 
 
 class DaskMatrix(Source):
@@ -34,7 +36,11 @@ class DaskMatrix(Source):
 
     def read(self, rows: Any, columns: Any) -> Array:
         """Compute what is asked for."""
-        return np.asarray(self._array[rows, columns].compute())
+        chunk, masked = arrayed(self._array[rows, columns].compute())
+        if masked:  # what Dask says of its chunks without computing them may be wrong
+            must, remedy = "hold arrays without a mask", "fill them, with map_blocks(np.ma.filled, 0.0)"
+            raise refusal(CALL, "the Dask array", must, "a chunk in which numbers are masked", remedy)
+        return chunk
 
 
 def is_dask_array(value: object) -> bool:

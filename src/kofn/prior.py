@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .algebra import MODERATE, Floats
+from .checks import arrayed
 from .errors import CodeError
 
 
@@ -166,7 +167,9 @@ class Prior:
 def _real(what: str, values: ArrayLike) -> Floats:
     """A copy as float64; of complex numbers the imaginary part would be lost."""
     try:
-        given = np.asarray(values)
+        given, masked = arrayed(values)
+        if masked:
+            raise TypeError("masked numbers")
         if given.dtype.kind == "c":
             raise TypeError("complex numbers")
         return np.array(given, dtype=np.float64)

@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .algebra import EPSILON
 from .blocks import Grid
+from .checks import arrayed
 from .code import LinearCode
 from .combining import apply
 from .decoding import Decoding
@@ -111,7 +112,9 @@ def payload(row: int, result: Any) -> Array:
     >>> payload(0, [1, 2])
     array([1., 2.])
     """
-    array = np.asarray(result)
+    array, masked = arrayed(result)
+    if masked:
+        raise TaskError(f"the task of row {row} returned an array with masked numbers; fill it first.", -1, row)
     if array.dtype.kind in "biu":  # weights of their type would all be rounded
         return array.astype(np.float64)
     if array.dtype.kind not in "fc":

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .answer import Answer
-from .checks import refusal
+from .checks import masked, refusal
 from .closing import Closing
 from .code import LinearCode
 from .coded_sum import CodedSum, CodeLike
@@ -186,43 +186,41 @@ class CodedEnsemble(Closing):
 
     def predict(self, X: Any) -> Array:
         """Predict classes or values, (samples,) or (samples, outputs)."""
-        classes_or_values: Array = self._deciding.predict(X)
+        classes_or_values: Array = self._deciding(X).predict(X)
         return classes_or_values
 
     @available_if(_of_the_wrapped("predict_proba"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Any:
         """Probabilities of the classes, (samples, classes); a list of such arrays for several outputs."""
-        return self._scoring.predict_proba(X)
+        return self._scoring(X).predict_proba(X)
 
     @available_if(_of_the_wrapped("predict_log_proba"))  # type: ignore[untyped-decorator]
     def predict_log_proba(self, X: Any) -> Any:
         """Logarithms of `predict_proba`."""
-        return self._scoring.predict_log_proba(X)
+        return self._scoring(X).predict_log_proba(X)
 
     @available_if(_of_the_wrapped("decision_function"))  # type: ignore[untyped-decorator]
     def decision_function(self, X: Any) -> Any:
         """Scores of a boosted classifier, (samples,) for two classes, otherwise (samples, classes)."""
-        return self._scoring.decision_function(X)
+        return self._scoring(X).decision_function(X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy of a classifier, R² of a regressor."""
-        return float(self._deciding.score(X, y, sample_weight))
+        return float(self._deciding(X).score(X, y, sample_weight))
 
     def fit(self, X: Any, y: Any = None, **_: Any) -> NoReturn:
         """Refuse: what is wrapped was fitted before."""
         raise refusal(CALL, "ensemble", "be fitted before it is wrapped", "a call of fit", "fit it, and wrap it anew")
 
-    @property
-    def _scoring(self) -> Any:
-        """The library's ensemble, whose sum over all trees is computed by the workers."""
-        return _with_sum(self._wrapped, self._total)
+    def _scoring(self, X: Any, finish: Callable[[Array], Array] = np.asarray) -> Any:
+        """The library's ensemble to ask about X, whose sum over all trees is computed by the workers."""
+        if masked(X):  # the library would take the numbers under the mask
+            raise refusal(CALL, "X", "be without masked numbers", "some", "fill them first, with .filled(np.nan)")
+        return _with_sum(self._wrapped, self._total, finish)
 
-    @property
-    def _deciding(self) -> Any:
+    def _deciding(self, X: Any) -> Any:
         """The same for the choice of a class: votes and scores can tie, and rounding must not decide."""
-        if not hasattr(self._wrapped, "classes_"):
-            return self._scoring
-        return _with_sum(self._wrapped, self._total, lambda scores: np.round(scores, 12))
+        return self._scoring(X, _rounded if hasattr(self._wrapped, "classes_") else np.asarray)
 
     def _total(self, X: Any) -> Array:
         self.answer = answer = self._sum(X, stop=self._stop)  # of this thread, whatever others ask
@@ -243,9 +241,6 @@ class CodedEnsemble(Closing):
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
-
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise TypeError("A CodedEnsemble holds workers and is neither copied nor pickled: do so with the ensemble.")
 
     def close(self) -> None:
         """Free the workers' memory; safe to call twice."""
@@ -273,7 +268,11 @@ def _terms(ensemble: Any) -> list[Vote] | list[Stage]:
     return [Vote(tree, method) for tree in ensemble.estimators_]
 
 
-def _with_sum(ensemble: Any, total: Callable[[Any], Array], finish: Callable[[Array], Array] = np.asarray) -> Any:
+def _rounded(scores: Array) -> Array:
+    return np.round(scores, 12)
+
+
+def _with_sum(ensemble: Any, total: Callable[[Any], Array], finish: Callable[[Array], Array]) -> Any:
     """The library's ensemble with another way to sum over its trees.
 
     All the rest, from the checks of the input to what is made of the sum, is the library's.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import refusal
+from ..checks import arrayed, refusal
 
 Array = NDArray[Any]
 CALL = "kofn.fit"
@@ -79,11 +79,12 @@ class Given:
     def asked(self, function: Callable[[Any], Any], argument: Any, before: list[Array]) -> Array:
         """What the function returns, as floating-point numbers shaped like those before, or a refusal."""
         try:
-            value = np.array(function(argument))  # it may use its buffer again
+            given, masked = arrayed(function(argument))
+            value = np.array(given)  # it may use its buffer again
         except Exception as error:
             got = f"{type(error).__name__}: {error}"
             raise refusal(CALL, self.name, self.takes, got, f"call {self.call} to see") from error
-        if wrong := self._wrong(value):
+        if wrong := "masked numbers" if masked else self._wrong(value):
             raise refusal(CALL, self.name, f"return {self.returns}", wrong, self.remedy)
         if before and value.shape != before[0].shape:
             must = f"return arrays of one shape, {before[0].shape} like the first"

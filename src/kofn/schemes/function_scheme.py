@@ -7,7 +7,7 @@ basis suits it: the rows of G are the basis at α_n, those of T at β_k. G belon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..algebra import EPSILON, Floats
-from ..checks import refusal
+from ..checks import arrayed, refusal
 from ..code import LinearCode
 from ..decoding import Estimator
 from ..errors import FunctionError
@@ -189,8 +189,8 @@ def evaluate(function: Callable[..., Any], place: str, *arguments: Any) -> Array
     array(2.)
     """
     try:
-        result = function(*map(opened, arguments))
-        value = np.array(result)  # f may use its buffer again
+        array, masked = arrayed(function(*map(opened, arguments)))
+        value = np.array(array)  # f may use its buffer again
     except BaseException as error:
         raise EvaluationFailed(f"f {failure_of(error, 'x', f' at {place}')}") from error
     if value.dtype.kind not in "biufc":
@@ -198,7 +198,7 @@ def evaluate(function: Callable[..., Any], place: str, *arguments: Any) -> Array
     if (large := beyond_float64(value)) is not None:
         raise EvaluationFailed(f"f returned the integer {large} at {place}, which float64 cannot hold: return floats")
     value = value if value.dtype.kind in "fc" else value.astype(np.float64)  # its type says how precise it is
-    if np.ma.is_masked(result):
+    if masked:
         raise EvaluationFailed(f"f returned an array with masked numbers at {place}")
     if not np.isfinite(value).all():
         raise EvaluationFailed(f"f returned NaN or inf at {place}")
@@ -257,13 +257,17 @@ def stacked(inputs: Any) -> Array:
     remedy = "give K arrays of one shape"
     if np.ma.isMaskedArray(inputs):
         raise refusal(CALL, "inputs", "be without a mask", "a masked array", "fill it first, with .filled(0)")
-    if not np.iterable(inputs):
+    ready = hasattr(inputs, "__array__")  # going through a frame would give the names of its columns
+    if not ready and (not np.iterable(inputs) or isinstance(inputs, Mapping | Set)):
         raise refusal(CALL, "inputs", "be a sequence of arrays", repr(inputs), remedy)
+    parts = inputs if ready else list(inputs)
     try:
-        array = np.asarray(inputs if isinstance(inputs, np.ndarray) else [np.asarray(one) for one in inputs])
+        array, masked = arrayed(parts)
     except (TypeError, ValueError):
-        shapes = sorted({str(np.asarray(one, dtype=object).shape) for one in inputs})
+        shapes = sorted({str(np.asarray(one, dtype=object).shape) for one in parts})
         raise refusal(CALL, "inputs", "be arrays of one shape", f"shapes {', '.join(shapes)}", remedy) from None
+    if masked:
+        raise refusal(CALL, "inputs", "be without masks", "masked numbers among them", "fill them, with .filled(0)")
     if array.ndim == 0 or not len(array) or array.dtype.kind not in "biufc":
         raise refusal(CALL, "inputs", "be at least one array of numbers", f"{array.dtype} {array.shape}", remedy)
     if (large := beyond_float64(array)) is not None:

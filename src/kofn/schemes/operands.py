@@ -124,16 +124,22 @@ def plain_array(name: str, value: Any) -> Array:
     """Return ``value`` as an array in memory, or refuse what would lose something on the way."""
     _require_unmasked(name, value)
     try:
-        return np.asarray(value)
+        array, masked = checks.arrayed(value)
     except ValueError:
         remedy = "fill rows up to the same length"
         raise refusal(CALL, name, "be a matrix with rows of one length", "rows of several", remedy) from None
+    if masked:
+        raise _masked(name, f"a {type(value).__name__} in which numbers are masked", "fill it first, with .filled(0.0)")
+    return array
 
 
 def _require_unmasked(name: str, value: Any) -> None:
     if isinstance(value, np.ma.MaskedArray):
-        remedy = f"use {name}.filled(0.0), or np.ma.compress_rowcols"
-        raise refusal(CALL, name, "be an array without a mask", "a masked array", remedy)
+        raise _masked(name, "a masked array", f"use {name}.filled(0.0), or np.ma.compress_rowcols")
+
+
+def _masked(name: str, given: str, remedy: str) -> ArgumentError:
+    return refusal(CALL, name, "be an array without a mask", given, remedy)
 
 
 def _not_finite(name: str, array: Any) -> ArgumentError:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import integer, refusal
+from ..checks import arrayed, integer, refusal
 from ..code import LinearCode
 from ..envelope import told
 from ..errors import TermError
@@ -166,27 +166,30 @@ def _called(function: Callable[[Any], Any], index: int, x: Any) -> Any:
         raise TermFailed(index, failure_of(error, "x")) from error
 
 
-def _stacked(function: Callable[[Array, Any], Any], x: Any, indices: Array) -> Array:
+def _stacked(function: Callable[[Array, Any], Any], x: Any, indices: Array) -> Iterable[Any]:
     try:
         made = function(opened(indices), opened(x))
-        values: Array = made if np.ma.isMaskedArray(made) else np.asarray(made)
+        values, masked = arrayed(made)
     except BaseException as error:
         where = f"(evaluated with terms up to {indices[-1]}) " if len(indices) > 1 else ""
         raise TermFailed(int(indices[0]), f"{where}{failure_of(error, 'x')}") from error
     if values.shape[:1] != indices.shape:
         wrong = f"returned shape {values.shape} for {len(indices)} indices, where the first axis must be the terms"
         raise TermFailed(int(indices[0]), wrong)
-    return values
+    if not masked:
+        return values
+    terms: Iterable[Any] = np.asanyarray(made) if hasattr(made, "__array__") else made
+    return terms  # whoever looks at one after the other finds out which
 
 
 def _checked(index: int, value: Any, total: Array | None) -> Array:
-    if np.ma.isMaskedArray(value):
-        raise TermFailed(index, "returned a masked array, of which a part is missing; fill it first, with .filled(0.0)")
     try:
-        array = np.asarray(value)
+        array, masked = arrayed(value)
     except BaseException as error:
         what = f"returned a {type(value).__name__} that is no array: {told(error)}"
         raise TermFailed(index, what) from error
+    if masked:
+        raise TermFailed(index, "returned a masked array, of which a part is missing; fill it first, with .filled(0.0)")
     if array.dtype.kind not in "biufc":
         raise TermFailed(index, f"returned a {type(value).__name__}, which is not a number or an array of numbers")
     array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, copy=False)
