@@ -9,7 +9,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "kofn"
 
 LAYERS = [
-    "errors checks closing envelope extras",
+    "errors checks closing envelope extras travel",
     "machine compiled algebra snapshots sources dask_source passes file_matrix blocks pieces sparse",
     "code prior",
     "decoding combining peeling sparse_decoding reach modular learning",

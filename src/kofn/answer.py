@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .errors import KofnError
 from .report import Report
 from .scheme import Parts
 
@@ -69,8 +70,28 @@ class Answer:
         """
         return self.parts.where(*part)
 
+    def __getstate__(self) -> dict[str, Any]:
+        kept = _Kept(self)  # the value instead of what computes it, which holds everything that arrived
+        return {name: value for name, value in vars(self).items() if name != "value"} | {"assemble": kept}
+
     def __repr__(self) -> str:
         what = "exact" if self.exact else f"expected relative error {self.error:.2g}"
         if np.size(self.recovered) > 1 and not self.exact:
             what += f", {np.sum(self.recovered)} of {np.size(self.recovered)} parts exact"
         return f"Answer({what}, from {self.count} results in {self.report.seconds:.3f} s)"
+
+
+class _Kept:
+    """The value of an answer that has left its process, or why it has none."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._value = self._error = None
+        try:
+            self._value = answer.value
+        except KofnError as error:
+            self._error = error
+
+    def __call__(self) -> Any:
+        if self._error is not None:
+            raise self._error
+        return self._value

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ArgumentError
+from .errors import ArgumentError, KofnError
 
 LONGEST = 300
 """Letters of what was given that a sentence repeats: it may be an array."""
@@ -37,6 +37,9 @@ def refusal(call: str, argument: str, must: str, got: object, remedy: str) -> Ar
 def named(call: str) -> Iterator[None]:
     """Let refusals within speak of ``call``, which the user wrote, whatever it calls itself.
 
+    What users call is decorated with it. They come up through it from wherever they are raised, and the outermost call,
+    the user's own, has the last word: what lies below need not be told who asks.
+
     Examples
     --------
     >>> with named("kofn.matmul"):
@@ -46,7 +49,7 @@ def named(call: str) -> Iterator[None]:
     """
     try:
         yield
-    except ArgumentError as refused:
+    except KofnError as refused:
         if refused.call:
             refused.call = call
         raise

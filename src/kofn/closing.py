@@ -9,34 +9,10 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
-from .errors import PoolClosed, StaysHere
-
-
-class Staying:
-    """Base of what holds something that lives in this process: it can be neither pickled nor copied.
-
-    Examples
-    --------
-    >>> import copy
-    >>> copy.copy(Staying())  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    kofn.errors.StaysHere: kofn.Staying: ... can be neither pickled nor copied; make another where you need it, ...
-    """
-
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise stays(type(self).__name__)
-
-
-def stays(call: str) -> StaysHere:
-    """Build (not raise) the exception for what can be neither pickled nor copied."""
-    error = StaysHere(
-        "this holds what lives in its process and can be neither pickled nor copied; "
-        "make another where you need it, from what this was made of."
-    )
-    error.call = f"kofn.{call}"
-    return error
+from .errors import PoolClosed
+from .travel import Staying
 
 
 class Closing(Staying):

@@ -13,10 +13,11 @@ from .algebra import Floats, backward_limit, certify
 from .checks import arrayed
 from .errors import CodeError
 from .sparse import Blocks, blocks_of, column_maxima, frozen, is_sparse
+from .travel import Remade
 
 
 @dataclass(frozen=True, eq=False)
-class LinearCode:
+class LinearCode(Remade):
     """A linear code over the reals, with the work that each of its rows costs.
 
     Parameters

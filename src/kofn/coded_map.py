@@ -38,6 +38,8 @@ class FittedCode(Protocol):
         """What workers evaluate for these inputs."""
 
 
+FACE = "kofn.CodedMap"
+
 Builder = Callable[..., Evaluations]
 """``build(f, inputs, workers=…, rng=…)``, as those in `kofn.schemes.FUNCTIONS`."""
 
@@ -62,6 +64,7 @@ class CodedMap(Closing):
     ([1.0, 4.0], [9.0, 16.0])
     """
 
+    @checks.named(FACE)
     def __init__(
         self,
         f: Any,
@@ -83,6 +86,7 @@ class CodedMap(Closing):
         if keep:
             self._build = _builder(*_taken(f, code, Snapshot(self._workers.by_reference)), options)
 
+    @checks.named(FACE)
     def __call__(
         self,
         inputs: Any,
@@ -95,7 +99,7 @@ class CodedMap(Closing):
         """Evaluate f at ``inputs``; parameters as for `kofn.map`."""
         evaluations = self._build(inputs, workers=self._workers.n, rng=self._rng)
         try:
-            with checks.named(CALL), self._held.during(evaluations.functions):
+            with self._held.during(evaluations.functions):
                 return run(
                     function_scheme(evaluations, self._number),
                     workers=self._workers,

@@ -99,6 +99,7 @@ class CodedOperator(Closing, Unmasked):
         Of the last product: whether it was exact, its error bar and its report.
     """
 
+    @checks.named(CALL)
     def __init__(
         self,
         A: Any,
@@ -112,8 +113,7 @@ class CodedOperator(Closing, Unmasked):
         rng: Any,
         memory_limit_bytes: int | None,
     ) -> None:
-        with checks.named(CALL):
-            self._source, self._size = _source(A)
+        self._source, self._size = _source(A)
         name = ("repetition" if issparse(self._source) else "mds") if code is None else code
         self._build = CODES[checks.choice(CALL, "code", name, CODES, "only codes on row blocks serve here")]
         self._blocks, self._rows, self._rng = blocks, rows, checks.generator(CALL, rng)
@@ -139,8 +139,7 @@ class CodedOperator(Closing, Unmasked):
     def _side(self, source: Any) -> Side:
         blocks = None if self._blocks is None else (self._blocks, 1)
         shape = np.zeros((source.shape[0], 1)), np.zeros((1, 1))
-        with checks.named(CALL):
-            code = self._build(*shape, blocks=blocks, rows=self._rows, workers=self._workers.n, rng=self._rng).code
+        code = self._build(*shape, blocks=blocks, rows=self._rows, workers=self._workers.n, rng=self._rng).code
         spans = Spans(source.shape[0], code.unknowns)
         encode = self._encoded_sparse if issparse(source) else self._encoded_dense
         encoded = encode(source, code, spans)
@@ -168,6 +167,7 @@ class CodedOperator(Closing, Unmasked):
         require_memory(CALL, held, self._limit)
         return [encoded[index] for index in which.reshape(-1)]
 
+    @checks.named(CALL)
     def product(self, x: Array, *, adjoint: bool = False) -> Answer:
         """A x (or its adjoint) for an (n, columns) array, with its error bar and report.
 
@@ -176,10 +176,9 @@ class CodedOperator(Closing, Unmasked):
         ArgumentError
             The product could overflow, or ``x`` is no finite matrix of the right shape.
         """
-        with checks.named(CALL):
-            x = self._factor(x, self.shape[0 if adjoint else 1])
-            side = self._adjoint_side if adjoint else self._forward
-            self.answer = answer = run(side.scheme(x), workers=self._workers, stop=self._stop)
+        x = self._factor(x, self.shape[0 if adjoint else 1])
+        side = self._adjoint_side if adjoint else self._forward
+        self.answer = answer = run(side.scheme(x), workers=self._workers, stop=self._stop)
         return answer
 
     def _factor(self, x: Any, inner: int) -> Array:

@@ -23,6 +23,7 @@ from .sparse import is_sparse
 from .stopping import Rule, rule
 from .workers import Workers
 
+FACE = "kofn.CodedSum"
 CodeLike = str | LinearCode | Callable[..., LinearCode]
 
 
@@ -48,6 +49,7 @@ class CodedSum(Closing):
     (np.float64(12.0), np.float64(6.0))
     """
 
+    @checks.named(FACE)
     def __init__(
         self,
         terms: Any,
@@ -63,6 +65,7 @@ class CodedSum(Closing):
         self._terms = Terms.of(terms, count)
         self._energies = _checked_energies(energies, self._terms.size)
         _checked_code(code)
+        checks.generator(CALL, rng)  # codes that draw nothing do not look at it
         self._adaptive = adaptive
         self._workers = Workers(workers, CALL)
         try:
@@ -74,6 +77,7 @@ class CodedSum(Closing):
         if keep:
             self._terms = self._terms.taken(Snapshot(self._workers.by_reference))
 
+    @checks.named(FACE)
     def __call__(
         self,
         x: Any = None,
@@ -93,16 +97,15 @@ class CodedSum(Closing):
         )
         seen: dict[int, Any] = {}
         try:
-            with checks.named(CALL):
-                answer = run(
-                    scheme,
-                    workers=self._workers,
-                    estimator=estimator,
-                    stop=stop,
-                    memory_limit_bytes=memory_limit_bytes,
-                    progress=progress,
-                    results=seen,
-                )
+            answer = run(
+                scheme,
+                workers=self._workers,
+                estimator=estimator,
+                stop=stop,
+                memory_limit_bytes=memory_limit_bytes,
+                progress=progress,
+                results=seen,
+            )
         except TaskError as error:
             named = _named(error, self.code)
             raise named from named.__cause__

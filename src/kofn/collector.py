@@ -19,6 +19,7 @@ from .prior import Prior
 from .reach import space_of
 from .scheme import Judge, Judgement
 from .stopping import Decodable, Rule
+from .travel import Carrying
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Progress:
     time: float
 
 
-class Collector:
+class Collector(Carrying):
     """Collects the rows of one job.
 
     Parameters

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .checks import integer, refusal
 from .engines.dask import is_client
+from .travel import Staying
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -21,7 +22,7 @@ CHUNK_BYTES = 1 << 26
 """Size of a chunk, unless it is chosen."""
 
 
-class ClusterArray:
+class ClusterArray(Staying):
     """A matrix on a Dask cluster that is written once, in any order: ``out=`` of `kofn.matmul`.
 
     A chunk of rows goes to a worker as soon as all of it is written; what is not complete yet is in memory here. With

@@ -24,11 +24,13 @@ from .runtime import Run
 from .scheme import Scheme
 from .snapshots import Snapshot
 from .stopping import Rule, rule
+from .travel import Staying
 from .workers import Workers
 
 CALL = "kofn.start"
 
 
+@checks.named(CALL)
 def start(
     scheme: Scheme,
     *,
@@ -84,6 +86,7 @@ def start(
     return Job(*_prepared(scheme, workers, estimator, stop, memory_limit_bytes, backup, scratch=scratch, keep=True))
 
 
+@checks.named("kofn.run")
 def run(
     scheme: Scheme,
     *,
@@ -122,7 +125,7 @@ def run(
         close()
 
 
-class Job:
+class Job(Staying):
     """A running job; made by `start`.
 
     Iterate over it for better and better estimates, ask for its `result`, or `cancel` it. A job that is dropped
@@ -235,10 +238,11 @@ class _Course:
         """Run the job to its end; this is what the thread does."""
         answer, error = None, None
         try:
-            try:
-                answer = run.run(self._arrived)
-            finally:
-                close()
+            with checks.named(CALL):
+                try:
+                    answer = run.run(self._arrived)
+                finally:
+                    close()
         except BaseException as caught:  # it belongs to whoever asks for the result
             error = caught
         with self.changed:

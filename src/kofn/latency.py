@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from . import checks
 from .algebra import Floats
+from .travel import Remade
 
 Workers = NDArray[np.intp]
 
@@ -196,7 +197,7 @@ class Constant(_PerUnit):
 
 
 @dataclass(frozen=True, eq=False)
-class Trace(_PerUnit):
+class Trace(Remade, _PerUnit):
     """Delays that were recorded: rows are done at (the worker's recorded seconds per unit)·work.
 
     Parameters
@@ -225,8 +226,7 @@ class Trace(_PerUnit):
     shuffle: bool = False
 
     def __post_init__(self) -> None:
-        must = "be a (trials, workers) array of seconds >= 0"
-        remedy = "use NaN for a worker that never answered"
+        must, remedy = "be a (trials, workers) array of seconds >= 0", "use NaN for a worker that never answered"
         try:
             times = np.array(self.times, dtype=np.float64)
         except (TypeError, ValueError):

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from .answer import Answer
+from .checks import named
 from .coded_map import Builder, CodedMap, FittedCode
 from .collector import Progress
 from .decoding import Estimator
+from .schemes.function_scheme import CALL
 
 
+@named(CALL)
 def map(
     f: Any,
     inputs: Any,

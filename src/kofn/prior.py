@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike
 from .algebra import MODERATE, Floats
 from .checks import arrayed
 from .errors import CodeError
+from .travel import Remade
 
 
 @dataclass(frozen=True, eq=False)
-class Prior:
+class Prior(Remade):
     """S = F Fᵀ + n nᵀ, the expected inner products E⟨u_i, u_j⟩ of the unknown results.
 
     F says how unknowns vary. n is something that they have in common, such as a mean: estimates assume nothing of

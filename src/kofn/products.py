@@ -25,6 +25,7 @@ from .workers import Workers
 CALL = "kofn.matmul"
 
 
+@checks.named(CALL)
 def matmul(
     A: Any,
     B: Any,
@@ -104,7 +105,7 @@ def matmul(
     operands = Operands.of(A, B)
     if out is not None:
         _require_place(out, operands, A, B)
-    with checks.named(CALL), Workers(workers, CALL) as team:
+    with Workers(workers, CALL) as team:
         if 0 in operands.shape:
             return _empty(operands, team.n, out)
         scheme = build(operands.A, operands.B, blocks=blocks, rows=rows, workers=team.n, rng=rng)

@@ -20,6 +20,7 @@ from .decoding import Decoding
 from .errors import CodeError, KofnError, TaskError
 from .prior import Prior
 from .snapshots import Snapshot, is_own
+from .travel import Carrying, Staying
 
 Array = NDArray[Any]
 
@@ -31,7 +32,7 @@ class Allocate(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class Task(Carrying):
     """What one row asks of its worker: ``function(*(resident values), *arguments)``.
 
     Parameters
@@ -56,7 +57,7 @@ class Task:
 
 
 @dataclass(frozen=True, eq=False)
-class Canvas:
+class Canvas(Staying):  # in a copy, targets would be no views of what `finish` returns
     """The answer while it is being filled.
 
     Parameters
@@ -158,7 +159,7 @@ class Parts:
 
 
 @dataclass(frozen=True, eq=False)
-class Scheme:
+class Scheme(Carrying):
     """A code, its tasks and its assembly: everything that a run needs and nothing that it decides.
 
     Parameters

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from .answer import Answer
+from .checks import named
 from .coded_sum import CodedSum, CodeLike
 from .collector import Progress
 from .schemes.sum_code import CALL
 from .stopping import rule
 
 
+@named(CALL)
 def sum(
     terms: Any,
     x: Any = None,

@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .engines.pool import State, Stop, Stopped
 from .errors import KofnError, WorkerLost
+from .travel import Staying
 
 
 class VirtualClock:
@@ -55,7 +56,7 @@ class VirtualClock:
         return inbox.get()
 
 
-class ScriptedPool:
+class ScriptedPool(Staying):
     """A pool whose tasks take the virtual time that a script says.
 
     Parameters
