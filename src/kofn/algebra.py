@@ -154,6 +154,29 @@ def certify(generator: Floats, targets: Floats) -> Certificate:
     return Certificate(solution * row_scale[..., None, :], backward_error, amplification)
 
 
+def selected(generator: Floats, targets: Floats) -> Certificate:
+    """`certify` where no row combines unknowns: the rows that have an unknown give it, and no other touches it.
+
+    A solver would leave dust where V is zero, and what it multiplies can be larger than what is wanted by any factor.
+
+    Examples
+    --------
+    >>> selected(np.array([[2.0, 0.0], [0.0, 1.0], [2.0, 0.0]]), np.eye(2)).matrix
+    array([[0.25, 0.  , 0.25],
+           [0.  , 1.  , 0.  ]])
+    """
+    largest = np.max(np.abs(generator), axis=-2, keepdims=True, initial=0.0)
+    largest = np.where(largest > 0, largest, 1.0)
+    share = generator / largest
+    energy = np.sum(share**2, axis=-2, keepdims=True)
+    inverse = share / np.where(energy > 0, energy, 1.0) / largest
+    solution = targets @ np.swapaxes(inverse, -1, -2)
+    target_size = np.linalg.norm(targets, axis=-1)
+    size = np.linalg.norm(solution * np.linalg.norm(generator, axis=-1)[..., None, :], axis=-1)
+    amplification = size / np.where(target_size > 0, target_size, 1.0)
+    return Certificate(solution, _backward_error(solution, generator, targets), amplification)
+
+
 def backward_limit(rows: int, unknowns: int) -> float:
     """Largest componentwise backward error that counts as rounding: c·eps with c = rows + unknowns."""
     return (rows + unknowns) * EPSILON

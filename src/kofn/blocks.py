@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .scaling import shifted
 from .snapshots import Snapshot
 from .sources import Tile, part_of, tiles
 
@@ -31,6 +32,9 @@ class Spans:
         Number of blocks, at least 1 and at most ``length`` (1 for an empty dimension).
     order : (length,) int array or None
         Which element goes to which place before cutting; None keeps them in place.
+    exponents : (length,) int array or None
+        Powers of two that elements, in the order of the matrix, are multiplied by when they are read and divided by
+        when they are written (`kofn.scaling`); none by default.
 
     Examples
     --------
@@ -43,6 +47,7 @@ class Spans:
     length: int
     count: int
     order: NDArray[np.intp] | None = None
+    exponents: NDArray[np.intc] | None = None
 
     @property
     def size(self) -> int:
@@ -122,7 +127,9 @@ class Blocks:
     @property
     def _side_by_side(self) -> bool:
         """Whether the blocks are views into the matrix that stack without a copy."""
-        plain = self.spans.order is None and self.chosen is None and self.spans.length % self.spans.count == 0
+        spans = self.spans
+        plain = spans.order is None and spans.exponents is None and self.chosen is None
+        plain = plain and spans.length % spans.count == 0
         return plain and isinstance(self.matrix, np.ndarray) and bool(self.matrix.flags.c_contiguous)
 
     def piece(self, start: int, stop: int) -> Array:
@@ -139,7 +146,8 @@ class Blocks:
             rows = slice(span.start + start, min(span.start + stop, span.stop))
             room = max(0, rows.stop - rows.start)
             if room:
-                block[:room] = self.matrix[rows] if order is None else self.matrix[order[rows]]
+                here = rows if order is None else order[rows]
+                block[:room] = self._raised(self.matrix[here], here)
             block[room:] = 0
         return stacked
 
@@ -151,12 +159,19 @@ class Blocks:
         stacked = np.empty((len(slices), stop - start, self.spans.size), self.dtype)
         for block, span in zip(stacked, slices, strict=True):
             room = span.stop - span.start
+            here: Any = span if order is None else order[span]
             if whole is None:
-                block[:, :room] = self.matrix[rows, span]
+                read = self.matrix[rows, span]
             else:
-                block[:, :room] = whole[:, span] if order is None else np.take(whole, order[span], axis=1)
+                read = whole[:, span] if order is None else np.take(whole, here, axis=1)
+            block[:, :room] = self._raised(read, here)
             block[:, room:] = 0
         return stacked
+
+    def _raised(self, part: Array, places: Any) -> Array:
+        """A part of the matrix, at these places of the axis that is cut, as the blocks have it."""
+        exponents = self.spans.exponents
+        return part if exponents is None else shifted(part, (self.axis, exponents[places]))
 
     def tiles(self) -> Iterator[tuple[Array, list[Share]]]:
         """The matrix tile by tile, each with what it holds of these blocks; tiles that hold nothing are not read."""
@@ -164,7 +179,7 @@ class Blocks:
         for tile in tiles(self.matrix):
             shares = list(self._shares(tile, place[tile[self.axis]]))
             if shares:
-                yield self.matrix[tile], shares
+                yield self._raised(self.matrix[tile], tile[self.axis]), shares
 
     def _shares(self, tile: Tile, place: NDArray[np.intp]) -> Iterator[Share]:
         for number, span in enumerate(self.slices):
@@ -206,7 +221,8 @@ class Grid:
 
     def views(self, canvas: Any) -> list[Any]:
         """The blocks of an array of this shape, or of a file, without padding, where each goes; to be written to."""
-        return [View(canvas, r, c) for r in _places(self.rows) for c in _places(self.columns)]
+        units = self.rows.exponents, self.columns.exponents
+        return [View(canvas, r, c, *units) for r in _places(self.rows) for c in _places(self.columns)]
 
     def where(self, row: int, column: int = 0) -> tuple[Any, Any]:
         """Index of an array of this shape that picks the block (row, column), wherever its rows and columns lie."""
@@ -228,11 +244,21 @@ class View:
     ----------
     canvas : array, or file that is written to as one
     rows, columns : slice or int array
+    row_exponents, column_exponents : int array, optional
+        Of all rows and columns of the canvas: what is written is divided by these powers of two.
     """
 
-    def __init__(self, canvas: Any, rows: Any, columns: Any) -> None:
+    def __init__(
+        self, canvas: Any, rows: Any, columns: Any, row_exponents: Any = None, column_exponents: Any = None
+    ) -> None:
         self._canvas, self._rows, self._columns = canvas, rows, columns
+        self._units = [(0, row_exponents, rows), (1, column_exponents, columns)]
         self.shape = _length(rows), _length(columns)
+
+    def raised(self) -> Array:
+        """What is there now, multiplied by the powers of two that writing divides by."""
+        part = self._canvas[self._rows][:, self._columns]
+        return shifted(part, *((axis, powers[at]) for axis, powers, at in self._units if powers is not None))
 
     def __setitem__(self, rows: slice, values: Array) -> None:
         start, stop, _ = rows.indices(self.shape[0])
@@ -240,6 +266,10 @@ class View:
             here: Any = slice(self._rows.start + start, self._rows.start + stop)
         else:
             here = self._rows[start:stop]
+        (_, of_rows, _), (_, of_columns, across) = self._units
+        lowered = [] if of_rows is None else [(0, -of_rows[here])]
+        lowered += [] if of_columns is None else [(1, -of_columns[across])]
+        values = shifted(values, *lowered) if lowered else values
         both = not isinstance(here, slice) and not isinstance(self._columns, slice)
         self._canvas[(here[:, None] if both else here), self._columns] = values
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -34,6 +34,9 @@ class LinearCode(Remade):
         Work of each row in units of one uncoded task; 1 by default.
     threshold : int, optional
         The recovery threshold: any so many rows recover every target. None when there is no such number.
+    spread : (targets, unknowns) array, optional
+        How many times larger than a target's numbers those of an unknown can be that is mixed with it: rounding of
+        large unknowns is what the small ones are lost in. Left out, all are of like size.
 
     Raises
     ------
@@ -57,6 +60,7 @@ class LinearCode(Remade):
     worker: NDArray[np.intp]
     load: Floats = field(default_factory=lambda: np.ones(0))
     threshold: int | None = None
+    spread: Floats | None = None
 
     def __post_init__(self) -> None:
         generator = frozen(self.generator) if is_sparse(self.generator) else _frozen("generator", self.generator)
@@ -68,6 +72,8 @@ class LinearCode(Remade):
             ("load", _frozen("load", load)),
         ):
             object.__setattr__(self, name, value)
+        if self.spread is not None:
+            object.__setattr__(self, "spread", _frozen("spread", self.spread))
         self._assert()
 
     def _assert(self) -> None:
@@ -84,6 +90,10 @@ class LinearCode(Remade):
         _require(bool(np.all(self.load > 0) and np.isfinite(self.load).all()), "load must be positive and finite")
         least = np.linalg.matrix_rank(self.targets) if self.targets.size else 0
         possible = self.threshold is None or (hasattr(self.threshold, "__index__") and least <= self.threshold <= rows)
+        shape = self.targets.shape if self.spread is None else self.spread.shape
+        _require(
+            shape == self.targets.shape, f"spread must have the shape of targets, {self.targets.shape}, got {shape}"
+        )
         _require(bool(possible), f"threshold must be an int in [{least}, {rows}], got {self.threshold!r}")
 
     @property
@@ -100,6 +110,13 @@ class LinearCode(Remade):
     def workers(self) -> int:
         """Number of workers that the rows are spread over."""
         return int(self.worker.max(initial=-1)) + 1
+
+    @cached_property
+    def mixes(self) -> bool:
+        """Whether any row combines several unknowns."""
+        if is_sparse(self.generator):
+            return bool(np.diff(self.generator.indptr).max(initial=0) > 1)
+        return bool(np.count_nonzero(self.generator, axis=1).max(initial=0) > 1)
 
     @cached_property
     def column_size(self) -> Floats:
@@ -134,7 +151,7 @@ class LinearCode(Remade):
         _require(count >= 1, f"a code needs at least one worker, got {count}")
         if count >= self.workers:
             return self
-        return LinearCode(self.name, self.generator, self.targets, self.worker % count, self.load, self.threshold)
+        return replace(self, worker=self.worker % count)
 
 
 def _frozen(name: str, values: ArrayLike, dtype: type = np.float64) -> NDArray[Any]:

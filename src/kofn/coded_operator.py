@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
@@ -20,14 +19,16 @@ from .closing import Closing
 from .code import LinearCode
 from .encoding import Factor
 from .job import run
+from .passes import norms
 from .placement import size_of
 from .prior import Prior
+from .scaling import balanced, shifted, sizes_of, spread_of
 from .scheme import Canvas, Parts, Scheme, Task
 from .schemes import mds, mds_chebyshev, repetition, uncoded
 from .schemes.operands import measured, plain_array, require_room
 from .schemes.product import SKETCH, grid_canvas, left_sketches, real_type, samples_prior
 from .snapshots import Snapshot
-from .sources import Adjoint, Source
+from .sources import Adjoint, Cast, Source
 from .stopping import Rule, rule
 from .vectors import Unmasked
 from .workers import Workers
@@ -36,6 +37,9 @@ Array = NDArray[Any]
 CALL = "kofn.operator"
 CODES = {"mds": mds, "mds-chebyshev": mds_chebyshev, "repetition": repetition, "uncoded": uncoded}
 """Codes on the row blocks of a matrix whose coefficients do not depend on the data."""
+
+COPIES = (repetition, uncoded)
+"""Those that combine nothing."""
 
 _numbers = count()
 
@@ -52,25 +56,26 @@ class Side:
 
     Parameters
     ----------
-    source : (m, n) array or csr_array
     code : LinearCode
-        Over the row blocks of the source.
+        Over the row blocks of the matrix.
+    encoded : list
+        The block of each row of the code; equal rows share one.
+    spans : Spans
+        How the rows are cut, and by which powers of two they were raised.
     encoded : list
         The block of each row of the code; equal rows share one.
     sketches : (blocks, SKETCH, n) array
         Ψ A_n: what the prior of A_n x is estimated from, for any x.
+    sizes : (m,) array
+        Norms of the rows.
     """
 
-    source: Any
     code: LinearCode
+    spans: Spans
     encoded: list[Any]
     sketches: Array
+    sizes: Array
     key: int
-
-    @property
-    def spans(self) -> Spans:
-        """How the rows are cut."""
-        return Spans(self.source.shape[0], self.code.unknowns)
 
     def scheme(self, x: Array) -> Scheme:
         """The product with an (n, columns) array as a scheme."""
@@ -85,9 +90,8 @@ class Side:
         def expect() -> Prior:
             return samples_prior((self.sketches @ x).reshape(self.code.unknowns, -1))
 
-        # Encoded blocks were rounded to the type of the source, however precise x is.
-        epsilon = max(precision(self.source), precision(x))
-        return Scheme(self.code, tasks, canvas, expect, 0, epsilon, parts=Parts((self.code.unknowns,), grid))
+        parts = Parts((self.code.unknowns,), grid)
+        return Scheme(self.code, tasks, canvas, expect, 0, precision(x), parts=parts)
 
 
 class CodedOperator(Closing, Unmasked):
@@ -113,37 +117,48 @@ class CodedOperator(Closing, Unmasked):
         rng: Any,
         memory_limit_bytes: int | None,
     ) -> None:
-        self._source, self._size = _source(A)
+        self._source, self._sizes = _source(A)
         name = ("repetition" if issparse(self._source) else "mds") if code is None else code
         self._build = CODES[checks.choice(CALL, "code", name, CODES, "only codes on row blocks serve here")]
         self._blocks, self._rows, self._rng = blocks, rows, checks.generator(CALL, rng)
         self._stop: Rule = rule(CALL, tolerance, deadline)
         self._limit = memory_limit_bytes
         self.answer: Answer | None = None
+        self._sides: dict[tuple[str, bool], Side] = {}
         super().__init__(self._source.dtype, self._source.shape)
         self._workers = Workers(workers, CALL)
         try:
-            self._forward  # noqa: B018  encoding is what the caller asked for
+            self._side(self.dtype, adjoint=False)  # encoding is what the caller asked for
         except BaseException:
             self.close()
             raise
 
-    @cached_property
-    def _forward(self) -> Side:
-        return self._side(self._source)
+    def _side(self, dtype: np.dtype[Any], adjoint: bool) -> Side:
+        """The matrix in one direction, encoded in this type when it is first needed."""
+        key = (dtype.char, adjoint)
+        if key not in self._sides:
+            source = _cast(self._source, dtype)
+            sizes = _norms(self._source, 1) if adjoint else self._sizes
+            self._sides[key] = self._encoded(_adjoint(source) if adjoint else source, sizes)
+        return self._sides[key]
 
-    @cached_property
-    def _adjoint_side(self) -> Side:
-        return self._side(_adjoint(self._source))
-
-    def _side(self, source: Any) -> Side:
+    def _encoded(self, source: Any, sizes: Array) -> Side:
         blocks = None if self._blocks is None else (self._blocks, 1)
         shape = np.zeros((source.shape[0], 1)), np.zeros((1, 1))
         code = self._build(*shape, blocks=blocks, rows=self._rows, workers=self._workers.n, rng=self._rng).code
         spans = Spans(source.shape[0], code.unknowns)
+        if code.mixes:
+            spans = balanced(sizes, spans, precision(source))
+            code = replace(code, spread=spread_of(sizes_of(sizes, spans), np.ones((1, 1))))
         encode = self._encoded_sparse if issparse(source) else self._encoded_dense
         encoded = encode(source, code, spans)
-        return Side(source, code, encoded, _sketches(source, spans, self._rng), next(_numbers))
+        return Side(code, spans, encoded, _sketches(source, spans, self._rng), sizes, next(_numbers))
+
+    def _type_for(self, x: Array) -> np.dtype[Any]:
+        """The type that the matrix is encoded in for a factor: as precise as their product is."""
+        if self._build in COPIES:
+            return np.dtype(self.dtype)  # what is only copied loses nothing in its own type
+        return np.result_type(self.dtype, x.real.dtype)
 
     def _encoded_dense(self, source: Array, code: LinearCode, spans: Spans) -> list[Any]:
         factor = Factor(code.generator, Blocks(source, spans, 0))
@@ -151,7 +166,7 @@ class CodedOperator(Closing, Unmasked):
         return factor.encode(self._workers.pool.empty)
 
     def _encoded_sparse(self, source: Any, code: LinearCode, spans: Spans) -> list[Any]:
-        rows = csr_array(source)
+        rows = _raised(source, spans)
         blocks = [rows[span] for span in spans.slices]
         for block in blocks:
             block.resize((spans.size, rows.shape[1]))
@@ -177,16 +192,16 @@ class CodedOperator(Closing, Unmasked):
             The product could overflow, or ``x`` is no finite matrix of the right shape.
         """
         x = self._factor(x, self.shape[0 if adjoint else 1])
-        side = self._adjoint_side if adjoint else self._forward
+        side = self._side(self._type_for(x), adjoint)
+        require_room({"x": norms(x, 1), "A": side.sizes}, x.dtype)
         self.answer = answer = run(side.scheme(x), workers=self._workers, stop=self._stop)
         return answer
 
     def _factor(self, x: Any, inner: int) -> Array:
         x = plain_array("x", x)
-        x, size = measured("x", x.astype(np.result_type(x, self.dtype), order="C", copy=False))
+        x, _ = measured("x", x.astype(np.result_type(x, self.dtype), order="C", copy=False), 1)
         if len(x) != inner:
             raise checks.refusal(CALL, "x", f"have {inner} rows", f"shape {x.shape}", "transpose it, or the operator")
-        require_room({"x": size, "A": self._size}, inner, x.dtype)
         return np.ascontiguousarray(x)
 
     def _matvec(self, x: Array) -> Array:
@@ -208,12 +223,44 @@ class CodedOperator(Closing, Unmasked):
         self._workers.close()
 
 
-def _source(A: Any) -> tuple[Any, float]:
-    """The matrix as it is now, which the adjoint is encoded of later, and the largest magnitude in it."""
-    source = csr_array(A, copy=True) if issparse(A) else A
-    checked, size = measured("A", source.data.reshape(1, -1) if issparse(A) else A)
-    require_room({"A": size}, 1, checked.dtype)
-    return source if issparse(A) else Snapshot().matrix(checked), size
+def _source(A: Any) -> tuple[Any, Array]:
+    """The matrix as it is now, which other sides are encoded of later, and the norms of its rows."""
+    if issparse(A):
+        source = csr_array(A, copy=True)
+        measured("A", source.data.reshape(1, -1), 0)
+        source.sum_duplicates()
+        sizes = _norms(source, 0)
+    else:
+        checked, sizes = measured("A", A, 0)
+        source = Snapshot().matrix(checked)
+    require_room({"A": sizes}, source.dtype)
+    return source, sizes
+
+
+def _norms(source: Any, axis: int) -> Array:
+    """Norms of rows (0) or columns (1)."""
+    if not issparse(source):
+        return norms(source, axis)
+    lines = csr_array(source if axis == 0 else source.T)
+    _, unit = np.frexp(abs(lines).max(axis=1).toarray().ravel())
+    row = np.repeat(np.arange(lines.shape[0]), np.diff(lines.indptr))
+    squares = np.ldexp(np.abs(lines.data).astype(np.float64), -unit[row]) ** 2
+    return np.ldexp(np.sqrt(np.bincount(row, squares, lines.shape[0])), unit)
+
+
+def _cast(source: Any, dtype: np.dtype[Any]) -> Any:
+    if source.dtype == dtype:
+        return source
+    return source.astype(dtype) if issparse(source) else Cast(source, dtype)
+
+
+def _raised(source: Any, spans: Spans) -> Any:
+    """The rows of a sparse matrix as blocks have them."""
+    rows = csr_array(source)
+    if spans.exponents is None:
+        return rows
+    powers = np.repeat(spans.exponents, np.diff(rows.indptr))
+    return csr_array((shifted(rows.data, (0, powers)), rows.indices, rows.indptr), rows.shape)
 
 
 def _combined(coefficients: Array, blocks: list[Any]) -> Any:
@@ -232,4 +279,5 @@ def _sketches(source: Any, spans: Spans, rng: np.random.Generator) -> Array:
     psi = rng.standard_normal((SKETCH, spans.size)).astype(real_type(source.dtype))
     if not issparse(source):
         return left_sketches(psi, Blocks(source, spans, 0))
-    return np.stack([(source[span].T @ psi[:, : span.stop - span.start].T).T for span in spans.slices])
+    rows = _raised(source, spans)
+    return np.stack([(rows[span].T @ psi[:, : span.stop - span.start].T).T for span in spans.slices])

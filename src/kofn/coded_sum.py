@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -139,7 +140,7 @@ def built(code: CodeLike, m: int, workers: int, rng: Any) -> LinearCode:
         return made
     from scipy.sparse import csr_array
 
-    return LinearCode(made.name, csr_array(made.generator), made.targets, made.worker, made.load, made.threshold)
+    return replace(made, generator=csr_array(made.generator))
 
 
 def _checked_code(code: Any) -> None:

@@ -1,11 +1,12 @@
 """The estimators: from a code and the rows that arrived to the matrix V that turns results into targets.
 
-Whatever the estimator, a target counts as *exact* only by two statements that know nothing of the data:
+Whatever the estimator, a target counts as *exact* only by two statements that know nothing of the data but its sizes:
 
 * it lies in the row space of what arrived, by componentwise backward error
   |V G − T| ≤ c·eps·(|V||G| + |T|) with c = rows + unknowns; and
 * rounding in the results, amplified by V, leaves at least half of their digits:
-  amplification · epsilon ≤ √epsilon, where epsilon belongs to the results' own precision.
+  amplification · epsilon ≤ √epsilon, where epsilon belongs to the results' own precision. What is amplified is measured
+  against the target's own size: a code over data of unlike sizes says how unlike (`LinearCode.spread`).
 
 The expected error of what is not exact needs only the prior: E‖Vy − Tu‖² = tr (T − VG) S (T − VG)ᵀ.
 """
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import checks
-from .algebra import EPSILON, Floats, backward_limit, certify
+from .algebra import EPSILON, Certificate, Floats, backward_limit, certify, selected
 from .code import LinearCode
 from .prior import Prior
 from .sparse import is_sparse, row_sizes
@@ -186,7 +187,7 @@ def decode(
         from .sparse_decoding import decode_sparse  # SciPy is not needed for dense codes
 
         return decode_sparse(code, rows, prior, estimator, epsilon)
-    return decode_dense(code.generator[rows], code.targets, prior, estimator, epsilon)
+    return decode_dense(code.generator[rows], code.targets, prior, estimator, epsilon, code)
 
 
 def _rows_of(call: str, code: LinearCode, rows: Any) -> NDArray[np.intp]:
@@ -199,16 +200,34 @@ def _rows_of(call: str, code: LinearCode, rows: Any) -> NDArray[np.intp]:
     return given.astype(np.intp, copy=False)
 
 
-def decode_dense(generator: Floats, targets: Floats, prior: Prior, estimator: Estimator, epsilon: float) -> Decoding:
-    """`decode` for stacks of dense generators, (…, received, unknowns)."""
-    certificate = certify(generator, targets)
+def decode_dense(
+    generator: Floats,
+    targets: Floats,
+    prior: Prior,
+    estimator: Estimator,
+    epsilon: float,
+    code: LinearCode | None = None,
+) -> Decoding:
+    """`decode` for stacks of dense generators, (…, received, unknowns), of a code whose unknowns are of like size."""
+    certificate = _certified(generator, targets, code)
     recovered = exactly(certificate.backward_error, certificate.amplification, generator, epsilon)
     matrix = certificate.matrix
     if not np.all(recovered):
         rule = ESTIMATORS[estimator] if isinstance(estimator, str) else estimator
         estimate = rule(matrix, generator, targets, prior, epsilon)
         matrix = np.where(recovered[..., None], matrix, estimate)
-    return assessed(generator, targets, matrix, recovered, certificate.backward_error, prior, epsilon)
+    spread = None if code is None else code.spread
+    return assessed(generator, targets, matrix, recovered, certificate.backward_error, prior, epsilon, spread)
+
+
+def _certified(generator: Floats, targets: Floats, code: LinearCode | None) -> Certificate:
+    """V for rows of a code: taken from them where nothing is mixed, solved for elsewhere; in units of the data."""
+    plain = code is not None and not code.mixes
+    certificate = selected(generator, targets) if plain else certify(generator, targets)
+    if code is None or code.spread is None:
+        return certificate
+    amplification = amplification_of(generator, targets, certificate.matrix, code.spread)
+    return certificate._replace(amplification=amplification)
 
 
 def decodable(
@@ -235,7 +254,7 @@ def decodable(
     wanted = np.any(code.targets != 0, axis=0)
     result: NDArray[np.bool_] = np.asarray(np.all(np.any(generator != 0, axis=-2) | ~wanted, axis=-1))
     covered = generator[result]
-    certificate = certify(covered, code.targets)
+    certificate = _certified(covered, code.targets, code)
     recovered = exactly(certificate.backward_error, certificate.amplification, covered, epsilon)
     result[result] = np.all(recovered, axis=-1)
     return result
@@ -248,10 +267,21 @@ def exactly(backward_error: Floats, amplification: Floats, generator: Floats, ep
     return stable
 
 
-def amplification_of(generator: Any, targets: Floats, matrix: Floats) -> Floats:
-    """‖V_t D‖ / ‖T_t‖ with D the norms of the rows of G, (…, targets)."""
+def amplification_of(generator: Any, targets: Floats, matrix: Floats, spread: Floats | None = None) -> Floats:
+    """‖V_t D_t‖ / ‖T_t‖, (…, targets), with D_t the norms of the rows of G, columns weighed with row t of the spread.
+
+    Examples
+    --------
+    >>> G, T, V = np.array([[1.0, 1.0], [0.0, 1.0]]), np.array([[1.0, 0.0]]), np.array([[1.0, -1.0]])
+    >>> amplification_of(G, T, V).round(3), amplification_of(G, T, V, np.array([[1.0, 100.0]])).round(3)
+    (array([1.732]), array([141.425]))
+    """
     target_size = np.linalg.norm(targets, axis=-1)
-    size: Floats = np.linalg.norm(matrix * row_sizes(generator)[..., None, :], axis=-1)
+    if spread is None:
+        sizes = row_sizes(generator)[..., None, :]
+    else:
+        sizes = np.sqrt(spread**2 @ np.swapaxes(generator**2, -1, -2))
+    size: Floats = np.linalg.norm(matrix * sizes, axis=-1)
     return size / np.where(target_size > 0, target_size, 1)
 
 
@@ -263,9 +293,10 @@ def assessed(
     backward_error: Floats,
     prior: Prior,
     epsilon: float,
+    spread: Floats | None = None,
 ) -> Decoding:
     """Put a decoding together: V with its expected error under the prior."""
-    amplification = np.max(amplification_of(generator, targets, matrix), axis=-1, initial=0.0)
+    amplification = np.max(amplification_of(generator, targets, matrix, spread), axis=-1, initial=0.0)
     energy = prior.energy(targets)
     loss = prior.loss(targets - matrix @ generator)
     share = np.sqrt(loss / energy) if energy > 0 else np.ones_like(loss)

@@ -15,25 +15,8 @@ Floats = NDArray[np.float64]
 SMALLEST = 2.0**-800
 """Sums of squares below have lost digits of what they are made of, or all of it."""
 
-
-def largest(matrix: Any) -> float:
-    """The largest magnitude of a real or imaginary part; nan or inf if there is one.
-
-    Examples
-    --------
-    >>> largest(np.array([[1 - 3j]])), largest(np.zeros((0, 2)))
-    (3.0, 0.0)
-    """
-    if isinstance(matrix, Source) and matrix.largest is not None:
-        return matrix.largest
-    ends = [0.0]
-    for rows, columns in tiles(matrix):
-        for part in _real_parts(matrix[rows, columns]):
-            ends += [float(part.max()), float(-part.min())] if part.size else []
-    found = float(np.max(ends))
-    if isinstance(matrix, Source):
-        matrix.largest = found
-    return found
+SMALLEST_SINGLE = 2.0**-80
+"""The same in single precision."""
 
 
 def not_finite(matrix: Any) -> tuple[int, int, int, Any]:
@@ -53,16 +36,22 @@ def not_finite(matrix: Any) -> tuple[int, int, int, Any]:
 def norms(matrix: Any, axis: int) -> Floats:
     """Euclidean norm of each row (``axis`` 0) or column (1), also where squares would leave the range of numbers.
 
+    A norm is nan or inf where a number is.
+
     Examples
     --------
     >>> norms(np.array([[3.0, 4.0], [1.0, 0.0]]), 0), norms(np.array([[3e-200, 4e-200]]), 0)
     (array([5., 1.]), array([5.e-200]))
     """
-    squares = _squares(matrix, axis)
-    if SMALLEST <= squares.max(initial=0.0) < np.inf:
-        return np.sqrt(squares)
-    _, exponent = np.frexp(largest(matrix))  # such matrices alone are read again, at unit size
-    return np.ldexp(np.sqrt(_squares(matrix, axis, exponent)), exponent)
+    if isinstance(matrix, Source) and axis in matrix.norms:
+        return matrix.norms[axis]
+    found = np.zeros(matrix.shape[axis])
+    with np.errstate(over="ignore", invalid="ignore"):
+        for tile in tiles(matrix):
+            found[tile[axis]] = np.hypot(found[tile[axis]], _norms_of(matrix[tile], axis))
+    if isinstance(matrix, Source):
+        matrix.norms[axis] = found
+    return found
 
 
 def norm(vector: Floats) -> float:
@@ -87,16 +76,20 @@ def magnitudes(matrix: Any, axis: int) -> Floats:
     return _summed(matrix, axis, lambda tile: np.abs(tile).sum(axis=1 - axis, dtype=np.float64))
 
 
-def _squares(matrix: Any, axis: int, exponent: Any = 0) -> Floats:
-    """Sum of the squared magnitudes of each row or column, of the matrix divided by two to this power."""
-    subscripts = "ij,ij->j" if axis else "ij,ij->i"
-
-    def of_tile(tile: Array) -> Any:
-        parts = _real_parts(tile) if exponent == 0 else [np.ldexp(part, -exponent) for part in _real_parts(tile)]
-        return sum(np.einsum(subscripts, part, part, dtype=np.float64) for part in parts)
-
-    with np.errstate(over="ignore"):
-        return _summed(matrix, axis, of_tile)
+def _norms_of(tile: Array, axis: int) -> Floats:
+    """Norms of the lines of a tile: those whose squares say too little are looked at again, at unit size."""
+    smallest = SMALLEST if tile.real.dtype.itemsize > 4 else SMALLEST_SINGLE
+    squares = np.zeros(tile.shape[axis])
+    for part in _real_parts(tile):
+        squares += np.einsum("ij,ij->j" if axis else "ij,ij->i", part, part)
+    found: Floats = np.sqrt(squares)
+    unsure = np.flatnonzero(~((squares >= smallest) & (squares < np.inf)))
+    if unsure.size:
+        parts = [part.astype(np.float64) for part in _real_parts(tile[:, unsure].T if axis else tile[unsure])]
+        _, unit = np.frexp(np.max([np.abs(part).max(axis=1, initial=0.0) for part in parts], axis=0))
+        parts = [np.ldexp(part, -unit[:, None]) for part in parts]
+        found[unsure] = np.ldexp(np.sqrt(sum(np.einsum("ij,ij->i", part, part) for part in parts)), unit)
+    return found
 
 
 def _summed(matrix: Any, axis: int, of_tile: Any) -> Floats:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,8 @@ class Source(ABC):
         Rectangles that are dear to read in parts; None where any piece is read as cheaply as another.
     by_columns : bool
         Whether what lies together is a column.
-    largest : float or None
-        The largest magnitude in it, once somebody has looked; what a source gives does not change.
+    norms : dict of int to array
+        Norms of its rows (0) and columns (1), once somebody has looked; what a source gives does not change.
     """
 
     ndim = 2
@@ -44,7 +45,11 @@ class Source(ABC):
     dtype: np.dtype[Any]
     chunks: Sequence[Tile] | None = None
     by_columns: bool = False
-    largest: float | None = None
+
+    @cached_property
+    def norms(self) -> dict[int, NDArray[np.float64]]:
+        """What `kofn.passes.norms` has found so far."""
+        return {}
 
     @abstractmethod
     def read(self, rows: Any, columns: Any) -> Array:
@@ -77,7 +82,7 @@ class Cast(Source):
         self.dtype = dtype
         self.chunks = chunks_of(matrix)
         self.by_columns = lies_by_columns(matrix)
-        self.largest = getattr(matrix, "largest", None)
+        self.norms.update(matrix.norms if isinstance(matrix, Source) else {})
 
     def taken(self, snapshot: Snapshot) -> Cast:
         """Convert the numbers that are there now."""
@@ -99,7 +104,7 @@ class Adjoint(Source):
         chunks = chunks_of(matrix)
         self.chunks = None if chunks is None else [(rows, columns) for columns, rows in chunks]
         self.by_columns = not lies_by_columns(matrix)
-        self.largest = getattr(matrix, "largest", None)
+        self.norms.update({1 - axis: found for axis, found in getattr(matrix, "norms", {}).items()})
 
     def taken(self, snapshot: Snapshot) -> Adjoint:
         """Turn the matrix as it is now."""

@@ -52,7 +52,7 @@ def decode_sparse(code: LinearCode, rows: Indices, prior: Prior, estimator: Esti
     blocks = None if estimator == "peeling" else code.blocks
     small = blocks is None and estimator != "peeling" and np.prod(generator.shape) <= DENSE_NUMBERS
     if small or callable(estimator):  # a code's own rule is one for dense rows
-        return decode_dense(generator.toarray(), code.targets, prior, estimator, epsilon)
+        return decode_dense(generator.toarray(), code.targets, prior, estimator, epsilon, code)
     solve = _solver(code, rows, generator, estimator)
     matrix = np.array([solve(target) for target in code.targets])
     error = np.array([backward_error(v, generator, t) for v, t in zip(matrix, code.targets, strict=True)])

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .algebra import backward_limit, certify
+from .blocks import View
 from .code import LinearCode
 from .collector import Collector
 from .combining import apply
@@ -131,10 +132,22 @@ def unknowns_of(scheme: Scheme, answer: Any) -> list[Array]:
            [1.]]), array([[2.],
            [0.]])]
     """
-    code, answer = scheme.code, np.asarray(answer)
+    code, answer = scheme.code, np.array(answer)
     _assert(np.array_equal(code.targets, np.eye(code.unknowns)), "unknowns_of needs a code whose targets are I")
     shape = results_of(scheme)[0].shape
-    size = math.prod(shape)
+    if scheme.onto is None:
+        return _found_by_place(scheme, answer, shape)
+    unknowns = []
+    for target in scheme.onto(answer).targets:
+        unknown = np.zeros(shape, answer.dtype)  # what stays zero is padding
+        unknown[tuple(map(slice, target.shape))] = target.raised() if isinstance(target, View) else target
+        unknowns.append(unknown)
+    return unknowns
+
+
+def _found_by_place(scheme: Scheme, answer: Array, shape: tuple[int, ...]) -> list[Array]:
+    """Let the scheme put numbers of places together, to see where each went."""
+    code, size = scheme.code, math.prod(shape)
     places = [np.arange(size, dtype=float).reshape(shape) + j * size for j in range(code.unknowns)]
     canvas = scheme.canvas(shape, np.dtype(np.float64))
     apply(code.targets, places, canvas.targets)

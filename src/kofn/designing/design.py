@@ -73,7 +73,7 @@ class Design:
             "designed", operands, cut.grid, self.alpha, self.beta,
             workers=self.code.workers, threshold=self.code.threshold, rng=random,
         )  # fmt: skip
-        return replace(scheme, code=self.code)
+        return replace(scheme, code=replace(self.code, spread=scheme.code.spread))
 
     def __call__(
         self,

@@ -18,7 +18,7 @@ from ..prior import Prior
 from .importance import RULES, block_weights, sorted_spans
 from .operands import CALL, Operands, blocks_of
 from .product import Sketched
-from .row_column import chosen
+from .row_column import chosen, in_like_units, spread
 
 Array = NDArray[Any]
 
@@ -39,12 +39,15 @@ class Cut:
         Of A and of B.
     expect : callable
         Returns the prior of all N·P block products, p running fastest.
+    spread : (N·P, N·P) array, optional
+        How unlike these are in size, where they are (`kofn.scaling.spread_of`).
     """
 
     grid: Grid
     weights: tuple[Floats, Floats]
     blocks: tuple[Blocks, Blocks]
     expect: Callable[[], Prior]
+    spread: Floats | None = None
 
     def factors(self, first: Floats, second: Floats) -> tuple[Factor, Factor]:
         """Both sides encoded with these coefficients, (rows, N) and (rows, P)."""
@@ -70,13 +73,15 @@ def row_column(operands: Operands, blocks: Any, limit: int, rule: str, rng: np.r
     n, p = chosen(operands, blocks, limit)
     A, B = operands.A, operands.B
     first, second = RULES[rule].of_lines(A, 0), RULES[rule].of_lines(B, 1)
-    rows, columns = sorted_spans(first, n), sorted_spans(second, p)
+    grid = in_like_units(operands, Grid(sorted_spans(first, n), sorted_spans(second, p)))
+    rows, columns = grid.rows, grid.columns
     cut = Blocks(A, rows, 0), Blocks(B, columns, 1)
     return Cut(
-        Grid(rows, columns),
+        grid,
         (block_weights(first, rows, rule), block_weights(second, columns, rule)),
         cut,
         Sketched(*cut, rng),
+        spread(operands, grid),
     )
 
 

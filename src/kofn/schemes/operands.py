@@ -14,10 +14,11 @@ from ..algebra import precision
 from ..checks import integer, refusal
 from ..dask_source import DaskMatrix, is_dask_array
 from ..errors import ArgumentError
-from ..passes import largest, not_finite
+from ..passes import norms, not_finite
 from ..sources import Cast, Source
 
 Array = NDArray[Any]
+Floats = NDArray[np.float64]
 CALL = "kofn.matmul"
 
 COEFFICIENTS = 1e3
@@ -26,10 +27,22 @@ COEFFICIENTS = 1e3
 
 @dataclass(frozen=True, eq=False)
 class Operands:
-    """Two matrices that can be multiplied, arrays or sources, of one floating type and without NaN or inf."""
+    """Two matrices that can be multiplied, arrays or sources, of one floating type and without NaN or inf.
+
+    Parameters
+    ----------
+    A : (m, k) array or Source
+    B : (k, n) array or Source
+    rows : (m,) array
+        Norms of the rows of A.
+    columns : (n,) array
+        Norms of the columns of B.
+    """
 
     A: Any
     B: Any
+    rows: Floats
+    columns: Floats
 
     @classmethod
     def of(cls, A: Any, B: Any) -> Operands:
@@ -40,13 +53,14 @@ class Operands:
         >>> Operands.of(np.ones((2, 3), np.float32), np.ones((3, 4))).dtype
         dtype('float64')
         """
-        (first, A_size), (second, B_size) = measured("A", A), measured("B", B)
+        (first, rows), (second, columns) = measured("A", A, 0), measured("B", B, 1)
         if first.shape[1] != second.shape[0]:
             given = f"A of shape {first.shape} and B of shape {second.shape}"
             raise refusal(CALL, "B", f"have {first.shape[1]} rows, as A has columns", given, "transpose one of them")
         dtype = np.result_type(first.dtype, second.dtype)
-        require_room({"A": A_size, "B": B_size}, first.shape[1], dtype)
-        return cls(*(value if value.dtype == dtype else Cast(value, dtype) for value in (first, second)))
+        require_room({"A": rows, "B": columns}, dtype)
+        first, second = (value if value.dtype == dtype else Cast(value, dtype) for value in (first, second))
+        return cls(first, second, rows, columns)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -65,29 +79,29 @@ class Operands:
         return self.A.shape[0], self.A.shape[1], self.B.shape[1]
 
 
-def require_room(sizes: dict[str, float], inner: int, dtype: np.dtype[Any]) -> None:
+def require_room(norms: dict[str, Floats], dtype: np.dtype[Any]) -> None:
     """Refuse matrices that could overflow on the way to a product: encoded, multiplied or decoded.
 
     Parameters
     ----------
-    sizes : dict of str to float
-        The largest magnitude in each of one or two matrices, by name.
-    inner : int
-        How many products of their numbers are added.
+    norms : dict of str to array
+        Of one or two matrices, by name, the norms of rows or columns: a number of the product is at most the product of
+        two of them.
     dtype : numpy.dtype
         Type of the product.
     """
     single = float(np.finfo(dtype).max) / COEFFICIENTS
     product = single * float(np.sqrt(np.finfo(dtype).eps))  # what is exact may have been amplified so much
-    if max(sizes.values()) > single or math.prod(sizes.values()) * max(1, inner) > product:
+    sizes = {name: float(each.max(initial=0.0)) for name, each in norms.items()}
+    if max(sizes.values()) > single or (len(sizes) > 1 and math.prod(sizes.values()) > product):
         name, *others = sizes
         must = f"{'have a product with ' + others[0] + ' that stays' if others else 'stay'} well inside {dtype}"
-        given = " and ".join(f"entries of {each} up to {size:.3g}" for each, size in sizes.items())
+        given = " and ".join(f"norms in {each} up to {size:.3g}" for each, size in sizes.items())
         raise refusal(CALL, name, must, given, "scale down what is large")
 
 
-def measured(name: str, value: Any) -> tuple[Any, float]:
-    """A finite floating-point matrix, an array or a source, and the largest magnitude in it, or a refusal."""
+def measured(name: str, value: Any, axis: int) -> tuple[Any, Floats]:
+    """A finite floating-point matrix, an array or a source, and the norms of its rows or columns, or a refusal."""
     if hasattr(value, "toarray"):
         raise refusal(CALL, name, "be a dense matrix", type(value).__name__, f"pass {name}.toarray()")
     array = _readable(name, value)
@@ -95,11 +109,14 @@ def measured(name: str, value: Any) -> tuple[Any, float]:
         remedy = f"convert it, for example with {name}.astype(float), because codes combine blocks with real weights"
         raise refusal(CALL, name, "hold float32, float64 or complex numbers", f"dtype {array.dtype}", remedy)
     if array.ndim != 2:
-        raise refusal(CALL, name, "have 2 dimensions", f"shape {array.shape}", f"reshape it, as in {name}[:, None]")
-    size = largest(array)
-    if not np.isfinite(size):
-        raise _not_finite(name, array)
-    return array, size
+        remedy = (
+            f"reshape it, as in {name}[:, None]" if array.ndim < 2 else "multiply the matrices of a stack one by one"
+        )
+        raise refusal(CALL, name, "have 2 dimensions", f"shape {array.shape}", remedy)
+    found = norms(array, axis)
+    if not np.isfinite(found).all():
+        _require_finite(name, array)
+    return array, found
 
 
 def _readable(name: str, value: Any) -> Any:
@@ -142,10 +159,11 @@ def _masked(name: str, given: str, remedy: str) -> ArgumentError:
     return refusal(CALL, name, "be an array without a mask", given, remedy)
 
 
-def _not_finite(name: str, array: Any) -> ArgumentError:
+def _require_finite(name: str, array: Any) -> None:
     row, column, count, value = not_finite(array)
-    given = f"{value} at [{row}, {column}] ({count} such in all)"
-    return refusal(CALL, name, "be finite", given, "remove or replace what is not a number")
+    if count:
+        given = f"{value} at [{row}, {column}] ({count} such in all)"
+        raise refusal(CALL, name, "be finite", given, "remove or replace what is not a number")
 
 
 def blocks_of(blocks: Any, rows: int, columns: int, names: tuple[str, str]) -> tuple[int, int]:
@@ -177,13 +195,13 @@ def blocks_of(blocks: Any, rows: int, columns: int, names: tuple[str, str]) -> t
     return int(first), int(second)
 
 
-def balanced(limit: int, rows: int, columns: int) -> tuple[int, int]:
+def balanced_blocks(limit: int, rows: int, columns: int) -> tuple[int, int]:
     """Choose (N, P) with N·P close to ``limit`` and little to send: blocks of A and B that are not too thin.
 
     Examples
     --------
-    >>> balanced(6, 1000, 1000), balanced(9, 1000, 1000), balanced(7, 1000, 1000), balanced(6, 1000, 1)
-    ((2, 3), (3, 3), (2, 3), (6, 1))
+    >>> [balanced_blocks(limit, 1000, 1000) for limit in (6, 9, 7)], balanced_blocks(6, 1000, 1)
+    ([(2, 3), (3, 3), (2, 3)], (6, 1))
     """
     pairs = [
         (n, p) for n in range(1, min(limit, max(1, rows)) + 1) for p in range(1, min(limit // n, max(1, columns)) + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from ..blocks import Blocks, Grid, Spans
 from ..checks import integer, refusal
 from ..code import LinearCode
 from ..encoding import Factor
+from ..scaling import balanced, sizes_of, spread_of
 from ..scheme import Scheme
-from .operands import CALL, Operands, balanced, blocks_of
+from .operands import CALL, Operands, balanced_blocks, blocks_of
 from .product import Sketched, product_scheme
 
 
@@ -37,7 +39,7 @@ def chosen(operands: Operands, blocks: Any, limit: int, *, only_rows: bool = Fal
         return blocks_of(blocks, rows, columns, ("rows of A", "columns of B"))
     if only_rows:
         return max(1, min(limit, rows)), 1
-    return balanced(max(1, limit), rows, columns)
+    return balanced_blocks(max(1, limit), rows, columns)
 
 
 def require_threshold(name: str, threshold: int, rows: int) -> None:
@@ -56,6 +58,24 @@ def plain(operands: Operands, blocks: tuple[int, int]) -> Grid:
     """A grid that keeps rows and columns where they are."""
     rows, _, columns = operands.shape
     return Grid(Spans(rows, blocks[0]), Spans(columns, blocks[1]))
+
+
+def in_like_units(operands: Operands, grid: Grid) -> Grid:
+    """The same grid for a code that mixes blocks: small rows and columns are raised (`kofn.scaling`).
+
+    Examples
+    --------
+    >>> operands = Operands.of([[1.0], [1e6]], [[1.0]])
+    >>> in_like_units(operands, plain(operands, (2, 1))).rows.exponents.tolist()
+    [16, 0]
+    """
+    rows = balanced(operands.rows, grid.rows, operands.epsilon)
+    return Grid(rows, balanced(operands.columns, grid.columns, operands.epsilon))
+
+
+def spread(operands: Operands, grid: Grid) -> Floats | None:
+    """How unlike in size what is mixed then still is, as a code wants to know it."""
+    return spread_of(sizes_of(operands.rows, grid.rows), sizes_of(operands.columns, grid.columns))
 
 
 def row_column_scheme(
@@ -83,5 +103,8 @@ def row_column_scheme(
     unknowns = grid.rows.count * grid.columns.count
     workers_of_rows = dealt(len(alpha), workers)
     code = LinearCode(name, row_kronecker(alpha, beta), np.eye(unknowns), workers_of_rows, threshold=threshold)
+    if code.mixes:
+        grid = in_like_units(operands, grid)
+        code = replace(code, spread=spread(operands, grid))
     a, b = Blocks(operands.A, grid.rows, 0), Blocks(operands.B, grid.columns, 1)
     return product_scheme(code, Factor(alpha, a), Factor(beta, b), grid, Sketched(a, b, rng), operands.dtype)

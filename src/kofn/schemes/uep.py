@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -217,8 +217,13 @@ def _scheme(
     if asked.factored:
         alpha, beta = factor_rows(windows, rng)
         code = factor_code(name, classes, alpha, beta, asked.summed, workers)
+        if cut.spread is not None:
+            code = replace(code, spread=cut.spread[classes.wanted.ravel()])
         return product_scheme(code, *cut.factors(alpha, beta), cut.grid, cut.expect, dtype)
     coefficients = free_rows(windows, rng)
     code = free_code(name, classes, coefficients, True, asked.summed, workers)
+    if cut.spread is not None:
+        wanted = classes.wanted.ravel()
+        code = replace(code, spread=cut.spread[np.ix_(wanted, wanted)])
     chosen = np.eye(classes.label.size)[classes.wanted.ravel()]
     return window_scheme(code, cut, coefficients, Transformed(cut.expect, chosen), dtype)

@@ -11,7 +11,7 @@ from ..checks import choice, integer, probabilities, refusal
 from ..decoding import ESTIMATORS
 from ..schemes.cuts import PARTITIONS
 from ..schemes.importance import RULES, even_sizes
-from ..schemes.operands import balanced
+from ..schemes.operands import balanced_blocks
 from ..schemes.row_column import spare
 from .turning import pays
 
@@ -115,7 +115,7 @@ class Coding:
         """
         limit = max(1, self.rows - spare(self.rows))
         if self.partition == "rxc":
-            first, second = self.blocks or balanced(limit, rows, columns)
+            first, second = self.blocks or balanced_blocks(limit, rows, columns)
             return min(first, rows), min(second, columns)
         # Factored rows hold all M² cross terms, and take as many results.
         usual = math.isqrt(limit) if self.factored else limit

@@ -1,0 +1,181 @@
+"""Rows and columns in units of their own: what is mixed is brought to like size first, and back afterwards.
+
+A combination of a row of size 1e20 with one of size 1 has no digit of the small one left. So before rows are mixed,
+small ones are raised by a power of two, which costs no digit, until they are within `CLIP` of the largest that they are
+mixed with; what is decoded is lowered by the same power where it is written. The clip leaves differences in place that
+an estimate lives on: what is sixteen times smaller has a 256th of the energy.
+
+Only what lies at one place of its block is mixed, so that every place is looked at by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .blocks import Spans
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+Exponents = NDArray[np.intc]
+
+CLIP, SINGLE_CLIP = 4, 1
+"""Binary digits by which sizes may differ that are mixed, in double and in single precision; at most one more."""
+
+SINGLE = 1e-10
+"""Precision above which numbers are single ones."""
+
+FAR = 1 << 20
+"""The exponent of lines of zeros: raised by any power they are zero, and whatever is lowered by this one is."""
+
+LIKE = 8.0
+"""Sizes that differ by up to this factor, rows and columns taken together, change nothing that counts."""
+
+
+def shifted(array: Array, *exponents: tuple[int, Exponents]) -> Array:
+    """An array times powers of two along its axes, rounded once; itself where there is nothing to do.
+
+    Examples
+    --------
+    >>> shifted(np.ones((2, 2)), (0, np.array([1, 0])), (1, np.array([0, -FAR])))
+    array([[2., 0.],
+           [1., 0.]])
+    """
+    shape = [1] * array.ndim
+    total: Any = 0
+    for axis, powers in exponents:
+        if np.any(powers):
+            total = total + powers.reshape(*shape[:axis], -1, *shape[axis + 1 :])
+    if not np.any(total):
+        return array
+    kept = np.abs(total) < FAR // 2
+    power = np.where(kept, total, 0)
+    if np.abs(power).max(initial=0) < np.finfo(array.dtype).maxexp - 2:
+        factor = np.ldexp(kept.astype(array.real.dtype), power)
+        return np.asarray(array * factor)
+    found = np.empty_like(array)
+    for part, given in _parts(found, array):
+        part[...] = np.ldexp(given * kept, power)
+    return found
+
+
+def _parts(found: Array, array: Array) -> list[tuple[Array, Array]]:
+    return [(found.real, array.real), (found.imag, array.imag)] if array.dtype.kind == "c" else [(found, array)]
+
+
+def placed(norms: Floats, spans: Spans) -> Floats:
+    """Sizes of what lies at each place of each block, (blocks, places); zero in the padding.
+
+    Examples
+    --------
+    >>> from kofn.blocks import Spans
+    >>> placed(np.array([1.0, 2.0, 3.0]), Spans(3, 2))
+    array([[1., 2.],
+           [3., 0.]])
+    """
+    ordered = norms if spans.order is None else norms[spans.order]
+    table = np.zeros((spans.count, spans.size))
+    for row, span in zip(table, spans.slices, strict=True):
+        row[: span.stop - span.start] = ordered[span]
+    return table
+
+
+def balancing(norms: Floats, spans: Spans, clip: int) -> Exponents | None:
+    """The powers of two by which lines of these sizes are raised before blocks are mixed; None where none is.
+
+    Parameters
+    ----------
+    norms : (length,) array
+    spans : Spans
+        How the lines are cut into blocks.
+    clip : int
+
+    Examples
+    --------
+    >>> from kofn.blocks import Spans
+    >>> balancing(np.array([1.0, 1e20, 0.0, 1.0, 3.0, 1.0]), Spans(6, 2), clip=4).tolist()
+    [0, 0, 1048576, 0, 62, 0]
+    """
+    if spans.count == 1 or not spans.length:
+        return None
+    sizes = placed(norms, spans)
+    top = np.broadcast_to(sizes.max(axis=0), sizes.shape)
+    powers = np.maximum(0, np.frexp(top)[1] - np.frexp(sizes)[1] - clip)
+    powers = np.where(sizes > 0, powers, np.where(top > 0, FAR, 0)).astype(np.intc)
+    if not powers.any():
+        return None
+    ordered = np.concatenate([row[: span.stop - span.start] for row, span in zip(powers, spans.slices, strict=True)])
+    if spans.order is None:
+        return ordered
+    exponents = np.empty_like(ordered)
+    exponents[spans.order] = ordered
+    return exponents
+
+
+def balanced(norms: Floats, spans: Spans, epsilon: float) -> Spans:
+    """The same spans for blocks that are mixed in numbers of this precision: small lines are raised.
+
+    Examples
+    --------
+    >>> from kofn.blocks import Spans
+    >>> balanced(np.array([1.0, 1e20]), Spans(2, 2), 2.0**-52).exponents.tolist()
+    [62, 0]
+    """
+    clip = CLIP if epsilon < SINGLE else SINGLE_CLIP
+    return replace(spans, exponents=balancing(norms, spans, clip))
+
+
+def sizes_of(norms: Floats, spans: Spans) -> Floats:
+    """Sizes of the lines of blocks as they are read, that is raised, (blocks, places)."""
+    if spans.exponents is None:
+        return placed(norms, spans)
+    return placed(shifted(norms, (0, spans.exponents)), spans)
+
+
+def spread_of(first: Floats, second: Floats) -> Floats | None:
+    """How much larger the numbers of a product can be than those of another that they are mixed with.
+
+    Parameters
+    ----------
+    first, second : (N, places) and (P, places) arrays
+        Sizes of the rows of the blocks of A and of the columns of the blocks of B. A number of a product is as large as
+        its row and its column allow.
+
+    Returns
+    -------
+    (N·P, N·P) array or None
+        At [t, u]: the largest ratio, place by place, of unknown u to unknown t; None where all are much alike.
+
+    Examples
+    --------
+    >>> spread_of(np.array([[1.0, 2.0], [16.0, 8.0]]), np.ones((1, 3)))
+    array([[1., 16.],
+           [0.25, 1.]])
+    >>> spread_of(np.ones((2, 2)), np.ones((1, 3))) is None
+    True
+    """
+    if _unlike(first) * _unlike(second) <= LIKE:
+        return None
+    return np.asarray(np.kron(_ratios(first), _ratios(second)))
+
+
+def _unlike(sizes: Floats) -> float:
+    """The largest ratio of two sizes at one place."""
+    if len(sizes) == 1:
+        return 1.0
+    top, least = sizes.max(axis=0), np.where(sizes > 0, sizes, np.inf).min(axis=0)
+    return float(np.max(np.divide(top, least, out=np.ones_like(top), where=top > 0), initial=1.0))
+
+
+def _ratios(sizes: Floats) -> Floats:
+    """The largest ratio of block m to block n at one place, (n, m), but where n is zero: that comes out as zero."""
+    ratios = np.eye(len(sizes))
+    for row, own in zip(ratios, sizes, strict=True):
+        at = own > 0
+        if at.any():
+            row[...] = (sizes[:, at] / own[at]).max(axis=1)
+    return ratios
