@@ -67,7 +67,7 @@ def in_like_units(operands: Operands, grid: Grid) -> Grid:
     --------
     >>> operands = Operands.of([[1.0], [1e6]], [[1.0]])
     >>> in_like_units(operands, plain(operands, (2, 1))).rows.exponents.tolist()
-    [16, 0]
+    [15, 0]
     """
     rows = balanced(operands.rows, grid.rows, operands.epsilon)
     return Grid(rows, balanced(operands.columns, grid.columns, operands.epsilon))
