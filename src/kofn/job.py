@@ -19,6 +19,7 @@ from .budget import fitted
 from .closing import Home
 from .collector import Collector, Progress
 from .decoding import Estimator, checked, decodable, decode
+from .engines.place import staying
 from .reach import space_of
 from .runtime import Run
 from .scheme import Scheme
@@ -146,7 +147,9 @@ class Job(Staying):
         self._home = Home()
         self._course = course = _Course()
         # Neither the thread nor what it calls may hold the job, or it would not end when nobody else does.
-        self._thread = threading.Thread(target=course.follow, args=(run, close), name="kofn-job", daemon=True)
+        self._thread = threading.Thread(
+            target=staying().run, args=(course.follow, run, close), name="kofn-job", daemon=True
+        )
         weakref.finalize(self, run.cancel).atexit = False
         try:
             self._thread.start()

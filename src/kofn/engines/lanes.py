@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -11,6 +10,7 @@ from typing import Any
 from .channel import MOST_DESCRIPTORS, Channel
 from .mapping import Block, map_shared
 from .memory import Frame, Parcel, take, unpack
+from .place import Place
 from .pool import State
 from .promise import Promise, opened
 from .worker import Order
@@ -33,6 +33,7 @@ class Task(Promise):
         super().__init__()
         self.parcel = parcel
         self.residents = residents
+        self.place = Place.here()
         self.number = next(_numbers)
 
     def end(self, ok: bool, frames: list[Frame], mapped: dict[int, Block] | OSError) -> None:
@@ -78,7 +79,7 @@ class Lane:
         self.doomed = False
         self.sent = False
         self.deadline: float | None = None
-        self.path: list[str] = list(sys.path)
+        self.place: Place | None = None
         self.segments: set[int] = set()
         self.held: set[int] = set()
         self.forget_segments: list[int] = []
@@ -115,19 +116,19 @@ class Lane:
         residents = task.residents if task else []
         lacking = [resident for resident in residents if resident.id not in self.held]
         sent = self._send_segments([r.parcel for r in lacking], task.parcel if task else None, patience)
-        path = list(sys.path) if sys.path != self.path else None
+        place = None if task is None or task.place == self.place else task.place
         order: Order = (
             self.forget_segments,
             self.forget_residents,
             [],
             [(resident.id, resident.parcel.frames) for resident in lacking],
-            path,
+            place,
             (task.number, task.parcel.frames, [resident.id for resident in residents]) if task else None,
         )
         sent += self._send(order, [], patience)
         self.held.update(resident.id for resident in lacking)
         self.forget_segments, self.forget_residents = [], []
-        self.path = path or self.path
+        self.place = place or self.place
         return sent
 
     def _send_segments(self, kept: list[Parcel], own: Parcel | None, patience: float) -> int:

@@ -7,11 +7,11 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from . import nursery
 from .channel import Channel
+from .place import Place
 
 PATIENCE = 5.0
 """Seconds that a process may leave its socket full before it counts as lost."""
@@ -47,7 +47,7 @@ class Link:
         """Ask for worker ``number`` and return the channel to it."""
         ours, theirs = socket.socketpair()
         with theirs:
-            self._ask("spawn", number, list(sys.path), _directory(), fds=[theirs.fileno()])
+            self._ask("spawn", number, Place.here(), fds=[theirs.fileno()])
         return Channel(ours)
 
     def kill(self, number: int) -> None:
@@ -78,10 +78,3 @@ class Link:
         """Be without the nursery in a forked child; it belongs to the parent."""
         self.channel.close()
         self.process.returncode = 0  # or its finalizer would complain that it still runs
-
-
-def _directory() -> str:
-    try:
-        return str(Path.cwd())
-    except FileNotFoundError:
-        return ""

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .channel import Channel
+from .place import Place
 
 BLAS_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
@@ -86,12 +87,12 @@ class Nursery:
     def obey(self, message: tuple[Any, ...], fds: list[int]) -> None:
         """Do what the master asks."""
         if message[0] == "spawn":
-            _, number, path, directory = message
-            self.spawn(number, fds[0], path, directory)
+            _, number, place = message
+            self.spawn(number, fds[0], place)
         elif message[1] in self.pids:
             _kill_group(self.pids[message[1]])
 
-    def spawn(self, number: int, fd: int, path: list[str], directory: str) -> None:
+    def spawn(self, number: int, fd: int, place: Place) -> None:
         """Fork worker ``number`` on the socket ``fd``."""
         nursery = os.getpid()
         try:
@@ -101,11 +102,11 @@ class Nursery:
             self.channel.send(("exit", number, f"could not be forked: {error}"))
             return
         if pid == 0:
-            self.become_worker(nursery, fd, path, directory)
+            self.become_worker(nursery, fd, place)
         os.close(fd)
         self.pids[number] = pid
 
-    def become_worker(self, nursery: int, fd: int, path: list[str], directory: str) -> None:
+    def become_worker(self, nursery: int, fd: int, place: Place) -> None:
         """Serve as a worker; never returns."""
         status = 1
         try:
@@ -122,7 +123,8 @@ class Nursery:
             os.closerange(3, fd)
             os.closerange(fd + 1, 1 << 16)
             self.set_threads()
-            _enter(path, directory)
+            place.enter()
+            _draw_anew()
             from .worker import serve
 
             serve(Channel(socket.socket(fileno=fd)))
@@ -161,11 +163,8 @@ class Nursery:
             os.waitpid(pid, 0)
 
 
-def _enter(path: list[str], directory: str) -> None:
-    """Make the process look like the master's: import path, directory, and random numbers of its own."""
-    sys.path[:] = path
-    if directory and os.path.isdir(directory):  # noqa: PTH112
-        os.chdir(directory)
+def _draw_anew() -> None:
+    """Draw random numbers of one's own."""
     random = sys.modules.get("numpy.random")
     if random is not None:
         random.seed()

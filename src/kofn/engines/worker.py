@@ -13,6 +13,7 @@ from ..envelope import Envelope
 from .channel import Channel
 from .mapping import Block, map_private, restore
 from .memory import Frame, Parcel, pack, take, unpack
+from .place import Place
 from .promise import pack_result
 
 Order = tuple[
@@ -20,7 +21,7 @@ Order = tuple[
     list[int],  # residents to forget
     list[tuple[int, int, bool]],  # segments that come with this order: id, size, whether to keep it after a task
     list[tuple[int, list[Frame]]],  # residents: id, parcel
-    list[str] | None,  # sys.path, when it changed
+    Place | None,  # import path and working directory of the task, where they changed
     tuple[int, list[Frame], list[int]] | None,  # task: number, parcel of (function, arguments), residents
 ]
 
@@ -64,7 +65,7 @@ class Worker:
 
     def obey(self, order: Order, fds: list[int]) -> None:
         """Do everything that one order says."""
-        forget_segments, forget_residents, arriving, residents, path, task = order
+        forget_segments, forget_residents, arriving, residents, place, task = order
         for identity in forget_residents:
             self.parcels.pop(identity, None)
             self.residents.pop(identity, None)
@@ -75,8 +76,8 @@ class Worker:
             if not keep:
                 self.once.append(identity)
         self.parcels.update(residents)
-        if path is not None:
-            sys.path[:] = path
+        if place is not None:
+            place.enter()
         if task is not None:
             self.perform(*task)
             while self.once:
