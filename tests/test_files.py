@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from kofn.errors import FileError
+from kofn.file_matrix import Descriptor, FileMatrix
 from kofn.files import check_target, read_matrix, replacing, write_matrix
 
 
@@ -52,11 +53,16 @@ def test_it_reads_small_and_empty_matrices(tmp_path, shape):
 
 
 def test_only_what_is_asked_for_is_read(tmp_path):
-    found = read_matrix(saved(tmp_path / "A.npy", np.ones((2, 2))), "A")
-    os.truncate(tmp_path / "A.npy", (tmp_path / "A.npy").stat().st_size - 8)
+    name = saved(tmp_path / "A.npy", np.ones((2, 2)))
+    opened = read_matrix(name, "A")
+    os.truncate(name, name.stat().st_size - 8)
+    with name.open("rb") as file:
+        found = FileMatrix(Descriptor(file.fileno()), (2, 2), float, 128)
     assert np.array_equal(found[:1], np.ones((1, 2)))
     with pytest.raises(OSError, match="cut short"):
         found[1:]
+    with pytest.raises(FileError, match="was changed or replaced while it was in use"):
+        opened[:1]
 
 
 def test_a_missing_file_is_refused(tmp_path):

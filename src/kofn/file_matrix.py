@@ -7,14 +7,18 @@ file short. Reading copies once more than mapping, at the speed of memory.
 from __future__ import annotations
 
 import os
+import time
 import weakref
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .sources import ALL, Source
+from .errors import FileError
+from .snapshots import Snapshot, memory_map
+from .sources import ALL, Cast, Source
 
 Array = NDArray[Any]
 
@@ -23,6 +27,86 @@ WHOLE_ROWS = 4
 
 STRIDE_BYTES = 1 << 17
 """Lines of up to this size come from the disk sooner all together than one piece of each at a time."""
+
+
+TICK_SECONDS = 0.02
+"""Times of files go in steps shorter than this: a change so soon after another one may not show."""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """How a file was found, so that a change of it shows: its number, its size, and when it was written to.
+
+    Parameters
+    ----------
+    file : path or int
+        Name, or descriptor.
+    found : tuple of int
+    """
+
+    file: str | int
+    found: tuple[int, ...]
+
+    @classmethod
+    def of(cls, file: str | int) -> Stamp:
+        """The file as it is now; one that was written to just now is waited for, so that later changes show.
+
+        Examples
+        --------
+        >>> Stamp.of(__file__).require_same()
+        """
+        found = _found(file)
+        soon = found[-1] / 1e9 + TICK_SECONDS - time.time()
+        if 0 < soon <= TICK_SECONDS:
+            time.sleep(soon)
+        return cls(file, found)
+
+    def require_same(self) -> None:
+        """Raise `FileError` unless the file is as it was found."""
+        if self._changed:
+            name = "the file of a matrix" if isinstance(self.file, int) else self.file
+            remedy = "leave files alone while they are read, or copy the matrix to memory first"
+            raise FileError(f"kofn: {name} was changed or replaced while it was in use; {remedy}.")
+
+    @property
+    def _changed(self) -> bool:
+        try:
+            return _found(self.file) != self.found
+        except FileNotFoundError:
+            return False  # who has it open has it whole
+
+
+def _found(file: str | int) -> tuple[int, ...]:
+    status = os.stat(file)  # noqa: PTH116  a descriptor, too
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+class Mapped(Cast):
+    """A memory map of a file, which is read when it is needed and refused once the file was changed.
+
+    Parameters
+    ----------
+    matrix : memmap, or a view of one
+    name : str
+        Of the file.
+    """
+
+    def __init__(self, matrix: Any, name: str) -> None:
+        super().__init__(matrix, matrix.dtype)
+        self._name = name
+        self._stamp = Stamp.of(name)
+
+    def taken(self, snapshot: Snapshot) -> Mapped:
+        """The same as it is now: from here on, writes through the map show too."""
+        self._stamp.require_same()
+        if self._matrix.flags.writeable:
+            memory_map(self._matrix).flush()  # what is written to a page that is not on the disk yet leaves no time
+        return Mapped(self._matrix, self._name)
+
+    def read(self, rows: Any, columns: Any) -> Array:
+        """Read from the map."""
+        self._stamp.require_same()
+        return super().read(rows, columns)
 
 
 class Descriptor:
@@ -70,14 +154,22 @@ class FileMatrix(Source):
         self.filename: Path | None = None
         self._offset = offset
         self._file = file
+        self._stamp: Stamp | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes of all the numbers."""
         return self.shape[0] * self.shape[1] * self.dtype.itemsize
 
+    def unchanging(self) -> FileMatrix:
+        """The same matrix, which is refused once its file was changed."""
+        self._stamp = Stamp.of(self._file.number)
+        return self
+
     def read(self, rows: Any, columns: Any) -> Array:
         """Return ``matrix[rows, columns]``."""
+        if self._stamp is not None:
+            self._stamp.require_same()
         return self._read(columns, rows).T if self.by_columns else self._read(rows, columns)
 
     def __setitem__(self, key: Any, values: Array) -> None:

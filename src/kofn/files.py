@@ -71,7 +71,8 @@ def read_matrix(path: Name, argument: str) -> FileMatrix:
         if have < size:
             must = f"hold the {size} bytes of numbers that its header speaks of"
             raise _refused(argument, must, f"{path} with {have}", "it was cut short; save or copy it again")
-        return FileMatrix(Descriptor(file.fileno()), (shape[0], shape[1]), dtype, start, by_columns=fortran)
+        descriptor = Descriptor(file.fileno())
+        return FileMatrix(descriptor, (shape[0], shape[1]), dtype, start, by_columns=fortran).unchanging()
 
 
 def check_target(path: Name, argument: str, size: int = 0) -> None:

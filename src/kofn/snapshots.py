@@ -257,10 +257,14 @@ def mapped_file(array: Any) -> str | None:
     >>> mapped_file(np.zeros(2)) is None
     True
     """
-    for part in _bases(array):
-        if isinstance(part, np.memmap) and part._mmap is not None:  # type: ignore[attr-defined]
-            return None if part.mode == "c" or part.filename is None else str(part.filename)
-    return None
+    found = memory_map(array)
+    return None if found is None or found.mode == "c" or found.filename is None else str(found.filename)
+
+
+def memory_map(array: Any) -> Any:
+    """The memory map that an array is, or is a view of; None of what is in memory."""
+    maps = (part for part in _bases(array) if isinstance(part, np.memmap))
+    return next((part for part in maps if part._mmap is not None), None)  # type: ignore[attr-defined]
 
 
 def _settled(array: Array) -> bool:

@@ -14,7 +14,9 @@ from ..algebra import precision
 from ..checks import integer, refusal
 from ..dask_source import DaskMatrix, is_dask_array
 from ..errors import ArgumentError
+from ..file_matrix import Mapped
 from ..passes import norms, not_finite
+from ..snapshots import mapped_file
 from ..sources import Cast, Source
 
 Array = NDArray[Any]
@@ -123,8 +125,9 @@ def _readable(name: str, value: Any) -> Any:
     """An array in memory as it is, anything else as a source that is read by pieces."""
     if isinstance(value, Source):
         return value
-    if isinstance(value, np.memmap) and value.ndim == 2:
-        return Cast(value, value.dtype)
+    file = mapped_file(value)
+    if file is not None and value.ndim == 2:
+        return Mapped(value, file)
     if is_dask_array(value) and value.ndim == 2:
         if not isinstance(value._meta, np.ndarray):
             given, remedy = f"{type(value._meta).__name__}s", "convert them with map_blocks"
