@@ -7,23 +7,22 @@ that, or past a deadline, it is estimated, with an error bar.
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..checks import function, generator, integer, refusal
 from ..closing import Closing
 from ..coded_sum import CodedSum, CodeLike
-
-CALL = "kofn.torch.DataParallel"
-
-_drawing = threading.Lock()
+from ..errors import TermError
+from .additive import Shares, shares
+from .failures import of_kind
+from .samplewise import CALL, check_alone, check_samplewise, examples_of, samples_of, sparse_gradients
+from .shard import Asked, Layout, Shard
+from .state import BACKWARD, Form, State, put, state
 
 
 class Step(NamedTuple):
@@ -32,7 +31,7 @@ class Step(NamedTuple):
     Attributes
     ----------
     loss : float
-        Mean loss over the data, estimated like the gradient.
+        Of all the data, estimated like the gradient.
     exact : bool
     error : float
         Expected relative error of the gradient; 0.0 when exact.
@@ -45,65 +44,20 @@ class Step(NamedTuple):
     report: Any
 
 
-@dataclass(frozen=True, eq=False)
-class Shard:
-    """The part of the data that is one term of the sum: (parameters, step) → its loss and gradient, as one vector.
-
-    The vector is the sum over samples, not their mean, so that shards of any size add up; a batch stands for its shard.
-    """
-
-    model: nn.Module
-    loss: Callable[[Tensor, Tensor], Tensor]
-    inputs: Tensor
-    labels: Tensor
-    batch: int | None
-    seed: tuple[int, ...]
-
-    def __call__(self, asked: tuple[NDArray[Any], int, tuple[bool, ...]]) -> NDArray[Any]:
-        """Loss and gradient at ``asked``: the parameters as one vector, the step's number, and every module's mode."""
-        vector, step, modes = asked
-        model = copy.deepcopy(self.model)  # threads share this shard, and a model has state
-        for module, training in zip(model.modules(), modes, strict=True):
-            module.training = training
-        parameters = dict(model.named_parameters())
-        for name, piece in _unpacked(torch.from_numpy(vector.copy()), parameters).items():
-            parameters[name].requires_grad_().data = piece
-        inputs, labels = self._chosen(step)
-        with torch.enable_grad():
-            total = self.loss(self._outputs(model, inputs, step), labels) * len(self.inputs)
-            found = torch.autograd.grad(total, list(parameters.values()), allow_unused=True, materialize_grads=True)
-        numbers = [total.detach().reshape(1), *(gradient.reshape(-1) for gradient in found)]
-        return torch.cat(numbers).double().numpy()
-
-    def _outputs(self, model: nn.Module, inputs: Tensor, step: int) -> Tensor:
-        # Copies of a term have to be equal, so whoever computes the shard in this step draws the same dropout; the
-        # generator that layers draw from is the process's own, so threads take turns.
-        with _drawing, torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(np.random.default_rng((*self.seed, step, 1)).integers(2**63)))
-            outputs: Tensor = model(inputs)
-            return outputs
-
-    def _chosen(self, step: int) -> tuple[Tensor, Tensor]:
-        # Whoever computes the shard in this step draws the same samples: copies of a term have to be equal.
-        if self.batch is None or self.batch >= len(self.inputs):
-            return self.inputs, self.labels
-        rng = np.random.default_rng((*self.seed, step))
-        chosen = torch.from_numpy(rng.choice(len(self.inputs), self.batch, replace=False))
-        return self.inputs[chosen], self.labels[chosen]
-
-
 class DataParallel(Closing):
     """The gradient of a loss over shards of data that stay at the workers.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Its parameters and which of its modules train are sent with every step; its buffers, as they are now, with the
-        shards. They do not come back: the statistics of normalisation layers stay what they were.
+        Its parameters, buffers, and plain attributes of its modules (whether they train, a probability) are sent with
+        every step, as they are then. Buffers do not come back, so a model may not change them, and with several shards
+        it has to treat each sample by itself: batch normalisation in training is refused.
     loss : callable
-        ``loss(outputs, labels)``: a mean over samples.
+        ``loss(outputs, labels)``: a sum over samples, or a mean of them, also one in which they count differently, by
+        class weights or ``ignore_index``. Which it is, is measured once; what is neither is refused.
     shards : sequence of (inputs, labels)
-        Tensors whose first dimension counts samples; one term of the sum each.
+        Tensors whose first dimension counts samples; one term of the sum each. They are copied.
     workers : int, Pool, distributed.Client or list of Executor, optional
         As for `kofn.sum`.
     code : str, LinearCode or callable
@@ -130,7 +84,7 @@ class DataParallel(Closing):
     def __init__(
         self,
         model: nn.Module,
-        loss: Callable[[Tensor, Tensor], Tensor],
+        loss: Callable[[Any, Tensor], Tensor],
         shards: Sequence[tuple[Tensor, Tensor]],
         *,
         workers: Any = None,
@@ -140,21 +94,25 @@ class DataParallel(Closing):
     ) -> None:
         if batch is not None:
             integer(CALL, "batch", batch, 1, "leave it out to use all samples")
-        if not isinstance(model, nn.Module):
-            raise refusal(CALL, "model", "be a torch.nn.Module", repr(model), "build one with torch.nn.Sequential")
+        _check_model(model)
         function(CALL, "loss", loss, "use torch.nn.functional.cross_entropy, for example")
-        pairs = _pairs(shards)
+        pairs = [(inputs.detach().clone(), labels.detach().clone()) for inputs, labels in _pairs(shards)]
         random = generator(CALL, rng)
         seed = int(random.integers(2**63))
-        private = copy.deepcopy(model)
-        terms = [Shard(private, loss, x, y, batch, (seed, number)) for number, (x, y) in enumerate(pairs)]
-        self._model = model
-        self._samples = sum(len(x) for x, _ in pairs)
+        self._model, self._form = model, Form.of(model)
+        self._private = copy.deepcopy(model).to(pairs[0][0].device)
+        self._samples = samples_of([inputs for inputs, _ in pairs])
+        self._alone = len(pairs) == 1
         self._steps = 0
+        self._tried: dict[tuple[Any, ...], tuple[bool, ...]] = {}
+        parts = _shares(self._private, loss, self._samples, [labels for _, labels in pairs], batch)
+        terms = [Shard(self._private, loss, x, y, batch, parts, number, seed) for number, (x, y) in enumerate(pairs)]
         self._sum = CodedSum(terms, workers=workers, code=code, rng=random)
 
     def backward(self, *, tolerance: float = 0.0, deadline: float | None = None) -> Step:
-        """Add the gradient of the mean loss to the parameters' ``grad``, as ``loss.backward()`` does.
+        """Add the gradient of the loss of all the data to the parameters' ``grad``, as ``loss.backward()`` does.
+
+        PyTorch itself adds it: hooks of parameters run, and what no shard used keeps its ``grad``.
 
         Parameters
         ----------
@@ -163,22 +121,46 @@ class DataParallel(Closing):
 
         Raises
         ------
+        ArgumentError
+            In its modes of now the model mixes samples or changes its buffers, or it is another than it was.
         TermError
-            A shard raised, or its gradient is not finite.
+            A shard raised, or its gradient is not finite; also a RuntimeError, ValueError, TypeError or IndexError, if
+            the shard raised one.
         NotDecodable
             Nothing arrived by the deadline; gradients are as they were.
         """
-        parameters = dict(self._model.named_parameters())
-        vector = torch.cat([value.detach().reshape(-1) for value in parameters.values()])
-        vector = vector.float() if vector.dtype.itemsize < 4 else vector  # NumPy has no bfloat16
+        changed = self._form.difference(Form.of(self._model))
+        if changed is not None:
+            must, remedy = "have the modules, hooks and shapes that it had", "make another DataParallel of it"
+            raise refusal(CALL, "model", must, f"a change of {changed!r}", remedy)
+        now = state(self._model)
+        sparse = self._sparse(now)
+        layout = Layout.of(self._model, sparse)
         self._steps += 1
-        asked = (vector.cpu().numpy(), self._steps, tuple(module.training for module in self._model.modules()))
-        answer = self._sum(asked, tolerance=tolerance, deadline=deadline)
-        total = torch.from_numpy(np.asarray(answer.value) / self._samples).to(vector.device, vector.dtype)
-        for value, gradient in zip(parameters.values(), _unpacked(total[1:], parameters).values(), strict=True):
-            if value.requires_grad:
-                value.grad = gradient.clone() if value.grad is None else value.grad + gradient
-        return Step(float(total[0]), answer.exact, answer.error, answer.report)
+        asked = Asked(now, self._steps, sparse, torch.get_default_dtype()).packed()
+        try:
+            answer = self._sum(asked, tolerance=tolerance, deadline=deadline)
+        except TermError as error:
+            raise of_kind(error) from error.__cause__
+        vector = np.asarray(answer.value)
+        found = [pair for pair in zip(layout.parameters, layout.gradients(vector), strict=True) if pair[1] is not None]
+        if found:
+            torch.autograd.backward([value for value, _ in found], [gradient for _, gradient in found])
+        return Step(float(vector[0]), answer.exact, answer.error, answer.report)
+
+    def _sparse(self, now: State) -> tuple[bool, ...]:
+        """Which parameters have sparse gradients; in modes in which it was not yet, the model is tried first."""
+        if not any(now.trained):
+            torch.zeros(()).backward()  # type: ignore[no-untyped-call]  # PyTorch says it best
+        modes = now.trained, tuple(own["training"] for own in now.settings)
+        if modes not in self._tried:
+            model = copy.deepcopy(self._private)
+            put(model, now)
+            if not self._alone:
+                check_samplewise(model, self._samples)
+            check_alone(model, self._samples)
+            self._tried[modes] = sparse_gradients(model, self._samples)
+        return self._tried[modes]
 
     def close(self) -> None:
         """Free the workers' memory, and end the workers if they were started here; safe to call twice."""
@@ -198,9 +180,28 @@ def _pairs(shards: Any) -> list[tuple[Tensor, Tensor]]:
     return pairs
 
 
-def _unpacked(vector: Tensor, like: dict[str, nn.Parameter]) -> dict[str, Tensor]:
-    """Pieces of a vector with the names, shapes and types of parameters."""
-    pieces = torch.split(vector, [value.numel() for value in like.values()])
-    return {
-        name: piece.view(value.shape).to(value.dtype) for (name, value), piece in zip(like.items(), pieces, strict=True)
-    }
+def _check_model(model: Any) -> None:
+    """Refuse what is no model, or one that cannot be sent to workers as it is."""
+    if not isinstance(model, nn.Module):
+        raise refusal(CALL, "model", "be a torch.nn.Module", repr(model), "build one with torch.nn.Sequential")
+    for name, value in model.named_parameters():
+        if nn.parameter.is_lazy(value):
+            must, remedy = "have parameters with numbers", "run a batch through it first"
+            raise refusal(CALL, "model", must, f"{name!r}, which is lazy", remedy)
+    for name, module in model.named_modules():
+        if any(vars(module)[hooks] for hooks in BACKWARD):
+            must = "have no backward hooks on modules, which would see the gradients of one shard at a worker"
+            raise refusal(CALL, "model", must, f"one of {name or 'the model'!r}", "use hooks of parameters")
+
+
+def _shares(model: nn.Module, loss: Any, samples: Tensor, labels: list[Tensor], batch: int | None) -> Shares:
+    """How shards make the loss of all the data."""
+    if len(labels) > 1:
+        if any(one.shape[1:] != labels[0].shape[1:] for one in labels):
+            shapes = sorted({tuple(one.shape[1:]) for one in labels})
+            remedy = "pad them, and have the loss ignore the padding"
+            raise refusal(CALL, "shards", "have labels of one shape, apart from their number", shapes, remedy)
+        return shares(loss, examples_of(model, samples), labels)
+    if batch is None or len(labels[0]) == 1:
+        return Shares([1.0], False)
+    return Shares([1.0], shares(loss, examples_of(model, samples), labels[0].chunk(2)).total)

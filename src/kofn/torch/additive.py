@@ -1,0 +1,272 @@
+"""What the loss of all the data has to do with the losses of its shards: measured on the loss itself.
+
+A gradient of all the data is a sum over shards, Σ s_k ∇L_k, if the loss is a sum over samples (s_k = 1), their mean
+(s_k = n_k / n), or a mean in which samples count differently, as by class weights or ``ignore_index``. Which of them
+``loss`` is, and what s_k is, shows in its gradient by outputs: of two pieces of data put together it is in each piece a
+multiple of the piece's own gradient, and the same multiple whatever the outputs are. All labels are looked at, with
+outputs that are made up, so it takes about as long as a few losses of all the data, and the model is not asked.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from ..checks import refusal
+from ..errors import ArgumentError
+from .graphs import leaves
+
+CALL = "kofn.torch.DataParallel"
+
+Loss = Callable[[Any, Tensor], Tensor]
+
+NOISE = (0.0, 0.3, 0.6)
+"""Outputs are those of some samples, mixed with so much noise in [0, 1): it stays within most domains."""
+
+COARSE = 0.1
+"""A loss that can be measured to so much only tells nothing."""
+
+REFERENCE = 4
+"""Samples that every shard is put together with."""
+
+
+class Shares(NamedTuple):
+    """How the losses of shards make the loss of all the data.
+
+    Attributes
+    ----------
+    weights : list of float
+        s_k; 0.0 where no sample of the shard counts.
+    total : bool
+        Whether the loss is a sum, so that a part of a shard has a part of its loss.
+    """
+
+    weights: list[float]
+    total: bool
+
+
+class Piece(NamedTuple):
+    """Made-up outputs of some samples, and their labels."""
+
+    outputs: list[Tensor]
+    labels: Tensor
+
+    def with_(self, other: Piece) -> Piece:
+        """Both, one after the other."""
+        outputs = [torch.cat(both) for both in zip(self.outputs, other.outputs, strict=True)]
+        return Piece(outputs, torch.cat([self.labels, other.labels]))
+
+
+class Slope(NamedTuple):
+    """A loss, and its gradient by the outputs."""
+
+    value: float
+    gradient: list[Tensor]
+
+    @property
+    def size(self) -> float:
+        """Norm of the gradient; NaN where it is not finite."""
+        size = math.sqrt(sum(float(one.abs().square().sum()) for one in self.gradient))
+        return size if math.isfinite(size) and math.isfinite(self.value) else math.nan
+
+    def multiple(self, other: Slope, tolerance: float) -> float | None:
+        """The number that this gradient is ``other``'s times; None if there is none, NaN if any would do."""
+        if not self.size:
+            return 0.0 if math.isnan(other.size) else (None if other.size else math.nan)
+        if not other.size or math.isnan(other.size):
+            return None
+        pairs = list(zip(self.gradient, other.gradient, strict=True))
+        found = sum(float((one * two.conj()).sum().real) for one, two in pairs) / other.size**2
+        left = math.sqrt(sum(float((one - found * two).abs().square().sum()) for one, two in pairs))
+        return found if found > 0 and left <= tolerance * self.size else None
+
+
+class Meter:
+    """Measures a loss, of outputs that look like some examples.
+
+    Parameters
+    ----------
+    loss : callable
+    examples : object
+        Outputs of a few samples: a tensor, or tensors in tuples, lists and dictionaries.
+    wide : bool
+        In double precision; not every loss can be.
+    """
+
+    def __init__(self, loss: Loss, examples: Any, wide: bool) -> None:
+        found, self._form = tree_flatten(examples)
+        self._examples = [_wide(one) if wide else one for one in found]
+        self._loss = _widened(loss) if wide else loss
+        self._wide = wide
+        epsilon = max((torch.finfo(one.dtype).eps for one in self._examples if _real(one)), default=1.0)
+        self.tolerance = epsilon**0.5 * 10
+
+    def piece(self, labels: Tensor, noise: float, seed: int) -> Piece:
+        """Made-up outputs for labels."""
+        random = torch.Generator().manual_seed(seed)
+        chosen = torch.randint(len(self._examples[0]), (len(labels),), generator=random)
+        outputs = []
+        for one in self._examples:
+            taken = one[chosen.to(one.device)]
+            if _real(one):
+                drawn = torch.rand(taken.shape, generator=random, dtype=torch.float64).to(taken.device, taken.dtype)
+                taken = taken * (1 - noise) + noise * drawn
+            outputs.append(taken)
+        return Piece(outputs, _wide(labels) if self._wide else labels)
+
+    def slope(self, piece: Piece) -> Slope:
+        """The loss of a piece and its gradient."""
+        asked = [one.detach().requires_grad_(_real(one)) for one in piece.outputs]
+        wanted = [one for one in asked if one.requires_grad]
+        with torch.enable_grad():
+            # Some losses work in place, which leaves must not see.
+            outputs = tree_unflatten([1 * one if one.requires_grad else one for one in asked], self._form)
+            value = self._loss(outputs, piece.labels)
+            _check_leaves(value, wanted)
+            found = torch.autograd.grad(value, wanted, allow_unused=True, materialize_grads=True)
+        return Slope(float(value.detach()), list(found))
+
+    def counts(self, first: Piece, second: Piece) -> tuple[float, float] | None:
+        """How much the losses of two pieces count in that of both; None if no numbers do, NaN where any would."""
+        n = len(first.labels)
+        both, one, two = self.slope(first.with_(second)), self.slope(first), self.slope(second)
+        if not one.size or math.isnan(one.size) or math.isnan(both.size):
+            return math.nan, math.nan
+        of_one = Slope(both.value, [g[:n] for g in both.gradient]).multiple(one, self.tolerance)
+        of_two = Slope(both.value, [g[n:] for g in both.gradient]).multiple(two, self.tolerance)
+        if of_one is None or of_two is None:
+            return None
+        if not math.isnan(of_two):
+            parts = [of_one * one.value, of_two * two.value if of_two else 0.0]
+            if abs(both.value - sum(parts)) > self.tolerance * (abs(both.value) + sum(map(abs, parts))):
+                return None
+        return of_one, of_two
+
+
+def shares(loss: Loss, examples: Any, labels: Sequence[Tensor]) -> Shares:
+    """Measure how the losses of shards make the loss of all the data.
+
+    Parameters
+    ----------
+    loss : callable
+    examples : object
+        Outputs of a few samples.
+    labels : sequence of tensors
+        Of each shard.
+
+    Raises
+    ------
+    ArgumentError
+        It is neither a sum over samples nor a mean of them.
+
+    Examples
+    --------
+    >>> labels = [torch.tensor([0, 1, 1]), torch.tensor([2, 0])]
+    >>> shares(nn.CrossEntropyLoss(), torch.randn(4, 3), labels).weights
+    [0.6, 0.4]
+    >>> [round(weight, 9) for weight in shares(nn.CrossEntropyLoss(ignore_index=0), torch.randn(4, 3), labels).weights]
+    [0.666666667, 0.333333333]
+    >>> shares(nn.CrossEntropyLoss(reduction="sum"), torch.randn(4, 3), labels)
+    Shares(weights=[1.0, 1.0], total=True)
+    """
+    meter = _meter(loss, examples, labels)
+    for reference in _references(labels):
+        found = [_counted(meter, reference, one, number) for number, one in enumerate(labels)]
+        if not all(math.isnan(of_one) for of_one, _ in found):
+            return _concluded(found, [len(one) for one in labels], len(reference), meter.tolerance)
+    raise refusal(
+        CALL, "loss", "have a finite gradient by the outputs that is not all zero", "none", "check the labels"
+    )
+
+
+def _meter(loss: Loss, examples: Any, labels: Sequence[Tensor]) -> Meter:
+    """In double precision if the loss can be had in it."""
+    meter = Meter(loss, examples, wide=True)
+    try:
+        meter.slope(meter.piece(labels[0], 0.0, 0))
+    except (RuntimeError, TypeError):
+        meter = Meter(loss, examples, wide=False)
+        meter.slope(meter.piece(labels[0], 0.0, 0))  # what it raises now is about the user's own types
+    if meter.tolerance > COARSE:
+        must, remedy = "be computable in single or double precision to be measured", "give outputs of single precision"
+        raise refusal(CALL, "loss", must, "half precision alone", remedy)
+    return meter
+
+
+def _references(labels: Sequence[Tensor]) -> Iterator[Tensor]:
+    """Labels that every shard is put together with: a few of all shards, or where they do not count, a whole shard."""
+    yield torch.cat([one[: max(1, REFERENCE // len(labels))] for one in labels[:REFERENCE]])
+    yield from labels
+
+
+def _counted(meter: Meter, reference: Tensor, labels: Tensor, number: int) -> tuple[float, float]:
+    """How much a reference and a shard count in the loss of both, whatever the outputs."""
+    known: list[tuple[float, float]] = []
+    for draw, noise in enumerate(NOISE):
+        seed = 2 * (number * len(NOISE) + draw)
+        counts = meter.counts(meter.piece(reference, noise, seed), meter.piece(labels, noise, seed + 1))
+        if counts is None:
+            raise _no_sum("another gradient for data put together than for its parts")
+        if not math.isnan(counts[0]):
+            known.append(counts)
+    if any(_differ(one, other, meter.tolerance) for one in known for other in known):
+        raise _no_sum("parts that count differently from outputs to outputs")
+    return next((counts for counts in known if not math.isnan(counts[1])), known[0] if known else (math.nan, math.nan))
+
+
+def _differ(one: tuple[float, float], other: tuple[float, float], tolerance: float) -> bool:
+    return any(abs(a - b) > tolerance * (a + b) for a, b in zip(one, other, strict=True))  # NaN does not
+
+
+def _concluded(found: list[tuple[float, float]], sizes: list[int], size: int, tolerance: float) -> Shares:
+    """From what was measured to s_k: exactly that of a sum or a mean where it is one."""
+    if any(math.isnan(of_one) for of_one, _ in found):
+        raise _no_sum("a gradient that is not finite for a part of the data")
+    if all(abs(of_one - 1) <= tolerance and not abs(of_two - 1) > tolerance for of_one, of_two in found):
+        return Shares([1.0] * len(found), True)
+    if any(abs(of_one + of_two - 1) > tolerance for of_one, of_two in found):  # NaN is not
+        raise _no_sum("parts that count neither as in a sum nor as in a mean")
+    weights = [(1 - of_one if math.isnan(of_two) else of_two) / of_one for of_one, of_two in found]
+    if all(abs(weight * size - count) <= tolerance * count for weight, count in zip(weights, sizes, strict=True)):
+        weights = [float(count) for count in sizes]
+    whole = sum(weights)
+    if not whole > 0:
+        raise _no_sum("no sample that counts")
+    return Shares([weight / whole for weight in weights], False)
+
+
+def _no_sum(got: str) -> ArgumentError:
+    must = "be a sum over samples or a (weighted) mean of them, so that losses of shards make that of all the data"
+    return refusal(CALL, "loss", must, got, "use one with reduction='sum', or a single shard")
+
+
+def _check_leaves(value: Any, outputs: list[Tensor]) -> None:
+    """Refuse a loss with parameters of its own, of which nobody would see a gradient."""
+    own = [leaf for leaf in leaves(value) if not any(leaf is one for one in outputs)]
+    if own:
+        must, got = "depend on parameters through outputs alone", f"one of shape {tuple(own[0].shape)} of its own"
+        raise refusal(CALL, "loss", must, got, "compute that part of it in the model")
+
+
+def _real(value: Any) -> bool:
+    return isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())
+
+
+def _wide(value: Any) -> Any:
+    return value.to(torch.complex128 if value.is_complex() else torch.float64) if _real(value) else value
+
+
+def _widened(loss: Any) -> Any:
+    """A loss with the tensors that it is known to hold in double precision."""
+    if isinstance(loss, nn.Module):
+        return copy.deepcopy(loss).double()
+    if isinstance(loss, partial):
+        return partial(_widened(loss.func), *map(_wide, loss.args), **{k: _wide(v) for k, v in loss.keywords.items()})
+    return loss

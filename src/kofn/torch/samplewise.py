@@ -1,0 +1,168 @@
+"""Whether a model treats each sample by itself, so that outputs of shards are those of all the data: tried on a few."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
+
+from ..checks import refusal
+from ..errors import ArgumentError
+from .graphs import leaves
+from .state import tensors_of
+
+CALL = "kofn.torch.DataParallel"
+
+SAMPLES = 8
+"""Samples that a model is tried on."""
+
+_drawing = threading.Lock()
+
+
+@contextmanager
+def drawn(seed: int, dtype: torch.dtype | None = None) -> Iterator[None]:
+    """Let layers draw what ``seed`` says, and make numbers of their own in ``dtype``.
+
+    The generator that they draw from is the process's own, so threads take turns.
+    """
+    with _drawing, torch.random.fork_rng(devices=[]):
+        before = torch.get_default_dtype()
+        torch.manual_seed(seed)
+        torch.set_default_dtype(before if dtype is None else dtype)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(before)
+
+
+def samples_of(inputs: Sequence[Tensor]) -> Tensor:
+    """A few samples of shards, from as many of them as have the first one's shape."""
+    alike = [one for one in inputs if one.shape[1:] == inputs[0].shape[1:]][:SAMPLES]
+    share = -(-SAMPLES // len(alike))
+    return torch.cat([one[:share] for one in alike])[:SAMPLES].clone()
+
+
+def examples_of(model: nn.Module, inputs: Tensor) -> Any:
+    """Outputs of a few samples, as a loss is given them; refuses those whose first dimension does not count samples."""
+    outputs = _tried(model, inputs)
+    found, form = tree_flatten(outputs)
+    for one in found:
+        if not isinstance(one, Tensor) or one.shape[:1] != inputs.shape[:1]:
+            given = tuple(one.shape) if isinstance(one, Tensor) else f"a {type(one).__name__}"
+            must = f"return tensors whose first dimension counts samples ({len(inputs)} here)"
+            raise refusal(CALL, "model", must, given, "use a single shard otherwise")
+    finite = torch.stack([one.detach().reshape(len(inputs), -1).isfinite().all(1) for one in found]).all(0)
+    chosen = finite if bool(finite.any()) else ~finite
+    return tree_unflatten([one.detach()[chosen] for one in found], form)
+
+
+def check_samplewise(model: nn.Module, inputs: Tensor) -> None:
+    """Refuse a model, in its modes of now, whose outputs for a sample depend on the others.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Not changed.
+    inputs : tensor
+        A few samples.
+    """
+    outputs = _tried(model, inputs)
+    if not _alike(outputs, _tried(model, inputs)):
+        raise _refused(
+            "draw random numbers from PyTorch alone, so that copies of a shard are equal",
+            "other numbers for the same seed",
+            "use torch.rand",
+        )
+    half = -(-len(inputs) // 2)
+    others = torch.cat([inputs[:half], inputs[: len(inputs) - half]])
+    alone = not len(inputs) > half or _alike(_first(outputs, half), _first(_tried(model, others), half))
+    if alone and _alike(outputs, _tried(model, inputs, 1)):  # nothing is drawn, so sizes may differ
+        alone = _alike(_first(outputs, half), _tried(model, inputs[:half]))
+    if not alone:
+        raise _mixing(model)
+
+
+def check_alone(model: nn.Module, inputs: Tensor) -> None:
+    """Refuse a model that changes its buffers or inputs, or other tensors than its parameters: it would be lost."""
+    model, given = copy.deepcopy(model), inputs.clone()
+    before = {name: value.detach().clone() for name, value in tensors_of(model).items()}
+    outputs = _outputs(model, given, 0)
+    for name, value in tensors_of(model).items():
+        if name in before and not torch.equal(before[name], value.detach()):
+            must, remedy = "leave its buffers as they are, as they do not come back", "put that module in eval mode"
+            raise _refused(must, f"one that changes {name!r}", remedy)
+    if given._version and not torch.equal(given, inputs):
+        raise _refused("leave its inputs as they are", "one that changes them in place", "let it copy them first")
+    own = {id(value) for value in model.parameters()}
+    for one in tree_leaves(outputs):
+        for leaf in leaves(one) if isinstance(one, Tensor) else ():
+            if id(leaf) not in own:
+                got = f"another tensor of shape {tuple(leaf.shape)} that requires a gradient"
+                raise _refused("compute outputs from its parameters", got, "make it a torch.nn.Parameter of the model")
+
+
+def sparse_gradients(model: nn.Module, inputs: Tensor) -> tuple[bool, ...]:
+    """Which parameters have sparse gradients, as those of embeddings may be."""
+    model = copy.deepcopy(model)
+    parameters = list(model.parameters())
+    outputs = [
+        one for one in tree_leaves(_outputs(model, inputs.clone(), 0)) if isinstance(one, Tensor) and one.requires_grad
+    ]
+    trained = [one for one in parameters if one.requires_grad]
+    if not outputs or not trained:
+        return (False,) * len(parameters)
+    found = torch.autograd.grad(outputs, trained, [torch.ones_like(one) for one in outputs], allow_unused=True)
+    sparse = {id(one) for one, of_one in zip(trained, found, strict=True) if of_one is not None and of_one.is_sparse}
+    return tuple(id(one) in sparse for one in parameters)
+
+
+def _tried(model: nn.Module, inputs: Tensor, seed: int = 0) -> Any:
+    """The outputs of a copy for a copy, whatever it does to them."""
+    return _outputs(copy.deepcopy(model), inputs.clone(), seed)
+
+
+def _outputs(model: nn.Module, inputs: Tensor, seed: int) -> Any:
+    with drawn(seed), torch.enable_grad(), torch.autocast(inputs.device.type, enabled=False):
+        return model(inputs)
+
+
+def _first(outputs: Any, count: int) -> list[Any]:
+    return [one[:count] if isinstance(one, Tensor) else one for one in tree_leaves(outputs)]
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether outputs are the same but for rounding, which depends on the size of a batch."""
+    pairs = list(zip(tree_leaves(one), tree_leaves(other), strict=True))
+    return all(_close(a.detach(), b.detach()) for a, b in pairs if isinstance(a, Tensor))
+
+
+def _close(a: Tensor, b: Tensor) -> bool:
+    if a.shape != b.shape or not (a.is_floating_point() or a.is_complex()):
+        return torch.equal(a, b)
+    tolerance = torch.finfo(a.dtype).eps ** 0.5
+    size = float(a.abs().nan_to_num(0.0, 0.0).max()) if a.numel() else 0.0
+    return torch.allclose(a, b, rtol=tolerance, atol=tolerance * size, equal_nan=True)
+
+
+def _mixing(model: nn.Module) -> ArgumentError:
+    """The refusal of a model that mixes samples, which names a batch normalisation if there is one."""
+    must = "treat each sample by itself, so that shards make the gradient of all the data"
+    for name, module in model.named_modules():
+        if isinstance(module, _BatchNorm) and (module.training or module.running_mean is None):
+            got, remedy = (
+                f"{name!r}, which normalises over the batch",
+                "put it in eval mode, or use GroupNorm or LayerNorm",
+            )
+            return _refused(must, got, remedy)
+    return _refused(must, "one whose outputs for a sample depend on others", "use a single shard")
+
+
+def _refused(must: str, got: str, remedy: str) -> ArgumentError:
+    return refusal(CALL, "model", must, got, remedy)
