@@ -10,7 +10,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "kofn"
 
 LAYERS = [
     "errors checks closing envelope extras travel",
-    "machine compiled algebra snapshots sources dask_source passes file_matrix blocks pieces sparse scaling",
+    "machine compiled algebra pickles snapshots sources dask_source passes file_matrix blocks pieces sparse scaling",
     "code prior",
     "decoding combining peeling sparse_decoding reach modular learning",
     "scheme encoding stopping collector",

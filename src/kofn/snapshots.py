@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import io
 import pickle
 import types
 from collections.abc import Callable, Iterable, Sequence
@@ -26,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .envelope import text_of
+from .pickles import NOTHING, Code, Noted, noting, pickled
 
 Array = NDArray[Any]
 
@@ -39,7 +39,7 @@ IN_PLACE = "which is read-only: write x = x + 1 instead of x += 1, or work on x.
 """What to do about a write, for the sentence of a refusal."""
 
 
-class Sealed:
+class Sealed(Noted):
     """A value as it was, pickled: everybody who opens it gets a value of his own, whose arrays are read-only.
 
     Arrays are not copied by that: their buffers stay apart from the pickle stream, also when this travels.
@@ -58,19 +58,20 @@ class Sealed:
     ([1], False)
     """
 
-    def __init__(self, stream: bytes, buffers: Sequence[Any]) -> None:
+    def __init__(self, stream: bytes, buffers: Sequence[Any], code: Code = NOTHING) -> None:
         self.stream = stream
         self.buffers = buffers
+        self.code = code
 
     @classmethod
     def of(cls, value: object) -> Sealed:
         """Pickle a value, functions and classes of ``__main__`` included; its arrays are looked at, not copied."""
-        stream, buffers = _dumps(value)
-        return cls(stream, [buffer.raw() for buffer in buffers])
+        stream, buffers, code = _dumps(value)
+        return cls(stream, [buffer.raw() for buffer in buffers], code)
 
     def kept(self) -> Sealed:
         """The same on bytes of its own, which nobody can change."""
-        return Sealed(self.stream, [bytes(buffer) for buffer in self.buffers])
+        return Sealed(self.stream, [bytes(buffer) for buffer in self.buffers], self.code)
 
     @property
     def nbytes(self) -> int:
@@ -294,24 +295,21 @@ def _unchanging(value: Any) -> bool:
 def _again(value: Any) -> Any:
     """A value like this, made of its pickle; itself where there is none, which an engine that must send it will say."""
     try:
-        stream, buffers = _dumps(value)
+        stream, buffers, _ = _dumps(value)
         return pickle.loads(stream, buffers=[bytearray(buffer.raw()) for buffer in buffers])
     except Exception:
         return value
 
 
-def _dumps(value: object) -> tuple[bytes, list[pickle.PickleBuffer]]:
+def _dumps(value: object) -> tuple[bytes, list[pickle.PickleBuffer], Code]:
     buffers: list[pickle.PickleBuffer] = []
-    file = io.BytesIO()
-    _pickler()(file, protocol=5, buffer_callback=buffers.append).dump(value)
-    return file.getvalue(), buffers
+    stream, code = pickled(value, buffers.append, _pickler())
+    return stream, buffers, code
 
 
 @functools.cache
 def _pickler() -> Any:
-    import cloudpickle
-
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    class Pickler(noting()):  # type: ignore[misc]
         """Keeps the numbers of every array apart, of views with gaps too."""
 
         def reducer_override(self, value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from ..checks import integer, refusal
+from ..checks import integer, named, refusal
 from ..machine import processors
 from .base import Engine
 from .dask import DaskPool, is_client
@@ -36,7 +36,8 @@ def as_pool(workers: object, call: str = "kofn.matmul") -> tuple[Pool, bool]:
     """
     count = processes(workers, call)
     if count is not None:
-        return LocalPool(count), True
+        with named(call):
+            return LocalPool(count), True
     if isinstance(workers, Engine):
         workers.require_open(call)
     if isinstance(workers, Pool):

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, cast
+
 from ..closing import Closing, Home
 from ..errors import PoolClosed
+from .warming import warm_up
+
+if TYPE_CHECKING:
+    from .pool import Pool
 
 CLOSED = "the pool was closed while the task ran"
 
@@ -32,3 +39,33 @@ class Engine(Closing):
         self._home.require(f"{call}: the pool")
         if self._closed:
             raise PoolClosed(f"{call}: the pool is closed")
+
+    def warm(self, function: Callable[[], object] | None = None, *, modules: Sequence[str] = ()) -> None:
+        """Wait until every worker is up, has imported ``modules`` and has called ``function``.
+
+        The first task of a worker may have to import a library or load a model. A deadline holds all the same, so
+        that the first calls may have no answer in time; warm the pool before those that need one.
+
+        Parameters
+        ----------
+        function : callable, optional
+            Called once at each worker, without arguments, as ``functools.partial(model, example)``.
+        modules : sequence of str, optional
+            Names, as for ``import``.
+
+        Raises
+        ------
+        WorkerLost
+            No worker is left, or one died of it three times.
+        PoolClosed
+        Exception
+            What the function, or an import, raised.
+
+        Examples
+        --------
+        >>> from kofn import LocalPool
+        >>> with LocalPool(2) as pool:
+        ...     pool.warm(modules=["json"])
+        """
+        self.require_open("warm")
+        warm_up(cast("Pool", self), function, modules)

@@ -21,6 +21,7 @@ from typing import Any
 
 from ..errors import PoolClosed, WorkerLost
 from .base import CLOSED
+from .familiar import FIRST_TASK_SECONDS
 from .lanes import Lane, Task, received
 from .link import CLOSING, PATIENCE, Link
 from .memory import Store
@@ -46,6 +47,7 @@ class Crew:
         self.lanes = [Lane(index) for index in range(n)]
         self.processes: dict[int, Lane] = {}
         self.last_process = 0
+        self.modules: frozenset[str] = frozenset()
         self.nursery_failures = 0
         self.commands = deque[Callable[[], None]]()
         self.woken, self.waker = socket.socketpair()
@@ -137,9 +139,11 @@ class Crew:
         except EOFError:
             self.on_nursery_lost()
             return
-        for (_, process, how), _ in messages:
-            if process in self.processes:
-                self.on_exit(self.processes[process], how)
+        for message, _ in messages:
+            if message[0] == "ready":
+                self.modules = message[1]
+            elif message[1] in self.processes:
+                self.on_exit(self.processes[message[1]], message[2])
 
     def on_nursery_lost(self) -> None:
         """Start another nursery; its workers died with it."""
@@ -223,6 +227,7 @@ class Crew:
             self.bytes_sent["returned"] += sum(size for _, size in arriving)
             if lane.task is None or lane.task.number != number or lane.doomed:
                 return
+            lane.familiar.add(lane.task.code)
             task = lane.take_task()
             lane.state = "idle"
             if lane.behind:
@@ -285,7 +290,7 @@ class Crew:
                 self.kill(lane)
             else:
                 done = self.interrupt(lane) if how == "interrupt" else "abandon"
-                self.set_grace(lane)
+                self.set_grace(lane, patient=done == "abandon")
         task.cancel()
         return done
 
@@ -313,10 +318,10 @@ class Crew:
         self.commands.append(command)
         self.wake()
 
-    def set_grace(self, lane: Lane) -> None:
+    def set_grace(self, lane: Lane, patient: bool = True) -> None:
         """Let the task of ``lane`` run until the end of the grace, or of an earlier one."""
-        if lane.deadline is None and self.grace != float("inf"):
-            lane.deadline = time.monotonic() + self.grace
+        new = patient and lane.task is not None and not lane.familiar.covers(lane.task.code, self.modules)
+        if lane.set_deadline(max(self.grace, FIRST_TASK_SECONDS) if new else self.grace):
             self.wake()
 
     def on_cancelled(self, lane: Lane, task: Task) -> None:
@@ -392,4 +397,4 @@ class Crew:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: [crew.disown() for crew in list(_crews)] and None)
+    os.register_at_fork(after_in_child=lambda: deque(map(Crew.disown, list(_crews)), 0) and None)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from ..pickles import Code
 from .channel import MOST_DESCRIPTORS, Channel
+from .familiar import Familiar
 from .mapping import Block, map_shared
 from .memory import Frame, Parcel, take, unpack
 from .place import Place
@@ -35,6 +39,11 @@ class Task(Promise):
         self.residents = residents
         self.place = Place.here()
         self.number = next(_numbers)
+
+    @property
+    def code(self) -> Code:
+        """Functions and classes that it takes."""
+        return self.parcel.code.union(*(resident.parcel.code for resident in self.residents))
 
     def end(self, ok: bool, frames: list[Frame], mapped: dict[int, Block] | OSError) -> None:
         """End the future with what the worker sent, by the one who has the claim."""
@@ -74,6 +83,7 @@ class Lane:
     def begin(self, process: int) -> None:
         """Start the books of a new process, which holds nothing yet."""
         self.process = process
+        self.familiar = Familiar()
         self.pid: int | None = None
         self.started = False
         self.doomed = False
@@ -84,6 +94,14 @@ class Lane:
         self.held: set[int] = set()
         self.forget_segments: list[int] = []
         self.forget_residents: list[int] = []
+
+    def set_deadline(self, seconds: float) -> bool:
+        """Let the task run for so long, or until an earlier deadline; tell whether that changed anything."""
+        deadline = time.monotonic() + seconds
+        if deadline >= (math.inf if self.deadline is None else self.deadline):
+            return False
+        self.deadline = deadline
+        return True
 
     def take_task(self) -> Task | None:
         """Return the task in flight, if any, and be without one."""

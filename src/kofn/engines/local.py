@@ -17,6 +17,7 @@ from ..errors import ArgumentError, WorkerError, WorkerLost
 from ..machine import processors
 from .base import Engine
 from .crew import Crew
+from .importing import refuse_while_importing
 from .lanes import Resident, Task
 from .manners import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
 from .memory import Parcel, pack
@@ -43,7 +44,9 @@ class LocalPool(Engine):
         BLAS and OpenMP threads of each worker; by default the processors that this process may use are shared out,
         at least one each.
     grace_seconds : float
-        How long an abandoned or interrupted task may run on before its worker is replaced; ``inf``: for ever.
+        How long an abandoned or interrupted task may run on before its worker is replaced; ``inf``: for ever. A
+        task whose functions or classes are new to its worker may have to import or load something that would be lost
+        with the process: it has a minute. `warm` gets workers through that before the first call.
 
     Examples
     --------
@@ -56,6 +59,7 @@ class LocalPool(Engine):
     def __init__(self, n: int, *, threads_per_worker: int | None = None, grace_seconds: float = 0.05) -> None:
         call = "kofn.LocalPool"
         self._n = integer(call, "n", n, 1, "ask for at least one worker")
+        refuse_while_importing(call)
         if threads_per_worker is None:
             threads_per_worker = max(1, processors() // self._n)
         threads = integer(call, "threads_per_worker", threads_per_worker, 1, "leave it out to share the cores")

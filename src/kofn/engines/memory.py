@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..pickles import NOTHING, Code, pickled
 from .mapping import Block, address, map_shared
 
 INLINE = 1 << 16
@@ -123,6 +124,8 @@ class Parcel:
     segments: list[Segment] = field(default_factory=list)
     fresh: Segment | None = None
     """The one of ``segments`` that was made for this parcel alone."""
+    code: Code = NOTHING
+    """Functions and classes that the value refers to."""
 
 
 class Store:
@@ -176,10 +179,8 @@ def pack(value: object, store: Store | None = None) -> Parcel:
     >>> unpack(parcel.frames, {})
     {'a': 1}
     """
-    import cloudpickle
-
     buffers: list[pickle.PickleBuffer] = []
-    stream = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    stream, code = pickled(value, buffers.append)
     views = [memoryview(stream), *(buffer.raw() for buffer in buffers)]
     homes = [None, *(store.find(view) if store else None for view in views[1:])]
     parcel = _copy([view for view, home in zip(views, homes, strict=True) if home is None])
@@ -188,6 +189,7 @@ def pack(value: object, store: Store | None = None) -> Parcel:
         (home[0].id, home[1], len(view)) if home else next(copied) for view, home in zip(views, homes, strict=True)
     ]
     parcel.segments += {home[0].id: home[0] for home in homes if home}.values()
+    parcel.code = code
     return parcel
 
 

@@ -70,6 +70,7 @@ class Nursery:
 
     def run(self) -> None:
         """Serve the master until it is gone."""
+        self.channel.send(("ready", frozenset(sys.modules) - {"__main__"}))
         poll = select.poll()
         poll.register(self.channel.fileno(), select.POLLIN)
         poll.register(self.woken.fileno(), select.POLLIN)

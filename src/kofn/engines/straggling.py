@@ -7,7 +7,7 @@ import math
 import threading
 import time
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, Protocol
@@ -24,6 +24,7 @@ from .base import Engine
 from .manners import check_key, check_stop, check_task, check_worker
 from .pool import Pool, State, Stop, Stopped
 from .promise import Promise
+from .warming import warm_up
 
 _tokens = itertools.count()
 _closing: dict[int, threading.Event] = {}
@@ -161,6 +162,11 @@ class Straggling(Engine):
         """Tell what ``worker`` is doing; one that died stays dead."""
         gone = check_worker("state", worker, self.n) in self._dead or not self.is_open
         return "dead" if gone else self._pool.state(worker)
+
+    def warm(self, function: Callable[[], object] | None = None, *, modules: Sequence[str] = ()) -> None:
+        """Wait until every worker is up, has imported ``modules`` and has called ``function``, without delays."""
+        self.require_open("warm")
+        warm_up(self._pool, function, modules)
 
     def require_open(self, call: str) -> None:
         """Raise `PoolClosed` where this pool or the wrapped one takes no task."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..envelope import Envelope
 from .channel import Channel
+from .importing import become_worker, loading
 from .mapping import Block, map_private, restore
 from .memory import Frame, Parcel, pack, take, unpack
 from .place import Place
@@ -89,8 +90,9 @@ class Worker:
         arguments: tuple[Any, ...]
         function = arguments = value = None  # type: ignore[assignment]
         try:
-            function, arguments = unpack(frames, self.segments)
-            resident = [self.resident(identity).value for identity in residents]
+            with loading():
+                function, arguments = unpack(frames, self.segments)
+                resident = [self.resident(identity).value for identity in residents]
             value = self.run(function, *resident, *arguments)
             parcel, ok = pack_result(value, pack), True
         except BaseException as error:
@@ -139,6 +141,7 @@ class Worker:
 
 def serve(channel: Channel) -> None:
     """Be a worker until the master closes the other end of ``channel``."""
+    become_worker()
     worker = Worker(channel)
     signal.signal(signal.SIGINT, worker.on_interrupt)
     worker.serve()
