@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from .algebra import Floats, backward_limit, certify
 from .checks import arrayed
 from .errors import CodeError
-from .sparse import Blocks, blocks_of, column_maxima, frozen, is_sparse
+from .sparse import Blocks, blocks_of, column_maxima, equal_rows, frozen, is_sparse
 from .travel import Remade
 
 
@@ -146,12 +146,71 @@ class LinearCode(Remade):
         error = certify(generator, self.targets).backward_error
         return bool(np.all(error <= backward_limit(self.rows, self.unknowns)))
 
+    @cached_property
+    def groups(self) -> NDArray[np.intp]:
+        """Number of each row among the distinct ones, (rows,): equal rows have one number, as they say the same."""
+        if self.blocks is not None:
+            return self.blocks.block
+        return groups_of(self.generator)
+
     def on_workers(self, count: int) -> LinearCode:
-        """Return the same code with its workers folded onto ``count``, worker ``w`` onto ``w % count``."""
+        """Return the same code with its workers folded onto ``count``, worker ``w`` onto ``w % count``.
+
+        Equal rows that would meet at a worker are kept apart (`kept_apart`).
+        """
         _require(count >= 1, f"a code needs at least one worker, got {count}")
         if count >= self.workers:
             return self
-        return replace(self, worker=self.worker % count)
+        return replace(self, worker=kept_apart(self.worker % count, self.groups, count))
+
+
+def groups_of(generator: Any) -> NDArray[np.intp]:
+    """Number of each row among the distinct ones, (rows,).
+
+    Examples
+    --------
+    >>> groups_of(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, -0.0]])).tolist()
+    [0, 1, 0]
+    """
+    if is_sparse(generator):
+        return equal_rows(generator)[0]
+    numbers: dict[bytes, int] = {}
+    rows = generator + 0.0  # -0.0 is 0.0
+    return np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in rows], dtype=np.intp)
+
+
+def kept_apart(worker: NDArray[np.intp], group: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """Workers of rows, such that equal rows share one of ``count`` workers only where there are more of them than that.
+
+    A straggler would hold up all that it has. A row stays where it is unless another worker has fewer of its
+    equals before it; it goes to the one of those that has fewest rows.
+
+    Parameters
+    ----------
+    worker : (rows,) int array
+        Where rows would be otherwise.
+    group : (rows,) int array
+        Equal rows have one number.
+    count : int
+
+    Examples
+    --------
+    >>> kept_apart(np.array([0, 1, 0, 1]), np.array([0, 1, 0, 1]), 2).tolist()
+    [0, 1, 1, 0]
+    """
+    if len(np.unique(worker * (group.max(initial=0) + 1) + group)) == len(worker):
+        return worker
+    held: dict[int, NDArray[np.intp]] = {}
+    rows = np.zeros(count, dtype=np.intp)
+    apart = worker.copy()
+    for row, (first, number) in enumerate(zip(worker.tolist(), group.tolist(), strict=True)):
+        equals = held.setdefault(number, np.zeros(count, dtype=np.intp))
+        if equals[first] > (least := equals.min()):
+            order = np.flatnonzero(equals == least)
+            apart[row] = order[np.lexsort(((order - first) % count, rows[order]))[0]]
+        equals[apart[row]] += 1
+        rows[apart[row]] += 1
+    return apart
 
 
 def _frozen(name: str, values: ArrayLike, dtype: type = np.float64) -> NDArray[Any]:

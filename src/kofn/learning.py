@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from .algebra import MODERATE, Floats
 from .code import LinearCode
 from .prior import Prior
-from .sparse import equal_rows
 
 FEWEST = 4
 """Rows with fewer distinct combinations do not tell a spread: what is missing counts in full until then."""
@@ -61,7 +60,7 @@ class Learner:
         self._count = np.asarray(code.generator.sum(axis=1)).ravel()
         self._energy = np.asarray(code.generator.power(2) @ relative).ravel()
         self._generator = code.generator
-        self._group = code.blocks.block if code.blocks is not None else equal_rows(code.generator)[0]
+        self._group = code.groups
         self._sketches: dict[int, tuple[Callable[[], Any], tuple[Floats, int]]] = {}
 
     def prior(self, results: Mapping[int, Any]) -> Prior:

@@ -5,26 +5,30 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-import numpy as np
+from .code import LinearCode, kept_apart
 
-from .code import LinearCode
+Free = Callable[[int, int], bool]
+"""``free(owner, row)``: whether the row may be taken from its owner's lane."""
 
 
 class Rota:
     """The rows of a code that are still to be given out, a lane for each worker in the order of the code.
 
+    Equal rows say the same. They are in different lanes wherever there are lanes enough (`kofn.code.kept_apart`), no
+    message has two of them, and what idle workers take over or repeat is first of all what has no equal that arrived.
+
     Parameters
     ----------
     code : LinearCode
     workers : int
-        Lanes; worker ``w`` of the code has lane ``w % workers``.
+        Lanes; worker ``w`` of the code has lane ``w % workers``, but for what is kept apart.
     adaptive : bool
         Whether a worker passes over rows whose equal has arrived or is under way elsewhere, and repeats one of the
-        latter once nothing else is left. It loses nothing, because equal rows say the same; `simulate` knows
-        nothing of it.
+        latter once nothing else is left. It loses nothing; `simulate` knows nothing of it.
 
     Examples
     --------
+    >>> import numpy as np
     >>> code = LinearCode("pair", [[1, 0], [0, 1], [0, 1], [1, 0]], np.ones((1, 2)), worker=[0, 0, 1, 1])
     >>> rota = Rota(code, 2)
     >>> rota.next(0, room=2), rota.next(1, room=1)
@@ -33,11 +37,10 @@ class Rota:
 
     def __init__(self, code: LinearCode, workers: int, adaptive: bool = False) -> None:
         self._lanes: list[deque[int]] = [deque() for _ in range(workers)]
-        self._owner: list[int] = (code.worker % workers).tolist()
+        self._owner: list[int] = kept_apart(code.worker % workers, code.groups, workers).tolist()
         for row, worker in enumerate(self._owner):
             self._lanes[worker].append(row)
-        groups = code.blocks.block if adaptive and code.blocks is not None else np.arange(code.rows)
-        self._group: list[int] = groups.tolist()
+        self._group: list[int] = code.groups.tolist()
         self._adaptive = adaptive
         self._under_way = [0] * code.rows
         self._arrived: set[int] = set()
@@ -48,49 +51,70 @@ class Rota:
         return any(self._lanes)
 
     def next(self, worker: int, room: int) -> list[int]:
-        """The next rows of a worker's own lane, at most ``room``."""
+        """The next rows of a worker's own lane, at most ``room`` and no two of them equal."""
         lane = self._lanes[worker]
         rows: list[int] = []
-        while len(rows) < room and (row := self._pick(lane, repeat=not rows)) is not None:
-            rows.append(row)
+        passed: list[int] = []
+        taken: set[int] = set()
+        while lane and len(rows) < room:
+            row = lane.popleft()
+            group = self._group[row]
+            if group in taken or (self._adaptive and self._under_way[group]):
+                passed.append(row)
+            elif not (self._adaptive and group in self._arrived):
+                rows.append(row)
+                taken.add(group)
+        lane.extendleft(reversed(passed))
         return rows
 
-    def _pick(self, lane: deque[int], repeat: bool) -> int | None:
-        """Take the row of a lane whose turn it is."""
-        row = self._turn(lane, repeat)
-        if row is not None:
-            lane.remove(row)
-        return row
-
-    def _turn(self, lane: deque[int], repeat: bool) -> int | None:
-        """The first row of a lane; adaptive, whose equals are neither in nor under way, or the one least so."""
-        if not self._adaptive:
-            return lane[0] if lane else None
-        passed: list[int] = []
-        chosen = None
-        while lane and chosen is None:
-            row = lane.popleft()
-            if self._under_way[self._group[row]]:
-                passed.append(row)
-            elif self._group[row] not in self._arrived:
-                chosen = row
-        passed = [row for row in passed if self._group[row] not in self._arrived]
-        if chosen is not None:
-            lane.appendleft(chosen)
-        elif repeat and passed:
-            chosen = min(passed, key=lambda row: self._under_way[self._group[row]])
-        lane.extendleft(reversed(passed))
-        return chosen
-
-    def from_lanes(self, owners: Iterable[int], free: Callable[[int, int], bool]) -> list[int]:
-        """A row from the first of the owners' lanes for which ``free(owner, row whose turn it is)`` holds."""
+    def from_lanes(self, owners: Iterable[int], free: Free) -> list[int]:
+        """A row from the first of the owners' lanes for which ``free`` holds, best one that says something new."""
+        stale = None
         for owner in owners:
-            lane = self._lanes[owner]
-            row = self._turn(lane, repeat=True)
+            row = self._fresh(owner)
             if row is not None and free(owner, row):
-                lane.remove(row)
+                return self._taken(owner, row)
+            lane = self._lanes[owner]
+            if stale is None and row is None and not self._adaptive and lane and free(owner, lane[0]):
+                stale = owner, lane[0]
+        return [] if stale is None else self._taken(*stale)
+
+    def repeated(self, owners: Iterable[int], free: Free) -> list[int]:
+        """Adaptive: a row of these lanes whose equal is under way, the one that is so least."""
+        best: tuple[int, int, int] | None = None
+        for owner in owners if self._adaptive else ():
+            self._drop_arrived(owner)
+            for row in self._lanes[owner]:
+                times = self._under_way[self._group[row]]
+                if (best is None or times < best[0]) and free(owner, row):
+                    best = times, owner, row
+        return [] if best is None else self._taken(*best[1:])
+
+    def backup(self, under_way: Iterable[int]) -> list[int]:
+        """The first of the rows under way whose result is nowhere else and of which nothing equal has arrived."""
+        for row in under_way:
+            if self._under_way[self._group[row]] == 1 and self._group[row] not in self._arrived:
                 return [row]
         return []
+
+    def _fresh(self, owner: int) -> int | None:
+        """The first row of a lane of which nothing equal has arrived; adaptive, nor is under way."""
+        for row in self._lanes[owner]:
+            group = self._group[row]
+            if group not in self._arrived and not (self._adaptive and self._under_way[group]):
+                return row
+        if self._adaptive:
+            self._drop_arrived(owner)
+        return None
+
+    def _drop_arrived(self, owner: int) -> None:
+        lane = self._lanes[owner]
+        if any(self._group[row] in self._arrived for row in lane):
+            self._lanes[owner] = deque(row for row in lane if self._group[row] not in self._arrived)
+
+    def _taken(self, owner: int, row: int) -> list[int]:
+        self._lanes[owner].remove(row)
+        return [row]
 
     def sent(self, rows: Sequence[int]) -> None:
         """Take note that rows are under way."""

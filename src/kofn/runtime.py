@@ -181,17 +181,19 @@ class Run:
                 self._submit(worker, rows)
 
     def _rows_for(self, worker: int) -> list[int]:
-        room = 1 if self._alone else max(1, int(MESSAGE_SECONDS / self._row_seconds[worker]))
-        rows = self._rota.next(worker, room)
-        rows = rows or self._rota.from_lanes(self._held_up(), lambda owner, row: self._may_take(worker, owner, row))
-        if rows:
-            return rows
-        return self._backup_row() if self._backup else []
+        rota = self._rota
+        rows = rota.next(worker, 1 if self._alone else max(1, int(MESSAGE_SECONDS / self._row_seconds[worker])))
+        if not rows and rota.waiting:
+            free = lambda owner, row: self._may_take(worker, owner, row)  # noqa: E731
+            rows = rota.from_lanes(self._held_up(), free)
+            rows = rows or rota.repeated([worker], lambda owner, row: True) or rota.repeated(self._held_up(), free)
+        return rota.backup(self._oldest()) if self._backup and not rows else rows
 
     def _held_up(self) -> Iterator[int]:
-        """Workers that are dead, starting, or busy with what is not of this job."""
+        """Workers that are dead, starting, or busy with what is not of this job; if it is adaptive, with anything."""
         for worker in range(self.pool.n):
-            if worker not in self._running and self.pool.state(worker) != "idle":
+            mine = worker in self._running
+            if (mine and self.scheme.adaptive) or (not mine and self.pool.state(worker) != "idle"):
                 yield worker
 
     def _may_take(self, worker: int, owner: int, row: int) -> bool:
@@ -203,10 +205,10 @@ class Run:
         # To look at a task of a stream is to encode it; it has nothing resident.
         return isinstance(self._tasks, Stream) or self._placement.holds(worker, self._tasks[row])
 
-    def _backup_row(self) -> list[int]:
+    def _oldest(self) -> list[int]:
+        """The rows under way, longest first."""
         messages = sorted(self._running.values(), key=lambda message: message.submitted)
-        given = [row for message in messages for row in message.rows]
-        return next(([row] for row in given if given.count(row) == 1 and row not in self._results), [])
+        return [row for message in messages for row in message.rows]
 
     def _submit(self, worker: int, rows: list[int]) -> None:
         tasks = [self._tasks[row] for row in rows]

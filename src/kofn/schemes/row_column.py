@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..algebra import Floats, row_kronecker
 from ..blocks import Blocks, Grid, Spans
 from ..checks import integer, refusal
-from ..code import LinearCode
+from ..code import LinearCode, groups_of, kept_apart
 from ..encoding import Factor
 from ..scaling import balanced, sizes_of, spread_of
 from ..scheme import Scheme
@@ -49,9 +49,25 @@ def require_threshold(name: str, threshold: int, rows: int) -> None:
         raise refusal(CALL, "blocks", f"need at most {rows} results, one per coded row", threshold, remedy)
 
 
-def dealt(rows: int, workers: int | None) -> NDArray[np.intp]:
-    """The worker of each row: dealt round, so that a worker has a second row only when all have one."""
-    return np.arange(rows) % (rows if workers is None else workers)
+def dealt(rows: int, workers: int | None, group: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
+    """The worker of each row: dealt round, so that a worker has a second row only when all have one.
+
+    Parameters
+    ----------
+    rows : int
+    workers : int, optional
+        As many as rows by default.
+    group : (rows,) int array, optional
+        Numbers that equal rows share; such rows go to different workers.
+
+    Examples
+    --------
+    >>> dealt(4, 2).tolist(), dealt(4, 2, np.array([0, 1, 0, 1])).tolist()
+    ([0, 1, 0, 1], [0, 1, 1, 0])
+    """
+    workers = rows if workers is None else workers
+    round_about = np.arange(rows) % workers
+    return round_about if group is None else kept_apart(round_about, group, workers)
 
 
 def plain(operands: Operands, blocks: tuple[int, int]) -> Grid:
@@ -101,8 +117,9 @@ def row_column_scheme(
         Draws the sketch for the prior when one is needed.
     """
     unknowns = grid.rows.count * grid.columns.count
-    workers_of_rows = dealt(len(alpha), workers)
-    code = LinearCode(name, row_kronecker(alpha, beta), np.eye(unknowns), workers_of_rows, threshold=threshold)
+    generator = row_kronecker(alpha, beta)
+    worker = dealt(len(generator), workers, groups_of(generator))
+    code = LinearCode(name, generator, np.eye(unknowns), worker, threshold=threshold)
     if code.mixes:
         grid = in_like_units(operands, grid)
         code = replace(code, spread=spread(operands, grid))

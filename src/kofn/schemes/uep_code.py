@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..algebra import Floats, row_kronecker
 from ..checks import choice, integer
-from ..code import LinearCode
+from ..code import LinearCode, groups_of
 from .classes import GAMMA, Classes
 from .importance import CALL
 from .operands import generator
@@ -104,7 +104,8 @@ def factor_code(
 ) -> LinearCode:
     """The code of rows α ⊗ β over all N·P products."""
     targets = _targets(np.eye(classes.label.size)[classes.wanted.ravel()], summed)
-    return LinearCode(name, row_kronecker(alpha, beta), targets, dealt(len(alpha), workers))
+    generator = row_kronecker(alpha, beta)
+    return LinearCode(name, generator, targets, dealt(len(alpha), workers, groups_of(generator)))
 
 
 def free_code(
@@ -114,7 +115,7 @@ def free_code(
     targets = _targets(np.eye(int(classes.wanted.sum())), summed)
     load = np.sum(coefficients.any(axis=2), axis=1) if loaded else np.ones(len(coefficients))
     rows = coefficients[:, classes.wanted]
-    return LinearCode(name, rows, targets, dealt(len(rows), workers), load.astype(np.float64))
+    return LinearCode(name, rows, targets, dealt(len(rows), workers, groups_of(rows)), load.astype(np.float64))
 
 
 def _targets(each: Floats, summed: bool) -> Floats:

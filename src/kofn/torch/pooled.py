@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..blocks import Blocks, Grid, Spans
 from ..checks import refusal
-from ..code import LinearCode
+from ..code import LinearCode, groups_of
 from ..decoding import decode
 from ..engines.pool import Pool
 from ..errors import NotDecodable, StaysHere
@@ -164,7 +164,7 @@ class PooledLane:
         """The scheme of one step, of factors that are sorted and padded already."""
         coding, (n, p) = self._coding, self._stock.cut
         rows = code.rows
-        worker = dealt(code.row_count, self._driver.workers.n)
+        worker = dealt(code.row_count, self._driver.workers.n, groups_of(rows.generator[step]))
         linear = LinearCode(coding.code, rows.generator[step], code.question.targets, worker, rows.load[step])
         a, b = _numpy(product.first), _numpy(product.second)
         cut = _cut(coding.partition, a, b, n, p, code.question.prior)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..algebra import Floats
 from ..checks import refusal
-from ..code import LinearCode
+from ..code import LinearCode, groups_of
 from ..errors import NotDecodable
 from ..latency import Latency
 from ..schemes.row_column import dealt
@@ -135,7 +135,7 @@ class SimulatedLane:
         load = code.rows.load
         if self._coding.scale_load:
             load = load * code.row_count / code.products
-        worker = dealt(code.row_count, self._coding.workers)
+        worker = dealt(code.row_count, self._coding.workers, groups_of(code.rows.generator[0]))
         alike = bool(np.all(load == load[0]))
         works = [work_of(one, worker) for one in (load[:1] if alike else load)]
         trials = len(load) if alike else 1
