@@ -73,7 +73,8 @@ def test_sums_on_a_smaller_pool_keep_equal_rows_apart(name):
         lanes = Rota(code, pool)._lanes
         worker = {row: w for w, lane in enumerate(lanes) for row in lane}
         assert not uneven([worker[row] for row in range(code.rows)], group, pool)
-        assert not uneven(code.on_workers(pool).worker.tolist(), group, min(pool, code.workers))
+        if pool < code.workers:
+            assert not uneven(code.on_workers(pool).worker.tolist(), group, pool)
 
 
 @pytest.mark.parametrize("inputs", range(1, 8))

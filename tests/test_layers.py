@@ -11,8 +11,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "kofn"
 LAYERS = [
     "errors checks closing envelope extras travel",
     "machine compiled algebra pickles snapshots sources dask_source passes file_matrix blocks pieces sparse scaling",
-    "code prior",
-    "decoding combining peeling sparse_decoding reach modular learning",
+    "code copies prior",
+    "decoding picking combining peeling sparse_decoding reach modular learning",
     "scheme encoding stopping collector",
     "schemes/*",
     "latency turns engines/* simulation sum_times rateless_times theory/* testing engine_testing"

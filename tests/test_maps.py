@@ -108,7 +108,7 @@ def test_bad_arguments_are_refused_in_one_sentence(arguments, sentence):
 )
 def test_bad_inputs_are_refused_in_one_sentence(inputs, sentence):
     with kofn.ThreadPool(2) as pool, pytest.raises(ArgumentError, match=sentence):
-        kofn.map(np.square, inputs, workers=pool, code="uncoded")
+        kofn.map(np.square, inputs, workers=pool, code="letcc")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_bad_inputs_are_refused_in_one_sentence(inputs, sentence):
 )  # fmt: skip
 def test_what_f_does_wrong_is_said_with_its_place(f, sentence):
     with kofn.ThreadPool(3) as pool, pytest.raises(FunctionError, match=sentence) as caught:
-        kofn.map(f, [1.0, 2.0, 3.0], workers=pool, code="uncoded")
+        kofn.map(f, [1.0, 2.0, 3.0], workers=pool, code="parity")
     assert isinstance(caught.value, TaskError)
     assert 0 <= caught.value.worker < 3
 

@@ -8,14 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+import numpy as np
+
 from . import checks
 from .answer import Answer
 from .closing import Closing
 from .code import LinearCode
 from .collector import Progress
-from .decoding import Estimator
+from .decoding import ZERO_FILLED, Estimator
 from .errors import FunctionError, TaskError
 from .job import run
+from .report import Report
+from .scheme import Scheme
 from .schemes import FUNCTIONS
 from .schemes.function_scheme import (
     CALL,
@@ -26,6 +30,7 @@ from .schemes.function_scheme import (
     place_of,
     resident_key,
 )
+from .schemes.hedged import hedged_scheme
 from .snapshots import Snapshot
 from .stopping import Count, Rule, rule
 from .workers import Workers
@@ -97,14 +102,18 @@ class CodedMap(Closing):
         progress: Callable[[Progress], None] | None = None,
     ) -> Answer:
         """Evaluate f at ``inputs``; parameters as for `kofn.map`."""
+        stop = rule(CALL, tolerance, deadline)
         evaluations = self._build(inputs, workers=self._workers.n, rng=self._rng)
+        scheme, estimator = _scheme(evaluations, self._number, estimator)
+        if scheme.gather is not None and not scheme.code.rows:
+            return _nothing(scheme, self._workers.n)
         try:
             with self._held.during(evaluations.functions):
                 return run(
-                    function_scheme(evaluations, self._number),
+                    scheme,
                     workers=self._workers,
-                    estimator=evaluations.estimator if estimator is None else estimator,
-                    stop=_stop(evaluations, tolerance, deadline),
+                    estimator=estimator,
+                    stop=_enough(evaluations, stop, tolerance),
                     progress=progress,
                 )
         except TaskError as error:
@@ -169,7 +178,8 @@ def _builder(f: Any, code: Any, options: dict[str, Any]) -> Builder:
         return lambda inputs, **team: builder(inputs, **team, **options)
     if not callable(f):
         raise checks.refusal(CALL, "f", "be callable", repr(f), "pass a function of one input")
-    code = "lagrange" if code is None else code
+    if code is None:
+        code = "repetition" if options.get("degree") is None else "lagrange"
     builder = _named_builder(code)
     _require_taken(builder, repr(code), options)
     return lambda inputs, **team: builder(f, inputs, **team, **options)
@@ -190,8 +200,22 @@ def _require_taken(builder: Builder, name: str, options: dict[str, Any]) -> None
             raise checks.refusal(CALL, option, f"be left out for code {name}", value, "it decides that by itself")
 
 
-def _stop(evaluations: Evaluations, tolerance: float, deadline: float | None) -> Rule:
-    done = rule(CALL, tolerance, deadline)
+def _scheme(evaluations: Evaluations, number: int, estimator: Estimator | None) -> tuple[Scheme, Estimator]:
+    """What workers do, and how it is decoded: outputs are picked wherever that is all that is asked for."""
+    if evaluations.picked and (estimator is None or estimator in ZERO_FILLED):
+        return hedged_scheme(evaluations, number, zero_fill=estimator is not None), "exact"
+    return function_scheme(evaluations, number), evaluations.estimator if estimator is None else estimator
+
+
+def _nothing(scheme: Scheme, workers: int) -> Answer:
+    """The outputs of no inputs."""
+    assert scheme.gather is not None
+    value = scheme.gather((), ())
+    report = Report(scheme.code.name, workers, (), 0.0, 0.0, 0.0, 0)
+    return Answer(True, 0.0, 0.0, 0.0, 0, report, np.ones(0, dtype=bool), scheme.parts, lambda: value)
+
+
+def _enough(evaluations: Evaluations, done: Rule, tolerance: float) -> Rule:
     if evaluations.enough is None:
         return done
     # It may never be exact, nor as good as asked for.

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from . import checks
 from .algebra import EPSILON, Certificate, Floats, backward_limit, certify, selected
 from .code import LinearCode
+from .copies import CopyCode
 from .prior import Prior
 from .sparse import is_sparse, row_sizes
 
@@ -117,6 +118,9 @@ def unbiased(reached: Floats, against: Floats, seen: Floats, targets: Floats, co
 ESTIMATORS: dict[str, Rule] = {"lmmse": least_squares, "exact": zero_fill, "peeling": zero_fill}
 """How targets that are not exact are estimated; "peeling" also counts as exact only what peeling recovers."""
 
+ZERO_FILLED = ("exact", "peeling")
+"""Names of the estimators that use zero for what is not recovered."""
+
 
 def checked(call: str, estimator: Any) -> Estimator:
     """Return an estimator as it is, or refuse what is none.
@@ -181,6 +185,11 @@ def decode(
     if prior is not None and (not isinstance(prior, Prior) or prior.unknowns != code.unknowns):
         must, remedy = f"be a Prior of {code.unknowns} unknowns", "leave it out for equal energies"
         raise checks.refusal(call, "prior", must, getattr(prior, "unknowns", repr(prior)), remedy)
+    if isinstance(code, CopyCode) and rows.ndim == 1:
+        from .picking import covered, picked  # it makes a `Decoding`
+
+        if covered(code, rows) or estimator in ZERO_FILLED:
+            return picked(code, rows, prior)
     if prior is None or not prior.energy(code.targets) > 0:
         prior = Prior.independent(np.ones(code.unknowns))
     if estimator == "peeling" or is_sparse(code.generator):
@@ -245,6 +254,10 @@ def decodable(
     array([ True,  True])
     """
     rows = _rows_of("kofn.decoding.decodable", code, rows)
+    if isinstance(code, CopyCode) and rows.ndim == 1:
+        from .picking import covered as holds_all
+
+        return np.asarray(holds_all(code, rows))
     if estimator == "peeling" or is_sparse(code.generator):
         from .sparse_decoding import decodable_sparse
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from .algebra import Floats, RowSpace
 from .code import LinearCode
+from .copies import CopyCode, Seen
 from .sparse import Coverage, is_sparse
 
 SPAN_NUMBERS = 1 << 22
@@ -48,6 +49,8 @@ def space_of(code: LinearCode) -> Space:
     >>> space.add(0), space.near, space.add(1), space.near
     (True, False, True, True)
     """
+    if isinstance(code, CopyCode):
+        return Seen(code)
     generator = code.generator
     if not is_sparse(generator):
         return _Span(code, lambda row: generator[row])

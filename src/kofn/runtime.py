@@ -261,7 +261,7 @@ class Run:
                 self._note(message, [row], "late")
                 continue
             self._results[row] = self.scheme.accept(row, payload)
-            self._received_bytes += self._results[row].nbytes
+            self._received_bytes += size_of(self._results[row])
             self._note(message, [row], "arrived")
             self.collector.arrived(row, self._now(), precision(payload))
             fresh = True
@@ -315,7 +315,8 @@ class Run:
 
     def _estimate(self, scheme: Scheme) -> Answer:
         decoding = self.collector.decoding
-        results = [self._results[row] for row in self.collector.received]
+        rows = list(self.collector.received)
+        results = [self._results[row] for row in rows]
         return Answer(
             exact=decoding.exact,
             error=float(decoding.error),
@@ -325,7 +326,7 @@ class Run:
             recovered=scheme.parts.told(decoding.recovered),
             parts=scheme.parts,
             report=replace(self._report(), remarks=self.collector.remarks),
-            assemble=lambda: scheme.assemble(decoding.matrix, results),
+            assemble=lambda: scheme.answer(lambda: decoding.matrix, rows, results),
         )
 
     @property

@@ -194,6 +194,9 @@ class Scheme(Carrying):
         Looks at the payloads before an answer is given: what the code could make exact need not be so for these.
     apart : callable, optional
         Takes the place of ``canvas`` for estimates on the way, where that writes to what is there already.
+    gather : callable, optional
+        ``gather(rows, results)`` puts the answer together where results are picked and never added, so that they
+        need not be arrays.
 
     See Also
     --------
@@ -215,6 +218,7 @@ class Scheme(Carrying):
     parts: Parts = Parts()
     judge: Judge | None = None
     apart: Callable[[tuple[int, ...], np.dtype[Any]], Canvas] | None = None
+    gather: Callable[[Sequence[int], Sequence[Any]], Any] | None = None
 
     @property
     def aside(self) -> Scheme:
@@ -266,6 +270,10 @@ class Scheme(Carrying):
             return Canvas(first.targets, finish)
 
         return replace(self, canvas=canvas, answer_bytes=0 if self.onto else self.answer_bytes, apart=self.canvas)
+
+    def answer(self, matrix: Callable[[], NDArray[np.float64]], rows: Sequence[int], results: Sequence[Any]) -> Any:
+        """The answer from the results of the rows received, gathered or decoded with V = ``matrix()``."""
+        return self.assemble(matrix(), results) if self.gather is None else self.gather(rows, results)
 
     def assemble(self, matrix: NDArray[np.float64], results: Sequence[Array]) -> Any:
         """Decode results of the received rows with V = ``matrix`` and put the answer together."""

@@ -52,7 +52,7 @@ class Fitted:
             must = f"have shape {wanted}, as those that this code was fitted to"
             raise refusal(CALL, "inputs", must, X.shape, "call kofn.fit for others")
         evaluations = self.decoder(self.build(X, workers=workers, rng=rng))
-        return replace(calibrated(evaluations, self.calibration), enough=self.report.recover)
+        return replace(calibrated(evaluations, self.calibration), enough=self.report.recover, picked=False)
 
     def __call__(self, inputs: Any, *, workers: Any = None, deadline: float | None = None) -> Answer:
         """The same as ``kofn.map(fitted, inputs, workers=…, deadline=…)``."""

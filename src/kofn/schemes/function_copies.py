@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ..algebra import Floats, precision
+from ..algebra import precision
+from ..checks import integer, refusal
 from ..code import LinearCode
+from ..copies import CopyCode
 from ..learning import Learner
 from ..prior import Prior
-from .function_code import encoded, require_rows, team
-from .function_scheme import Evaluations
+from .function_code import require_rows
+from .function_scheme import CALL, Evaluations
 
 
 def uncoded(f: Callable[[Any], Any], inputs: Any, *, workers: int | None = None, rng: Any = None) -> Evaluations:
@@ -23,8 +25,9 @@ def uncoded(f: Callable[[Any], Any], inputs: Any, *, workers: int | None = None,
     Parameters
     ----------
     f : callable
-        Takes one input and returns a number or an array.
-    inputs : (K, …) array or sequence of K arrays of one shape
+        Takes one input and returns anything.
+    inputs : iterable
+        K inputs, of any kind.
     workers : int, optional
         That rows are dealt to; K by default.
     rng : ignored
@@ -60,7 +63,8 @@ def repetition(
     f, inputs, rng
         As for `kofn.schemes.function_copies.uncoded`.
     workers, rows : int, optional
-        Rows (one per worker by default) and the workers that they are dealt to.
+        Rows and the workers that they are dealt to, copies of one input to different ones. By default one row per
+        worker, or per input where these are more.
 
     Returns
     -------
@@ -72,31 +76,49 @@ def repetition(
     >>> code.threshold, code.generator[:, 0].tolist()
     (3, [1.0, 0.0, 1.0, 0.0])
     """
-    return _copies("repetition", f, inputs, workers, lambda K, count: count if rows is None else rows)
+    return _copies("repetition", f, inputs, workers, lambda K, count: max(K, count) if rows is None else rows)
 
 
 def _copies(
-    name: str, f: Callable[[Any], Any], inputs: Any, workers: int | None, rows_of: Callable[[int, int], int]
+    name: str, f: Callable[[Any], Any], inputs: Any, workers: Any, rows_of: Callable[[int, int], Any]
 ) -> Evaluations:
-    X, _ = team(inputs, workers, None)
+    X = listed(inputs)
     K = len(X)
-    X, worker = team(X, workers, rows_of(K, K if workers is None else workers))
-    rows = len(worker)
+    workers = max(1, K) if workers is None else integer(CALL, "workers", workers, 1, "ask for at least one worker")
+    rows = integer(CALL, "rows", rows_of(K, workers), 0, "ask for at least one row")
     require_rows(name, K, rows, "one row per input")
-    generator: Floats = np.eye(K)[np.arange(rows) % K]
-    code = LinearCode(name, generator, np.eye(K), worker, threshold=rows - (rows // K - 1))
+    code = CopyCode(name, K, rows, workers)
     return Evaluations(
         code,
         [f] * rows,
-        lambda: encoded(generator, X),
-        lambda: Prior(np.ones(K)),
+        lambda: [(X[k],) for k in code.groups.tolist()],
+        lambda: Prior.independent(np.ones(K)),
         lambda results: _learner(code).prior(results),
-        epsilon=precision(X),
+        epsilon=precision(inputs),
+        picked=True,
     )
 
 
-def _learner(code: LinearCode) -> Learner:
+def listed(inputs: Any) -> list[Any]:
+    """The inputs of one call, whatever they are, as ``map`` would see them.
+
+    Examples
+    --------
+    >>> listed({"a": 1}), listed(x**2 for x in range(3))
+    (['a'], [0, 1, 4])
+    """
+    try:
+        return list(inputs)
+    except TypeError:
+        if hasattr(inputs, "__next__"):  # it began, so that this is an error of its own
+            raise
+        raise refusal(CALL, "inputs", "be iterable", repr(inputs), "give a list of inputs") from None
+
+
+def _learner(code: CopyCode) -> Learner:
     """Outputs that did not arrive are taken to be like those that did: around their mean, as far from it."""
     from scipy.sparse import csr_array
 
-    return Learner(LinearCode(code.name, csr_array(code.generator), code.targets, code.worker))
+    rows, K = code.rows, code.unknowns
+    copies = csr_array((np.ones(rows), code.groups, np.arange(rows + 1)), shape=(rows, K))
+    return Learner(LinearCode(code.name, copies, np.ones((1, K)), code.worker))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..algebra import EPSILON, Floats
 from ..checks import arrayed, refusal
 from ..code import LinearCode
+from ..copies import CopyCode
 from ..decoding import Estimator
 from ..errors import FunctionError
 from ..prior import Prior
@@ -64,6 +65,8 @@ class Evaluations:
         Relative precision of the inputs that are mixed.
     mixing : Mixing, optional
         What is known of mixtures and of f, for what is called exact.
+    picked : bool
+        Whether every result is an output itself, so that it may be anything (`kofn.schemes.hedged`).
     """
 
     code: LinearCode
@@ -76,6 +79,7 @@ class Evaluations:
     estimator: Estimator = "lmmse"
     epsilon: float = EPSILON
     mixing: Mixing | None = None
+    picked: bool = False
 
 
 def around(samples: Floats) -> tuple[Floats, Prior]:
@@ -172,6 +176,8 @@ def place_of(code: LinearCode, row: int) -> str:
     >>> place_of(code, 0), place_of(code, 1)
     ('input 0', 'the encoded input of row 1, a mixture of all inputs')
     """
+    if isinstance(code, CopyCode):
+        return f"input {code.groups[row]}"
     same = np.flatnonzero((code.targets == code.generator[row]).all(axis=1))
     return f"input {same[0]}" if same.size else f"the encoded input of row {row}, a mixture of all inputs"
 

@@ -1,0 +1,118 @@
+"""Codes that only copy: every row is one of the unknowns, and each unknown is a target."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .algebra import Floats
+from .code import LinearCode, kept_apart
+
+Indices = NDArray[np.intp]
+
+
+class CopyCode(LinearCode):
+    """Rows that are unknowns themselves, dealt round: G repeats the identity and T is it.
+
+    The same as a `LinearCode` with those matrices, which are only made when somebody looks at them: there may be a
+    hundred thousand unknowns.
+
+    Parameters
+    ----------
+    name : str
+    unknowns : int
+    rows : int
+        Row r is unknown ``r % unknowns``.
+    workers : int
+        That the rows are dealt to, copies of one unknown to different ones as far as there are enough.
+
+    Attributes
+    ----------
+    groups : (rows,) int array
+        Which unknown each row is.
+
+    Examples
+    --------
+    >>> code = CopyCode("repetition", 2, 4, 2)
+    >>> code.generator.tolist(), code.worker.tolist(), code.threshold
+    ([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]], [0, 1, 1, 0], 3)
+    """
+
+    def __init__(self, name: str, unknowns: int, rows: int, workers: int) -> None:
+        groups = np.arange(rows) % max(1, unknowns)
+        worker = kept_apart(np.arange(rows) % workers, groups, workers)
+        threshold = rows - (rows // unknowns - 1) if 0 < unknowns <= rows else None
+        load = np.ones(rows)
+        for array in (worker, load, groups):
+            array.setflags(write=False)
+        self.__dict__.update(
+            name=name, worker=worker, load=load, threshold=threshold, spread=None, groups=groups, _unknowns=unknowns
+        )
+
+    @cached_property
+    def generator(self) -> Floats:
+        """G, (rows, unknowns)."""
+        return _locked(np.eye(self.unknowns)[self.groups])
+
+    @cached_property
+    def targets(self) -> Floats:
+        """T, the identity."""
+        return _locked(np.eye(self.unknowns))
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.worker)
+
+    @property
+    def unknowns(self) -> int:
+        """Number of unknowns."""
+        return int(self.__dict__["_unknowns"])
+
+    @property
+    def mixes(self) -> bool:
+        """No row does."""
+        return False
+
+    @property
+    def blocks(self) -> None:
+        """Sparse codes have some."""
+
+    def on_workers(self, count: int) -> LinearCode:
+        """Return the same code on at most ``count`` workers."""
+        return self if count >= self.workers else CopyCode(self.name, self.unknowns, self.rows, count)
+
+
+def _locked(matrix: Floats) -> Floats:
+    matrix.setflags(write=False)
+    return matrix
+
+
+class Seen:
+    """How near the targets of a `CopyCode` are: what `kofn.reach` asks of a space.
+
+    Examples
+    --------
+    >>> seen = Seen(CopyCode("repetition", 2, 4, 2))
+    >>> seen.add(0), seen.add(2), seen.near, seen.add(1), seen.near
+    (True, False, False, True, True)
+    """
+
+    def __init__(self, code: CopyCode) -> None:
+        self._unknown: list[int] = code.groups.tolist()
+        self._left = set(range(code.unknowns))
+        self.rank = 0
+
+    def add(self, row: int) -> bool:
+        """Add a row and tell whether it is the first of its unknown."""
+        new = self._unknown[row] in self._left
+        self._left.discard(self._unknown[row])
+        self.rank += new
+        return new
+
+    @property
+    def near(self) -> bool:
+        """Whether every unknown has come."""
+        return not self._left
