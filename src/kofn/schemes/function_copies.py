@@ -85,7 +85,7 @@ def _copies(
     X = listed(inputs)
     K = len(X)
     workers = max(1, K) if workers is None else integer(CALL, "workers", workers, 1, "ask for at least one worker")
-    rows = integer(CALL, "rows", rows_of(K, workers), 0, "ask for at least one row")
+    rows = integer(CALL, "rows", rows_of(K, workers), 0, "ask for at least one row") if K else 0
     require_rows(name, K, rows, "one row per input")
     code = CopyCode(name, K, rows, workers)
     return Evaluations(
