@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,9 @@ class CopyCode(LinearCode):
         self.__dict__.update(
             name=name, worker=worker, load=load, threshold=threshold, spread=None, groups=groups, _unknowns=unknowns
         )
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        return type(self), (self.name, self.unknowns, self.rows, max(1, self.workers))
 
     @cached_property
     def generator(self) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -100,19 +100,17 @@ def _copies(
 
 
 def listed(inputs: Any) -> list[Any]:
-    """The inputs of one call, whatever they are, as ``map`` would see them.
+    """The inputs of one call, whatever they are, as ``map`` would see them; of a frame its rows, as of an array.
 
     Examples
     --------
-    >>> listed({"a": 1}), listed(x**2 for x in range(3))
-    (['a'], [0, 1, 4])
+    >>> listed("abc"), listed(x**2 for x in range(3))
+    (['a', 'b', 'c'], [0, 1, 4])
     """
-    try:
-        return list(inputs)
-    except TypeError:
-        if hasattr(inputs, "__next__"):  # it began, so that this is an error of its own
-            raise
-        raise refusal(CALL, "inputs", "be iterable", repr(inputs), "give a list of inputs") from None
+    if not np.iterable(inputs) or isinstance(inputs, Mapping | Set):
+        must, remedy = "be in an order: a sequence, an array or an iterator", "give a list of inputs"
+        raise refusal(CALL, "inputs", must, repr(inputs), remedy)
+    return list(np.asarray(inputs) if hasattr(inputs, "columns") else inputs)
 
 
 def _learner(code: CopyCode) -> Learner:
