@@ -121,7 +121,7 @@ def test_the_clock_waits_however_far_away_the_deadline_is():
 
 @pytest.mark.parametrize("options", [{"tolerance": 0.9}, {"deadline": 2.0}, {"tolerance": 0.9, "deadline": 2.0}])
 def test_a_stop_rule_beside_a_tolerance_or_a_deadline_is_refused(options):
-    sentence = f"kofn.sum: 'stop' must be left out where '{next(iter(options))}' is given, but got .*; combine rules"
+    sentence = f"'stop' must be left out where '{next(iter(options))}' is given, but got .*; combine rules"
     with kofn.ThreadPool(1) as pool, kofn.CodedSum([abs], workers=pool) as total:
         with pytest.raises(ArgumentError, match=sentence):
             total(1.0, stop=kofn.Count(1), **options)
