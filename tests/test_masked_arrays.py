@@ -3,7 +3,7 @@
 Each case also runs with masks that hide nothing: what is complete is computed, and right.
 """
 
-from collections import UserList, deque
+from collections import UserList, UserString, deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
@@ -11,6 +11,7 @@ import dask.array
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 from scipy.sparse.linalg import aslinearoperator
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestRegressor
 
@@ -266,3 +267,10 @@ def test_frames_are_rows_and_not_the_names_of_columns(pool):
 def test_what_has_no_order_of_values_is_no_sequence_of_inputs(pool, inputs):
     with pytest.raises(kofn.ArgumentError, match="'inputs' must be a sequence of arrays"):
         kofn.map(np.square, inputs, workers=pool, degree=2)
+
+
+def test_looking_for_masks_ends():
+    endless = []
+    endless.append(endless)
+    for harmless in (endless, UserString("ab"), [UserString("ab")], [{}], [csr_array(A)], [[]], range(3), None, b"ab"):
+        assert not checks.masked(harmless)

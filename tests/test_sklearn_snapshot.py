@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ ENSEMBLES = {
 
 def fitted(name):
     kind, arguments, y = ENSEMBLES[name]
-    return kind(n_estimators=6, random_state=0, warm_start=False, **arguments).fit(X, y)
+    return clone(kind(n_estimators=6, random_state=0, **arguments)).fit(X, y)  # with an init of its own
 
 
 def refit(ensemble):
@@ -196,6 +197,19 @@ def test_methods_that_were_replaced_are_refused(threads):
     forest.predict = lambda X: np.zeros(len(X))
     with pytest.raises(kofn.ArgumentError, match="must predict as its class does, but got one with a 'predict' of its"):
         CodedEnsemble(forest, workers=threads)
+
+
+def test_what_cannot_be_copied_is_refused(threads):
+    boosted = fitted("boosted values")
+    boosted.init_.lock = threading.Lock()
+    with pytest.raises(kofn.ArgumentError, match="must be one that can be copied, but got one that raised TypeError"):
+        CodedEnsemble(boosted, workers=threads)
+
+
+def test_refusals_speak_of_the_ensemble(threads):
+    for wrong in ({"code": "nope"}, {"workers": "all"}, {"deadline": -1.0}, {"tolerance": "small"}):
+        with pytest.raises(kofn.ArgumentError, match=f"^kofn.sklearn.CodedEnsemble: '{next(iter(wrong))}'"):
+            CodedEnsemble(fitted("forest of values"), **{"workers": threads} | wrong)
 
 
 def test_trees_that_predict_otherwise_do_so_here(threads):

@@ -14,6 +14,12 @@ from numpy.typing import NDArray
 
 from .errors import ArgumentError, KofnError
 
+PLAIN = (float, int, complex, np.generic, str, bytes)
+"""What no mask lies over."""
+
+MOST_DIMENSIONS = 64
+"""Of NumPy's arrays; a sequence that is deeper, or holds itself, is none."""
+
 LONGEST = 300
 """Letters of what was given that a sentence repeats: it may be an array."""
 
@@ -80,22 +86,22 @@ def masked(value: Any) -> bool:
     """
     if isinstance(value, np.ndarray):
         return bool(np.ma.is_masked(value))
-    level: Sequence[Any] = _parts(value)
-    while level:
-        if any(hasattr(type(part), "__array__") and np.ma.is_masked(np.asanyarray(part)) for part in level):
+    level: Sequence[Any] = () if hasattr(value, "__array__") else _parts(value)
+    for _ in range(MOST_DIMENSIONS):
+        kinds = set(map(type, level)) - {np.ndarray}
+        arrays = {kind for kind in kinds if hasattr(kind, "__array__")}
+        if any(np.ma.is_masked(np.asanyarray(part)) for part in level if type(part) in arrays):
             return True
-        level = list(chain.from_iterable(map(_parts, level)))
+        inner = kinds - arrays
+        level = list(chain.from_iterable(_parts(part) for part in level if type(part) in inner)) if inner else ()
     return False
 
 
 def _parts(value: Any) -> Sequence[Any]:
-    """What a sequence holds, but for what NumPy does not open, and for plain numbers, which mask nothing."""
-    kind = type(value)
-    if hasattr(kind, "__array__") or not hasattr(kind, "__getitem__"):
-        return ()
+    """What a sequence holds, unless these are plain numbers, which mask nothing."""
     try:
         # What begins with a number holds nothing else, or it is no array; a masked one among them becomes NaN.
-        parts: Sequence[Any] = value if len(value) and not np.isscalar(value[0]) else ()
+        parts: Sequence[Any] = value if len(value) and not isinstance(value[0], PLAIN) else ()
     except (TypeError, LookupError):
         return ()
     return parts

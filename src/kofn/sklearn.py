@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .answer import Answer
-from .checks import masked, refusal
+from .checks import masked, named, refusal
 from .closing import Closing
 from .code import LinearCode
 from .coded_sum import CodedSum, CodeLike
@@ -182,7 +182,8 @@ class CodedEnsemble(Closing):
     ) -> None:
         self._wrapped = _snapshot(ensemble)
         self._stop = rule(CALL, tolerance, deadline)
-        self._sum = CodedSum(_terms(self._wrapped), workers=workers, code=code, rng=rng)
+        with named(CALL):
+            self._sum = CodedSum(_terms(self._wrapped), workers=workers, code=code, rng=rng)
 
     def predict(self, X: Any) -> Array:
         """Predict classes or values, (samples,) or (samples, outputs)."""
@@ -223,7 +224,8 @@ class CodedEnsemble(Closing):
         return self._scoring(X, _rounded if hasattr(self._wrapped, "classes_") else np.asarray)
 
     def _total(self, X: Any) -> Array:
-        self.answer = answer = self._sum(X, stop=self._stop)  # of this thread, whatever others ask
+        with named(CALL):
+            self.answer = answer = self._sum(X, stop=self._stop)  # of this thread, whatever others ask
         total: Array = answer.value
         return total
 
@@ -258,7 +260,11 @@ def _snapshot(ensemble: Any) -> Any:
     if replaced:
         must, remedy = "predict as its class does", "wrap it without that, and apply it to the predictions"
         raise refusal(CALL, "ensemble", must, f"one with a {replaced[0]!r} of its own", remedy)
-    return copy.deepcopy(ensemble)
+    try:
+        return copy.deepcopy(ensemble)
+    except Exception as error:
+        given, remedy = f"one that raised {type(error).__name__}: {error}", "see that copy.deepcopy takes its init"
+        raise refusal(CALL, "ensemble", "be one that can be copied", given, remedy) from error
 
 
 def _terms(ensemble: Any) -> list[Vote] | list[Stage]:
