@@ -193,6 +193,28 @@ def test_executors_of_the_parent_are_refused_in_a_child(made):
         assert in_a_child(lambda: kofn.matmul(EYE, EYE, workers=[unused]).exact) == "True"
 
 
+def test_a_dask_client_and_its_pool_are_refused_in_a_child():
+    distributed = pytest.importorskip("distributed")
+    options = {"processes": False, "n_workers": 2, "dashboard_address": ":0", "set_as_default": False}
+    with distributed.Client(**options) as client, kofn.DaskPool(client) as pool:
+        pool.warm()
+        operator = kofn.operator(EYE, workers=pool, rng=0)
+
+        def try_all() -> str:
+            said = []
+            uses = [lambda: kofn.matmul(EYE, EYE, workers=client), lambda: operator @ EYE]
+            for use in (*uses, *(lambda use=use: use(pool) for use, _ in USES.values())):
+                try:
+                    said.append(str(use()))
+                except kofn.PoolClosed:
+                    said.append("PoolClosed")
+            return str(said)
+
+        right = [right for _, right in USES.values()]
+        assert in_a_child(try_all) == str(["PoolClosed", "PoolClosed", *right])
+        np.testing.assert_allclose(operator @ EYE, EYE, atol=1e-12)
+
+
 def test_a_callback_that_forks_ends_the_job_in_the_child_only():
     said: list[str] = []
 
