@@ -170,6 +170,7 @@ class CodedEnsemble(Closing):
 
     answer: Answer
 
+    @named(CALL)
     def __init__(
         self,
         ensemble: Any,
@@ -223,6 +224,7 @@ class CodedEnsemble(Closing):
         """The same for the choice of a class: votes and scores can tie, and rounding must not decide."""
         return self._scoring(X, _rounded if hasattr(self._wrapped, "classes_") else np.asarray)
 
+    @named(CALL)
     def _total(self, X: Any) -> Array:
         with named(CALL):
             self.answer = answer = self._sum(X, stop=self._stop)  # of this thread, whatever others ask

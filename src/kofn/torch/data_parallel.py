@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..checks import function, generator, integer, refusal
+from ..checks import function, generator, integer, named, refusal
 from ..closing import Closing
 from ..coded_sum import CodedSum, CodeLike
 from ..errors import TermError
@@ -81,6 +81,7 @@ class DataParallel(Closing):
     (True, True)
     """
 
+    @named(CALL)
     def __init__(
         self,
         model: nn.Module,
@@ -109,6 +110,7 @@ class DataParallel(Closing):
         terms = [Shard(self._private, loss, x, y, batch, parts, number, seed) for number, (x, y) in enumerate(pairs)]
         self._sum = CodedSum(terms, workers=workers, code=code, rng=random)
 
+    @named(CALL)
     def backward(self, *, tolerance: float = 0.0, deadline: float | None = None) -> Step:
         """Add the gradient of the loss of all the data to the parameters' ``grad``, as ``loss.backward()`` does.
 
