@@ -194,7 +194,27 @@ def _polished(
     # Rounding leaves dust where a sparse solution has zeros, and dust has no small relative residual.
     largest = np.max(np.abs(solution), axis=-1, keepdims=True, initial=0.0)
     swept = np.where(np.abs(solution) < 1e-12 * largest, 0.0, solution)
-    return _better(swept, solution, backward_error, generator, targets)
+    solution, backward_error = _better(swept, solution, backward_error, generator, targets)
+    for place in np.argwhere((backward_error > limit) & (backward_error < 1e-3)):
+        at, which = tuple(place), tuple(place[:-1])
+        solution[at], backward_error[at] = _evened(solution[at], backward_error[at], generator[which], targets[at])
+    return solution, backward_error
+
+
+def _evened(solution: Floats, error: Any, generator: Floats, target: Floats) -> tuple[Floats, Any]:
+    """Spread what the rounding of coefficients leaves over the unknowns in proportion to what each can bear.
+
+    Least squares leave it where it is smallest in all, and that may be on an unknown of which little is used.
+    """
+    for _ in range(2):
+        size = np.abs(solution) @ np.abs(generator) + np.abs(target)
+        weight = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0)
+        step = ((target - solution @ generator) * weight) @ np.linalg.pinv(generator * weight, rcond=1e-13)
+        found = _backward_error((solution + step)[None], generator, target[None])[0]
+        if not found < error:
+            break
+        solution, error = solution + step, found
+    return solution, error
 
 
 def _better(

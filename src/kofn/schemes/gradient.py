@@ -5,10 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..algebra import Floats
 from ..checks import generator
 from ..code import LinearCode
-from .sum_code import CALL, csr, sum_code, team, within
+from .sum_code import CALL, Indices, csr, sum_code, team, within
+
+UNIT = 256
+"""Binary digits after the point that coefficients are solved for to."""
+
+REFINEMENTS = 4
 
 
 def gradient(m: int, *, stragglers: int | None = None, workers: int | None = None, rng: Any = None) -> LinearCode:
@@ -42,13 +49,55 @@ def gradient(m: int, *, stragglers: int | None = None, workers: int | None = Non
     stragglers = min(1, shares - 1) if stragglers is None else stragglers
     stragglers = within("stragglers", stragglers, 0, shares - 1, "one less than there are shares")
     columns = (np.arange(shares)[:, None] + np.arange(stragglers + 1)) % shares
-    # Every row is orthogonal to the s rows of a random H whose own rows sum to zero, as the row of ones is.
     h = generator(CALL, rng).standard_normal((stragglers, shares))
-    h[:, -1:] -= h.sum(axis=1, keepdims=True)
-    values = np.ones((shares, stragglers + 1))
-    for row, (first, *others) in enumerate(columns):
-        if others:
-            values[row, 1:] = -np.linalg.solve(h[:, others], h[:, first])
-    lengths = np.full(shares, stragglers + 1)
-    over_shares = csr(columns.ravel(), lengths, shares, values.ravel())
+    over_shares = csr(columns.ravel(), np.full(shares, stragglers + 1), shares, _coefficients(h, columns).ravel())
     return sum_code("gradient", over_shares, np.arange(shares), m, threshold=shares - stragglers)
+
+
+def _coefficients(h: Floats, columns: Indices) -> Floats:
+    """Values of the rows, the nearest floats to those that are orthogonal to h once its rows sum to zero.
+
+    The row of ones is orthogonal to it too, so it is a combination of any rows that span what is. With coefficients
+    that carry the error of a solve it is only nearly one, and some sets of rows could not be told from sets that do not
+    suffice: so the solution is refined in integers.
+
+    Parameters
+    ----------
+    h : (s, shares) array
+        Its last column is not used.
+    columns : (rows, s + 1) int array
+        Places of the values; the first is one.
+
+    Examples
+    --------
+    >>> _coefficients(np.array([[1.0, 2.0, 0.0]]), np.array([[0, 1], [1, 2], [2, 0]])).round(3).tolist()
+    [[1.0, -0.5], [1.0, 0.667], [1.0, 3.0]]
+    """
+    values = np.ones(columns.shape)
+    if len(h):
+        exact = np.array([[*row, -sum(row)] for row in map(_in_units, h[:, :-1].tolist())], dtype=object)
+        for row, (first, *others) in zip(values, columns, strict=True):
+            row[1:] = _solved(exact[:, others], -exact[:, first])
+    return values
+
+
+def _in_units(numbers: list[float]) -> list[int]:
+    """Floats as integers in units of 2^-UNIT, which none is finer than that counts."""
+    return [(numerator << UNIT) // denominator for numerator, denominator in map(float.as_integer_ratio, numbers)]
+
+
+def _solved(matrix: NDArray[Any], right: NDArray[Any]) -> list[float]:
+    """Solve a square system in integers of units 2^-UNIT: what is left is computed exactly and solved for in floats.
+
+    Examples
+    --------
+    >>> _solved(np.array([[2, 1], [1, 3]], dtype=object) * 2**UNIT, np.array([3, 5], dtype=object) * 2**UNIT)
+    [0.8, 1.4]
+    """
+    one = 1 << UNIT
+    rough = np.array([[number / one for number in row] for row in matrix])
+    found = np.array([0] * len(matrix), dtype=object)
+    for _ in range(REFINEMENTS):
+        left = right * one - matrix @ found
+        found = found + _in_units(np.linalg.solve(rough, [number / one**2 for number in left]).tolist())
+    return [number / one for number in found]

@@ -18,6 +18,8 @@ from ..learning import Learner
 from ..prior import Prior
 from ..scheme import Allocate, Canvas, Parts, Scheme, Task
 from ..snapshots import Sealed, Snapshot, failure_of, opened, sealed
+from . import counts
+from .counts import Tally, beyond, whole
 from .sum_code import CALL
 
 Array = NDArray[Any]
@@ -141,8 +143,12 @@ def evaluate(functions: Any, x: Any, offset: int, indices: Array, weights: Array
     else:
         values = (_called(functions[index - offset], index, x) for index in indices.tolist())
     total: Array | None = None
+    tally = Tally()
     for index, weight, value in zip(indices.tolist(), weights.tolist(), values, strict=True):
-        checked = _checked(index, value, total)
+        given = _checked(index, value, total)
+        if not tally.add(given, weight):
+            raise TermFailed(index, f"and those before it {counts.TOO_LARGE}")
+        checked = given.astype(np.complex128 if given.dtype.kind == "c" else np.float64, copy=False)
         try:
             total = _added(total, weight, checked)
         except MemoryError as error:
@@ -150,7 +156,7 @@ def evaluate(functions: Any, x: Any, offset: int, indices: Array, weights: Array
     summed = np.asarray(total)
     if not np.isfinite(summed).all():
         raise TermFailed(int(indices[0]), f"and those up to term {indices[-1]} {TOO_LARGE}")
-    return summed
+    return summed.astype(np.int64) if tally.whole else summed
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -173,6 +179,11 @@ def _stacked(function: Callable[[Array, Any], Any], x: Any, indices: Array) -> I
     except BaseException as error:
         where = f"(evaluated with terms up to {indices[-1]}) " if len(indices) > 1 else ""
         raise TermFailed(int(indices[0]), f"{where}{failure_of(error, 'x')}") from error
+    if (number := beyond(made, values)) is not None and values.dtype.kind == "f":
+        among = f"and those up to term {indices[-1]} " if len(indices) > 1 else ""
+        raise TermFailed(
+            int(indices[0]), f"{among}returned the integer {number}, which a float64 may not hold; {counts.ADVICE}"
+        )
     if values.shape[:1] != indices.shape:
         wrong = f"returned shape {values.shape} for {len(indices)} indices, where the first axis must be the terms"
         raise TermFailed(int(indices[0]), wrong)
@@ -190,9 +201,10 @@ def _checked(index: int, value: Any, total: Array | None) -> Array:
         raise TermFailed(index, what) from error
     if masked:
         raise TermFailed(index, "returned a masked array, of which a part is missing; fill it first, with .filled(0.0)")
+    if (number := beyond(value, array)) is not None:
+        raise TermFailed(index, f"returned the integer {number}, {counts.LOST}")
     if array.dtype.kind not in "biufc":
         raise TermFailed(index, f"returned a {type(value).__name__}, which is not a number or an array of numbers")
-    array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, copy=False)
     if not np.isfinite(array).all():
         raise TermFailed(index, "returned NaN or inf, which would spoil the sum")
     if total is not None and array.shape != total.shape:
@@ -206,22 +218,33 @@ class Accept:
     def __init__(self, code: LinearCode) -> None:
         self._code = code
         self._kind: tuple[tuple[int, ...], np.dtype[Any]] | None = None
+        self._tally = Tally()
+        self._groups: set[int] = set()
 
     def anew(self) -> Accept:
         """One that has seen no result yet."""
         return Accept(self._code)
 
     def __call__(self, row: int, result: Any) -> Array:
-        payload = np.asarray(result)
+        given = np.asarray(result)
+        payload = given.astype(np.float64) if whole(given) else given
         kind = (payload.shape, payload.dtype)
         self._kind = self._kind or kind
         if kind != self._kind:
-            start, stop = self._code.generator.indptr[row : row + 2]
-            indices = self._code.generator.indices[start:stop]
-            named = f"term {indices[0]}" if len(indices) == 1 else f"terms {indices[0]} … {indices[-1]}"
-            text = f"{named} returned {kind[1]} of shape {kind[0]}, others {self._kind[1]} of shape {self._kind[0]}"
-            raise TermError(text + ".", int(self._code.worker[row]), row, term=int(indices[0]))
+            others = f"{self._kind[1]} of shape {self._kind[0]}"
+            raise self._refused(row, f"returned {kind[1]} of shape {kind[0]}, others {others}")
+        group = row if self._code.blocks is None else int(self._code.blocks.block[row])
+        fresh = group not in self._groups
+        self._groups.add(group)
+        if fresh and not self._tally.add(given):
+            raise self._refused(row, f"and those before {counts.TOO_LARGE}")
         return payload
+
+    def _refused(self, row: int, what: str) -> TermError:
+        start, stop = self._code.generator.indptr[row : row + 2]
+        indices = self._code.generator.indices[start:stop]
+        named = f"term {indices[0]}" if len(indices) == 1 else f"terms {indices[0]} … {indices[-1]}"
+        return TermError(f"{named} {what}.", int(self._code.worker[row]), row, term=int(indices[0]))
 
 
 def sum_scheme(
