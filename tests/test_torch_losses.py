@@ -70,6 +70,8 @@ REGRESS = {
     "poisson": nn.PoissonNLLLoss(),
     "kl, batchmean": lambda o, y: functional.kl_div(o.log_softmax(1), y, reduction="batchmean"),
     "soft margin": lambda o, y: functional.soft_margin_loss(o, y.round() * 2 - 1),
+    "huge": lambda o, y: 1e200 * functional.mse_loss(o, y),
+    "tiny": lambda o, y: 1e-200 * functional.mse_loss(o, y),
     "mean and a constant": lambda o, y: 3.0 + functional.mse_loss(o, y),
     "weights among the labels": lambda o, y: (y[:, :1] * (o - y).square()).mean(),
     "weighted mean of its own": lambda o, y: (y[:, :1] * (o - y).square()).sum() / y[:, :1].sum(),
@@ -153,6 +155,15 @@ def test_losses_that_are_no_sums_are_refused(pool, loss, told, constant):
 def test_losses_between_samples_are_refused(pool, loss):
     with pytest.raises(kofn.ArgumentError, match="sum over samples"):
         both(pool, network(), loss, data(), classes())
+
+
+def test_a_loss_that_cannot_do_with_few_samples_says_on_how_many_it_was_tried(pool):
+    def hardest(outputs, labels):
+        return functional.cross_entropy(outputs, labels, reduction="none").topk(5).values.mean()
+
+    with pytest.raises(RuntimeError, match="k out of range") as caught:
+        both(pool, network(), hardest, data(), classes())
+    assert "the smallest of 4 samples" in caught.value.__notes__[0]
 
 
 def test_any_loss_of_a_single_shard(pool):

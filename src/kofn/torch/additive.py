@@ -76,6 +76,15 @@ class Slope(NamedTuple):
         size = math.sqrt(sum(float(one.abs().square().sum()) for one in self.gradient))
         return size if math.isfinite(size) and math.isfinite(self.value) else math.nan
 
+    @property
+    def largest(self) -> float:
+        """The largest entry of the gradient."""
+        return max((float(one.abs().max()) for one in self.gradient if one.numel()), default=0.0)
+
+    def over(self, scale: float) -> Slope:
+        """That of the loss divided by a number."""
+        return Slope(self.value / scale, [one / scale for one in self.gradient])
+
     def multiple(self, other: Slope, tolerance: float) -> float | None:
         """The number that this gradient is ``other``'s times; None if there is none, NaN if any would do."""
         if not self.size:
@@ -137,6 +146,9 @@ class Meter:
         """How much the losses of two pieces count in that of both; None if no numbers do, NaN where any would."""
         n = len(first.labels)
         both, one, two = self.slope(first.with_(second)), self.slope(first), self.slope(second)
+        scale = one.largest  # squares stay in the range
+        if 0 < scale < math.inf:
+            both, one, two = both.over(scale), one.over(scale), two.over(scale)
         if not one.size or math.isnan(one.size) or math.isnan(both.size):
             return math.nan, math.nan
         of_one = Slope(both.value, [g[:n] for g in both.gradient]).multiple(one, self.tolerance)
@@ -178,7 +190,11 @@ def shares(loss: Loss, examples: Any, labels: Sequence[Tensor]) -> Shares:
     """
     meter = _meter(loss, examples, labels)
     for reference in _references(labels):
-        found = [_counted(meter, reference, one, number) for number, one in enumerate(labels)]
+        try:
+            found = [_counted(meter, reference, one, number) for number, one in enumerate(labels)]
+        except Exception as error:  # PyTorch's own, and the user's
+            error.add_note(f"{CALL} measures the loss on parts of the data, the smallest of {len(reference)} samples.")
+            raise
         if not all(math.isnan(of_one) for of_one, _ in found):
             return _concluded(found, [len(one) for one in labels], len(reference), meter.tolerance)
     raise refusal(

@@ -6,6 +6,7 @@ differentiates again (``create_graph=True``, ``torch.func``) goes through it, an
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,6 +136,11 @@ class ConvolutionFunction(torch.autograd.Function):
         if of_bias is not None:
             terms.append(of_bias[:, None, None].expand(ctx.shapes[2]))
         return _tangent(terms, ctx.dtypes[2])
+
+
+for _function in (LinearFunction, ConvolutionFunction):
+    # PyTorch asks for it at every call, and finding it takes longer than the call.
+    _function.forward.__signature__ = inspect.signature(_function.forward)  # type: ignore[union-attr]
 
 
 class CodedLinear(nn.Linear):

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from ..errors import NotDifferentiable
 from .coder import Coder
@@ -20,7 +21,9 @@ def coded_product(gradient: Tensor, other: Tensor, coder: Coder) -> Tensor:
     Where the coder waits for exact products, all derivatives are those of a product; the master computes them itself.
     Otherwise they are refused: an estimate is no function of its factors that could be differentiated.
     """
-    return CodedProduct.apply(gradient, other, coder)  # type: ignore[no-any-return, no-untyped-call]
+    if _watched():
+        return CodedProduct.apply(gradient, other, coder)  # type: ignore[no-any-return, no-untyped-call]
+    return CodedProduct.forward(gradient, other, coder)
 
 
 class CodedProduct(torch.autograd.Function):
@@ -60,6 +63,12 @@ class CodedProduct(torch.autograd.Function):
         seconds = [b] * info.batch_size if of_b is None else b.unbind(of_b)
         products = [coded_product(first, second, coder) for first, second in zip(firsts, seconds, strict=True)]
         return torch.stack(products), 0
+
+
+def _watched() -> bool:
+    """Whether PyTorch would differentiate or transform what is computed now; a plain backward pass is not."""
+    transformed: bool = torch._C._are_functorch_transforms_active()
+    return torch.is_grad_enabled() or transformed or forward_ad._current_level >= 0
 
 
 def full_precision(like: Tensor) -> AbstractContextManager[Any]:
