@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 import time
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -128,6 +129,14 @@ def test_what_is_no_iterable_or_whose_iteration_fails_is_told_apart():
             kofn.map(abs, failing(), workers=pool)
 
 
+@pytest.mark.parametrize("estimator", ["lmmse", "exact"])
+@pytest.mark.parametrize("code", ["uncoded", "repetition"])
+def test_copies_with_an_estimator_are_exact_once_they_are_there(code, estimator):
+    with kofn.ThreadPool(3) as pool:
+        answer = kofn.map(np.square, np.arange(5.0), workers=pool, code=code, estimator=estimator)
+    assert answer.exact and answer.error == 0.0 and answer.value.tolist() == [0.0, 1.0, 4.0, 9.0, 16.0]
+
+
 def test_an_input_at_which_f_raises_is_named():
     with kofn.ThreadPool(2) as pool, pytest.raises(kofn.FunctionError, match="at input 2"):
         kofn.map(len, ["a", "b", 3, "d"], workers=pool)
@@ -209,6 +218,7 @@ def test_a_code_of_copies_is_the_linear_code_that_it_says(unknowns, data):
     for estimator in ("exact", "lmmse"):
         got, right = (decode(code, received, prior, estimator) for code in (copies, plain))
         assert got.recovered.tolist() == right.recovered.tolist() and got.exact == right.exact
+        assert np.array_equal(replace(got, error=np.zeros(())).matrix, got.matrix)
         assert float(got.error) == pytest.approx(float(right.error))
         np.testing.assert_allclose(got.matrix @ copies.generator[received], right.matrix @ plain.generator[received],
                                    atol=1e-9)  # fmt: skip

@@ -13,25 +13,28 @@ from .prior import Prior
 
 
 class Picks(Decoding):
-    """A decoding that picks; its matrix is only made when somebody looks at it.
+    """A decoding that picks; its matrix is only made when somebody looks at it."""
 
-    Parameters
-    ----------
-    place : (targets,) int array
-        Which of the results is each target; -1 for what is missing, which is 0.
-    received : int
-    error : float
-    """
+    @classmethod
+    def of(cls, place: Indices, received: int, error: float) -> Picks:
+        """Make it.
 
-    def __init__(self, place: Indices, received: int, error: float) -> None:
-        there = place >= 0
-        self.__dict__.update(
+        Parameters
+        ----------
+        place : (targets,) int array
+            Which of the results is each target; -1 for what is missing, which is 0.
+        received : int
+        error : float
+        """
+        picks, there = object.__new__(cls), place >= 0
+        picks.__dict__.update(
             recovered=there,
             error=np.array(error),
             backward_error=np.array(0.0 if there.all() else 1.0),
             amplification=np.array(float(there.any())),
             _picks=(place, received),
         )
+        return picks
 
     @cached_property
     def matrix(self) -> Floats:
@@ -62,4 +65,4 @@ def picked(code: CopyCode, rows: Indices, prior: Prior | None) -> Picks:
     energies = np.ones(code.unknowns) if prior is None else prior.energies
     energies = energies if energies.sum() > 0 else np.ones(code.unknowns)
     missing = energies[place < 0].sum() / energies.sum() if code.unknowns else 0.0
-    return Picks(place, len(rows), float(np.sqrt(missing)))
+    return Picks.of(place, len(rows), float(np.sqrt(missing)))
