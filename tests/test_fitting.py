@@ -93,7 +93,9 @@ def test_what_calls_itself_exact_and_is_not_is_never_returned(exponential):
     trials = {trial.name: trial for trial in exponential.report.trials}
     wrong = trials["lagrange, degree 2"]
     assert wrong.expected == 0 < wrong.error
-    assert {trial.name for trial in exponential.report.trials[-2:]} == {"lagrange, degree 1", "lagrange, degree 2"}
+    assert exponential.report.trials[-1] is wrong
+    smaller = trials["lagrange, degree 1"]  # two results more than it needs contradict it
+    assert smaller.error / 3 < smaller.expected < 3 * smaller.error
 
 
 def test_a_learned_parity_is_better_than_the_function_itself():

@@ -56,6 +56,8 @@ class Joint:
             code=joint_code(evaluations.code, self.sizes),
             expect=lambda: self.prior,
             learn=None,
+            mixing=None,
+            bar=None,
             mean=self.mean,
             estimator="lmmse",
         )

@@ -82,9 +82,10 @@ def calibrated(evaluations: Evaluations, ratio: float) -> Evaluations:
         energy = float(larger.energy(targets))
         return larger if energy == 0 else replace(larger, share=prior.share * float(prior.energy(targets)) / energy)
 
-    learn = evaluations.learn
+    learn, bar = evaluations.learn, evaluations.bar
     return replace(
         evaluations,
         expect=lambda: scaled(evaluations.expect()),
         learn=None if learn is None else lambda results: scaled(learn(results)),
+        bar=None if bar is None else lambda *estimate: ratio * bar(*estimate),
     )

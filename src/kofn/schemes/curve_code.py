@@ -60,6 +60,7 @@ def curve_evaluations(
         enough=results_enough(recover, len(worker)),
         estimator=estimator(points),
         epsilon=precision(X),
+        bar=process.error,
     )
 
 

@@ -14,6 +14,9 @@ from .row_column import dealt, spare
 
 Array = NDArray[Any]
 
+INNER = (0.1, 0.9)
+"""Part of its stretch where a sample may be: no gap is so large that the ends of the line are left out."""
+
 
 def team(inputs: Any, workers: Any, rows: Any) -> tuple[Array, NDArray[np.intp]]:
     """Check inputs and sizes: the stacked inputs (K, …), and the worker of each row, one row per worker by default.
@@ -50,6 +53,25 @@ def spread_among(nodes: Floats, count: int) -> Floats:
     [1.0, 5.0, 8.0]
     """
     chosen: Floats = nodes[((np.arange(count) + 0.5) * len(nodes) / count).astype(np.intp)]
+    return chosen
+
+
+def scattered_among(nodes: Floats, count: int) -> Floats:
+    """``count`` of the nodes, spread as by `spread_among` but, of many, with gaps of all sizes.
+
+    A function that repeats looks smooth where it is sampled in step with it, and nothing between samples tells. So each
+    sample is somewhere in a stretch of its own, and neighbours can be near: how smooth f is they tell best.
+
+    Examples
+    --------
+    >>> scattered_among(np.arange(40.0), 5).tolist(), scattered_among(np.arange(7.0), 5).tolist()
+    ([3.0, 14.0, 22.0, 27.0, 36.0], [0.0, 2.0, 3.0, 4.0, 6.0])
+    """
+    if len(nodes) < 2 * count:
+        return spread_among(nodes, count)
+    edges = np.arange(count + 1) * len(nodes) // count
+    within = np.random.default_rng([1, count]).uniform(*INNER, count)  # the same in every call
+    chosen: Floats = nodes[edges[:-1] + (within * np.diff(edges)).astype(np.intp)]
     return chosen
 
 

@@ -24,7 +24,7 @@ from ..errors import FunctionError
 from ..prior import Prior
 from ..scheme import Allocate, Canvas, Parts, Scheme, Task
 from ..snapshots import failure_of, opened, sealed
-from .mixing import Mixing, Verdict
+from .mixing import Bar, Mixing, Verdict
 
 Array = NDArray[Any]
 CALL = "kofn.map"
@@ -67,6 +67,8 @@ class Evaluations:
         What is known of mixtures and of f, for what is called exact.
     picked : bool
         Whether every result is an output itself, so that it may be anything (`kofn.schemes.hedged`).
+    bar : Bar, optional
+        What an estimate's error is taken to be once its results are known; by default what the prior says of it.
     """
 
     code: LinearCode
@@ -80,6 +82,7 @@ class Evaluations:
     epsilon: float = EPSILON
     mixing: Mixing | None = None
     picked: bool = False
+    bar: Bar | None = None
 
 
 def around(samples: Floats) -> tuple[Floats, Prior]:
@@ -158,7 +161,7 @@ def function_scheme(evaluations: Evaluations, number: int | None = None) -> Sche
         learn=evaluations.learn,
         accept=Accept(code, mean),
         parts=Parts((len(code.targets),)),
-        judge=Verdict(code, evaluations.mixing, evaluations.epsilon),
+        judge=Verdict(code, evaluations.mixing, evaluations.epsilon, evaluations.bar),
     )
 
 

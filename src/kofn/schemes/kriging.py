@@ -7,7 +7,7 @@ from typing import Any
 
 from .berrut import berrut_rows
 from .curve_code import curve_evaluations
-from .function_code import line, spread_among, team
+from .function_code import line, scattered_among, spread_among, team
 from .function_scheme import Evaluations
 
 
@@ -59,5 +59,5 @@ def kriging(
     """
     X, worker = team(inputs, workers, rows)
     nodes = line(max(len(worker), len(X)))
-    alpha, beta = spread_among(nodes, len(worker)), spread_among(nodes, len(X))
+    alpha, beta = scattered_among(nodes, len(worker)), spread_among(nodes, len(X))
     return curve_evaluations("kriging", f, X, worker, alpha, beta, berrut_rows, recover, lambda points: "lmmse")

@@ -12,7 +12,7 @@ from ..algebra import Floats
 from ..checks import number
 from ..prior import Prior
 from .curve_code import curve_evaluations, picked
-from .function_code import line, spread_among, team
+from .function_code import line, scattered_among, spread_among, team
 from .function_scheme import CALL, Evaluations
 
 
@@ -65,7 +65,7 @@ def letcc(
     X, worker = team(inputs, workers, rows)
     smoothing = number(CALL, "smoothing", smoothing, "0.0 interpolates")
     nodes = line(max(len(worker), len(X)))
-    alpha, beta = spread_among(nodes, len(worker)), spread_among(nodes, len(X))
+    alpha, beta = scattered_among(nodes, len(worker)), spread_among(nodes, len(X))
     return curve_evaluations(
         "letcc", f, X, worker, alpha, beta, spline_rows, recover, lambda points: Spline(tuple(points), smoothing)
     )

@@ -9,7 +9,7 @@ do. And results beyond those that are needed tell whether f is what it was said 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -23,6 +23,9 @@ from ..decoding import Decoding
 from ..scheme import Judgement
 
 Array = NDArray[Any]
+
+Bar = Callable[[Floats, NDArray[np.bool_], Sequence[int], Sequence[Array]], float]
+"""(V, which targets are exact, rows, their results) → expected relative error of the targets."""
 
 SAMPLE = 1 << 14
 """Numbers of an output that are looked at first: most often they show already that it is large enough."""
@@ -85,6 +88,8 @@ class Verdict:
         What is known of the inputs and of f, where inputs are mixed.
     epsilon : float
         Relative precision of what is mixed.
+    bar : Bar, optional
+        The expected error of estimates, given the results.
 
     Examples
     --------
@@ -98,10 +103,14 @@ class Verdict:
     code: LinearCode
     mixing: Mixing | None = None
     epsilon: float = EPSILON
+    bar: Bar | None = None
 
     def __call__(self, decoding: Decoding, rows: Sequence[int], results: Sequence[Array], epsilon: float) -> Judgement:
         """What the results allow."""
         decoding, mixed = self._picked(decoding, rows)
+        if self.bar is not None and not decoding.exact:
+            error = self.bar(decoding.matrix, decoding.recovered, rows, results)
+            decoding = replace(decoding, error=np.asarray(error))
         if not mixed.any():
             return Judgement(decoding)
         return _Judged(self, decoding, mixed, list(rows), results, max(epsilon, self.epsilon)).outcome()
