@@ -57,6 +57,7 @@ class Joint:
             expect=lambda: self.prior,
             learn=None,
             mixing=None,
+            picked=False,
             bar=None,
             mean=self.mean,
             estimator="lmmse",

@@ -103,8 +103,8 @@ def tried(
             payloads = {int(row): scheme.accept(int(row), run.results[draw, row]) for row in rows}
             prior = scheme.prior_given(payloads)
             decoding = decode(scheme.code, rows, prior, evaluations.estimator, scheme.epsilon)
-            assert scheme.judge is not None
-            decoding = scheme.judge(decoding, list(payloads), list(payloads.values()), 0.0).decoding
+            if scheme.judge is not None:
+                decoding = scheme.judge(decoding, list(payloads), list(payloads.values()), 0.0).decoding
             estimate = scheme.assemble(decoding.matrix, list(payloads.values()))
             size = float(np.sum(held_out.values[draw] ** 2))
             loss += float(np.sum((estimate - held_out.values[draw]) ** 2))

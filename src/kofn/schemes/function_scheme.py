@@ -161,7 +161,7 @@ def function_scheme(evaluations: Evaluations, number: int | None = None) -> Sche
         learn=evaluations.learn,
         accept=Accept(code, mean),
         parts=Parts((len(code.targets),)),
-        judge=Verdict(code, evaluations.mixing, evaluations.epsilon, evaluations.bar),
+        judge=None if evaluations.picked else Verdict(code, evaluations.mixing, evaluations.epsilon, evaluations.bar),
     )
 
 
