@@ -1,5 +1,8 @@
 """Codes for function values: the battery over each of them, exactness of Lagrange coding, honest refusals."""
 
+from fractions import Fraction
+from itertools import combinations
+
 import numpy as np
 import pytest
 from scipy.interpolate import make_smoothing_spline
@@ -275,6 +278,55 @@ def test_two_missing_outputs_need_two_parities():
     rows = np.array([1, 3, 4])
     decoding = decode(made.code, rows, made.learn({int(row): results[row] for row in rows}), made.estimator)
     assert np.allclose(decoding.matrix @ results[rows], X @ WEIGHTS, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("K", "parities"), [(1, 2), (2, 3), (3, 1), (3, 2), (4, 2), (4, 3), (5, 2), (6, 3)])
+def test_any_k_rows_of_a_parity_code_give_an_affine_function(K, parities):
+    """In rational arithmetic: rows of the identity and of integer powers, each divided by its sum."""
+    powers = [[Fraction(k**j) for k in range(1, K + 1)] for j in range(parities)]
+    exact = [[Fraction(int(k == row)) for k in range(K)] for row in range(K)]
+    exact += [[entry / sum(row) for entry in row] for row in powers]
+    assert np.allclose(parity_weights(K, parities), np.array(exact[K:], float), rtol=1e-15)
+    X = np.random.default_rng(K).standard_normal((K, 6))
+    affine = lambda x: x @ WEIGHTS + 1.0  # noqa: E731
+    made = FUNCTIONS["parity"](affine, X, workers=K + parities)
+    results = np.array([affine(mixture) for (mixture,) in made.encode()])
+    for rows in combinations(range(K + parities), K):
+        assert determinant([exact[row] for row in rows]) != 0
+        decoding = decode(made.code, rows, made.learn({row: results[row] for row in rows}), made.estimator)
+        assert np.allclose(decoding.matrix @ results[list(rows)], affine(X), rtol=0, atol=1e-9)
+
+
+def determinant(matrix):
+    if not matrix:
+        return Fraction(1)
+    pivot = next((row for row in matrix if row[0] != 0), None)
+    if pivot is None:
+        return Fraction(0)
+    others = [row for row in matrix if row is not pivot]
+    reduced = [[x - row[0] / pivot[0] * y for x, y in zip(row[1:], pivot[1:], strict=True)] for row in others]
+    return pivot[0] * determinant(reduced)
+
+
+@pytest.mark.parametrize(("K", "parities", "most"), [(4, 1, 19**0.5), (4, 2, 19.2), (6, 2, 42.3)])
+def test_parities_amplify_as_stated(K, parities, most):
+    mix = np.vstack([np.eye(K), parity_weights(K, parities)])
+    sets = [list(rows) for rows in combinations(range(K + parities), K)]
+    worst = max(np.linalg.norm(np.linalg.inv(mix[rows]), axis=1).max() for rows in sets)
+    assert np.isclose(worst, most, rtol=2e-3)
+
+
+@pytest.mark.parametrize("rows", [6, 7, 8, 9, 10])
+def test_berrut_amplifies_little_while_most_rows_are_there(rows):
+    """Over all sets of rows that are missing, and two or more inputs."""
+    alpha = workers_nodes(rows)
+    for missing in range(rows // 2 + 1):
+        found = [
+            np.linalg.norm(berrut_rows(chebyshev_nodes(K), np.delete(alpha, gone)), axis=-1).max()
+            for K in range(2, rows + 1)
+            for gone in combinations(range(rows), missing)
+        ]
+        assert max(found) < (2 + np.log(rows - missing) if 6 * missing <= rows else 11)
 
 
 # -- estimates around a mean ------------------------------------------------------------------------

@@ -20,7 +20,7 @@ ENTRIES = (
     ),
     Entry(
         "berrut", "along Berrut's curve through the inputs, decoded by his formula; any f",
-        "1", "none: an estimate", "below 2 + log R", "2Kn|X| + 2KR|f|", ("jahani2023",),
+        "1", "none: an estimate", "below 2 + log R, few missing", "2Kn|X| + 2KR|f|", ("jahani2023",),
     ),
     Entry(
         "letcc", "along a spline through the inputs, decoded by a smoothing spline; any f",
@@ -32,7 +32,7 @@ ENTRIES = (
     ),
     Entry(
         "parity", "inputs as they are, and mixtures to functions made for them",
-        "1", "none: an estimate", "√K", "2K(n − K)|X| + 2K|f|", ("kosaian2019",),
+        "1", "none: an estimate", "√(K² + K − 1) for one", "2K(n − K)|X| + 2K|f|", ("kosaian2019",),
     ),
 )  # fmt: skip
 

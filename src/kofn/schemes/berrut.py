@@ -30,10 +30,11 @@ def berrut(
 ) -> Evaluations:
     """Values of f along Berrut's curve through the inputs, interpolated from whichever results have come.
 
-    Load 1; never exact, so it waits for ``recover`` results; amplification below 2 + log(results). The master encodes
-    at 2·K·rows·(size of an input) flops and decodes at 2·K·(results)·(size of an output). The error falls with
-    the number of workers where f∘e is smooth; with a few workers and a rough f it can be larger than that of the
-    mean of the results: see its ``skill`` in `kofn.fit`.
+    Load 1; never exact, so it waits for ``recover`` results; amplification below 2 + log(results) while at most a sixth
+    of the rows is missing, and up to some 11, of 6 to 12 rows, when half are. The master encodes at
+    2·K·rows·(size of an input) flops and decodes at 2·K·(results)·(size of an output). The error falls with the number
+    of workers where f∘e is smooth; with a few workers and a rough f it can be larger than that of the mean of the
+    results: see its ``skill`` in `kofn.fit`.
 
     Parameters
     ----------
