@@ -48,7 +48,8 @@ def norms(matrix: Any, axis: int) -> Floats:
     found = np.zeros(matrix.shape[axis])
     with np.errstate(over="ignore", invalid="ignore"):
         for tile in tiles(matrix):
-            found[tile[axis]] = np.hypot(found[tile[axis]], _norms_of(matrix[tile], axis))
+            part = _norms_of(matrix[tile], axis)
+            found[tile[axis]] = np.hypot(found[tile[axis]], part) if found[tile[axis]].any() else part
     if isinstance(matrix, Source):
         matrix.norms[axis] = found
     return found
@@ -79,10 +80,11 @@ def magnitudes(matrix: Any, axis: int) -> Floats:
 def _norms_of(tile: Array, axis: int) -> Floats:
     """Norms of the lines of a tile: those whose squares say too little are looked at again, at unit size."""
     smallest = SMALLEST if tile.real.dtype.itemsize > 4 else SMALLEST_SINGLE
-    squares = np.zeros(tile.shape[axis])
-    for part in _real_parts(tile):
-        squares += np.einsum("ij,ij->j" if axis else "ij,ij->i", part, part)
-    found: Floats = np.sqrt(squares)
+    subscripts = "ij,ij->j" if axis else "ij,ij->i"
+    squares = sum(np.einsum(subscripts, part, part) for part in _real_parts(tile))
+    found: Floats = np.sqrt(squares, dtype=np.float64)
+    if squares.min(initial=np.inf) >= smallest and squares.max(initial=0.0) < np.inf:
+        return found
     unsure = np.flatnonzero(~((squares >= smallest) & (squares < np.inf)))
     if unsure.size:
         parts = [part.astype(np.float64) for part in _real_parts(tile[:, unsure].T if axis else tile[unsure])]

@@ -98,17 +98,17 @@ def balancing(norms: Floats, spans: Spans, clip: int) -> Exponents | None:
     --------
     >>> from kofn.blocks import Spans
     >>> balancing(np.array([1.0, 1e20, 0.0, 1.0, 3.0, 1.0]), Spans(6, 2), clip=4).tolist()
-    [0, 0, 1048576, 0, 62, 0]
+    [0, 0, 1048576, 0, 61, 0]
     """
-    if spans.count == 1 or not spans.length:
+    if spans.count == 1 or not spans.length or _ratio(norms) <= 2.0**clip:
         return None
     sizes = placed(norms, spans)
     top = np.broadcast_to(sizes.max(axis=0), sizes.shape)
     powers = np.maximum(0, np.frexp(top)[1] - np.frexp(sizes)[1] - clip)
     powers = np.where(sizes > 0, powers, np.where(top > 0, FAR, 0)).astype(np.intc)
-    if not powers.any():
-        return None
     ordered = np.concatenate([row[: span.stop - span.start] for row, span in zip(powers, spans.slices, strict=True)])
+    if not ordered.any():
+        return None
     if spans.order is None:
         return ordered
     exponents = np.empty_like(ordered)
@@ -125,8 +125,13 @@ def balanced(norms: Floats, spans: Spans, epsilon: float) -> Spans:
     >>> balanced(np.array([1.0, 1e20]), Spans(2, 2), 2.0**-52).exponents.tolist()
     [62, 0]
     """
-    clip = CLIP if epsilon < SINGLE else SINGLE_CLIP
-    return replace(spans, exponents=balancing(norms, spans, clip))
+    exponents = balancing(norms, spans, CLIP if epsilon < SINGLE else SINGLE_CLIP)
+    return spans if exponents is None else replace(spans, exponents=exponents)
+
+
+def alike(first: Floats, second: Floats) -> bool:
+    """Whether all norms of rows, and all of columns, are so much alike that no code needs to know more of them."""
+    return _ratio(first) * _ratio(second) <= LIKE
 
 
 def sizes_of(norms: Floats, spans: Spans) -> Floats:
@@ -153,14 +158,20 @@ def spread_of(first: Floats, second: Floats) -> Floats | None:
     Examples
     --------
     >>> spread_of(np.array([[1.0, 2.0], [16.0, 8.0]]), np.ones((1, 3)))
-    array([[1., 16.],
-           [0.25, 1.]])
+    array([[ 1.  , 16.  ],
+           [ 0.25,  1.  ]])
     >>> spread_of(np.ones((2, 2)), np.ones((1, 3))) is None
     True
     """
     if _unlike(first) * _unlike(second) <= LIKE:
         return None
     return np.asarray(np.kron(_ratios(first), _ratios(second)))
+
+
+def _ratio(sizes: Floats) -> float:
+    """The largest size beside the smallest; inf where that is zero."""
+    least = float(sizes.min(initial=np.inf))
+    return float(sizes.max(initial=0.0)) / least if least > 0 else np.inf
 
 
 def _unlike(sizes: Floats) -> float:

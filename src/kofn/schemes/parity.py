@@ -98,7 +98,7 @@ def parity_weights(inputs: int, parities: int) -> Floats:
     """c_jk = kʲ / Σ_k kʲ for k = 1 … K and j = 0, 1, …, (parities, inputs): the mean of the inputs, then other means.
 
     Means, so that a mixture is as large as an input, and a parity of an affine f is f itself. Any m missing outputs
-    follow from any m parities: powers of positive numbers have no singular square submatrix (they are totally positive).
+    follow from any m parities: powers of positive numbers are totally positive, so no square submatrix is singular.
 
     Examples
     --------

@@ -13,7 +13,7 @@ from ..blocks import Blocks, Grid, Spans
 from ..checks import integer, refusal
 from ..code import LinearCode, groups_of, kept_apart
 from ..encoding import Factor
-from ..scaling import balanced, sizes_of, spread_of
+from ..scaling import alike, balanced, sizes_of, spread_of
 from ..scheme import Scheme
 from .operands import CALL, Operands, balanced_blocks, blocks_of
 from .product import Sketched, product_scheme
@@ -86,11 +86,14 @@ def in_like_units(operands: Operands, grid: Grid) -> Grid:
     [15, 0]
     """
     rows = balanced(operands.rows, grid.rows, operands.epsilon)
-    return Grid(rows, balanced(operands.columns, grid.columns, operands.epsilon))
+    columns = balanced(operands.columns, grid.columns, operands.epsilon)
+    return grid if rows is grid.rows and columns is grid.columns else Grid(rows, columns)
 
 
 def spread(operands: Operands, grid: Grid) -> Floats | None:
     """How unlike in size what is mixed then still is, as a code wants to know it."""
+    if alike(operands.rows, operands.columns):
+        return None
     return spread_of(sizes_of(operands.rows, grid.rows), sizes_of(operands.columns, grid.columns))
 
 
@@ -122,6 +125,7 @@ def row_column_scheme(
     code = LinearCode(name, generator, np.eye(unknowns), worker, threshold=threshold)
     if code.mixes:
         grid = in_like_units(operands, grid)
-        code = replace(code, spread=spread(operands, grid))
+        unlike = spread(operands, grid)
+        code = code if unlike is None else replace(code, spread=unlike)
     a, b = Blocks(operands.A, grid.rows, 0), Blocks(operands.B, grid.columns, 1)
     return product_scheme(code, Factor(alpha, a), Factor(beta, b), grid, Sketched(a, b, rng), operands.dtype)
