@@ -235,7 +235,7 @@ def test_what_cannot_be_used_in_a_job_is_refused_before_it_starts(bad):
 def test_a_closed_pool_is_said_to_be_one():
     pool = kofn.ThreadPool(2)
     pool.close()
-    with pytest.raises(kofn.PoolClosed, match="kofn.matmul: the pool is closed"):
+    with pytest.raises(kofn.PoolClosed, match=r"kofn\.matmul: the pool is closed"):
         kofn.matmul(np.eye(2), np.eye(2), workers=pool)
 
 

@@ -1,13 +1,8 @@
 """When data is taken: what is changed after a call returned, between calls or by a task, is right or refused."""
 
-import copy
 import os
 import signal
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,79 +14,13 @@ import kofn
 from kofn.schemes import FUNCTIONS, SUMS
 from kofn.schemes.function_scheme import function_scheme
 from kofn.schemes.sum_scheme import Terms, sum_scheme
-
-A = np.random.default_rng(0).standard_normal((24, 18))
-B = np.random.default_rng(1).standard_normal((18, 12))
-NUMBERS = np.linspace(1.0, 2.0, 4)
-
-
-class Gate:
-    """A pool through which nothing goes before it is opened."""
-
-    def __init__(self, pool):
-        self._pool, self.open = pool, threading.Event()
-        self.n = pool.n
-        self.by_reference = getattr(pool, "by_reference", False)
-
-    def empty(self, shape, dtype):
-        assert self.open.wait(10)
-        return self._pool.empty(shape, dtype)
-
-    def put(self, worker, key, value):
-        assert self.open.wait(10)
-        self._pool.put(worker, key, value)
-
-    def submit(self, worker, function, *arguments, keys=()):
-        assert self.open.wait(10)
-        return self._pool.submit(worker, function, *arguments, keys=keys)
-
-    def drop(self, key):
-        self._pool.drop(key)
-
-    def stop(self, worker, how):
-        return self._pool.stop(worker, how)
-
-    def state(self, worker):
-        return self._pool.state(worker)
-
-    def close(self):
-        """It stays open for other tests."""
-
-
-def engine(name):
-    if name == "threads":
-        return kofn.ThreadPool(3)
-    if name == "local":
-        return kofn.LocalPool(3)
-    if name == "straggling":
-        return kofn.Straggling(kofn.LocalPool(3), kofn.Constant(0.0))
-    if name == "executors":
-        return kofn.ExecutorPool([ThreadPoolExecutor(1) for _ in range(3)])
-    return on_dask()
-
-
-@contextmanager
-def on_dask():
-    distributed = pytest.importorskip("distributed")
-    options = {"processes": False, "threads_per_worker": 1, "dashboard_address": ":0"}
-    with distributed.Client(n_workers=3, **options) as client, kofn.DaskPool(client) as pool:
-        yield pool
-
-
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("straggling", "executors")]
-ENGINES = ["threads", "local", "dask", *SLOW]
+from taking import ENGINES, INPUTS, NUMBERS, A, B, Gate, engine, spaced, spoil, total
 
 
 @pytest.fixture(scope="module", params=ENGINES)
 def pool(request):
     with engine(request.param) as pool:
         yield pool
-
-
-def spaced(matrix):
-    wide = np.zeros((2 * matrix.shape[0], matrix.shape[1]))
-    wide[::2] = matrix
-    return wide[::2]
 
 
 OPERANDS = {
@@ -131,49 +60,6 @@ def test_estimates_of_a_started_job_and_their_bars_are_of_what_was_passed(build,
         answer = job.result(20)
     error = np.linalg.norm(answer.value - large @ other) / np.linalg.norm(large @ other)
     assert 0 < answer.error < 1.2 and error < 4 * answer.error
-
-
-@dataclass
-class Box:
-    """An object with a state."""
-
-    items: list
-    array: np.ndarray
-
-
-INPUTS = {
-    "array": lambda: NUMBERS.copy(),
-    "view": lambda: spaced(NUMBERS[:, None])[:, 0],
-    "large": lambda: np.ones(20_000),
-    "list": lambda: [1.0, 2.0, 3.0],
-    "dict": lambda: {"a": NUMBERS.copy(), "b": [1.0]},
-    "tuple": lambda: (NUMBERS.copy(), [2.0]),
-    "object": lambda: Box([1.0, 2.0], NUMBERS.copy()),
-}
-
-
-def total(x):
-    """A number that tells of all that is in x."""
-    if isinstance(x, dict):
-        return total(list(x.values()))
-    if isinstance(x, Box):
-        return total([x.items, x.array])
-    return float(sum(map(total, x))) if isinstance(x, list | tuple) else float(np.sum(x))
-
-
-def spoil(x):
-    """Change x, and all that is in it, in place."""
-    if isinstance(x, np.ndarray):
-        x += 1.0
-    elif isinstance(x, dict):
-        x["c"] = 5.0
-        spoil(x["b"])
-    elif isinstance(x, Box):
-        spoil(x.items)
-    elif isinstance(x, tuple):
-        spoil(x[1])
-    else:
-        x.append(5.0)
 
 
 @pytest.mark.parametrize("kind", INPUTS)
@@ -263,93 +149,6 @@ def test_a_function_is_taken_when_what_keeps_it_is_made(face):
         table[0] = 3.0
         assert np.all(call(1.0).value == right)
         coded.close()
-
-
-@pytest.mark.parametrize("kind", INPUTS)
-@pytest.mark.parametrize("keeps", [True, False])
-def test_terms_cannot_change_what_others_are_given(pool, kind, keeps):
-    x = INPUTS[kind]()
-
-    def term(x):
-        spoil(x)
-        return total(x)
-
-    face = (
-        (lambda x: kofn.CodedSum([term] * 12, workers=pool, code="cyclic")(x))
-        if keeps
-        else (lambda x: kofn.sum([term] * 12, x, workers=pool, code="cyclic"))
-    )
-    if kind in ("array", "view", "large"):
-        with pytest.raises(kofn.TermError, match=r"term \d+ tried to write into its input x, which is read-only") as e:
-            face(x)
-        assert e.value.term is not None and total(x) == total(INPUTS[kind]())
-    else:
-        answer = face(x)
-        assert answer.exact and np.isclose(answer.value, 12 * term(copy.deepcopy(x)))
-        assert total(x) == total(INPUTS[kind]())
-
-
-@pytest.mark.parametrize("kind", ["dict", "tuple", "object"])
-def test_arrays_within_an_input_are_read_only(pool, kind):
-    def term(x):
-        array = {"dict": lambda: x["a"], "tuple": lambda: x[0], "object": lambda: x.array}[kind]()
-        array += 1.0
-        return array.sum()
-
-    with pytest.raises(kofn.TermError, match="tried to write into its input x"):
-        kofn.sum([term] * 3, INPUTS[kind](), workers=pool)
-
-
-def test_a_function_of_indices_is_given_what_it_cannot_spoil(pool):
-    def terms(k, x):
-        x.append(1.0)
-        return k * len(x)
-
-    assert kofn.sum(terms, [1.0], count=12, workers=pool).value == 2 * np.arange(12).sum()
-    for wrong in (lambda k, x: np.add(x, k, out=x)[:, None], lambda k, x: np.multiply(k, 2, out=k)):
-        with pytest.raises(kofn.TermError, match="tried to write into its input"):
-            kofn.sum(wrong, np.ones(12), count=12, workers=pool)
-
-
-@pytest.mark.parametrize("code", ["uncoded", "lagrange"])
-def test_a_mapped_function_cannot_write_into_its_input(pool, code):
-    options = {"degree": 1} if code == "lagrange" else {}
-    X = A[:3].copy()
-    with pytest.raises(kofn.FunctionError, match="f tried to write into its input x at"):
-        kofn.map(lambda x: np.add(x, 1.0, out=x), X, workers=pool, code=code, **options)
-    assert np.array_equal(X, A[:3])
-
-
-def test_what_a_function_returns_may_be_its_input_or_a_buffer_that_it_uses_again(pool):
-    x = NUMBERS.copy()
-    held = np.zeros(4)
-
-    def buffered(x):
-        np.multiply(x, 2.0, out=held)
-        return held
-
-    for terms, factor in (([lambda x: x] * 6, 6), ([lambda x: x[:]] * 6, 6)):
-        assert np.allclose(kofn.sum(terms, x, workers=pool).value, factor * NUMBERS)
-    assert np.array_equal(kofn.map(lambda x: x, A[:4], workers=pool, code="uncoded").value, A[:4])
-    if pool.n and not getattr(pool, "by_reference", False):  # threads run the caller's function, with its one buffer
-        assert np.array_equal(kofn.map(buffered, A[:3, :4], workers=pool, code="uncoded").value, 2 * A[:3, :4])
-
-
-def test_tasks_of_ones_own_cannot_change_what_others_see(pool):
-    code = kofn.LinearCode("two", np.eye(2), np.eye(2), worker=[0, 1])
-
-    def canvas(shape, dtype):
-        whole = np.empty((2, *shape), dtype)
-        return kofn.scheme.Canvas([whole[0, ...], whole[1, ...]], lambda: whole)
-
-    def run(function, *arguments):
-        tasks = [kofn.Task(function, arguments)] * 2
-        scheme = kofn.Scheme(code, lambda allocate: tasks, canvas, lambda: kofn.Prior.independent([1.0, 1.0]))
-        return kofn.run(scheme, workers=pool).value
-
-    with pytest.raises(kofn.TaskError, match="tried to write into its input, which is read-only"):
-        run(lambda x: np.add(x, 1.0, out=x), NUMBERS.copy())
-    assert run(lambda box: float(len(box) + (box.append(1) or 0)), [1.0]).tolist() == [1.0, 1.0]
 
 
 def test_one_scheme_runs_any_number_of_times_also_at_once(pool):

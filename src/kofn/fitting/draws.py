@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import arrayed, refusal
+from ..snapshots import is_write, opened
 
 Array = NDArray[Any]
 CALL = "kofn.fit"
@@ -82,6 +83,9 @@ class Given:
             given, masked = arrayed(function(argument))
             value = np.array(given)  # it may use its buffer again
         except Exception as error:
+            if is_write(error):
+                remedy = "write x = x + 1 instead of x += 1, or work on x.copy()"
+                raise refusal(CALL, self.name, "leave its input as it is", "one that writes into it", remedy) from error
             got = f"{type(error).__name__}: {error}"
             raise refusal(CALL, self.name, self.takes, got, f"call {self.call} to see") from error
         if wrong := "masked numbers" if masked else self._wrong(value):
@@ -139,9 +143,9 @@ def drawn(
     while len(inputs) < FEWEST * K or (len(inputs) < samples * K and time.perf_counter() - started < seconds):
         for _ in range(K):
             inputs.append(SAMPLER.asked(sampler, rng, inputs))
-            values.append(F.asked(f, inputs[-1].copy(), values))  # f may change what it is given
+            values.append(F.asked(f, opened(inputs[-1]), values))
     each = (time.perf_counter() - started) / len(inputs)
-    again = F.asked(f, inputs[0].copy(), values)
+    again = F.asked(f, opened(inputs[0]), values)
     X, Y = np.array(inputs), np.array(values, np.float64)
     size = float(np.linalg.norm(Y[0]))
     noise = float(np.linalg.norm(again - Y[0])) / size if size else 0.0
