@@ -69,12 +69,19 @@ def test_sums_on_a_smaller_pool_keep_equal_rows_apart(name):
     code = SUMS[name](12, workers=6, rng=0)
     group = same_rows(code)
     assert [group.index(g) for g in group] == [code.groups.tolist().index(g) for g in code.groups.tolist()]
-    for pool in (2, 3, 4, 6, 8):
+    for pool in (2, 3, 4, 5):
+        worker = code.on_workers(pool).worker.tolist()
+        assert not uneven(worker, group, pool)
         lanes = Rota(code, pool)._lanes
-        worker = {row: w for w, lane in enumerate(lanes) for row in lane}
-        assert not uneven([worker[row] for row in range(code.rows)], group, pool)
-        if pool < code.workers:
-            assert not uneven(code.on_workers(pool).worker.tolist(), group, pool)
+        assert {row: w for w, lane in enumerate(lanes) for row in lane} == dict(enumerate(worker))
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_workers_keep_the_rows_that_their_code_gives_them(name):
+    code = SUMS[name](12, workers=6, rng=0)
+    for pool in (6, 8):
+        for worker, lane in enumerate(Rota(code, pool)._lanes):
+            assert list(lane) == np.flatnonzero(code.worker == worker).tolist()
 
 
 @pytest.mark.parametrize("inputs", range(1, 8))
@@ -108,7 +115,8 @@ def test_whatever_workers_do_one_that_is_free_has_what_a_straggler_has_twice(dat
     """A virtual run on workers of any pace, one of which never answers and some of which die: copies are enough."""
     n = data.draw(st.integers(2, 5))
     inputs = data.draw(st.integers(1, 4))
-    worker = [data.draw(st.integers(0, n + 2)) for _ in range(2 * inputs)]
+    drawn = np.array([data.draw(st.integers(0, n + 2)) for _ in range(2 * inputs)])
+    worker = kept_apart(drawn, np.arange(2 * inputs) % inputs, n + 3)
     code = LinearCode("copies", np.eye(inputs)[np.arange(2 * inputs) % inputs], np.eye(inputs), worker)
     paces = [[data.draw(st.sampled_from([1e-4, 0.5, 1.0, 3.0]))] for _ in range(n)]
     stuck = data.draw(st.integers(0, n - 1))

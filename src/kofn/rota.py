@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from .code import LinearCode, kept_apart
+from .code import LinearCode
 
 Free = Callable[[int, int], bool]
 """``free(owner, row)``: whether the row may be taken from its owner's lane."""
@@ -14,14 +14,14 @@ Free = Callable[[int, int], bool]
 class Rota:
     """The rows of a code that are still to be given out, a lane for each worker in the order of the code.
 
-    Equal rows say the same. They are in different lanes wherever there are lanes enough (`kofn.code.kept_apart`), no
+    Equal rows say the same. A code that is folded onto fewer workers keeps them apart (`LinearCode.on_workers`), no
     message has two of them, and what idle workers take over or repeat is first of all what has no equal that arrived.
 
     Parameters
     ----------
     code : LinearCode
     workers : int
-        Lanes; worker ``w`` of the code has lane ``w % workers``, but for what is kept apart.
+        Lanes; worker ``w`` of the code has lane ``w % workers``, but for what is kept apart there.
     adaptive : bool
         Whether a worker passes over rows whose equal has arrived or is under way elsewhere, and repeats one of the
         latter once nothing else is left. It loses nothing; `simulate` knows nothing of it.
@@ -37,7 +37,7 @@ class Rota:
 
     def __init__(self, code: LinearCode, workers: int, adaptive: bool = False) -> None:
         self._lanes: list[deque[int]] = [deque() for _ in range(workers)]
-        self._owner: list[int] = kept_apart(code.worker % workers, code.groups, workers).tolist()
+        self._owner: list[int] = code.on_workers(workers).worker.tolist()
         for row, worker in enumerate(self._owner):
             self._lanes[worker].append(row)
         self._group: list[int] = code.groups.tolist()
