@@ -80,7 +80,9 @@ def attempts(scheme, stop, delays, deaths=None, backup=False, deadline=math.inf)
     pool = ScriptedPool(clock, delays, deaths)
     results = {}
     stop = stop if math.isinf(deadline) else stop | kofn.Deadline(deadline)
-    collector = Collector(scheme.code, lambda: scheme.prior_given(results), "lmmse", stop, scheme.epsilon)
+    collector = Collector(
+        scheme.code, lambda: scheme.prior_given(results), "lmmse", stop, scheme.epsilon, scheme.judge, results
+    )
     run = Run(scheme, pool, collector, Placement(pool), backup, clock, results)
     try:
         report, end = run.run().report, "exact" if collector.exact else "estimate"

@@ -196,3 +196,23 @@ def test_large_integers_are_refused_before_they_are_mixed(code, kind):
             )
         answer = kofn.map(lambda x: np.round(x).astype(kind), [3.0, 3.0], workers=pool, code=code, **more)
     assert np.allclose(answer.value, 3)
+
+
+@pytest.mark.parametrize(
+    "value", [2**53 + 1, [2**53 + 1, 0.5], np.uint64(2**53 + 1)], ids=["int", "among floats", "uint64"]
+)
+def test_integers_that_float64_does_not_hold_are_refused_wherever_they_are(value):
+    with kofn.ThreadPool(3) as pool:
+        with pytest.raises(kofn.FunctionError, match="the integer 9007199254740993"):
+            kofn.map(lambda x: value, [1.0, 2.0], workers=pool, degree=1)
+        with pytest.raises(kofn.ArgumentError, match="9007199254740993"):
+            kofn.map(np.sum, [value, value], workers=pool, degree=1)
+        code = kofn.LinearCode("one", [[1.0]], [[1.0]], worker=[0])
+        scheme = kofn.Scheme(
+            code,
+            lambda allocate: [kofn.Task(lambda: value)],
+            lambda shape, dtype: pytest.fail("it was taken"),
+            lambda: kofn.Prior.independent([1.0]),
+        )
+        with pytest.raises(kofn.TaskError, match="the integer 9007199254740993"):
+            kofn.run(scheme, workers=pool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import queue
 import sys
 
@@ -13,6 +14,7 @@ from kofn.collector import Collector
 from kofn.errors import CodeError, NotDecodable, TaskError
 from kofn.placement import Placement
 from kofn.runtime import Run
+from kofn.schemes.function_scheme import function_scheme
 from kofn.simulation import stop_times
 from kofn.stopping import Rule
 from kofn.virtual import ScriptedPool, VirtualClock
@@ -287,3 +289,39 @@ def test_real_and_complex_results_go_together():
 def test_results_that_cannot_be_combined_are_refused(results, error, what):
     with pytest.raises(error, match=what):
         virtual_run(scheme_of(results), [[1.0], [1.0], [2.0]])
+
+
+class AtOnce(VirtualClock):
+    """Lets all that happens within a microsecond happen together."""
+
+    def wait(self, inbox, seconds):
+        event = super().wait(inbox, seconds)
+        while self._agenda and self._agenda[0][0] <= self._now + 1e-6:
+            heapq.heappop(self._agenda)[2]()
+        return event
+
+
+@pytest.mark.parametrize("third", [ValueError("not needed"), np.nan, "no number"], ids=["raises", "NaN", "text"])
+def test_a_row_that_was_not_needed_does_not_spoil_what_is_exact(third):
+    def f(x):
+        if x == 1.5:  # between the inputs
+            if isinstance(third, Exception):
+                raise third
+            return third
+        return 3.0 * x
+
+    scheme = function_scheme(kofn.schemes.FUNCTIONS["lagrange"](f, [1.0, 2.0], degree=1, workers=3))
+    clock, results = AtOnce(), {}
+    pool = ScriptedPool(clock, [[1.0], [1.0 + 1e-9], [1.0]])
+    collector = Collector(scheme.code, epsilon=scheme.epsilon, judge=scheme.judge, results=results)
+    answer = Run(scheme, pool, collector, Placement(pool), clock=clock, results=results).run()
+    assert answer.exact and answer.value.tolist() == [3.0, 6.0]
+
+
+def test_a_row_that_was_not_needed_and_contradicts_the_others_is_heard():
+    scheme = function_scheme(kofn.schemes.FUNCTIONS["lagrange"](np.exp, [1.0, 2.0], degree=1, workers=3))
+    clock, results = AtOnce(), {}
+    pool = ScriptedPool(clock, [[1.0], [1.0 + 1e-9], [1.0]])
+    collector = Collector(scheme.code, epsilon=scheme.epsilon, judge=scheme.judge, results=results)
+    answer = Run(scheme, pool, collector, Placement(pool), clock=clock, results=results).run()
+    assert answer.recovered.all()  # both were computed at their own inputs, whatever f is

@@ -293,3 +293,12 @@ def test_what_nobody_can_write_to_is_not_copied():
     locked = A.view()
     locked.flags.writeable = False
     assert not np.may_share_memory(own(locked), A)  # somebody can write to what it is a view of
+
+
+def test_other_errors_that_speak_of_reading_only_are_no_writes():
+    def f(x):
+        raise ValueError("the database is read-only")
+
+    with kofn.ThreadPool(2) as pool, pytest.raises(kofn.FunctionError, match="raised ValueError at input 0") as caught:
+        kofn.map(f, [1.0], workers=pool)
+    assert "tried to write" not in str(caught.value)

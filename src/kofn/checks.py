@@ -20,6 +20,9 @@ PLAIN = (float, int, complex, np.generic, str, bytes)
 MOST_DIMENSIONS = 64
 """Of NumPy's arrays; a sequence that is deeper, or holds itself, is none."""
 
+HOLDS = 2**53
+"""Whole numbers up to this are float64s; of larger ones most are not."""
+
 LONGEST = 300
 """Letters of what was given that a sentence repeats: it may be an array."""
 
@@ -72,6 +75,8 @@ def arrayed(value: Any) -> tuple[NDArray[Any], bool]:
     (array([[ 1., -9.],
            [ 2.,  3.]]), True)
     """
+    if type(value) is np.ndarray:
+        return value, False
     array = np.asanyarray(value)
     return np.asarray(array), masked(array) or masked(value)
 
@@ -85,7 +90,7 @@ def masked(value: Any) -> bool:
     (False, True)
     """
     if isinstance(value, np.ndarray):
-        return bool(np.ma.is_masked(value))
+        return type(value) is not np.ndarray and bool(np.ma.is_masked(value))
     level: Sequence[Any] = () if hasattr(value, "__array__") else _parts(value)
     for _ in range(MOST_DIMENSIONS):
         kinds = set(map(type, level)) - {np.ndarray}
@@ -105,6 +110,31 @@ def _parts(value: Any) -> Sequence[Any]:
     except (TypeError, LookupError):
         return ()
     return parts
+
+
+def beyond(value: Any, array: NDArray[Any]) -> int | None:
+    """An integer in a value that a float64 may not hold, or None.
+
+    Parameters
+    ----------
+    value : object
+        As it was given.
+    array : ndarray
+        The same as an array; of lists NumPy may have made floats already.
+
+    Examples
+    --------
+    >>> beyond(2**53 + 1, np.asarray(2**53 + 1)), beyond([2**64, 0.5], np.asarray([2.0**64, 0.5]))
+    (9007199254740993, 18446744073709551616)
+    >>> beyond(2.0**60, np.asarray(2.0**60)) is None
+    True
+    """
+    if array.dtype.kind in "iu" and array.size:
+        return next((number for number in (int(array.max()), int(array.min())) if abs(number) > HOLDS), None)
+    if array.dtype.kind in "biu" or hasattr(value, "dtype") or isinstance(value, float | complex):
+        return None
+    numbers = np.asarray(value, dtype=object).ravel().tolist()
+    return next((int(number) for number in numbers if isinstance(number, int) and abs(number) > HOLDS), None)
 
 
 def integer(call: str, argument: str, value: Any, minimum: int, remedy: str) -> int:

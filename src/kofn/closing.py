@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from .errors import PoolClosed
 from .travel import Staying
@@ -63,6 +63,28 @@ class Home:
         """Raise `PoolClosed` in any other process."""
         if not self.is_here:
             raise PoolClosed(f"{what} belongs to the process that it was made in; make another one in this process")
+
+
+class Owned(Protocol):
+    """What belongs to the process that made it."""
+
+    def disown(self) -> None:
+        """Be without it, in a forked child."""
+
+
+def disown_in_forks(thing: Owned) -> None:
+    """Call ``thing.disown()`` in every fork of this process, as long as somebody holds it."""
+    _owned.add(thing)
+
+
+def _disown_all() -> None:
+    for thing in list(_owned):
+        thing.disown()
+
+
+_owned: weakref.WeakSet[Owned] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown_all)
 
 
 def at_end(thing: object, end: Callable[..., Any], *arguments: Any) -> weakref.finalize[..., object]:

@@ -58,8 +58,6 @@ class Side:
     ----------
     code : LinearCode
         Over the row blocks of the matrix.
-    encoded : list
-        The block of each row of the code; equal rows share one.
     spans : Spans
         How the rows are cut, and by which powers of two they were raised.
     encoded : list

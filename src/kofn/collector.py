@@ -152,7 +152,7 @@ class Collector(Carrying):
 
     @property
     def exact(self) -> bool:
-        """Whether every target is exact, or so by the code where more payloads would not make it so by its digits."""
+        """Whether every target is exact, or all that the code can make exact is there and more results cannot help."""
         if self._exact is None:
             self._exact = self._space.near and self._decided()
         return self._exact

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .algebra import Floats
-from .code import LinearCode, kept_apart
+from .code import LinearCode
 
 Indices = NDArray[np.intp]
 
@@ -43,7 +44,9 @@ class CopyCode(LinearCode):
 
     def __init__(self, name: str, unknowns: int, rows: int, workers: int) -> None:
         groups = np.arange(rows) % max(1, unknowns)
-        worker = kept_apart(np.arange(rows) % workers, groups, workers)
+        dealt = np.arange(rows)
+        # A step aside whenever the unknowns and the workers come round together: copies then never meet.
+        worker = (dealt + dealt // math.lcm(max(1, unknowns), workers)) % workers
         threshold = rows - (rows // unknowns - 1) if 0 < unknowns <= rows else None
         load = np.ones(rows)
         for array in (worker, load, groups):

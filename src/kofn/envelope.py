@@ -13,7 +13,7 @@ LIVE_BYTES = 1 << 20
 """An exception that pickles to more than this stays where it was raised; its text travels."""
 
 LETTERS = 10_000
-"""Of a message that travel; it may be the text of an array."""
+"""Letters of a message that travel; it may be the text of an array."""
 
 CAUSES = 8
 """Links of a chain of causes that travel; a chain may be a circle."""
@@ -41,7 +41,7 @@ def text_of(error: BaseException) -> str:
 
 
 def told(error: BaseException) -> str:
-    """Return kind and message of ``error`` in one line's beginning.
+    """Return kind and message of ``error`` as the last line of a traceback does.
 
     Examples
     --------

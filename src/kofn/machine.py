@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 GROUPS = Path("/sys/fs/cgroup")
@@ -29,8 +31,14 @@ def processors() -> int:
     >>> 1 <= processors() <= (os.cpu_count() or 1)
     True
     """
+    return max(1, min(_bound_to(), _allowed(os.getpid())))
+
+
+@cache
+def _allowed(process: int) -> int:
+    """What the control groups of a process allow, looked up once: every large product asks, and they hardly change."""
     shares = [math.ceil(share) for group in groups("cpu") if (share := _share(group)) is not None]
-    return max(1, min([_bound_to(), *shares]))
+    return min(shares, default=sys.maxsize)
 
 
 def _bound_to() -> int:

@@ -95,6 +95,12 @@ def _call_of(task: Task) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     return partial(guarded, task.function), tuple(map(sealed, task.arguments))
 
 
+def has_results(message: Message) -> bool:
+    """Whether a message that ended brought results, and no failure or death."""
+    future = message.future
+    return not (future.cancelled() or future.exception() or isinstance(future.result(), Envelope))
+
+
 def failure(envelope: Envelope, worker: int, row: int) -> TaskError:
     """Build (not raise) what the user sees of a task that raised."""
     text = f"the task of row {row} raised {envelope.kind} at worker {worker}: {envelope.text}"

@@ -17,6 +17,9 @@ Code = frozenset[tuple[str, Hashable]]
 
 NOTHING: Code = frozenset()
 
+CODE = (FunctionType, BuiltinFunctionType, type)
+"""Types of what is noted."""
+
 
 def pickled(value: object, take: Callable[[pickle.PickleBuffer], object], pickler: Any = None) -> tuple[bytes, Code]:
     """Pickle a value, handing large buffers to ``take``, and tell which code it refers to.
@@ -53,7 +56,7 @@ def noting() -> Any:
             self.code: set[tuple[str, Hashable]] = set()
 
         def reducer_override(self, value: Any) -> Any:
-            if isinstance(value, FunctionType | BuiltinFunctionType | type):
+            if isinstance(value, CODE):
                 name = getattr(value, "__qualname__", ""), hash(getattr(value, "__code__", 0))
                 self.code.add((str(value.__module__), name))
             elif isinstance(value, Noted):

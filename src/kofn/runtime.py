@@ -6,6 +6,7 @@ import math
 import queue
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +18,8 @@ from .collector import Collector, Progress
 from .encoding import Stream
 from .engines.pool import Pool
 from .envelope import Envelope
-from .errors import Cancelled, CodeError, NotDecodable, PoolClosed, WorkerError, WorkerLost
-from .message import Message, failure, send, undelivered
+from .errors import Cancelled, CodeError, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
+from .message import Message, failure, has_results, send, undelivered
 from .placement import Placement, size_of
 from .report import Attempt, Outcome, Report
 from .rota import Rota
@@ -282,8 +283,9 @@ class Run:
         while self.scheme.judge is not None and self.collector.exact and not self._inbox.empty():
             worker = self._inbox.get()
             message = None if worker is None else self._running.get(worker)
-            if message is not None and not message.future.cancelled() and message.future.exception() is None:
-                self._take(worker)
+            if message is not None and has_results(message):
+                with suppress(TaskError):  # what is exact already is not spoilt by a row that was not needed
+                    self._take(worker)
 
     def _lost(self, message: Message) -> None:
         self._note(message, message.rows, "lost")

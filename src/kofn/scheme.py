@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .algebra import EPSILON
 from .blocks import Grid
-from .checks import arrayed
+from .checks import arrayed, beyond
 from .code import LinearCode
 from .combining import apply
 from .decoding import Decoding
@@ -116,6 +116,9 @@ def payload(row: int, result: Any) -> Array:
     array, masked = arrayed(result)
     if masked:
         raise TaskError(f"the task of row {row} returned an array with masked numbers; fill it first.", -1, row)
+    if (large := beyond(result, array)) is not None:
+        text = f"the task of row {row} returned the integer {large}, which a float64 may not hold; return floats."
+        raise TaskError(text, -1, row)
     if array.dtype.kind in "biu":  # weights of their type would all be rounded
         return array.astype(np.float64)
     if array.dtype.kind not in "fc":

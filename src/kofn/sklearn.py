@@ -183,8 +183,7 @@ class CodedEnsemble(Closing):
     ) -> None:
         self._wrapped = _snapshot(ensemble)
         self._stop = rule(CALL, tolerance, deadline)
-        with named(CALL):
-            self._sum = CodedSum(_terms(self._wrapped), workers=workers, code=code, rng=rng)
+        self._sum = CodedSum(_terms(self._wrapped), workers=workers, code=code, rng=rng)
 
     def predict(self, X: Any) -> Array:
         """Predict classes or values, (samples,) or (samples, outputs)."""
@@ -226,8 +225,7 @@ class CodedEnsemble(Closing):
 
     @named(CALL)
     def _total(self, X: Any) -> Array:
-        with named(CALL):
-            self.answer = answer = self._sum(X, stop=self._stop)  # of this thread, whatever others ask
+        self.answer = answer = self._sum(X, stop=self._stop)  # of this thread, whatever others ask
         total: Array = answer.value
         return total
 

@@ -35,8 +35,18 @@ UNCHANGING = (
 )  # fmt: skip
 """Types whose values tasks may share: they cannot be changed, or are code, which is the caller's own."""
 
-IN_PLACE = "which is read-only: write x = x + 1 instead of x += 1, or work on x.copy()"
-"""What to do about a write, for the sentence of a refusal."""
+INSTEAD = "write x = x + 1 instead of x += 1, or work on x.copy()"
+"""What to do about a write."""
+
+IN_PLACE = f"which is read-only: {INSTEAD}"
+"""The same, for the sentence of a refusal."""
+
+WRITES = (
+    "assignment destination is read-only", "output array is read-only", "array is read-only", "cannot set WRITEABLE",
+    "cannot modify read-only memory", "underlying buffer is not writable", "object is not writable",
+    "buffer source array is read-only", "does not support item assignment because it is read-only",
+)  # fmt: skip
+"""How NumPy, Python and Cython say that something was written into what is read-only."""
 
 
 class Sealed(Noted):
@@ -134,7 +144,7 @@ def is_write(error: BaseException) -> bool:
     True
     """
     text = text_of(error)
-    return isinstance(error, ValueError | TypeError | BufferError) and ("read-only" in text or "WRITEABLE" in text)
+    return isinstance(error, ValueError | TypeError | BufferError) and any(said in text for said in WRITES)
 
 
 def failure_of(error: BaseException, name: str, where: str = "") -> str:

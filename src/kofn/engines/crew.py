@@ -14,11 +14,11 @@ import signal
 import socket
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from ..closing import disown_in_forks
 from ..errors import PoolClosed, WorkerLost
 from .base import CLOSED
 from .familiar import FIRST_TASK_SECONDS
@@ -29,8 +29,6 @@ from .pool import Stop, Stopped
 
 TRIES = 3
 """Deaths in a row before a worker was ready, after which its place in the pool is given up."""
-
-_crews: weakref.WeakSet[Crew] = weakref.WeakSet()
 
 
 class Crew:
@@ -58,7 +56,7 @@ class Crew:
         self.selector.register(self.woken, selectors.EVENT_READ, self.on_wake)
         self.thread = threading.Thread(target=self.listen, name="kofn-local-pool", daemon=True)
         self.start_nursery()
-        _crews.add(self)
+        disown_in_forks(self)
         self.thread.start()
 
     # Starting and ending processes
@@ -394,7 +392,3 @@ class Crew:
             lane.state = "dead"
             lane.task = None
         self.release()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: deque(map(Crew.disown, list(_crews)), 0) and None)

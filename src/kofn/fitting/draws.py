@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import arrayed, refusal
-from ..snapshots import is_write, opened
+from ..snapshots import INSTEAD, is_write, opened
 
 Array = NDArray[Any]
 CALL = "kofn.fit"
@@ -84,8 +84,9 @@ class Given:
             value = np.array(given)  # it may use its buffer again
         except Exception as error:
             if is_write(error):
-                remedy = "write x = x + 1 instead of x += 1, or work on x.copy()"
-                raise refusal(CALL, self.name, "leave its input as it is", "one that writes into it", remedy) from error
+                raise refusal(
+                    CALL, self.name, "leave its input as it is", "one that writes into it", INSTEAD
+                ) from error
             got = f"{type(error).__name__}: {error}"
             raise refusal(CALL, self.name, self.takes, got, f"call {self.call} to see") from error
         if wrong := "masked numbers" if masked else self._wrong(value):

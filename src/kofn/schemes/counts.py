@@ -7,46 +7,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from ..checks import HOLDS
 
-HOLDS = 2**53
-"""Whole numbers up to this are float64s; of larger ones most are not."""
+Array = NDArray[Any]
 
 ADVICE = "return floats, for example with float(…), where rounding is fine"
 
 LOST = f"which a float64 may not hold; {ADVICE}"
 
-TOO_LARGE = f"add up to 2**53 or more, from where on a float64 does not hold every integer; {ADVICE}"
+UNSAFE = f"add up to 2**53 or more, from where on a float64 does not hold every integer; {ADVICE}"
 
 
 def whole(array: Array) -> bool:
     """Whether an array holds integers by its type."""
     return array.dtype.kind in "biu"
-
-
-def beyond(value: Any, array: Array) -> int | None:
-    """An integer in what a term returned that a float64 may not hold, or None.
-
-    Parameters
-    ----------
-    value : object
-        What was returned.
-    array : array
-        The same as an array; of lists NumPy may have made floats already.
-
-    Examples
-    --------
-    >>> beyond(2**53 + 1, np.asarray(2**53 + 1)), beyond([2**64, 0.5], np.asarray([2.0**64, 0.5]))
-    (9007199254740993, 18446744073709551616)
-    >>> beyond(2.0**60, np.asarray(2.0**60)) is None
-    True
-    """
-    if array.dtype.kind in "iu" and array.size:
-        return next((number for number in (int(array.max()), int(array.min())) if abs(number) > HOLDS), None)
-    if array.dtype.kind in "biu" or hasattr(value, "dtype") or isinstance(value, float | complex):
-        return None
-    numbers = np.asarray(value, dtype=object).ravel().tolist()
-    return next((int(number) for number in numbers if isinstance(number, int) and abs(number) > HOLDS), None)
 
 
 class Tally:

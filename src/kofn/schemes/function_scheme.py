@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..algebra import EPSILON, Floats
-from ..checks import arrayed, refusal
+from ..checks import arrayed, beyond, refusal
 from ..code import LinearCode
 from ..copies import CopyCode
 from ..decoding import Estimator
@@ -198,13 +198,14 @@ def evaluate(function: Callable[..., Any], place: str, *arguments: Any) -> Array
     array(2.)
     """
     try:
-        array, masked = arrayed(function(*map(opened, arguments)))
-        value = np.array(array)  # f may use its buffer again
+        result = function(*map(opened, arguments))
+        array, masked = arrayed(result)
+        value, large = np.array(array), beyond(result, array)  # f may use its buffer again
     except BaseException as error:
         raise EvaluationFailed(f"f {failure_of(error, 'x', f' at {place}')}") from error
     if value.dtype.kind not in "biufc":
         raise EvaluationFailed(f"f returned a {value.dtype} at {place}, which is not a number or an array of numbers")
-    if (large := beyond_float64(value)) is not None:
+    if large is not None:
         raise EvaluationFailed(f"f returned the integer {large} at {place}, which float64 cannot hold: return floats")
     value = value if value.dtype.kind in "fc" else value.astype(np.float64)  # its type says how precise it is
     if masked:
@@ -212,19 +213,6 @@ def evaluate(function: Callable[..., Any], place: str, *arguments: Any) -> Array
     if not np.isfinite(value).all():
         raise EvaluationFailed(f"f returned NaN or inf at {place}")
     return value
-
-
-def beyond_float64(numbers: Array) -> int | None:
-    """An integer beyond ±2**53, where not every one is a float64; None where there is none.
-
-    Examples
-    --------
-    >>> beyond_float64(np.array([1, -(2**53) - 1])), beyond_float64(np.array([2**53])), beyond_float64(np.array(1e300))
-    (-9007199254740993, None, None)
-    """
-    if numbers.dtype.kind not in "iu" or not numbers.size:
-        return None
-    return next((n for n in (int(numbers.min()), int(numbers.max())) if abs(n) > 2**53), None)
 
 
 class Accept:
@@ -279,7 +267,7 @@ def stacked(inputs: Any) -> Array:
         raise refusal(CALL, "inputs", "be without masks", "masked numbers among them", "fill them, with .filled(0)")
     if array.ndim == 0 or not len(array) or array.dtype.kind not in "biufc":
         raise refusal(CALL, "inputs", "be at least one array of numbers", f"{array.dtype} {array.shape}", remedy)
-    if (large := beyond_float64(array)) is not None:
+    if (large := beyond(parts, array)) is not None:
         must = "be integers of at most 2**53, which is what float64 holds"
         raise refusal(CALL, "inputs", must, large, "give floats, or smaller numbers that f makes large")
     if array.dtype.kind in "biu":

@@ -175,10 +175,12 @@ class GaussianProcess:
     def _fitted(self, rows: list[int], values: Floats) -> Fits:
         """The fits of these results: an estimate and its error bar ask for the same ones."""
         key = bytes(np.array(rows)) + values.tobytes()
-        if key not in self._fits:
+        fits = self._fits.get(key)
+        if fits is None:  # runs of one scheme may be here at once
+            fits = Fits.of(self.models, self.distance, self.places[rows], values)
             self._fits.clear()
-            self._fits[key] = Fits.of(self.models, self.distance, self.places[rows], values)
-        return self._fits[key]
+            self._fits[key] = fits
+        return fits
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,13 +261,14 @@ class Fits:
 
 def _root(covariance: Floats, nugget: float) -> Floats:
     """L with L Lᵀ the covariance and its nugget, or the least that makes it regular in floating point."""
-    while True:
+    while nugget < 1.0:
         try:
             factor: Floats = np.linalg.cholesky(covariance + nugget * np.eye(len(covariance)))
         except np.linalg.LinAlgError:
             nugget *= 10
         else:
             return factor
+    return np.linalg.cholesky(covariance + np.eye(len(covariance)))  # type: ignore[no-any-return]
 
 
 def restricted_fit(factors: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import arrayed, integer, refusal
+from ..checks import arrayed, beyond, integer, refusal
 from ..code import LinearCode
 from ..envelope import told
 from ..errors import TermError
@@ -19,7 +19,7 @@ from ..prior import Prior
 from ..scheme import Allocate, Canvas, Parts, Scheme, Task
 from ..snapshots import Sealed, Snapshot, failure_of, opened, sealed
 from . import counts
-from .counts import Tally, beyond, whole
+from .counts import Tally, whole
 from .sum_code import CALL
 
 Array = NDArray[Any]
@@ -147,7 +147,7 @@ def evaluate(functions: Any, x: Any, offset: int, indices: Array, weights: Array
     for index, weight, value in zip(indices.tolist(), weights.tolist(), values, strict=True):
         given = _checked(index, value, total)
         if not tally.add(given, weight):
-            raise TermFailed(index, f"and those before it {counts.TOO_LARGE}")
+            raise TermFailed(index, f"and those before it {counts.UNSAFE}")
         checked = given.astype(np.complex128 if given.dtype.kind == "c" else np.float64, copy=False)
         try:
             total = _added(total, weight, checked)
@@ -181,9 +181,7 @@ def _stacked(function: Callable[[Array, Any], Any], x: Any, indices: Array) -> I
         raise TermFailed(int(indices[0]), f"{where}{failure_of(error, 'x')}") from error
     if (number := beyond(made, values)) is not None and values.dtype.kind == "f":
         among = f"and those up to term {indices[-1]} " if len(indices) > 1 else ""
-        raise TermFailed(
-            int(indices[0]), f"{among}returned the integer {number}, which a float64 may not hold; {counts.ADVICE}"
-        )
+        raise TermFailed(int(indices[0]), f"{among}returned the integer {number}, {counts.LOST}")
     if values.shape[:1] != indices.shape:
         wrong = f"returned shape {values.shape} for {len(indices)} indices, where the first axis must be the terms"
         raise TermFailed(int(indices[0]), wrong)
@@ -237,7 +235,7 @@ class Accept:
         fresh = group not in self._groups
         self._groups.add(group)
         if fresh and not self._tally.add(given):
-            raise self._refused(row, f"and those before {counts.TOO_LARGE}")
+            raise self._refused(row, f"and those before {counts.UNSAFE}")
         return payload
 
     def _refused(self, row: int, what: str) -> TermError:

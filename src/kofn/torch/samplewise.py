@@ -90,7 +90,7 @@ def check_samplewise(model: nn.Module, inputs: Tensor) -> None:
 
 
 def check_alone(model: nn.Module, inputs: Tensor) -> None:
-    """Refuse a model that changes its buffers or inputs, or other tensors than its parameters: it would be lost."""
+    """Refuse a model that changes its buffers or inputs, or whose outputs depend on tensors that are no parameters."""
     model, given = copy.deepcopy(model), inputs.clone()
     before = {name: value.detach().clone() for name, value in tensors_of(model).items()}
     outputs = _outputs(model, given, 0)

@@ -73,6 +73,7 @@ class Shard:
         seed = int(np.random.default_rng((self.seed, self.number, asked.step, 1)).integers(2**63))
         with drawn(seed, asked.dtype), torch.enable_grad():
             value = self.loss(model(inputs), labels)
+        with torch.enable_grad():  # not while drawing: threads take turns there
             found = torch.autograd.grad(value, layout.parameters, allow_unused=True)
         return weight * layout.vector(value.detach(), found)
 
