@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .checks import refusal
 from .scaling import shifted
 from .snapshots import Snapshot
 from .sources import Tile, part_of, tiles
@@ -75,6 +76,8 @@ class Blocks:
         0 cuts into row blocks, 1 into column blocks.
     chosen : sequence of int, optional
         Which of the blocks these are; all of them by default.
+    across : int array, optional
+        Powers of two like those of ``spans``, along the axis that is not cut.
 
     Examples
     --------
@@ -90,6 +93,7 @@ class Blocks:
     spans: Spans
     axis: int
     chosen: Sequence[int] | None = None
+    across: NDArray[np.intc] | None = None
 
     def only(self, chosen: Sequence[int]) -> Blocks:
         """Some of the blocks; the others are not read."""
@@ -104,7 +108,7 @@ class Blocks:
         part = (
             part_of(self.matrix, slice(None), others) if self.axis == 0 else part_of(self.matrix, others, slice(None))
         )
-        return replace(self, matrix=part)
+        return replace(self, matrix=part, across=None if self.across is None else self.across[others])
 
     @property
     def slices(self) -> list[slice]:
@@ -128,7 +132,7 @@ class Blocks:
     def _side_by_side(self) -> bool:
         """Whether the blocks are views into the matrix that stack without a copy."""
         spans = self.spans
-        plain = spans.order is None and spans.exponents is None and self.chosen is None
+        plain = spans.order is None and spans.exponents is None and self.chosen is None and self.across is None
         plain = plain and spans.length % spans.count == 0
         return plain and isinstance(self.matrix, np.ndarray) and bool(self.matrix.flags.c_contiguous)
 
@@ -147,7 +151,7 @@ class Blocks:
             room = max(0, rows.stop - rows.start)
             if room:
                 here = rows if order is None else order[rows]
-                block[:room] = self._raised(self.matrix[here], here)
+                block[:room] = self._raised(self.matrix[here], here, slice(None))
             block[room:] = 0
         return stacked
 
@@ -164,14 +168,15 @@ class Blocks:
                 read = self.matrix[rows, span]
             else:
                 read = whole[:, span] if order is None else np.take(whole, here, axis=1)
-            block[:, :room] = self._raised(read, here)
+            block[:, :room] = self._raised(read, here, rows)
             block[:, room:] = 0
         return stacked
 
-    def _raised(self, part: Array, places: Any) -> Array:
-        """A part of the matrix, at these places of the axis that is cut, as the blocks have it."""
-        exponents = self.spans.exponents
-        return part if exponents is None else shifted(part, (self.axis, exponents[places]))
+    def _raised(self, part: Array, places: Any, others: Any) -> Array:
+        """A part of the matrix, at these places of the axis that is cut and of the other, as the blocks have it."""
+        powers = (self.axis, self.spans.exponents, places), (1 - self.axis, self.across, others)
+        given = [(axis, exponents[at]) for axis, exponents, at in powers if exponents is not None]
+        return shifted(part, *given) if given else part
 
     def tiles(self) -> Iterator[tuple[Array, list[Share]]]:
         """The matrix tile by tile, each with what it holds of these blocks; tiles that hold nothing are not read."""
@@ -179,7 +184,7 @@ class Blocks:
         for tile in tiles(self.matrix):
             shares = list(self._shares(tile, place[tile[self.axis]]))
             if shares:
-                yield self._raised(self.matrix[tile], tile[self.axis]), shares
+                yield self._raised(self.matrix[tile], tile[self.axis], tile[1 - self.axis]), shares
 
     def _shares(self, tile: Tile, place: NDArray[np.intp]) -> Iterator[Share]:
         for number, span in enumerate(self.slices):
@@ -253,6 +258,7 @@ class View:
     ) -> None:
         self._canvas, self._rows, self._columns = canvas, rows, columns
         self._units = [(0, row_exponents, rows), (1, column_exponents, columns)]
+        self._grows = any(powers is not None and bool((powers < 0).any()) for _, powers, _ in self._units)
         self.shape = _length(rows), _length(columns)
 
     def raised(self) -> Array:
@@ -269,9 +275,17 @@ class View:
         (_, of_rows, _), (_, of_columns, across) = self._units
         lowered = [] if of_rows is None else [(0, -of_rows[here])]
         lowered += [] if of_columns is None else [(1, -of_columns[across])]
-        values = shifted(values, *lowered) if lowered else values
+        values = self._lowered(values, lowered) if lowered else values
         both = not isinstance(here, slice) and not isinstance(self._columns, slice)
         self._canvas[(here[:, None] if both else here), self._columns] = values
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _lowered(self, values: Array, powers: list[tuple[int, NDArray[np.intc]]]) -> Array:
+        found = shifted(values, *powers)
+        if self._grows and not np.isfinite(found).all() and np.isfinite(values).all():
+            must = f"have a product with B that stays well inside {values.dtype}"
+            raise refusal("kofn.matmul", "A", must, "a larger one", "scale down what is large")
+        return found
 
 
 def _length(places: Any) -> int:

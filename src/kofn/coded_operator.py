@@ -64,20 +64,19 @@ class Side:
         The block of each row of the code; equal rows share one.
     sketches : (blocks, SKETCH, n) array
         Ψ A_n: what the prior of A_n x is estimated from, for any x.
-    sizes : (m,) array
-        Norms of the rows.
     """
 
     code: LinearCode
     spans: Spans
     encoded: list[Any]
     sketches: Array
-    sizes: Array
     key: int
 
-    def scheme(self, x: Array) -> Scheme:
-        """The product with an (n, columns) array as a scheme."""
-        grid = Grid(self.spans, Spans(x.shape[1], 1))
+    def scheme(self, x: Array, sizes: Array) -> Scheme:
+        """The product with an (n, columns) array, whose columns have these norms, as a scheme."""
+        columns = balanced(sizes, Spans(x.shape[1], 1), precision(x))
+        x = x if columns.exponents is None else shifted(x, (1, columns.exponents))
+        grid = Grid(self.spans, columns)
 
         def tasks(allocate: Any) -> list[Task]:
             return [Task(multiply, (x,), {(self.key, row): block}) for row, block in enumerate(self.encoded)]
@@ -145,12 +144,12 @@ class CodedOperator(Closing, Unmasked):
         shape = np.zeros((source.shape[0], 1)), np.zeros((1, 1))
         code = self._build(*shape, blocks=blocks, rows=self._rows, workers=self._workers.n, rng=self._rng).code
         spans = Spans(source.shape[0], code.unknowns)
+        spans = balanced(sizes, spans, precision(source), mixed=code.mixes)
         if code.mixes:
-            spans = balanced(sizes, spans, precision(source))
             code = replace(code, spread=spread_of(sizes_of(sizes, spans), np.ones((1, 1))))
         encode = self._encoded_sparse if issparse(source) else self._encoded_dense
         encoded = encode(source, code, spans)
-        return Side(code, spans, encoded, _sketches(source, spans, self._rng), sizes, next(_numbers))
+        return Side(code, spans, encoded, _sketches(source, spans, self._rng), next(_numbers))
 
     def _type_for(self, x: Array) -> np.dtype[Any]:
         """The type that the matrix is encoded in for a factor: as precise as their product is."""
@@ -191,8 +190,9 @@ class CodedOperator(Closing, Unmasked):
         """
         x = self._factor(x, self.shape[0 if adjoint else 1])
         side = self._side(self._type_for(x), adjoint)
-        require_room({"x": norms(x, 1), "A": side.sizes}, x.dtype)
-        self.answer = answer = run(side.scheme(x), workers=self._workers, stop=self._stop)
+        sizes = norms(x, 1)
+        require_room("x", "A", sizes, x.dtype)
+        self.answer = answer = run(side.scheme(x, sizes), workers=self._workers, stop=self._stop)
         return answer
 
     def _factor(self, x: Any, inner: int) -> Array:
@@ -231,7 +231,7 @@ def _source(A: Any) -> tuple[Any, Array]:
     else:
         checked, sizes = measured("A", A, 0)
         source = Snapshot().matrix(checked)
-    require_room({"A": sizes}, source.dtype)
+    require_room("A", "x", sizes, source.dtype)
     return source, sizes
 
 

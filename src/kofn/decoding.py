@@ -294,7 +294,11 @@ def amplification_of(generator: Any, targets: Floats, matrix: Floats, spread: Fl
         sizes = row_sizes(generator)[..., None, :]
     else:
         sizes = np.sqrt(spread**2 @ np.swapaxes(generator**2, -1, -2))
-    size: Floats = np.linalg.norm(matrix * sizes, axis=-1)
+    weighed = matrix * sizes
+    with np.errstate(over="ignore"):
+        size: Floats = np.linalg.norm(weighed, axis=-1)
+    if not np.isfinite(size).all():  # an estimate of what is large from what is small
+        size = np.hypot.reduce(weighed, axis=-1)
     return size / np.where(target_size > 0, target_size, 1)
 
 

@@ -13,8 +13,11 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import Blocks
+from .blocks import Blocks, Spans
+from .checks import refusal
 from .combining import combine
+from .passes import norms
+from .scaling import lasting
 from .scheme import Allocate, Task
 from .snapshots import Snapshot
 
@@ -74,6 +77,35 @@ class Factor:
 
 
 @dataclass(frozen=True, eq=False)
+class Found:
+    """Sizes that a scheme was built for, and what depends on them.
+
+    Parameters
+    ----------
+    norms : (length,) array
+        Of the rows of A, or of the columns of B.
+    spans : Spans
+        How they are cut, and raised.
+    epsilon : float
+        Precision of the numbers.
+    mixed : bool
+        Whether blocks are combined.
+    """
+
+    norms: Floats
+    spans: Spans
+    epsilon: float
+    mixed: bool = True
+
+    def require(self, matrix: Any, axis: int) -> None:
+        """Refuse a matrix of which it no longer holds: results would be called exact that are not."""
+        if not lasting(self.norms, norms(matrix, axis), self.spans, self.epsilon, mixed=self.mixed):
+            name, lines = ("A", "rows") if axis == 0 else ("B", "columns")
+            must = f"keep finite numbers and the proportions of its {lines} from when a scheme is built until it starts"
+            raise refusal("kofn.start", name, must, f"others in {lines} of other sizes", "build the scheme again")
+
+
+@dataclass(frozen=True, eq=False)
 class Encoding:
     """How the tasks of a scheme are made of encoded blocks; called, it makes all of them.
 
@@ -84,14 +116,18 @@ class Encoding:
         Of each task: the blocks that it is made of.
     task : callable
         ``task(row, arrays)`` makes a task of the blocks that it needs.
+    found : sequence of Found
+        Of the matrix of each factor, rows of the first and columns of the second; empty where it does not matter.
     """
 
     factors: Sequence[Factor]
     needs: Sequence[Sequence[Key]]
     task: Callable[[int, Sequence[Array]], Task]
+    found: Sequence[Found] = ()
 
     def __call__(self, allocate: Allocate) -> Sequence[Task]:
         """Encode everything in one pass over the sources."""
+        self._require()
         made: dict[Key, Array] = {}
         for number, factor in enumerate(self.factors):
             made |= {
@@ -114,11 +150,18 @@ class Encoding:
 
     def stream(self, allocate: Allocate, limit_bytes: int) -> Stream:
         """Tasks that are encoded when they are asked for, within a limit."""
+        self._require()
         return Stream(self, allocate, limit_bytes)
 
     def taken(self, snapshot: Snapshot) -> Encoding:
         """The same of the sources as they are now."""
-        return replace(self, factors=[factor.taken(snapshot) for factor in self.factors])
+        taken = replace(self, factors=[factor.taken(snapshot) for factor in self.factors])
+        taken._require()
+        return replace(taken, found=())
+
+    def _require(self) -> None:
+        for axis, found in enumerate(self.found):
+            found.require(self.factors[axis].blocks.matrix, axis)
 
 
 @dataclass(frozen=True, eq=False)

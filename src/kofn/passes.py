@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .sources import Source, tiles
+from .sources import TILE_BYTES, Source, tiles
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
+
+_KEPT: ContextVar[dict[int, tuple[Any, dict[int, Floats]]] | None] = ContextVar("kofn_norms", default=None)
+"""By id, matrices and their norms by axis; the matrix itself is held, so that the id stays its own."""
 
 SMALLEST = 2.0**-800
 """Sums of squares below have lost digits of what they are made of, or all of it."""
@@ -43,16 +49,50 @@ def norms(matrix: Any, axis: int) -> Floats:
     >>> norms(np.array([[3.0, 4.0], [1.0, 0.0]]), 0), norms(np.array([[3e-200, 4e-200]]), 0)
     (array([5., 1.]), array([5.e-200]))
     """
-    if isinstance(matrix, Source) and axis in matrix.norms:
-        return matrix.norms[axis]
-    found = np.zeros(matrix.shape[axis])
+    known = _known(matrix)
+    if known is None or axis not in known:
+        found = _norms(matrix, axis)
+        if known is None:
+            return found
+        known[axis] = found
+    return known[axis]
+
+
+def _norms(matrix: Any, axis: int) -> Floats:
     with np.errstate(over="ignore", invalid="ignore"):
+        if isinstance(matrix, np.ndarray) and matrix.nbytes <= TILE_BYTES:
+            return _norms_of(matrix, axis)
+        found = np.zeros(matrix.shape[axis])
         for tile in tiles(matrix):
             part = _norms_of(matrix[tile], axis)
             found[tile[axis]] = np.hypot(found[tile[axis]], part) if found[tile[axis]].any() else part
-    if isinstance(matrix, Source):
-        matrix.norms[axis] = found
     return found
+
+
+def _known(matrix: Any) -> dict[int, Floats] | None:
+    """What is known of a matrix, to be added to: of what does not change, and within one call; None elsewhere."""
+    if isinstance(matrix, Source) and matrix.still:
+        return matrix.norms
+    kept = _KEPT.get()
+    return None if kept is None else kept.setdefault(id(matrix), (matrix, {}))[1]
+
+
+@contextmanager
+def looked_at_once() -> Iterator[None]:
+    """Within one call that reads until it returns, norms are those that were found first.
+
+    Examples
+    --------
+    >>> with looked_at_once():
+    ...     first = norms(matrix := np.ones((2, 2)), 0)
+    ...     norms(matrix, 0) is first
+    True
+    """
+    token = _KEPT.set({})
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
 
 
 def norm(vector: Floats) -> float:

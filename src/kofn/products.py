@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from .collector import Progress
 from .dask_output import ClusterArray
 from .file_matrix import FileMatrix
 from .job import run
+from .passes import looked_at_once
 from .report import Report
 from .scheme import Parts, Scheme
 from .schemes import PRODUCTS
@@ -102,10 +104,11 @@ def matmul(
     """
     stop = rule(CALL, tolerance, deadline)
     build = _builder(code)
-    operands = Operands.of(A, B)
-    if out is not None:
-        _require_place(out, operands, A, B)
-    with Workers(workers, CALL) as team:
+    with looked_at_once(), ExitStack() as ours:
+        operands = Operands.of(A, B)
+        if out is not None:
+            _require_place(out, operands, A, B)
+        team = ours.enter_context(Workers(workers, CALL))
         if 0 in operands.shape:
             return _empty(operands, team.n, out)
         scheme = build(operands.A, operands.B, blocks=blocks, rows=rows, workers=team.n, rng=rng)

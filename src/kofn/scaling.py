@@ -5,7 +5,9 @@ small ones are raised by a power of two, which costs no digit, until they are wi
 mixed with; what is decoded is lowered by the same power where it is written. The clip leaves differences in place that
 an estimate lives on: what is sixteen times smaller has a 256th of the energy.
 
-Only what lies at one place of its block is mixed, so that every place is looked at by itself.
+Only what lies at one place of its block is mixed, so that every place is looked at by itself. Whatever leaves the
+middle of the range of its type is brought to the border of that, so that products of two matrices stay numbers on the
+way; what the answer then is decides, as in every product, whether it is one.
 """
 
 from __future__ import annotations
@@ -26,11 +28,20 @@ Exponents = NDArray[np.intc]
 CLIP, SINGLE_CLIP = 4, 1
 """Binary digits by which sizes may differ that are mixed, in double and in single precision; at most one more."""
 
+MIDDLE, SINGLE_MIDDLE = 480, 50
+"""Largest and smallest binary exponents of sizes whose products leave room for combining, adding up and decoding."""
+
+LASTING = 4.0
+"""Factor by which the ratio of two blocks may grow before what was found of them no longer holds."""
+
 SINGLE = 1e-10
 """Precision above which numbers are single ones."""
 
 FAR = 1 << 20
 """The exponent of lines of zeros: raised by any power they are zero, and whatever is lowered by this one is."""
+
+FARTHEST = 2.0**240
+"""Whatever is farther apart counts as so far: ratios of rows times those of columns have squares."""
 
 LIKE = 8.0
 """Sizes that differ by up to this factor, rows and columns taken together, change nothing that counts."""
@@ -84,7 +95,7 @@ def placed(norms: Floats, spans: Spans) -> Floats:
     return table
 
 
-def balancing(norms: Floats, spans: Spans, clip: int) -> Exponents | None:
+def balancing(norms: Floats, spans: Spans, clip: int | None, middle: int) -> Exponents | None:
     """The powers of two by which lines of these sizes are raised before blocks are mixed; None where none is.
 
     Parameters
@@ -92,41 +103,89 @@ def balancing(norms: Floats, spans: Spans, clip: int) -> Exponents | None:
     norms : (length,) array
     spans : Spans
         How the lines are cut into blocks.
-    clip : int
+    clip : int or None
+        Binary digits by which sizes at one place may differ; None where blocks are not mixed.
+    middle : int
+        Where exponents lie beyond, the largest becomes 0; what is then still beyond is brought back to it.
 
     Examples
     --------
     >>> from kofn.blocks import Spans
-    >>> balancing(np.array([1.0, 1e20, 0.0, 1.0, 3.0, 1.0]), Spans(6, 2), clip=4).tolist()
+    >>> balancing(np.array([1.0, 1e20, 0.0, 1.0, 3.0, 1.0]), Spans(6, 2), clip=4, middle=480).tolist()
     [0, 0, 1048576, 0, 61, 0]
+    >>> balancing(np.array([1e150, 1e-149, 1e149, 1e-150]), Spans(4, 2), clip=4, middle=480).tolist()
+    [-499, 14, -499, 14]
     """
-    if spans.count == 1 or not spans.length or _ratio(norms) <= 2.0**clip:
+    if not spans.length:
         return None
+    mixed = clip is not None and spans.count > 1
+    if _inside(norms, middle) and not (mixed and _ratio(norms) > 2.0 ** (clip or 0)):
+        return None
+    unit = 0 if _inside(norms, middle) else int(np.frexp(norms.max())[1])  # together, as long as all fit
+    if not mixed:
+        exponents = np.frexp(norms)[1]
+        return _or_none(np.where(norms > 0, np.clip(exponents - unit, -middle, middle) - exponents, 0))
     sizes = placed(norms, spans)
     top = np.broadcast_to(sizes.max(axis=0), sizes.shape)
-    powers = np.maximum(0, np.frexp(top)[1] - np.frexp(sizes)[1] - clip)
+    highest = np.frexp(top)[1]
+    powers = np.clip(highest - unit, -middle, middle) - highest + np.maximum(0, highest - np.frexp(sizes)[1] - (clip or 0))
     powers = np.where(sizes > 0, powers, np.where(top > 0, FAR, 0)).astype(np.intc)
     ordered = np.concatenate([row[: span.stop - span.start] for row, span in zip(powers, spans.slices, strict=True)])
-    if not ordered.any():
-        return None
     if spans.order is None:
-        return ordered
+        return _or_none(ordered)
     exponents = np.empty_like(ordered)
     exponents[spans.order] = ordered
-    return exponents
+    return _or_none(exponents)
 
 
-def balanced(norms: Floats, spans: Spans, epsilon: float) -> Spans:
-    """The same spans for blocks that are mixed in numbers of this precision: small lines are raised.
+def _or_none(exponents: Any) -> Exponents | None:
+    return exponents.astype(np.intc, copy=False) if exponents.any() else None
+
+
+def _inside(norms: Floats, middle: int, least: int | None = None) -> bool:
+    """Whether sizes are zero or in the middle of the range."""
+    low, high = np.ldexp(0.5, -middle if least is None else -least), np.ldexp(1.0, middle)
+    return bool(norms.max(initial=0.0) < high and norms.min(initial=np.inf, where=norms > 0) >= low)
+
+
+def balanced(norms: Floats, spans: Spans, epsilon: float, *, mixed: bool = True) -> Spans:
+    """The same spans for numbers of this precision: small lines are raised where blocks are mixed, far ones fetched.
 
     Examples
     --------
     >>> from kofn.blocks import Spans
     >>> balanced(np.array([1.0, 1e20]), Spans(2, 2), 2.0**-52).exponents.tolist()
     [62, 0]
+    >>> balanced(np.array([1.0, 1e200]), Spans(2, 2), 2.0**-52, mixed=False).exponents.tolist()
+    [-481, -665]
     """
-    exponents = balancing(norms, spans, CLIP if epsilon < SINGLE else SINGLE_CLIP)
+    clip, middle = (CLIP, MIDDLE) if epsilon < SINGLE else (SINGLE_CLIP, SINGLE_MIDDLE)
+    exponents = balancing(norms, spans, clip if mixed else None, middle)
     return spans if exponents is None else replace(spans, exponents=exponents)
+
+
+def lasting(before: Floats, now: Floats, spans: Spans, epsilon: float, *, mixed: bool = True) -> bool:
+    """Whether what was found of lines of these sizes holds for them as they are now.
+
+    Where blocks are mixed, they must have kept their proportions: it may be other numbers, times any factor.
+
+    Examples
+    --------
+    >>> from kofn.blocks import Spans
+    >>> sizes, spans = np.array([1.0, 2.0]), Spans(2, 2)
+    >>> lasting(sizes, 100 * sizes, spans, 2.0**-52), lasting(sizes, sizes**20, spans, 2.0**-52)
+    (True, False)
+    """
+    if np.array_equal(before, now):
+        return True
+    clip, middle = (CLIP, MIDDLE) if epsilon < SINGLE else (SINGLE_CLIP, SINGLE_MIDDLE)
+    read = now if spans.exponents is None else shifted(now, (0, spans.exponents))
+    if not np.isfinite(now).all() or not _inside(read, middle + 1, middle + clip + 2):
+        return False
+    if not mixed or spans.count == 1:
+        return True
+    ratios = _ratios(sizes_of(now, spans)) <= LASTING * _ratios(sizes_of(before, spans))
+    return np.array_equal(before > 0, now > 0) and bool(ratios.all())
 
 
 def alike(first: Floats, second: Floats) -> bool:
@@ -189,4 +248,4 @@ def _ratios(sizes: Floats) -> Floats:
         at = own > 0
         if at.any():
             row[...] = (sizes[:, at] / own[at]).max(axis=1)
-    return ratios
+    return np.clip(ratios, 0.0, FARTHEST)

@@ -37,7 +37,9 @@ class Source(ABC):
     by_columns : bool
         Whether what lies together is a column.
     norms : dict of int to array
-        Norms of its rows (0) and columns (1), once somebody has looked; what a source gives does not change.
+        Norms of its rows (0) and columns (1), once somebody has looked, if it is still.
+    still : bool
+        Whether what it gives does not change, or is refused once it did.
     """
 
     ndim = 2
@@ -45,6 +47,7 @@ class Source(ABC):
     dtype: np.dtype[Any]
     chunks: Sequence[Tile] | None = None
     by_columns: bool = False
+    still: bool = True
 
     @cached_property
     def norms(self) -> dict[int, NDArray[np.float64]]:
@@ -82,7 +85,8 @@ class Cast(Source):
         self.dtype = dtype
         self.chunks = chunks_of(matrix)
         self.by_columns = lies_by_columns(matrix)
-        self.norms.update(matrix.norms if isinstance(matrix, Source) else {})
+        self.still = isinstance(matrix, Source) and matrix.still
+        self.norms.update(matrix.norms if self.still else {})
 
     def taken(self, snapshot: Snapshot) -> Cast:
         """Convert the numbers that are there now."""
@@ -104,7 +108,8 @@ class Adjoint(Source):
         chunks = chunks_of(matrix)
         self.chunks = None if chunks is None else [(rows, columns) for columns, rows in chunks]
         self.by_columns = not lies_by_columns(matrix)
-        self.norms.update({1 - axis: found for axis, found in getattr(matrix, "norms", {}).items()})
+        self.still = isinstance(matrix, Source) and matrix.still
+        self.norms.update({1 - axis: found for axis, found in (matrix.norms.items() if self.still else ())})
 
     def taken(self, snapshot: Snapshot) -> Adjoint:
         """Turn the matrix as it is now."""
@@ -125,6 +130,7 @@ class Part(Source):
         self.shape = (len(self._spans[0]), len(self._spans[1]))
         self.dtype = matrix.dtype
         self.by_columns = matrix.by_columns
+        self.still = matrix.still
         if matrix.chunks is not None:
             self.chunks = [tile for chunk in matrix.chunks if (tile := self._inside(chunk)) is not None]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from ..algebra import Floats
 from ..blocks import Blocks, Grid, Spans
 from ..checks import refusal
-from ..encoding import Factor
+from ..encoding import Factor, Found
 from ..prior import Prior
 from .importance import RULES, block_weights, sorted_spans
 from .operands import CALL, Operands, blocks_of
 from .product import Sketched
-from .row_column import chosen, in_like_units, spread
+from .row_column import chosen, found, in_like_units, spread
 
 Array = NDArray[Any]
 
@@ -41,6 +41,8 @@ class Cut:
         Returns the prior of all N·P block products, p running fastest.
     spread : (N·P, N·P) array, optional
         How unlike these are in size, where they are (`kofn.scaling.spread_of`).
+    found : sequence of Found
+        What was found of A and of B.
     """
 
     grid: Grid
@@ -48,6 +50,7 @@ class Cut:
     blocks: tuple[Blocks, Blocks]
     expect: Callable[[], Prior]
     spread: Floats | None = None
+    found: Sequence[Found] = ()
 
     def factors(self, first: Floats, second: Floats) -> tuple[Factor, Factor]:
         """Both sides encoded with these coefficients, (rows, N) and (rows, P)."""
@@ -82,6 +85,7 @@ def row_column(operands: Operands, blocks: Any, limit: int, rule: str, rng: np.r
         cut,
         Sketched(*cut, rng),
         spread(operands, grid),
+        found(operands, grid),
     )
 
 
@@ -103,12 +107,14 @@ def column_row(operands: Operands, blocks: Any, limit: int, rule: str, rng: np.r
     size, inner, columns = operands.shape
     first, second = RULES[rule].of_lines(A, 1), RULES[rule].of_lines(B, 0)
     spans = sorted_spans(first * second, _parts(blocks, inner, limit))
-    cut = Blocks(A, spans, 1), Blocks(B, spans, 0)
+    grid = in_like_units(operands, Grid(Spans(size, 1), Spans(columns, 1)))
+    cut = Blocks(A, spans, 1, across=grid.rows.exponents), Blocks(B, spans, 0, across=grid.columns.exponents)
     return Cut(
-        Grid(Spans(size, 1), Spans(columns, 1)),
+        grid,
         (block_weights(first, spans, rule), block_weights(second, spans, rule)),
         cut,
         Sketched(*cut, rng),
+        found=found(operands, grid),
     )
 
 

@@ -14,7 +14,7 @@ from ..encoding import Factor
 from ..scheme import Scheme
 from .operands import CALL, Operands, blocks_of, generator
 from .product import Sketched, Transformed, product_scheme
-from .row_column import dealt, require_threshold, row_count, spare
+from .row_column import dealt, found, in_like_units, require_threshold, row_count, spare
 
 
 def matdot(
@@ -72,11 +72,13 @@ def matdot(
     )
     size, inner, columns = operands.shape
     spans = Spans(inner, parts)
-    a, b = Blocks(operands.A, spans, 1), Blocks(operands.B, spans, 0)
+    grid = in_like_units(operands, Grid(Spans(size, 1), Spans(columns, 1)))
+    a = Blocks(operands.A, spans, 1, across=grid.rows.exponents)
+    b = Blocks(operands.B, spans, 0, across=grid.columns.exponents)
     expect = Transformed(Sketched(a, b, generator(rng)), coefficients_of_pairs(parts))
     basis = orthonormal_rows(points, parts)
-    grid = Grid(Spans(size, 1), Spans(columns, 1))
-    return product_scheme(code, Factor(basis, a), Factor(basis, b), grid, expect, operands.dtype)
+    factors = Factor(basis, a), Factor(basis, b)
+    return product_scheme(code, *factors, grid, expect, operands.dtype, found(operands, grid))
 
 
 def orthonormal_rows(points: Floats, count: int) -> Floats:

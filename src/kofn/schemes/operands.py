@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +21,6 @@ from ..sources import Cast, Source
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 CALL = "kofn.matmul"
-
-COEFFICIENTS = 1e3
-"""Room that combining blocks is given: how many times larger than its blocks a combination can be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +56,8 @@ class Operands:
             given = f"A of shape {first.shape} and B of shape {second.shape}"
             raise refusal(CALL, "B", f"have {first.shape[1]} rows, as A has columns", given, "transpose one of them")
         dtype = np.result_type(first.dtype, second.dtype)
-        require_room({"A": rows, "B": columns}, dtype)
+        require_room("A", "B", rows, dtype)
+        require_room("B", "A", columns, dtype)
         first, second = (value if value.dtype == dtype else Cast(value, dtype) for value in (first, second))
         return cls(first, second, rows, columns)
 
@@ -81,25 +78,11 @@ class Operands:
         return self.A.shape[0], self.A.shape[1], self.B.shape[1]
 
 
-def require_room(norms: dict[str, Floats], dtype: np.dtype[Any]) -> None:
-    """Refuse matrices that could overflow on the way to a product: encoded, multiplied or decoded.
-
-    Parameters
-    ----------
-    norms : dict of str to array
-        Of one or two matrices, by name, the norms of rows or columns: a number of the product is at most the product of
-        two of them.
-    dtype : numpy.dtype
-        Type of the product.
-    """
-    single = float(np.finfo(dtype).max) / COEFFICIENTS
-    product = single * float(np.sqrt(np.finfo(dtype).eps))  # what is exact may have been amplified so much
-    sizes = {name: float(each.max(initial=0.0)) for name, each in norms.items()}
-    if max(sizes.values()) > single or (len(sizes) > 1 and math.prod(sizes.values()) > product):
-        name, *others = sizes
-        must = f"{'have a product with ' + others[0] + ' that stays' if others else 'stay'} well inside {dtype}"
-        given = " and ".join(f"norms in {each} up to {size:.3g}" for each, size in sizes.items())
-        raise refusal(CALL, name, must, given, "scale down what is large")
+def require_room(name: str, other: str, norms: Floats, dtype: np.dtype[Any]) -> None:
+    """Refuse a matrix with a row or column so long that its length is no number."""
+    if not norms.max(initial=0.0) < np.inf:
+        must = f"have a product with {other} that stays well inside {dtype}"
+        raise refusal(CALL, name, must, "rows or columns longer than the largest float64", "scale down what is large")
 
 
 def measured(name: str, value: Any, axis: int) -> tuple[Any, Floats]:

@@ -6,7 +6,7 @@ A builder chooses the coefficients α and β, one row of each a task; everything
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..algebra import Floats
 from ..blocks import Blocks, Grid
 from ..code import LinearCode
-from ..encoding import Encoding, Factor
+from ..encoding import Encoding, Factor, Found
 from ..prior import Prior
 from ..scheme import Canvas, Parts, Scheme, Task
 from ..snapshots import Snapshot
@@ -50,11 +50,12 @@ def product_scheme(
     grid: Grid,
     expect: Callable[[], Prior],
     dtype: np.dtype[Any],
+    found: Sequence[Found] = (),
 ) -> Scheme:
     """Put a scheme together from a code, its two encoded factors and the layout of the answer."""
 
     needs = [((0, int(i)), (1, int(j))) for i, j in zip(a.distinct[1], b.distinct[1], strict=True)]
-    encoding = Encoding((a, b), needs, lambda row, blocks: Task(multiply, tuple(blocks)))
+    encoding = Encoding((a, b), needs, lambda row, blocks: Task(multiply, tuple(blocks)), found)
     result_bytes = a.blocks.shape[0] * b.blocks.shape[1] * dtype.itemsize
     return grid_scheme(code, encoding, grid, expect, dtype, result_bytes)
 

@@ -12,7 +12,7 @@ from ..algebra import Floats, row_kronecker
 from ..blocks import Blocks, Grid, Spans
 from ..checks import integer, refusal
 from ..code import LinearCode, groups_of, kept_apart
-from ..encoding import Factor
+from ..encoding import Factor, Found
 from ..scaling import alike, balanced, sizes_of, spread_of
 from ..scheme import Scheme
 from .operands import CALL, Operands, balanced_blocks, blocks_of
@@ -76,8 +76,8 @@ def plain(operands: Operands, blocks: tuple[int, int]) -> Grid:
     return Grid(Spans(rows, blocks[0]), Spans(columns, blocks[1]))
 
 
-def in_like_units(operands: Operands, grid: Grid) -> Grid:
-    """The same grid for a code that mixes blocks: small rows and columns are raised (`kofn.scaling`).
+def in_like_units(operands: Operands, grid: Grid, *, mixed: bool = True) -> Grid:
+    """The same grid for a code that mixes blocks, or does not: rows and columns are raised (`kofn.scaling`).
 
     Examples
     --------
@@ -85,9 +85,16 @@ def in_like_units(operands: Operands, grid: Grid) -> Grid:
     >>> in_like_units(operands, plain(operands, (2, 1))).rows.exponents.tolist()
     [15, 0]
     """
-    rows = balanced(operands.rows, grid.rows, operands.epsilon)
-    columns = balanced(operands.columns, grid.columns, operands.epsilon)
+    rows = balanced(operands.rows, grid.rows, operands.epsilon, mixed=mixed)
+    columns = balanced(operands.columns, grid.columns, operands.epsilon, mixed=mixed)
     return grid if rows is grid.rows and columns is grid.columns else Grid(rows, columns)
+
+
+def found(operands: Operands, grid: Grid, *, mixed: bool = True) -> tuple[Found, Found]:
+    """What a scheme on this grid has found of the operands, and counts on when it is run."""
+    lines = (operands.rows, grid.rows), (operands.columns, grid.columns)
+    first, second = (Found(*each, operands.epsilon, mixed) for each in lines)
+    return first, second
 
 
 def spread(operands: Operands, grid: Grid) -> Floats | None:
@@ -123,9 +130,9 @@ def row_column_scheme(
     generator = row_kronecker(alpha, beta)
     worker = dealt(len(generator), workers, groups_of(generator))
     code = LinearCode(name, generator, np.eye(unknowns), worker, threshold=threshold)
-    if code.mixes:
-        grid = in_like_units(operands, grid)
-        unlike = spread(operands, grid)
-        code = code if unlike is None else replace(code, spread=unlike)
+    grid = in_like_units(operands, grid, mixed=code.mixes)
+    unlike = spread(operands, grid)
+    code = code if unlike is None else replace(code, spread=unlike)
     a, b = Blocks(operands.A, grid.rows, 0), Blocks(operands.B, grid.columns, 1)
-    return product_scheme(code, Factor(alpha, a), Factor(beta, b), grid, Sketched(a, b, rng), operands.dtype)
+    factors, counted = (Factor(alpha, a), Factor(beta, b)), found(operands, grid, mixed=code.mixes)
+    return product_scheme(code, *factors, grid, Sketched(a, b, rng), operands.dtype, counted)

@@ -219,7 +219,7 @@ def _scheme(
         code = factor_code(name, classes, alpha, beta, asked.summed, workers)
         if cut.spread is not None:
             code = replace(code, spread=cut.spread[classes.wanted.ravel()])
-        return product_scheme(code, *cut.factors(alpha, beta), cut.grid, cut.expect, dtype)
+        return product_scheme(code, *cut.factors(alpha, beta), cut.grid, cut.expect, dtype, cut.found)
     coefficients = free_rows(windows, rng)
     code = free_code(name, classes, coefficients, True, asked.summed, workers)
     if cut.spread is not None:

@@ -48,7 +48,7 @@ def window_scheme(
         return Task(multiply_window, (rows[row][np.ix_(*windows[row])], *blocks))
 
     result_bytes = first.blocks.shape[0] * second.blocks.shape[1] * dtype.itemsize
-    return grid_scheme(code, Encoding((first, second), needs, task), cut.grid, expect, dtype, result_bytes)
+    return grid_scheme(code, Encoding((first, second), needs, task, cut.found), cut.grid, expect, dtype, result_bytes)
 
 
 def multiply_window(coefficients: Array, *blocks: Array) -> Array:
