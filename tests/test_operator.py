@@ -125,9 +125,12 @@ def test_integers_are_numbers_and_a_vector_needs_a_second_dimension(pool):
 
 
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
-def test_a_matrix_that_would_overflow_when_it_is_encoded_is_refused(pool, make):
-    with pytest.raises(kofn.ArgumentError, match="'A' must stay well inside float32"):
-        kofn.operator(make(np.full((9, 9), 3e38, np.float32)), workers=pool)
+def test_a_matrix_whose_combinations_would_overflow_serves_where_its_products_are_numbers(pool, make):
+    with kofn.operator(make(np.full((9, 9), 3e38, np.float32)), workers=pool, rng=0) as op:
+        found = op @ np.full(9, 0.1, np.float32)
+        np.testing.assert_allclose(found, 2.7e38, rtol=1e-4)
+        with pytest.raises(kofn.ArgumentError, match="a product with B that stays well inside float32"):
+            op @ np.ones(9, np.float32)
 
 
 @pytest.mark.parametrize(

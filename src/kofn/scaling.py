@@ -128,7 +128,9 @@ def balancing(norms: Floats, spans: Spans, clip: int | None, middle: int) -> Exp
     sizes = placed(norms, spans)
     top = np.broadcast_to(sizes.max(axis=0), sizes.shape)
     highest = np.frexp(top)[1]
-    powers = np.clip(highest - unit, -middle, middle) - highest + np.maximum(0, highest - np.frexp(sizes)[1] - (clip or 0))
+    powers = (
+        np.clip(highest - unit, -middle, middle) - highest + np.maximum(0, highest - np.frexp(sizes)[1] - (clip or 0))
+    )
     powers = np.where(sizes > 0, powers, np.where(top > 0, FAR, 0)).astype(np.intc)
     ordered = np.concatenate([row[: span.stop - span.start] for row, span in zip(powers, spans.slices, strict=True)])
     if spans.order is None:

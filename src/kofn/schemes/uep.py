@@ -190,7 +190,7 @@ def _build(
 
 
 def _classes(asked: Asked, cut: Cut) -> tuple[Classes, Floats]:
-    first, second = cut.weights
+    first, second = (np.ldexp(weights, -np.frexp(weights.max())[1]) for weights in cut.weights)  # their product is one
     importance = np.outer(first, second) if asked.partition == "rxc" else first * second
     gamma = probabilities(CALL, "gamma", asked.gamma)
     if asked.levels is not None:
