@@ -41,7 +41,7 @@ def right_if_exact(case):
     assert worst <= 1.0
 
 
-@settings(max_examples=200)
+@settings(max_examples=280)
 @given(drawn())
 def test_what_is_called_exact_is_right_entry_by_entry(case):
     right_if_exact(case)

@@ -143,6 +143,22 @@ def test_integers_that_it_can_hold_are_exact(pool, code):
         assert int(answer.value) == sum(values)
 
 
+def test_integers_that_pass_what_float64_holds_across_rows_of_real_weights_are_within_the_bound():
+    """Rows of a gradient code are floats: their sum is one too, and as right as a sum of floats."""
+    values, answered = [BIG // 20 + i for i in range(24)], 0
+    with kofn.ThreadPool(12) as dozen:
+        for seed in range(8):
+            try:
+                answer = kofn.sum([Constant(value) for value in values], workers=dozen, code="gradient", rng=seed)
+            except kofn.TermError:  # a row alone may have passed it: its weights are of any size
+                continue
+            answered += 1
+            assert answer.exact and np.asarray(answer.value).dtype == np.float64
+            bound = (50 * Fraction(answer.amplification) + 24) * Fraction(EPS) * sum(values)
+            assert abs(Fraction(float(answer.value)) - sum(values)) <= bound
+    assert answered
+
+
 def test_a_single_term_and_floats_of_any_size_are_sums(pool):
     assert int(kofn.sum([Constant(BIG)], workers=pool).value) == BIG
     assert kofn.sum([Constant(1e30), Constant(2.0**60)], workers=pool).value == 1e30 + 2.0**60

@@ -91,15 +91,29 @@ def test_without_its_last_results_a_job_ends_with_what_the_code_says_is_enough()
     assert collector.done and not collector.decoding.exact and not collector.progress.exact
 
 
-@given(
+DRAWN = given(
     st.integers(0, 10**6),
     st.integers(1, 4),
     st.integers(1, 3),
     st.sampled_from([0.0, 3.0, 6.0, 12.0, 30.0]),
     st.sampled_from(["d", "f", "D"]),
 )
-@settings(max_examples=60)
+
+
+@DRAWN
+@settings(max_examples=100)
 def test_what_is_called_exact_is_so_in_units_of_each_output(seed, K, d, decades, kind):
+    right_if_exact(seed, K, d, decades, kind)
+
+
+@pytest.mark.slow
+@DRAWN
+@settings(max_examples=2_000)
+def test_what_is_called_exact_is_so_in_many_draws(seed, K, d, decades, kind):
+    right_if_exact(seed, K, d, decades, kind)
+
+
+def right_if_exact(seed, K, d, decades, kind):
     """Against rational arithmetic: f(x) = c xᵈ number by number plus a linear map."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((K, 3)) * 10.0 ** rng.uniform(-decades / 2, decades / 2, (K, 1))

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,16 @@ from torch import Tensor
 from ..blocks import Blocks, Grid, Spans
 from ..checks import refusal
 from ..code import LinearCode, groups_of
-from ..decoding import decode
+from ..decoding import decodable, decode
 from ..engines.pool import Pool
 from ..errors import NotDecodable, StaysHere
 from ..job import run
 from ..prior import Prior
 from ..scheme import Scheme
 from ..schemes.cuts import Cut
+from ..schemes.operands import Operands
 from ..schemes.product import product_scheme
-from ..schemes.row_column import dealt
+from ..schemes.row_column import dealt, in_like_units, spread
 from ..schemes.windows import apart, window_scheme
 from ..stopping import rule
 from ..workers import Workers
@@ -33,7 +34,7 @@ from .cutting import ColumnRow, RowColumn
 from .deadline import Clock, check_times
 from .mixing import Mixing, RunningShare
 from .simulated import Estimate
-from .stock import Code, Stock
+from .stock import ATTEMPTS, Code, Stock
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +121,7 @@ class PooledLane:
 
     def estimate(self, product: RowColumn | ColumnRow, wants_late: bool) -> Estimate:
         """Estimate a product from what arrives by the deadline."""
-        code, step = self._next()
-        scheme = self._scheme(product, code, step)
+        code, step, scheme = self._reachable(product)
         seconds, late = self._clock.seconds, self._driver.late
         patience = seconds if late is None or not wants_late else max(late, seconds)
         job = Products(scheme, self._driver.pool, self._coding.estimator, patience)
@@ -131,7 +131,8 @@ class PooledLane:
             received = np.zeros((1, code.row_count), bool)
             received[0, list(results)] = True
             mixing = code.question.answer(code.rows.generator[step : step + 1], received)
-            value = product.restored(self._decoded(scheme, code, results, product))
+            value, error = self._decoded(scheme, code, results, product)
+            value, mixing = product.restored(value), mixing._replace(error=np.maximum(mixing.error, error))
             if self._coding.rescale:
                 self._shares[which].add(mixing.share)
                 value = value / self._shares[which].mean
@@ -142,14 +143,36 @@ class PooledLane:
         correction = (lambda: estimated(patience, 1)[0] - value) if patience > seconds else None
         return Estimate(value, correction, float(mixing.share[0]), float(mixing.error[0]), seconds)
 
-    def _decoded(self, scheme: Scheme, code: Code, results: dict[int, Any], product: RowColumn | ColumnRow) -> Tensor:
-        """The estimate from some results; zero where there are none."""
+    def _reachable(self, product: RowColumn | ColumnRow) -> tuple[Code, int, Scheme]:
+        """The code of this step and its scheme: one that these factors can be exact with, where nothing less counts."""
+        for _ in range(ATTEMPTS):
+            code, step = self._next()
+            scheme = self._scheme(product, code, step)
+            rows, asked = np.arange(code.row_count), code.question
+            if not self._exact or decodable(scheme.code, rows, asked.epsilon, asked.estimator):
+                return code, step, scheme
+        raise NotDecodable(
+            f"code {self._coding.code!r} is not exact for factors of so unlike sizes even if every row arrives; "
+            "give more rows, fewer blocks, or a deadline."
+        )
+
+    @property
+    def _exact(self) -> bool:
+        """Whether products are waited for until they are exact."""
+        return math.isinf(self._clock.seconds)
+
+    def _decoded(
+        self, scheme: Scheme, code: Code, results: dict[int, Any], product: RowColumn | ColumnRow
+    ) -> tuple[Tensor, float]:
+        """The estimate from some results, and the least error of what is not exact; zero where there are none."""
         if not results:
-            return product.first.new_zeros(product.shape)
+            return product.first.new_zeros(product.shape), 1.0
         question = code.question
         found = decode(scheme.code, list(results), question.prior, question.estimator, question.epsilon)
         value = scheme.assemble(found.matrix, list(results.values()))
-        return torch.from_numpy(np.ascontiguousarray(value)).to(product.first.device)
+        return torch.from_numpy(np.ascontiguousarray(value)).to(
+            product.first.device
+        ), 0.0 if found.exact else question.epsilon
 
     def _next(self) -> tuple[Code, int]:
         """The code of the next step."""
@@ -166,27 +189,37 @@ class PooledLane:
         rows = code.rows
         worker = dealt(code.row_count, self._driver.workers.n, groups_of(rows.generator[step]))
         linear = LinearCode(coding.code, rows.generator[step], code.question.targets, worker, rows.load[step])
-        a, b = _numpy(product.first), _numpy(product.second)
-        cut = _cut(coding.partition, a, b, n, p, code.question.prior)
+        operands = Operands.of(_numpy(product.first), _numpy(product.second))
+        cut = _cut(coding.partition, operands, (n, p), code.question.prior, self._exact)
+        if cut.spread is not None:
+            linear = replace(linear, spread=cut.spread)
         if rows.factors is not None:
             alpha, beta = (factor[step] for factor in rows.factors)
-            scheme = product_scheme(linear, *cut.factors(alpha, beta), cut.grid, cut.expect, a.dtype)
+            scheme = product_scheme(linear, *cut.factors(alpha, beta), cut.grid, cut.expect, operands.dtype)
         else:
             table = np.zeros((code.row_count, n, n))
             table[:, np.arange(n), np.arange(n)] = rows.generator[step]
-            scheme = window_scheme(linear, cut, table, cut.expect, a.dtype)
+            scheme = window_scheme(linear, cut, table, cut.expect, operands.dtype)
         return apart(scheme) if coding.partition == "cxr" and len(code.question.targets) > 1 else scheme
 
 
-def _cut(partition: str, a: Any, b: Any, n: int, p: int, prior: Prior) -> Cut:
-    """Factors that are sorted and padded, cut into equal blocks."""
+def _cut(partition: str, operands: Operands, blocks: tuple[int, int], prior: Prior, exact: bool) -> Cut:
+    """Factors that are sorted and padded, cut into equal blocks; raised where no estimate is needed.
+
+    What is expected of blocks, and which share of the product they are, is known of them as they are.
+    """
+    a, b, (n, p) = operands.A, operands.B, blocks
     ones = np.ones(n), np.ones(p)
-    if partition == "rxc":
-        rows, columns = Spans(len(a), n), Spans(b.shape[1], p)
-        return Cut(Grid(rows, columns), ones, (Blocks(a, rows, 0), Blocks(b, columns, 1)), lambda: prior)
+    by_blocks = partition == "rxc"
+    grid = Grid(Spans(len(a), n if by_blocks else 1), Spans(b.shape[1], p if by_blocks else 1))
+    grid = in_like_units(operands, grid) if exact else grid
+    rows, columns = grid.rows, grid.columns
+    if by_blocks:
+        cut = Blocks(a, rows, 0), Blocks(b, columns, 1)
+        return Cut(grid, ones, cut, lambda: prior, spread(operands, grid))
     spans = Spans(len(b), n)
-    grid = Grid(Spans(len(a), 1), Spans(b.shape[1], 1))
-    return Cut(grid, ones, (Blocks(a, spans, 1), Blocks(b, spans, 0)), lambda: prior)
+    cut = Blocks(a, spans, 1, across=rows.exponents), Blocks(b, spans, 0, across=columns.exponents)
+    return Cut(grid, ones, cut, lambda: prior)
 
 
 def _numpy(tensor: Tensor) -> Any:
