@@ -313,9 +313,19 @@ def _require_reachable(scheme: Scheme, estimator: Estimator, stop: Rule) -> None
     """Refuse a job whose stop rule could not be met even if every row arrived."""
     if stop.met(_Everything(scheme, estimator)):
         return
+    given, remedy = _why_not(scheme)
+    raise checks.refusal(CALL, "stop", "be reachable when every row arrives", given, remedy)
+
+
+def _why_not(scheme: Scheme) -> tuple[str, str]:
+    """Why all rows together do not make a job exact, and what would: more equations, or more digits."""
     code = scheme.code
     space = space_of(code)
     rank = sum(space.add(row) for row in range(code.rows))
     given = f"code {code.name!r} with {code.rows} rows of rank {rank} for {code.unknowns} unknowns"
-    remedy = "use fewer blocks, more rows, a tolerance or a deadline"
-    raise checks.refusal(CALL, "stop", "be reachable when every row arrives", given, remedy)
+    if rank < code.unknowns:
+        return given, "use fewer blocks, more rows, a tolerance or a deadline"
+    worst = float(decode(code, np.arange(code.rows), epsilon=1e-300).amplification)
+    lost = f"rounding of {scheme.epsilon:.1g} of an output, amplified {worst:.2g} times, leaves too few digits"
+    remedy = "give float64 data, use fewer inputs or blocks, a smaller degree or mask, a tolerance or a deadline"
+    return f"{given}: {lost}", remedy

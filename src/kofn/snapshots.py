@@ -243,6 +243,20 @@ class Snapshot:
         return self._taken[id(value)][1]
 
 
+def collected(items: Iterable[Any]) -> list[Any]:
+    """What an iterable yields, as it is when it comes: whatever makes arrays on the way may use its buffer again.
+
+    Examples
+    --------
+    >>> buffer = np.zeros(1)
+    >>> [item.tolist() for item in collected(np.copyto(buffer, k) or buffer for k in range(3))]
+    [[0.0], [1.0], [2.0]]
+    """
+    if isinstance(items, list | tuple | np.ndarray):  # all of it is there already
+        return list(items)
+    return [item.copy() if isinstance(item, np.ndarray) else item for item in items]
+
+
 def own(array: Any) -> Any:
     """An array that nobody else writes to: itself if nobody can, or if it is a map of a file, otherwise a copy.
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..algebra import Floats, precision
 from ..code import LinearCode
 from ..decoding import Estimator
-from .function_code import encoded, results_enough
+from .function_code import encoded, results_enough, through
 from .function_scheme import Array, Evaluations
 from .gaussian_process import GaussianProcess
 
@@ -49,8 +49,8 @@ def curve_evaluations(
     """
     points = points_of(alpha, beta)
     code = curve_code(name, alpha, beta, worker)
-    mix = curve(alpha, beta)
-    process = GaussianProcess.along(code, curve(points, beta), X)
+    mix = through(curve(alpha, beta), alpha, beta)
+    process = GaussianProcess.along(code, through(curve(points, beta), points, beta), X)
     return Evaluations(
         code,
         [f] * len(worker),

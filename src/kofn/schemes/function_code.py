@@ -111,11 +111,35 @@ def barycentric_rows(points: Floats, nodes: Floats, weights: Floats) -> Floats:
     return rows
 
 
+def through(weights: Floats, points: Floats, nodes: Floats) -> Floats:
+    """Weights of a curve's points, (points, nodes), made exactly those of an input where the curve meets it.
+
+    Solved for, these are zeros and a one but for rounding, of which a large neighbour makes anything.
+
+    Examples
+    --------
+    >>> through(np.array([[1.0, 1e-17], [0.5, 0.5]]), np.array([0.0, 0.5]), np.array([0.0, 1.0])).tolist()
+    [[1.0, 0.0], [0.5, 0.5]]
+    """
+    met = points[:, None] == nodes
+    return np.where(met.any(axis=1, keepdims=True), met, weights)
+
+
 def encoded(weights: Floats, X: Array) -> list[tuple[Array]]:
-    """The mixtures ``weights @ X`` as arguments of the rows' evaluations, of the inputs' own type."""
+    """The mixtures ``weights @ X`` as arguments of the rows' evaluations, of the inputs' own type.
+
+    Where a mixture is an input it is that input itself, to the last bit.
+
+    Examples
+    --------
+    >>> encoded(np.array([[0.0, 1.0]]), np.array([[1e300], [-0.0]]))
+    [(array([-0.]),)]
+    """
     flat = X.reshape(len(X), -1)
-    mixtures = (weights.astype(X.real.dtype) @ flat).reshape(len(weights), *X.shape[1:])
-    return [(mixture,) for mixture in mixtures]
+    mixtures = weights.astype(X.real.dtype) @ flat
+    alone = np.flatnonzero((np.count_nonzero(weights, axis=1) == 1) & (weights.max(axis=1) == 1))
+    mixtures[alone] = flat[np.argmax(weights[alone], axis=1)]
+    return [(mixture,) for mixture in mixtures.reshape(len(weights), *X.shape[1:])]
 
 
 def results_enough(recover: Any, rows: int) -> int:

@@ -13,6 +13,7 @@ from ..code import LinearCode
 from ..copies import CopyCode
 from ..learning import Learner
 from ..prior import Prior
+from ..snapshots import collected
 from .function_code import require_rows
 from .function_scheme import CALL, Evaluations
 
@@ -110,7 +111,7 @@ def listed(inputs: Any) -> list[Any]:
     if not np.iterable(inputs) or isinstance(inputs, Mapping | Set):
         must, remedy = "be in an order: a sequence, an array or an iterator", "give a list of inputs"
         raise refusal(CALL, "inputs", must, repr(inputs), remedy)
-    return list(np.asarray(inputs) if hasattr(inputs, "columns") else inputs)
+    return collected(np.asarray(inputs) if hasattr(inputs, "columns") else inputs)
 
 
 def _learner(code: CopyCode) -> Learner:

@@ -23,7 +23,7 @@ from ..decoding import Estimator
 from ..errors import FunctionError
 from ..prior import Prior
 from ..scheme import Allocate, Canvas, Parts, Scheme, Task
-from ..snapshots import failure_of, opened, sealed
+from ..snapshots import collected, failure_of, opened, sealed
 from .mixing import Bar, Mixing, Verdict
 
 Array = NDArray[Any]
@@ -257,7 +257,7 @@ def stacked(inputs: Any) -> Array:
     ready = hasattr(inputs, "__array__")  # going through a frame would give the names of its columns
     if not ready and (not np.iterable(inputs) or isinstance(inputs, Mapping | Set)):
         raise refusal(CALL, "inputs", "be a sequence of arrays", repr(inputs), remedy)
-    parts = inputs if ready else list(inputs)
+    parts = inputs if ready else collected(inputs)
     try:
         array, masked = arrayed(parts)
     except (TypeError, ValueError):

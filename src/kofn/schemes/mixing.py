@@ -231,7 +231,8 @@ def _largest_of(values: Array) -> Floats:
 
 def _ratio(sizes: Any, of: Floats) -> Floats:
     """Sizes over others; infinite where nothing is divided by."""
-    ratio: Floats = np.divide(sizes, of, out=np.full(of.shape, np.inf), where=of > 0)
+    with np.errstate(over="ignore"):
+        ratio: Floats = np.divide(sizes, of, out=np.full(of.shape, np.inf), where=of > 0)
     return ratio
 
 
