@@ -109,9 +109,6 @@ ARGUMENTS = {
         operator(A, pool, lambda op: (op @ aslinearoperator(A.T)) @ hidden(A)), A @ A.T @ A,
     ),
     "map": lambda hidden, pool: (kofn.map(np.square, hidden(A), workers=pool, degree=2, rows=12).value, A**2),
-    "map of copies": lambda hidden, pool: (
-        kofn.map(np.abs, hidden(A), workers=pool, code="repetition", rows=6).value, abs(A),
-    ),
     "fitted": lambda hidden, pool: (FITTED.evaluations(hidden(A[:2]), workers=3, rng=0).enough, 2),
 }  # fmt: skip
 
@@ -253,6 +250,12 @@ def test_masks_of_what_terms_are_given_stay_on(engine, size):
         assert seen.value == size - 1
     for executor in executors:
         executor.shutdown()
+
+
+def test_masks_stay_on_where_inputs_are_not_mixed(pool):
+    for hide in (np.asanyarray, list, deque):
+        value = kofn.map(np.abs, hide(masked(A, True)), workers=pool, code="repetition", rows=6).value
+        assert [row.tolist() for row in value] == abs(masked(A, True)).tolist()
 
 
 def test_frames_are_rows_and_not_the_names_of_columns(pool):

@@ -77,8 +77,24 @@ def arrayed(value: Any) -> tuple[NDArray[Any], bool]:
     """
     if type(value) is np.ndarray:
         return value, False
-    array = np.asanyarray(value)
-    return np.asarray(array), masked(array) or masked(value)
+    array = _with_mask(value)
+    return np.asarray(array), masked(array if hasattr(value, "__array__") else value)
+
+
+def is_dask_array(value: object) -> bool:
+    """Tell whether a value is a `dask.array.Array`, without importing Dask.
+
+    Examples
+    --------
+    >>> is_dask_array(np.eye(2))
+    False
+    """
+    return any(kind.__name__ == "Array" and kind.__module__.startswith("dask.array") for kind in type(value).__mro__)
+
+
+def _with_mask(value: Any) -> NDArray[Any]:
+    """A value as an array, masked if it is: Dask takes off masks where it gives NumPy what it computed."""
+    return np.asanyarray(value.compute() if is_dask_array(value) else value)
 
 
 def masked(value: Any) -> bool:
@@ -91,11 +107,13 @@ def masked(value: Any) -> bool:
     """
     if isinstance(value, np.ndarray):
         return type(value) is not np.ndarray and bool(np.ma.is_masked(value))
-    level: Sequence[Any] = () if hasattr(value, "__array__") else _parts(value)
+    if hasattr(value, "__array__"):
+        return bool(np.ma.is_masked(_with_mask(value)))
+    level = _parts(value)
     for _ in range(MOST_DIMENSIONS):
         kinds = set(map(type, level)) - {np.ndarray}
         arrays = {kind for kind in kinds if hasattr(kind, "__array__")}
-        if any(np.ma.is_masked(np.asanyarray(part)) for part in level if type(part) in arrays):
+        if any(np.ma.is_masked(_with_mask(part)) for part in level if type(part) in arrays):
             return True
         inner = kinds - arrays
         level = list(chain.from_iterable(_parts(part) for part in level if type(part) in inner)) if inner else ()
@@ -107,7 +125,7 @@ def _parts(value: Any) -> Sequence[Any]:
     try:
         # What begins with a number holds nothing else, or it is no array; a masked one among them becomes NaN.
         parts: Sequence[Any] = value if len(value) and not isinstance(value[0], PLAIN) else ()
-    except (TypeError, LookupError):
+    except (TypeError, LookupError, NotImplementedError):  # the last of views of memory with several dimensions
         return ()
     return parts
 
@@ -135,6 +153,59 @@ def beyond(value: Any, array: NDArray[Any]) -> int | None:
         return None
     numbers = np.asarray(value, dtype=object).ravel().tolist()
     return next((int(number) for number in numbers if isinstance(number, int) and abs(number) > HOLDS), None)
+
+
+def place(call: str, argument: str, value: Any) -> Any:
+    """Return ``value`` if it is no array, or one that keeps what is written to it, or refuse it.
+
+    Examples
+    --------
+    >>> place("f", "out", np.zeros((2, 3)).T).shape
+    (3, 2)
+    """
+    if not isinstance(value, np.ndarray):
+        return value
+    if type(value) not in (np.ndarray, np.memmap):  # what a class of its own keeps of what is written, it alone knows
+        must = "be a plain NumPy array or a memory map"
+        raise refusal(call, argument, must, f"a {type(value).__name__}", "write to an array, and convert it then")
+    if _overlaps(value):
+        given = f"one of shape {value.shape} and strides {value.strides}, in which some lie on others"
+        raise refusal(call, argument, "have a place of its own for every number", given, "use numpy.empty")
+    return value
+
+
+def _overlaps(array: NDArray[Any]) -> bool:
+    """Whether numbers of an array may lie on one another, as after ``broadcast_to`` or ``sliding_window_view``."""
+    if array.flags.forc or not array.size:
+        return False
+    reach = array.itemsize
+    for stride, length in sorted(zip(map(abs, array.strides), array.shape, strict=True)):
+        if length > 1 and stride < reach:
+            return True
+        reach += stride * (length - 1)
+    return False
+
+
+def behaving(kind: type) -> bool:
+    """Whether arrays of this class compute as plain arrays do, so that one may stand for the other.
+
+    Examples
+    --------
+    >>> behaving(np.memmap), behaving(np.matrix)
+    (True, False)
+    """
+    if kind in (np.ndarray, np.memmap, np.ma.MaskedArray) or not issubclass(kind, np.ndarray):
+        return True
+    return all(getattr(kind, name) is getattr(np.ndarray, name) for name in _COMPUTING)
+
+
+_COMPUTING = [
+    name
+    for name, made in vars(np.ndarray).items()
+    if callable(made)
+    and (name[0] != "_" or name in ("__array_ufunc__", "__array_function__") or name in vars(operator))
+]
+"""What arrays compute with: methods, operators, and what NumPy asks them first."""
 
 
 def integer(call: str, argument: str, value: Any, minimum: int, remedy: str) -> int:

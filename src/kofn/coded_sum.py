@@ -151,13 +151,23 @@ def _checked_code(code: Any) -> None:
 def _checked_energies(energies: Any, m: int) -> Any:
     if energies is None:
         return None
+    wrong, values = "", np.empty(0)
     try:
-        values = np.full(1, np.nan) if checks.masked(energies) else np.array(energies, dtype=np.float64)
+        given, masked = checks.arrayed(energies)
+        values = np.array(given, dtype=np.float64)
     except (TypeError, ValueError):
-        values = np.full(1, np.nan)
-    if values.shape != (m,) or not np.all(values >= 0) or not np.isfinite(values).all():
+        wrong = f"a {type(energies).__name__} that holds other things than numbers"
+    else:
+        bad = np.flatnonzero(~((values >= 0) & (values < np.inf)))
+        if values.shape != (m,):
+            wrong = f"shape {values.shape}"
+        elif masked:
+            wrong = "masked numbers among them"
+        elif bad.size:
+            wrong = f"{values[bad[0]]} for term {bad[0]}"
+    if wrong:
         must, remedy = f"be {m} numbers >= 0, one per term", "leave it out to learn from what arrives"
-        raise checks.refusal(CALL, "energies", must, f"shape {values.shape}", remedy)
+        raise checks.refusal(CALL, "energies", must, wrong, remedy)
     return values
 
 

@@ -40,18 +40,10 @@ class DaskMatrix(Source):
         if masked:  # what Dask says of its chunks without computing them may be wrong
             must, remedy = "hold arrays without a mask", "fill them, with map_blocks(np.ma.filled, 0.0)"
             raise refusal(CALL, "the Dask array", must, "a chunk in which numbers are masked", remedy)
-        return chunk
-
-
-def is_dask_array(value: object) -> bool:
-    """Tell whether a value is a `dask.array.Array`, without importing Dask.
-
-    Examples
-    --------
-    >>> is_dask_array(np.eye(2))
-    False
-    """
-    return any(kind.__name__ == "Array" and kind.__module__.startswith("dask.array") for kind in type(value).__mro__)
+        if chunk.dtype != self.dtype and not (chunk.dtype.kind in "fc" and np.can_cast(chunk.dtype, self.dtype)):
+            must, remedy = f"hold {self.dtype}, as it says of itself", "give map_blocks the dtype of what it returns"
+            raise refusal(CALL, "the Dask array", must, f"a chunk of {chunk.dtype}", remedy)
+        return chunk.astype(self.dtype, copy=False)
 
 
 def _slices(sizes: tuple[int, ...]) -> list[slice]:

@@ -205,8 +205,7 @@ class Trace(Remade, _PerUnit):
     times : (trials, workers) array
         Seconds per unit of work; NaN or inf where the worker never answered.
     shuffle : bool
-        False replays the record in order, from its start, wrapping around at its end; True draws a record for
-        each trial, with replacement. Workers of one trial always come from one record.
+        False replays the record in order, over and over; True draws one for each trial, with replacement.
 
     Raises
     ------
@@ -228,11 +227,12 @@ class Trace(Remade, _PerUnit):
     def __post_init__(self) -> None:
         must, remedy = "be a (trials, workers) array of seconds >= 0", "use NaN for a worker that never answered"
         try:
-            times = np.array(self.times, dtype=np.float64)
+            given, masked = checks.arrayed(self.times)
+            times = np.array(given, dtype=np.float64)
         except (TypeError, ValueError):
             raise checks.refusal("kofn.Trace", "times", must, type(self.times).__name__, remedy) from None
-        if times.ndim != 2 or times.size == 0:
-            raise checks.refusal("kofn.Trace", "times", must, f"shape {times.shape}", remedy)
+        if masked or times.ndim != 2 or times.size == 0:
+            raise checks.refusal("kofn.Trace", "times", must, "a mask" if masked else f"shape {times.shape}", remedy)
         times[np.isnan(times)] = math.inf
         if times.min() < 0:
             raise checks.refusal("kofn.Trace", "times", must, times.min(), remedy)

@@ -159,6 +159,17 @@ def in_one_unit(parts: list[tuple[Floats, int]]) -> Floats:
     return scaled
 
 
+def in_double(array: NDArray[Any]) -> NDArray[Any]:
+    """Numbers in double precision: inner products of less do not add up to what is positive definite.
+
+    Examples
+    --------
+    >>> in_double(np.ones(2, ">f4")).dtype, in_double(np.ones(2, np.complex64)).dtype
+    (dtype('float64'), dtype('complex128'))
+    """
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, copy=False)
+
+
 def unit_size(array: NDArray[Any]) -> tuple[NDArray[Any], int]:
     """An array divided by a power of two, so that its largest real or imaginary part is between 1/2 and 1; the power.
 
@@ -170,7 +181,7 @@ def unit_size(array: NDArray[Any]) -> tuple[NDArray[Any], int]:
     parts = np.ascontiguousarray(array).view(array.real.dtype)
     largest = float(np.max(np.abs(parts), initial=0.0))
     exponent = int(np.frexp(max(largest, SMALLEST))[1])  # zeros are smaller than anything else
-    return np.ldexp(parts, -exponent).view(array.dtype).reshape(array.shape), exponent
+    return np.ldexp(parts, -exponent).view(array.dtype.newbyteorder("=")).reshape(array.shape), exponent
 
 
 def folded(payload: NDArray[Any]) -> tuple[Floats, int]:

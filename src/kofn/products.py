@@ -128,6 +128,7 @@ def _require_place(out: Any, operands: Operands, A: Any, B: Any) -> None:
     must = f"be an array of shape {shape} and dtype {dtype} that can be written to"
     if not isinstance(out, np.ndarray | FileMatrix | ClusterArray):
         raise checks.refusal(CALL, "out", must, f"a {type(out).__name__}", f"use numpy.empty({shape}, '{dtype}')")
+    checks.place(CALL, "out", out)
     locked = isinstance(out, np.ndarray) and not out.flags.writeable
     if out.shape != shape or out.dtype != dtype or locked:
         given = f"one of shape {out.shape} and dtype {out.dtype}{', read-only' if locked else ''}"

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .algebra import EPSILON
 from .blocks import Grid
-from .checks import arrayed, beyond
+from .checks import arrayed, beyond, place
 from .code import LinearCode
 from .combining import apply
 from .decoding import Decoding
@@ -124,7 +124,15 @@ def payload(row: int, result: Any) -> Array:
     if array.dtype.kind not in "fc":
         given = f"a {type(result).__name__} of dtype {array.dtype}"
         raise TaskError(f"the task of row {row} returned {given}, not numbers that can be combined.", -1, row)
+    if not _finite(array):
+        raise TaskError(f"the task of row {row} returned NaN or inf, which would spoil the answer.", -1, row)
     return array
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _finite(array: Array) -> bool:
+    """Whether all numbers are finite: their sum shows it at a quarter of the cost, unless they are huge."""
+    return bool(np.isfinite(array.sum()) or np.isfinite(array).all())
 
 
 @dataclass(frozen=True)
@@ -260,6 +268,7 @@ class Scheme(Carrying):
 
     def into(self, out: Any) -> Scheme:
         """The same scheme, which writes its answer into ``out``; estimates on the way to it stay apart."""
+        place("kofn.Scheme.into", "out", out)
 
         def canvas(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Canvas:
             if self.onto is not None:

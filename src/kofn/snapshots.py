@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .envelope import text_of
-from .pickles import NOTHING, Code, Noted, noting, pickled
+from .pickles import NOTHING, PLAIN, Code, Noted, noting, pickled
 
 Array = NDArray[Any]
 
@@ -129,6 +129,8 @@ def opened(value: Any) -> Any:
         return value
     view = value.view()
     view.flags.writeable = False
+    if type(value) not in PLAIN and hasattr(value, "__dict__"):
+        vars(view).update(vars(value))  # a class need not take along in its views what it holds
     return view
 
 
@@ -309,7 +311,7 @@ def _bases(array: Any) -> Iterable[Array]:
 
 def _plain(value: Any) -> bool:
     """Whether a value is an array whose numbers a read-only view protects."""
-    return type(value) in (np.ndarray, np.memmap) and not value.dtype.hasobject
+    return type(value) in PLAIN and not value.dtype.hasobject
 
 
 def _unchanging(value: Any) -> bool:

@@ -87,7 +87,7 @@ def _derived(made: Any) -> Any:
 
 
 def _plain(x: Any) -> Any:
-    if isinstance(x, LinearOperator) or issparse(x) or np.isscalar(x):
+    if isinstance(x, LinearOperator) or issparse(x) or (np.isscalar(x) and not isinstance(x, memoryview)):
         return x
     with checks.named(CALL):
         return plain_array("x", x)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from ..envelope import told
 from ..errors import PoolClosed, WorkerError, WorkerLost
 from .dask_cluster import Cluster, Member
 from .dask_worker import end_process, perform, refuse
@@ -140,8 +141,11 @@ class Lane:
 
     def _on_done(self, task: Task, address: str, done: asyncio.Task[tuple[str, Any]]) -> None:
         # Cancelled: the worker has gone, or never began a task that nobody wants any more.
-        failed = self._lost() if done.cancelled() else done.exception()
-        kind, answer = done.result() if failed is None else ("error", failed)
+        try:
+            failed = self._lost() if done.cancelled() else done.exception()
+            kind, answer = done.result() if failed is None else ("error", failed)
+        except Exception as error:  # what came is no outcome
+            kind, answer = "error", self._lost(told(error))
         self._ended(task, address, kind, answer)
 
     def _ended(self, task: Task, address: str | None, kind: str, answer: Any) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 from ..checks import refusal
 from ..envelope import ESCAPES, Envelope, told
 from ..errors import PoolClosed, WorkerError, WorkerLost
+from ..pickles import dumps
 from .base import CLOSED, Engine
 from .manners import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
 from .pool import State, Stop, Stopped
@@ -184,7 +185,7 @@ class _Lane:
         except Exception as error:
             self.lose(task, error)
             return
-        running.add_done_callback(lambda done: self.on_done(task, take, done))
+        running.add_done_callback(lambda done: self.on_end(task, take, done))
         mine = weakref.ref(running)  # or each future would keep the other
 
         def cancel(_: Promise) -> None:
@@ -193,6 +194,13 @@ class _Lane:
                 theirs.cancel()
 
         task.when_cancelled(cancel)
+
+    def on_end(self, task: Promise, take: Taker, done: Future[Any]) -> None:
+        """Take what the executor says; one that says what no executor would is broken, and nobody waits for it."""
+        try:
+            self.on_done(task, take, done)
+        except BaseException as error:
+            self.lose(task, error)
 
     def on_done(self, task: Promise, take: Taker, done: Future[Any]) -> None:
         """Take what the executor says, be idle, and let ``take`` end the task."""
@@ -300,8 +308,6 @@ def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcome:
 
 def _perform(token: str, call: bytes, order: list[int], values: dict[int, bytes], forget: list[int]) -> Outcome:
     """Run a task in a worker process, unless it lacks resident values; then tell which."""
-    import cloudpickle
-
     held = _held.setdefault(token, {})
     for identity in forget:
         held.pop(identity, None)
@@ -312,9 +318,9 @@ def _perform(token: str, call: bytes, order: list[int], values: dict[int, bytes]
     try:
         function, arguments = pickle.loads(call)
         value = function(*[pickle.loads(held[identity]) for identity in order], *arguments)
-        return "value", pack_result(value, cloudpickle.dumps)
+        return "value", pack_result(value, dumps)
     except BaseException as error:
-        return "error", cloudpickle.dumps(Envelope(error))
+        return "error", dumps(Envelope(error))
 
 
 def _forget_pool(token: str) -> None:
@@ -322,13 +328,10 @@ def _forget_pool(token: str) -> None:
 
 
 def _pickled(call: str, what: str, value: object) -> bytes:
-    import cloudpickle
-
     try:
-        blob: bytes = cloudpickle.dumps(value, protocol=5)
+        return dumps(value)
     except ESCAPES as error:
         raise unpicklable(call, what, error) from error
-    return blob
 
 
 def _hint(executor: Executor) -> str:

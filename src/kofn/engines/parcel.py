@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..pickles import dumps
 from .mapping import map_private
 from .memory import INLINE, Segment
 
@@ -42,10 +43,8 @@ class Parcel:
     @classmethod
     def of(cls, value: object, copy: bool = False) -> Self:
         """Pickle ``value``, functions and classes of ``__main__`` included; ``copy`` frees it to be changed."""
-        import cloudpickle
-
         buffers: list[pickle.PickleBuffer] = []
-        stream = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+        stream = dumps(value, buffers.append)
         views = [np.asarray(buffer.raw()) for buffer in buffers]
         return cls(stream, [view.copy() for view in views] if copy else views)
 

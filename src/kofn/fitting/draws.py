@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import arrayed, refusal
+from ..checks import arrayed, behaving, refusal
 from ..snapshots import INSTEAD, is_write, opened
 
 Array = NDArray[Any]
@@ -68,6 +68,8 @@ class Given:
         Kinds of the numbers that it may return.
     remedy : str
         What to do where it returns anything else.
+    mixed : bool
+        Whether what it returns is mixed and given to a function.
     """
 
     name: str
@@ -76,11 +78,13 @@ class Given:
     call: str
     kinds: str
     remedy: str
+    mixed: bool = False
 
     def asked(self, function: Callable[[Any], Any], argument: Any, before: list[Array]) -> Array:
         """What the function returns, as floating-point numbers shaped like those before, or a refusal."""
         try:
-            given, masked = arrayed(function(argument))
+            returned = function(argument)
+            given, masked = arrayed(returned)
             value = np.array(given)  # it may use its buffer again
         except Exception as error:
             if is_write(error):
@@ -89,12 +93,16 @@ class Given:
                 ) from error
             got = f"{type(error).__name__}: {error}"
             raise refusal(CALL, self.name, self.takes, got, f"call {self.call} to see") from error
-        if wrong := "masked numbers" if masked else self._wrong(value):
+        if wrong := "masked numbers" if masked else self._wrong(value) or self._own_way(type(returned)):
             raise refusal(CALL, self.name, f"return {self.returns}", wrong, self.remedy)
         if before and value.shape != before[0].shape:
             must = f"return arrays of one shape, {before[0].shape} like the first"
             raise refusal(CALL, self.name, must, value.shape, "pad or crop what it returns")
         return value if value.dtype.kind in "fc" else value.astype(np.float64)
+
+    def _own_way(self, kind: type) -> str:
+        """What is wrong with a class of arrays that f would not be given: codes mix their numbers."""
+        return f"a {kind.__name__}, which computes in its own way" if self.mixed and not behaving(kind) else ""
 
     def _wrong(self, value: Array) -> str:
         if value.dtype.kind not in self.kinds:
@@ -111,6 +119,7 @@ SAMPLER = Given(
     call="sampler(rng)",
     kinds="biufc",
     remedy="see its example",
+    mixed=True,
 )
 F = Given(
     name="f",

@@ -108,10 +108,11 @@ def listed(inputs: Any) -> list[Any]:
     >>> listed("abc"), listed(x**2 for x in range(3))
     (['a', 'b', 'c'], [0, 1, 4])
     """
+    inputs = np.asarray(inputs) if hasattr(inputs, "columns") or isinstance(inputs, memoryview) else inputs
     if not np.iterable(inputs) or isinstance(inputs, Mapping | Set):
         must, remedy = "be in an order: a sequence, an array or an iterator", "give a list of inputs"
         raise refusal(CALL, "inputs", must, repr(inputs), remedy)
-    return collected(np.asarray(inputs) if hasattr(inputs, "columns") else inputs)
+    return collected(inputs)
 
 
 def _learner(code: CopyCode) -> Learner:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..algebra import EPSILON, Floats
-from ..checks import arrayed, beyond, refusal
+from ..checks import arrayed, behaving, beyond, refusal
 from ..code import LinearCode
 from ..copies import CopyCode
 from ..decoding import Estimator
@@ -254,10 +254,18 @@ def stacked(inputs: Any) -> Array:
     remedy = "give K arrays of one shape"
     if np.ma.isMaskedArray(inputs):
         raise refusal(CALL, "inputs", "be without a mask", "a masked array", "fill it first, with .filled(0)")
-    ready = hasattr(inputs, "__array__")  # going through a frame would give the names of its columns
+    # Going through a frame would give the names of its columns.
+    ready = isinstance(inputs, memoryview) or hasattr(inputs, "__array__")
     if not ready and (not np.iterable(inputs) or isinstance(inputs, Mapping | Set)):
         raise refusal(CALL, "inputs", "be a sequence of arrays", repr(inputs), remedy)
     parts = inputs if ready else collected(inputs)
+    for kind in {type(inputs), *map(type, () if ready else parts)}:
+        if not behaving(kind):
+            must, own = (
+                "be plain arrays for a code that mixes them",
+                f"a {kind.__name__}, which computes in its own way",
+            )
+            raise refusal(CALL, "inputs", must, own, "convert each with np.asarray(x), or use code='repetition'")
     try:
         array, masked = arrayed(parts)
     except (TypeError, ValueError):

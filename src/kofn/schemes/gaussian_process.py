@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ..algebra import Floats
 from ..code import LinearCode
-from ..learning import sketched, unit_size, with_unseen
+from ..learning import in_double, sketched, unit_size, with_unseen
 from ..prior import Prior
 from .function_scheme import Array
 
@@ -94,9 +94,9 @@ class GaussianProcess:
         >>> GaussianProcess.along(code, np.eye(2), np.array([1.0, -1.0])).distance.tolist()
         [[0.0, 4.0], [4.0, 0.0]]
         """
-        flat, _ = unit_size(X.reshape(len(X), -1))
+        flat, _ = unit_size(in_double(X.reshape(len(X), -1)))
         centred = flat - flat.mean(axis=0)
-        gram = (centred @ centred.conj().T).real.astype(np.float64)
+        gram = (centred @ centred.conj().T).real
         inner = weights @ gram @ weights.T + _affine_rest(weights, flat)
         energy = np.diag(inner)
         spread = np.trace(gram) / len(gram)
@@ -268,7 +268,7 @@ def _root(covariance: Floats, nugget: float) -> Floats:
             nugget *= 10
         else:
             return factor
-    return np.linalg.cholesky(covariance + np.eye(len(covariance)))  # type: ignore[no-any-return]
+    return np.linalg.cholesky(covariance + np.eye(len(covariance)))
 
 
 def restricted_fit(factors: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..algebra import Floats
 from ..code import LinearCode
-from ..learning import sketched, unit_size
+from ..learning import in_double, sketched, unit_size
 from ..prior import Prior
 
 Array = NDArray[Any]
@@ -59,8 +59,8 @@ def polynomial_covariance(rows: Floats, X: Array, degree: int) -> Floats:
     array([[4., 0.],
            [0., 4.]])
     """
-    flat, _ = unit_size(X.reshape(len(X), -1))
-    gram = (flat @ flat.conj().T).real.astype(np.float64)
+    flat, _ = unit_size(in_double(X.reshape(len(X), -1)))
+    gram = (flat @ flat.conj().T).real
     size = np.trace(gram) / len(gram)
     covariance: Floats = (1.0 + rows @ gram @ rows.T / (size if size > 0 else 1.0)) ** degree
     return covariance

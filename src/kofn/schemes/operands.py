@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from .. import checks
 from ..algebra import precision
-from ..checks import integer, refusal
-from ..dask_source import DaskMatrix, is_dask_array
+from ..checks import integer, is_dask_array, refusal
+from ..dask_source import DaskMatrix
 from ..errors import ArgumentError
 from ..file_matrix import Mapped
 from ..passes import norms, not_finite
