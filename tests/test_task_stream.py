@@ -36,15 +36,13 @@ class Room:
 
 
 def encoding_of(needs):
-    """One factor whose distinct rows are the blocks of A one by one, in an order that `distinct` keeps."""
-    factor = Factor(np.eye(BLOCKS)[::-1], Blocks(A, Spans(len(A), BLOCKS), 0))
+    """One factor whose distinct rows are the blocks of A one by one."""
+    factor = Factor(np.eye(BLOCKS), Blocks(A, Spans(len(A), BLOCKS), 0))
     return Encoding((factor,), [[(0, i) for i in row] for row in needs], lambda row, blocks: Task(sum, tuple(blocks)))
 
 
 def block(number):
-    """The distinct row ``number``: unit vectors in ascending order are the last block first."""
-    start = (BLOCKS - 1 - number) * SIDE
-    return A[start : start + SIDE]
+    return A[number * SIDE : (number + 1) * SIDE]
 
 
 NEEDS = st.lists(st.lists(st.integers(0, BLOCKS - 1), min_size=1, max_size=2, unique=True), min_size=1, max_size=8)

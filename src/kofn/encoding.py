@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .blocks import Blocks, Spans
 from .checks import refusal
+from .code import groups_of
 from .combining import combine
 from .passes import norms
 from .scaling import lasting
@@ -46,9 +47,10 @@ class Factor:
 
     @cached_property
     def distinct(self) -> tuple[Floats, NDArray[np.intp]]:
-        """The distinct coefficient rows, and which of them each row uses."""
-        rows, which = np.unique(self.coefficients, axis=0, return_inverse=True)
-        return rows, which.reshape(-1)
+        """The distinct coefficient rows, in the order in which they come, and which of them each row uses."""
+        which = groups_of(self.coefficients)
+        new = which > np.maximum.accumulate(np.r_[-1, which[:-1]])
+        return self.coefficients[new], which
 
     def encode(self, allocate: Allocate) -> list[Array]:
         """Return the encoded block of every row; rows with equal coefficients share one array."""
