@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -83,10 +85,18 @@ FACES: dict[str, Callable[..., Any]] = {
 }
 
 
-@pytest.mark.parametrize("slow", SLOW_AT_FIRST)
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize(
+    ("slow", "face"),
+    [
+        pytest.param(slow, face, marks=[pytest.mark.slow] if face == "map" or slow.startswith("a model") else [])
+        for slow in SLOW_AT_FIRST
+        for face in FACES
+    ],
+)
 def test_a_worker_is_not_ended_for_its_first_task_and_answers_later(slow, face, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
+    # What loads says so, however soon it is asked; what is kept in a function's own way has a time of its own.
+    monkeypatch.setattr(crew, "FIRST_RUN_SECONDS", 60.0 if slow.startswith("a model") else 0.0)
     gate = str(tmp_path / "gate")
     f = SLOW_AT_FIRST[slow](gate, tmp_path)
     with kofn.LocalPool(2, grace_seconds=0.0) as pool:
@@ -127,9 +137,46 @@ def test_a_worker_that_has_answered_is_ended_for_being_late():
         until(lambda: pool.state(0) == "idle" and pool.pids() != before)
 
 
+def deaf(x: float) -> float:
+    """Hears nothing: stuck in C, as far as signals can tell."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGURG, signal.SIGINT})
+    return sleepy(x)
+
+
+def sleepy(x: float) -> float:
+    time.sleep(1e4)
+    return x
+
+
+def stubborn(x: float) -> float:
+    while True:
+        with contextlib.suppress(BaseException):
+            sleepy(x)
+
+
+@pytest.mark.parametrize("stuck", [sleepy, pytest.param(deaf, marks=pytest.mark.slow), stubborn])
+def test_a_first_task_that_is_stuck_does_not_keep_other_functions_waiting(stuck, monkeypatch):
+    monkeypatch.setattr(crew, "FIRST_RUN_SECONDS", 0.2)
+    with kofn.LocalPool(2) as pool:
+        for _ in range(2):
+            with pytest.raises(kofn.NotDecodable):
+                kofn.map(stuck, [1.0, 2.0], workers=pool, deadline=SHORT, code="uncoded")
+            assert kofn.map(abs, [1.0, -2.0], workers=pool, deadline=20.0, code="uncoded").value.tolist() == [1.0, 2.0]
+
+
+def test_even_an_import_has_an_end(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(crew, "FIRST_RUN_SECONDS", 0.0)
+    monkeypatch.setattr(crew, "LOADING_SECONDS", 0.7)
+    with kofn.LocalPool(1) as pool:
+        before = pool.pids()
+        pool.submit(0, importing(str(tmp_path / "never"), tmp_path), 1.0).cancel()
+        until(lambda: pool.state(0) == "idle" and pool.pids() != before)
+
+
 @pytest.mark.parametrize("end", ["patience", "kill", "interrupt", "close"])
 def test_a_first_task_that_never_ends_is_ended_after_all(end, monkeypatch):
-    monkeypatch.setattr(crew, "FIRST_TASK_SECONDS", 0.3 if end == "patience" else 1e4)
+    monkeypatch.setattr(crew, "FIRST_RUN_SECONDS", 0.3 if end == "patience" else 1e4)
     with kofn.LocalPool(1) as pool:
         before = pool.pids()
         future = pool.submit(0, lambda: time.sleep(1e4))

@@ -20,7 +20,7 @@ import pytest
 
 import kofn
 from kofn import pieces
-from processes import alive
+from processes import alive, until
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
@@ -237,6 +237,26 @@ def test_a_callback_that_forks_ends_the_job_in_the_child_only():
             os._exit(9)
         assert answer.exact
         assert os.waitstatus_to_exitcode(os.waitpid(int(said[0]), 0)[1]) == 7
+
+
+@pytest.mark.parametrize("engine", [kofn.LocalPool, kofn.ThreadPool])
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_task_whose_child_comes_back_too_answers_once(engine, raises):
+    def forking(x: float) -> float:
+        child = os.fork()
+        if child == 0 and raises:
+            raise SystemExit
+        return float(child or -x)
+
+    with engine(2) as pool:
+        children = kofn.map(forking, [1.0, 2.0], workers=pool, code="uncoded").value
+        assert min(children) > 2.0
+        until(lambda: not any(alive(int(child)) for child in children))
+        if engine is kofn.ThreadPool:
+            for child in children:
+                os.waitpid(int(child), 0)
+        for i in range(10):
+            np.testing.assert_allclose(kofn.matmul(EYE, EYE * i, workers=pool, code="uncoded").value, EYE * i)
 
 
 @pytest.mark.parametrize("ending", ["exit", "collected"])

@@ -21,7 +21,7 @@ from typing import Any
 from ..closing import disown_in_forks
 from ..errors import PoolClosed, WorkerLost
 from .base import CLOSED
-from .familiar import FIRST_TASK_SECONDS
+from .familiar import FIRST_RUN_SECONDS, LOADING_SECONDS
 from .lanes import Lane, Task, received
 from .link import CLOSING, PATIENCE, Link
 from .memory import Store
@@ -108,10 +108,10 @@ class Crew:
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
     def enforce(self) -> None:
-        """Kill the workers whose stopped task outlived its grace."""
+        """Kill the workers whose stopped task outlived its grace, and do not load anything."""
         with self.lock:
             for lane in self.lanes:
-                if lane.deadline is not None and time.monotonic() >= lane.deadline:
+                if lane.deadline is not None and time.monotonic() >= lane.deadline and not lane.ask():
                     self.kill(lane)
 
     def on_wake(self) -> None:
@@ -202,6 +202,9 @@ class Crew:
         for message, fds in messages:
             if message[0] == "hello":
                 self.on_hello(lane, message[1])
+            elif message[0] == "loads":
+                with self.lock:
+                    lane.answered(*message[1:])
             else:
                 self.on_reply(lane, message, fds)
         return bool(messages)
@@ -319,7 +322,7 @@ class Crew:
     def set_grace(self, lane: Lane, patient: bool = True) -> None:
         """Let the task of ``lane`` run until the end of the grace, or of an earlier one."""
         new = patient and lane.task is not None and not lane.familiar.covers(lane.task.code, self.modules)
-        if lane.set_deadline(max(self.grace, FIRST_TASK_SECONDS) if new else self.grace):
+        if lane.set_deadline(max(self.grace, FIRST_RUN_SECONDS * new), LOADING_SECONDS * new):
             self.wake()
 
     def on_cancelled(self, lane: Lane, task: Task) -> None:
@@ -390,5 +393,6 @@ class Crew:
         self.nursery.disown()
         for lane in self.lanes:
             lane.state = "dead"
-            lane.task = None
+            if (task := lane.take_task()) is not None:
+                task.orphan()  # nobody else may hold it any longer
         self.release()

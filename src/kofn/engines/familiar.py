@@ -1,7 +1,8 @@
 """What a worker has been through: code that it has run once is loaded there; code that is new to it may have to be.
 
-The first task that needs a module imports it, or compiles, or loads a model, and all of that would be lost with the
-process. So a process is not ended for being late with code that is new to it.
+The first task that needs a module imports it, and that would be lost with the process. So a process that is late with
+code that is new to it is asked what it does, and is not ended while it loads; one that runs on without loading anything
+is stuck, as far as anybody can tell, and has kept others waiting for long enough.
 """
 
 from __future__ import annotations
@@ -10,8 +11,14 @@ from collections.abc import Hashable
 
 from ..pickles import Code
 
-FIRST_TASK_SECONDS = 60.0
+FIRST_RUN_SECONDS = 2.0
 """How long a task that nobody waits for may run on at a worker that is new to its code."""
+
+LOADING_SECONDS = 60.0
+"""How long it may run on where the worker says, whenever it is asked, that it imports or unpickles something."""
+
+ANSWER_SECONDS = 0.5
+"""How long a worker may take to say so, and then has until it is asked again."""
 
 
 class Familiar:

@@ -32,6 +32,17 @@ def loading() -> Iterator[None]:
         _Here.loading -= 1
 
 
+def is_loading() -> bool:
+    """Whether this process unpickles what was sent, or any of its threads is in the middle of an import."""
+    return bool(_Here.loading) or any(map(_imports, sys._current_frames().values()))
+
+
+def _imports(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_globals.get("__name__") != "importlib._bootstrap":
+        frame = frame.f_back
+    return frame is not None
+
+
 def refuse_while_importing(call: str) -> None:
     """Refuse to start processes in a worker that is importing; what a task does when it runs is its own affair.
 

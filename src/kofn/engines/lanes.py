@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import time
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
@@ -11,13 +13,13 @@ from typing import Any
 
 from ..pickles import Code
 from .channel import MOST_DESCRIPTORS, Channel
-from .familiar import Familiar
+from .familiar import ANSWER_SECONDS, Familiar
 from .mapping import Block, map_shared
 from .memory import Frame, Parcel, take, unpack
 from .place import Place
 from .pool import State
 from .promise import Promise, opened
-from .worker import Order
+from .worker import QUESTION, Order
 
 _numbers: Iterator[int] = count(1)
 
@@ -89,19 +91,37 @@ class Lane:
         self.doomed = False
         self.sent = False
         self.deadline: float | None = None
+        self.loading_until = 0.0
+        self.asked = False
         self.place: Place | None = None
         self.segments: set[int] = set()
         self.held: set[int] = set()
         self.forget_segments: list[int] = []
         self.forget_residents: list[int] = []
 
-    def set_deadline(self, seconds: float) -> bool:
-        """Let the task run for so long, or until an earlier deadline; tell whether that changed anything."""
-        deadline = time.monotonic() + seconds
-        if deadline >= (math.inf if self.deadline is None else self.deadline):
+    def set_deadline(self, seconds: float, loading: float = 0.0) -> bool:
+        """Let the task run for so long, or until an earlier deadline, or longer while it loads; tell of a change."""
+        now = time.monotonic()
+        if now + seconds >= (math.inf if self.deadline is None else self.deadline):
             return False
-        self.deadline = deadline
+        self.deadline, self.loading_until, self.asked = now + seconds, now + loading, False
         return True
+
+    def ask(self) -> bool:
+        """Ask a worker at its deadline whether it loads something; tell whether that is worth waiting for."""
+        now = time.monotonic()
+        if self.asked or self.pid is None or now >= self.loading_until:
+            return False
+        self.asked, self.deadline = True, now + ANSWER_SECONDS
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, QUESTION)
+        return True
+
+    def answered(self, number: int, loads: bool) -> None:
+        """Take what the worker says: ask again later, or be at the deadline."""
+        if self.asked and self.task is not None and self.task.number == number:
+            self.asked = not loads
+            self.deadline = time.monotonic() + (ANSWER_SECONDS if loads else 0.0)
 
     def take_task(self) -> Task | None:
         """Return the task in flight, if any, and be without one."""

@@ -44,9 +44,10 @@ class LocalPool(Engine):
         BLAS and OpenMP threads of each worker; by default the processors that this process may use are shared out,
         at least one each.
     grace_seconds : float
-        How long an abandoned or interrupted task may run on before its worker is replaced; ``inf``: for ever. A
-        task whose functions or classes are new to its worker may have to import or load something that would be lost
-        with the process: it has a minute. `warm` gets workers through that before the first call.
+        How long an abandoned or interrupted task may run on before its worker is replaced; ``inf``: for ever. An
+        abandoned task whose functions or classes are new to its worker has at least two seconds, and up to a minute
+        while it imports modules or is unpickled, which would be lost with the process. `warm` gets workers through
+        that, and through what takes longer, such as a large model, before the first call.
 
     Examples
     --------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from collections.abc import Callable, Hashable
@@ -138,14 +139,23 @@ def _serve(lane: _Lane) -> None:
 
 
 def _run(lane: _Lane, function: Callable[..., Any], arguments: tuple[Any, ...], task: Promise) -> None:
+    process = os.getpid()
     try:
         value = function(*arguments)
     except BaseException as error:
+        _end_if_forked(process)
         lane.task = None
         task.fail(Envelope(error).open())
     else:
+        _end_if_forked(process)
         lane.task = None
         task.settle(value)
+
+
+def _end_if_forked(process: int) -> None:
+    """End the child of a task that has forked: nobody is there to give it another task."""
+    if os.getpid() != process:
+        os._exit(0)
 
 
 def _end(lanes: list[_Lane]) -> None:

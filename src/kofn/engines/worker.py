@@ -11,7 +11,7 @@ from typing import Any
 
 from ..envelope import Envelope
 from .channel import Channel
-from .importing import become_worker, loading
+from .importing import become_worker, is_loading, loading
 from .mapping import Block, map_private, restore
 from .memory import Frame, Parcel, pack, take, unpack
 from .place import Place
@@ -25,6 +25,9 @@ Order = tuple[
     Place | None,  # import path and working directory of the task, where they changed
     tuple[int, list[Frame], list[int]] | None,  # task: number, parcel of (function, arguments), residents
 ]
+
+QUESTION = signal.SIGURG
+"""Asks a worker whether it loads something; a process that has set no handler ignores it."""
 
 
 class Resident:
@@ -56,10 +59,12 @@ class Worker:
         self.residents: dict[int, Resident] = {}
         self.once: list[int] = []
         self.running = False
+        self.number = 0
+        self.pid = os.getpid()
 
     def serve(self) -> None:
         """Take orders until the master is gone."""
-        self.channel.send(("hello", os.getpid()))
+        self.channel.send(("hello", self.pid))
         while True:
             order, fds = self.channel.wait()
             self.obey(order, fds)
@@ -89,6 +94,7 @@ class Worker:
         function: Callable[..., Any] | None
         arguments: tuple[Any, ...]
         function = arguments = value = None  # type: ignore[assignment]
+        self.number = number
         try:
             with loading():
                 function, arguments = unpack(frames, self.segments)
@@ -120,8 +126,15 @@ class Worker:
         if self.running:
             raise KeyboardInterrupt("the task was stopped")
 
+    def on_question(self, *_: object) -> None:
+        """Tell whether the task loads something, in the midst of it."""
+        if os.getpid() == self.pid and (self.running or is_loading()):
+            self.channel.send(("loads", self.number, is_loading()))
+
     def reply(self, number: int, ok: bool, parcel: Parcel) -> None:
         """Send a result; what the task printed comes first."""
+        if os.getpid() != self.pid:
+            os._exit(0)  # the task has forked, and this is its child, which nobody asked
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):  # a task may have closed it, or put something else in its place
                 stream.flush()
@@ -144,4 +157,5 @@ def serve(channel: Channel) -> None:
     become_worker()
     worker = Worker(channel)
     signal.signal(signal.SIGINT, worker.on_interrupt)
+    signal.signal(QUESTION, worker.on_question)
     worker.serve()
