@@ -7,6 +7,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 import dask.array
 import numpy as np
 import pytest
+import scipy.sparse
 
 import kofn
 from kofn.pickles import dumps, pickled
@@ -307,3 +308,50 @@ def test_nobody_waits_for_an_executor_that_answers_what_none_would(answer):
             pool.submit(0, abs, -1).result(timeout=30)
         with pytest.raises((kofn.NotDecodable, kofn.TaskError)):
             kofn.map(abs, [1.0, 2.0], workers=pool, degree=1)
+
+
+class Refusing(Executor):
+    """Takes nothing."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def submit(self, function, *arguments, **options):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [OSError(24, "too many files"), TypeError("t"), MemoryError("m"), SystemExit("s")])
+def test_what_an_executor_raises_is_named_and_the_cause(error):
+    with pytest.raises(kofn.NotDecodable, match=f"its executor broke .{type(error).__name__}") as caught:
+        kofn.map(abs, [1.0, 2.0], workers=[Refusing(error), Refusing(error)])
+    assert isinstance(caught.value.__cause__, kofn.WorkerLost)
+    assert caught.value.__cause__.__cause__ is error
+
+
+@pytest.mark.parametrize("kind", [kofn.LocalPool, kofn.ThreadPool])
+def test_a_class_is_no_pool(kind):
+    with pytest.raises(kofn.ArgumentError, match=f"'workers' must .* the class {kind.__name__}; make one, as in"):
+        kofn.matmul(A, A.T, workers=kind)
+    with pytest.raises(kofn.ArgumentError, match="'pool' must"):
+        kofn.Straggling(kind, kofn.Constant(1.0))
+
+
+class Leaving:
+    def __reduce__(self):
+        raise SystemExit(5)
+
+
+def test_what_cannot_be_pickled_is_refused_whatever_it_raises(pool):
+    if getattr(pool, "by_reference", False):
+        assert kofn.sum([lambda x: 1.0] * 2, Leaving(), workers=pool).value == 2.0
+    else:
+        with pytest.raises(kofn.ArgumentError, match="must be picklable, but got SystemExit: 5"):
+            kofn.sum([lambda x: 1.0] * 2, Leaving(), workers=pool)
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo", "dia", "bsr", "lil", "dok"])
+def test_sparse_inputs_are_rows_or_refused(threads, kind):
+    inputs = scipy.sparse.coo_array(np.diag([1.0, 2.0])).asformat(kind)
+    assert kofn.map(lambda row: row.sum(), inputs, workers=threads).value.tolist() == [1.0, 2.0]
+    with pytest.raises(kofn.ArgumentError, match=r"'inputs' must be dense where they are mixed.* inputs\.toarray"):
+        kofn.map(lambda x: x, inputs, workers=threads, degree=1)

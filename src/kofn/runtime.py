@@ -81,6 +81,7 @@ class Run:
         self._inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._rota = Rota(scheme.code, pool.n, scheme.adaptive)
         self._running: dict[int, Message] = {}
+        self._loss: WorkerError | None = None
         self._lives = [ATTEMPTS] * scheme.code.rows
         self._row_seconds = [float("inf")] * pool.n
         self._results: dict[int, Any] = {} if results is None else results
@@ -148,7 +149,8 @@ class Run:
             self._end("everything that can arrive has arrived")
             return None
         if not self._running and self._everyone_gone():
-            self._end(f"all {self.pool.n} workers are gone, or the pool was closed")
+            last = f"; the last: {self._loss}" if isinstance(self._loss, WorkerLost) else ""
+            self._end(f"all {self.pool.n} workers are gone, or the pool was closed{last}")
             return None
         # What the rule last heard of counts: a deadline may have passed since, while rows were given out.
         wait = self.collector.stop.wake(self.collector.time) - self._now()
@@ -164,7 +166,7 @@ class Run:
         self.collector.settle()
         if self.collector.done:
             return
-        raise self._not_decodable(reason)
+        raise self._not_decodable(reason) from self._loss
 
     def _everyone_gone(self) -> bool:
         return all(self.pool.state(worker) == "dead" for worker in range(self.pool.n))
@@ -220,7 +222,8 @@ class Run:
         keys = [key for task in tasks for key in self._placement.keys(task)]
         try:
             future = send(self.pool, worker, tasks, keys)
-        except WorkerError:  # between the look and the call it died, or another job took it
+        except WorkerError as error:  # between the look and the call it died, or another job took it
+            self._loss = error.with_traceback(None)
             for row in reversed(rows):
                 self._rota.returned(row)
             return
@@ -239,7 +242,8 @@ class Run:
         del self._under_way[worker]
         try:
             outcome = message.future.result()
-        except (WorkerLost, CancelledError):
+        except (WorkerLost, CancelledError) as error:
+            self._loss = error.with_traceback(None) if isinstance(error, WorkerLost) else self._loss
             self._rota.came_back(message.rows, arrived=False)
             self._lost(message)
             return False

@@ -24,7 +24,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .envelope import text_of
+from .envelope import ESCAPES, text_of
 from .pickles import NOTHING, PLAIN, Code, Noted, noting, pickled
 
 Array = NDArray[Any]
@@ -111,7 +111,7 @@ def sealed(value: Any) -> Any:
         return value
     try:
         return Sealed.of(value)
-    except Exception:
+    except ESCAPES:
         return value
 
 
@@ -323,7 +323,7 @@ def _again(value: Any) -> Any:
     try:
         stream, buffers, _ = _dumps(value)
         return pickle.loads(stream, buffers=[bytearray(buffer.raw()) for buffer in buffers])
-    except Exception:
+    except ESCAPES:
         return value
 
 

@@ -38,6 +38,9 @@ def as_pool(workers: object, call: str = "kofn.matmul") -> tuple[Pool, bool]:
     if count is not None:
         with named(call):
             return LocalPool(count), True
+    if isinstance(workers, type):
+        got, remedy = f"the class {workers.__name__}", f"make one, as in {workers.__name__}(4)"
+        raise refusal(call, "workers", "be a number, a pool, a Dask client, or a list of executors", got, remedy)
     if isinstance(workers, Engine):
         workers.require_open(call)
     if isinstance(workers, Pool):

@@ -182,7 +182,7 @@ class _Lane:
         """Submit to the executor, which may turn out to be broken or shut down."""
         try:
             running = self.running = self.executor.submit(function, *arguments)
-        except Exception as error:
+        except ESCAPES as error:
             self.lose(task, error)
             return
         running.add_done_callback(lambda done: self.on_end(task, take, done))
@@ -232,9 +232,10 @@ class _Lane:
         """Be dead for good: a broken executor does not come back."""
         self.dead = True
         self.free()
-        task.fail(
-            WorkerLost(f"worker {self.index}: its executor broke ({told(error)}){_hint(self.executor)}", self.index)
-        )
+        text = f"worker {self.index}: its executor broke ({told(error)}){_hint(self.executor)}"
+        lost = WorkerLost(text, self.index)
+        lost.__cause__ = error
+        task.fail(lost)
 
     def close(self) -> None:
         with self.lock:  # a task was handed over before this, or never will be

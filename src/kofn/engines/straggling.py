@@ -80,7 +80,7 @@ class Straggling(Engine):
 
     def __init__(self, pool: Pool, latency: Latency, seed: int = 0) -> None:
         call = "kofn.Straggling"
-        if not isinstance(pool, Pool):
+        if isinstance(pool, type) or not isinstance(pool, Pool):
             raise refusal(call, "pool", "be a pool", repr(pool), "make one with kofn.LocalPool(4), for example")
         if isinstance(latency, type) or not hasattr(latency, "arrivals"):
             raise refusal(

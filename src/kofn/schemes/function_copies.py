@@ -109,6 +109,7 @@ def listed(inputs: Any) -> list[Any]:
     (['a', 'b', 'c'], [0, 1, 4])
     """
     inputs = np.asarray(inputs) if hasattr(inputs, "columns") or isinstance(inputs, memoryview) else inputs
+    inputs = inputs.tocsr() if hasattr(inputs, "tocsr") else inputs  # not every sparse format has rows to give
     if not np.iterable(inputs) or isinstance(inputs, Mapping | Set):
         must, remedy = "be in an order: a sequence, an array or an iterator", "give a list of inputs"
         raise refusal(CALL, "inputs", must, repr(inputs), remedy)

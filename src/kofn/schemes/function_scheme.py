@@ -254,6 +254,9 @@ def stacked(inputs: Any) -> Array:
     remedy = "give K arrays of one shape"
     if np.ma.isMaskedArray(inputs):
         raise refusal(CALL, "inputs", "be without a mask", "a masked array", "fill it first, with .filled(0)")
+    if hasattr(inputs, "toarray"):
+        must, remedy = "be dense where they are mixed", "pass inputs.toarray()"
+        raise refusal(CALL, "inputs", must, f"a {type(inputs).__name__}", remedy)
     # Going through a frame would give the names of its columns.
     ready = isinstance(inputs, memoryview) or hasattr(inputs, "__array__")
     if not ready and (not np.iterable(inputs) or isinstance(inputs, Mapping | Set)):
