@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,8 @@ from ..coded_sum import CodedSum, CodeLike
 from ..errors import TermError
 from .additive import Shares, shares
 from .failures import of_kind
-from .samplewise import CALL, check_alone, check_samplewise, examples_of, samples_of, sparse_gradients
+from .pulled import Trial, check_gradients, sparse_gradients
+from .samplewise import CALL, check_alone, check_samplewise, examples_of, samples_of
 from .shard import Asked, Layout, Shard
 from .state import BACKWARD, Form, State, put, state
 
@@ -107,7 +109,11 @@ class DataParallel(Closing):
         self._steps = 0
         self._tried: dict[tuple[Any, ...], tuple[bool, ...]] = {}
         parts = _shares(self._private, loss, self._samples, [labels for _, labels in pairs], batch)
+        self._total = parts.total
         terms = [Shard(self._private, loss, x, y, batch, parts, number, seed) for number, (x, y) in enumerate(pairs)]
+        # Now, while no deadline runs; if it fails, a step in whose modes it still does says why.
+        with suppress(Exception):
+            self._sparse(state(model))
         self._sum = CodedSum(terms, workers=workers, code=code, rng=random)
 
     @named(CALL)
@@ -159,7 +165,8 @@ class DataParallel(Closing):
             model = copy.deepcopy(self._private)
             put(model, now)
             if not self._alone:
-                check_samplewise(model, self._samples)
+                draws = check_samplewise(model, self._samples)
+                check_gradients(model, self._samples, Trial(draws, scaled=not self._total))
             check_alone(model, self._samples)
             self._tried[modes] = sparse_gradients(model, self._samples)
         return self._tried[modes]
@@ -173,9 +180,12 @@ def _pairs(shards: Any) -> list[tuple[Tensor, Tensor]]:
     """The shards as pairs; refuses what are none."""
     try:
         pairs = [(inputs, labels) for inputs, labels in shards]
-        sizes = [(len(inputs), len(labels)) for inputs, labels in pairs]
     except (TypeError, ValueError):
-        pairs = sizes = []
+        pairs = []
+    for other in (one for pair in pairs for one in pair if not isinstance(one, Tensor)):
+        must, remedy = "be pairs of tensors, inputs and labels", "put them into one tensor that the model takes apart"
+        raise refusal(CALL, "shards", must, f"a {type(other).__name__}", remedy)
+    sizes = [(inputs.shape[:1].numel(), labels.shape[:1].numel()) for inputs, labels in pairs]
     if not pairs or any(inputs != labels or not inputs for inputs, labels in sizes):
         must, remedy = "be pairs of inputs and as many labels, at least one each", "see torch.chunk"
         raise refusal(CALL, "shards", must, sizes or f"a {type(shards).__name__} of something else", remedy)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from enum import Enum
 from typing import Any
 
 import torch
@@ -17,11 +18,21 @@ from ..checks import refusal
 from ..errors import ArgumentError
 from .graphs import leaves
 from .state import tensors_of
+from .steady import Steady
 
 CALL = "kofn.torch.DataParallel"
 
 SAMPLES = 8
 """Samples that a model is tried on."""
+
+
+class Draws(Enum):
+    """What a model draws: nothing, what `Steady` keeps alike so that places and sizes may differ, or other numbers."""
+
+    NONE = 0
+    STEADY = 1
+    FREE = 2
+
 
 _drawing = threading.Lock()
 
@@ -43,10 +54,11 @@ def drawn(seed: int, dtype: torch.dtype | None = None) -> Iterator[None]:
 
 
 def samples_of(inputs: Sequence[Tensor]) -> Tensor:
-    """A few samples of shards, from as many of them as have the first one's shape."""
+    """A few samples of shards, from as many of them as have the first one's shape, and from all over each."""
     alike = [one for one in inputs if one.shape[1:] == inputs[0].shape[1:]][:SAMPLES]
     share = -(-SAMPLES // len(alike))
-    return torch.cat([one[:share] for one in alike])[:SAMPLES].clone()
+    places = [torch.linspace(0, len(one) - 1, min(share, len(one))).long().to(one.device) for one in alike]
+    return torch.cat([one[chosen] for one, chosen in zip(alike, places, strict=True)])[:SAMPLES].clone()
 
 
 def examples_of(model: nn.Module, inputs: Tensor) -> Any:
@@ -63,8 +75,8 @@ def examples_of(model: nn.Module, inputs: Tensor) -> Any:
     return tree_unflatten([one.detach()[chosen] for one in found], form)
 
 
-def check_samplewise(model: nn.Module, inputs: Tensor) -> None:
-    """Refuse a model, in its modes of now, whose outputs for a sample depend on the others.
+def check_samplewise(model: nn.Module, inputs: Tensor) -> Draws:
+    """Refuse a model, in its modes of now, whose outputs for a sample depend on others, on its place or their number.
 
     Parameters
     ----------
@@ -72,69 +84,73 @@ def check_samplewise(model: nn.Module, inputs: Tensor) -> None:
         Not changed.
     inputs : tensor
         A few samples.
+
+    Returns
+    -------
+    Draws
     """
     outputs = _tried(model, inputs)
     if not _alike(outputs, _tried(model, inputs)):
-        raise _refused(
+        raise refused(
             "draw random numbers from PyTorch alone, so that copies of a shard are equal",
             "other numbers for the same seed",
             "use torch.rand",
         )
-    half = -(-len(inputs) // 2)
-    others = torch.cat([inputs[:half], inputs[: len(inputs) - half]])
-    alone = not len(inputs) > half or _alike(_first(outputs, half), _first(_tried(model, others), half))
-    if alone and _alike(outputs, _tried(model, inputs, 1)):  # nothing is drawn, so sizes may differ
-        alone = _alike(_first(outputs, half), _tried(model, inputs[:half]))
-    if not alone:
-        raise _mixing(model)
+    for kept in sides(len(inputs), inputs.device):
+        others = torch.where(kept.reshape(-1, *[1] * (inputs.dim() - 1)), inputs, inputs.roll(1, 0))
+        if not _alike(_rows(outputs, kept), _rows(_tried(model, others), kept)):
+            raise _mixing(model)
+    draws = Draws.NONE if _alike(outputs, _tried(model, inputs, 1)) else Draws.STEADY
+    with Steady() if draws is Draws.STEADY else nullcontext():  # type: ignore[no-untyped-call]
+        outputs = _tried(model, inputs)
+        if draws is Draws.STEADY and not _alike(outputs, _tried(model, inputs, 1)):
+            return Draws.FREE  # where each sample has draws of its own, other places tell nothing
+        backwards = torch.arange(len(inputs) - 1, -1, -1, device=inputs.device)
+        for rows in (backwards, backwards[: -(-len(inputs) // 2)]):
+            if not _alike(_rows(outputs, rows), _tried(model, inputs[rows])):
+                raise _mixing(model)
+    return draws
+
+
+def sides(count: int, device: torch.device) -> Iterator[Tensor]:
+    """Which samples stay where others come in their place: of any two, either stays once while the other does not."""
+    numbers = torch.arange(count, device=device)
+    for bit in range((count - 1).bit_length()):
+        yield from ((numbers >> bit) % 2 == side for side in (0, 1))
 
 
 def check_alone(model: nn.Module, inputs: Tensor) -> None:
     """Refuse a model that changes its buffers or inputs, or whose outputs depend on tensors that are no parameters."""
     model, given = copy.deepcopy(model), inputs.clone()
     before = {name: value.detach().clone() for name, value in tensors_of(model).items()}
-    outputs = _outputs(model, given, 0)
+    outputs = outputs_of(model, given, 0)
     for name, value in tensors_of(model).items():
         if name in before and not torch.equal(before[name], value.detach()):
             must, remedy = "leave its buffers as they are, as they do not come back", "put that module in eval mode"
-            raise _refused(must, f"one that changes {name!r}", remedy)
+            raise refused(must, f"one that changes {name!r}", remedy)
     if given._version and not torch.equal(given, inputs):
-        raise _refused("leave its inputs as they are", "one that changes them in place", "let it copy them first")
+        raise refused("leave its inputs as they are", "one that changes them in place", "let it copy them first")
     own = {id(value) for value in model.parameters()}
     for one in tree_leaves(outputs):
         for leaf in leaves(one) if isinstance(one, Tensor) else ():
             if id(leaf) not in own:
                 got = f"another tensor of shape {tuple(leaf.shape)} that requires a gradient"
-                raise _refused("compute outputs from its parameters", got, "make it a torch.nn.Parameter of the model")
-
-
-def sparse_gradients(model: nn.Module, inputs: Tensor) -> tuple[bool, ...]:
-    """Which parameters have sparse gradients, as those of embeddings may be."""
-    model = copy.deepcopy(model)
-    parameters = list(model.parameters())
-    outputs = [
-        one for one in tree_leaves(_outputs(model, inputs.clone(), 0)) if isinstance(one, Tensor) and one.requires_grad
-    ]
-    trained = [one for one in parameters if one.requires_grad]
-    if not outputs or not trained:
-        return (False,) * len(parameters)
-    found = torch.autograd.grad(outputs, trained, [torch.ones_like(one) for one in outputs], allow_unused=True)
-    sparse = {id(one) for one, of_one in zip(trained, found, strict=True) if of_one is not None and of_one.is_sparse}
-    return tuple(id(one) in sparse for one in parameters)
+                raise refused("compute outputs from its parameters", got, "make it a torch.nn.Parameter of the model")
 
 
 def _tried(model: nn.Module, inputs: Tensor, seed: int = 0) -> Any:
     """The outputs of a copy for a copy, whatever it does to them."""
-    return _outputs(copy.deepcopy(model), inputs.clone(), seed)
+    return outputs_of(copy.deepcopy(model), inputs.clone(), seed)
 
 
-def _outputs(model: nn.Module, inputs: Tensor, seed: int) -> Any:
+def outputs_of(model: nn.Module, inputs: Tensor, seed: int) -> Any:
+    """The outputs of a model, with what ``seed`` says drawn."""
     with drawn(seed), torch.enable_grad(), torch.autocast(inputs.device.type, enabled=False):
         return model(inputs)
 
 
-def _first(outputs: Any, count: int) -> list[Any]:
-    return [one[:count] if isinstance(one, Tensor) else one for one in tree_leaves(outputs)]
+def _rows(outputs: Any, rows: Tensor) -> list[Any]:
+    return [one[rows] if isinstance(one, Tensor) else one for one in tree_leaves(outputs)]
 
 
 def _alike(one: Any, other: Any) -> bool:
@@ -160,9 +176,10 @@ def _mixing(model: nn.Module) -> ArgumentError:
                 f"{name!r}, which normalises over the batch",
                 "put it in eval mode, or use GroupNorm or LayerNorm",
             )
-            return _refused(must, got, remedy)
-    return _refused(must, "one whose outputs for a sample depend on others", "use a single shard")
+            return refused(must, got, remedy)
+    return refused(must, "one whose outputs for a sample depend on others", "use a single shard")
 
 
-def _refused(must: str, got: str, remedy: str) -> ArgumentError:
+def refused(must: str, got: str, remedy: str) -> ArgumentError:
+    """What is raised about a model."""
     return refusal(CALL, "model", must, got, remedy)
