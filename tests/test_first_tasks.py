@@ -262,6 +262,11 @@ AT_THE_TOP = {
     "a sum": "VALUE = kofn.sum([square, square], 2.0, workers=2).value",
     "a pool": "POOL = kofn.LocalPool(2)\nVALUE = kofn.map(square, [2.0], workers=POOL, code='uncoded').value",
     "a job": "VALUE = kofn.CodedSum([square], workers=2)(2.0).value",
+    "a job in the background": (
+        "from dataclasses import replace\n"
+        "S = replace(kofn.schemes.uncoded([[1.0]], [[1.0]], workers=1), encode=lambda _: [kofn.Task(square, (2.0,))])\n"
+        "VALUE = kofn.start(S, workers=2).result(30.0)"
+    ),
     "an import when it runs": (
         "VALUE = kofn.map(lambda x: __import__('table').square(x), [2.0], workers=2, code='uncoded').value"
     ),

@@ -136,3 +136,11 @@ class Channel:
         self._ready.clear()
         while self._fds:
             os.close(self._fds.popleft())
+
+
+def bell() -> tuple[socket.socket, socket.socket]:
+    """Return the ends of a socket pair by which a thread that waits is woken; neither ever blocks."""
+    woken, waker = socket.socketpair()
+    woken.setblocking(False)
+    waker.setblocking(False)
+    return woken, waker

@@ -11,7 +11,6 @@ import os
 import queue
 import selectors
 import signal
-import socket
 import threading
 import time
 from collections import deque
@@ -21,6 +20,7 @@ from typing import Any
 from ..closing import disown_in_forks
 from ..errors import PoolClosed, WorkerLost
 from .base import CLOSED
+from .channel import bell
 from .familiar import FIRST_RUN_SECONDS, LOADING_SECONDS
 from .lanes import Lane, Task, received
 from .link import CLOSING, PATIENCE, Link
@@ -44,20 +44,22 @@ class Crew:
         self.bytes_sent = {"pipe": 0, "shared": 0, "returned": 0}
         self.lanes = [Lane(index) for index in range(n)]
         self.processes: dict[int, Lane] = {}
-        self.last_process = 0
+        self.last_process = self.nursery_failures = 0
         self.modules: frozenset[str] = frozenset()
-        self.nursery_failures = 0
         self.commands = deque[Callable[[], None]]()
-        self.woken, self.waker = socket.socketpair()
-        for end in (self.woken, self.waker):
-            end.setblocking(False)
+        self.woken, self.waker = bell()
         self.store = Store(self.wake)
         self.selector = selectors.PollSelector()
         self.selector.register(self.woken, selectors.EVENT_READ, self.on_wake)
         self.thread = threading.Thread(target=self.listen, name="kofn-local-pool", daemon=True)
         self.start_nursery()
         disown_in_forks(self)
-        self.thread.start()
+        try:
+            self.thread.start()
+        except RuntimeError:  # a system that gives no more threads, or a program that ends
+            self.nursery.close()
+            self.release()
+            raise
 
     # Starting and ending processes
 

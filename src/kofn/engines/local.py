@@ -12,8 +12,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..checks import integer, refusal
 from ..closing import at_end
-from ..envelope import ESCAPES
-from ..errors import ArgumentError, WorkerError, WorkerLost
+from ..envelope import ESCAPES, told
+from ..errors import ArgumentError, KofnError, PoolClosed, WorkerError, WorkerLost
 from ..machine import processors
 from .base import Engine
 from .crew import Crew
@@ -70,10 +70,15 @@ class LocalPool(Engine):
         if not hasattr(os, "fork"):
             raise ArgumentError(f"{call}: this system cannot fork; use kofn.ThreadPool or a list of executors.")
         super().__init__()
-        self._crew = crew = Crew(self._n, threads, float(grace_seconds))
+        try:
+            self._crew = crew = Crew(self._n, threads, float(grace_seconds))
+        except (OSError, RuntimeError) as error:
+            raise KofnError(f"{call}: the system lets no workers start: {told(error)}") from error
         self._finalizer = at_end(self, crew.close)
         try:
             if not crew.await_start(START_SECONDS):
+                if crew.closed:
+                    raise PoolClosed(f"{call}: the pool was closed while its workers started, as the program ended")
                 raise WorkerLost(f"{call}: no worker could be started; what they said is on stderr.", 0)
         except BaseException:
             self.close()
@@ -188,6 +193,8 @@ class LocalPool(Engine):
         try:
             parcel = pack(value, self._crew.store)
         except ESCAPES as error:
+            if type(error) is KofnError:  # the system has no memory for it
+                raise
             raise unpicklable(call, what, error) from error
         if parcel.fresh is not None:
             self._crew.bytes_sent["shared"] += parcel.fresh.size

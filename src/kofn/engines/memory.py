@@ -14,13 +14,15 @@ import os
 import pickle
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..errors import KofnError
 from ..pickles import NOTHING, Code, pickled
 from .mapping import Block, address, map_shared
 
@@ -86,7 +88,8 @@ class Segment:
 
     def __init__(self, on_free: Callable[[int], None] | None = None) -> None:
         self.id = next(_ids)
-        self.fd = anonymous_file()
+        with _granted(0):
+            self.fd = anonymous_file()
         self.size = 0
         self._finalizer = weakref.finalize(self, _release, self.fd, self.id, on_free, os.getpid())
         self._finalizer.atexit = False
@@ -97,17 +100,29 @@ class Segment:
         for buffer in buffers:
             offset = -(-self.size // ALIGNMENT) * ALIGNMENT
             offsets.append(offset)
-            written = 0
-            while written < len(buffer):
-                written += os.pwrite(self.fd, buffer[written:], offset + written)
             self.size = offset + len(buffer)
+            with _granted(self.size):
+                written = 0
+                while written < len(buffer):
+                    written += os.pwrite(self.fd, buffer[written:], offset + written)
         return offsets
 
     def map(self, size: int) -> Block:
         """Make the segment ``size`` bytes large and map it, shared and writable."""
-        os.ftruncate(self.fd, size)
-        self.size = size
-        return map_shared(self.fd, size)
+        with _granted(size):
+            os.ftruncate(self.fd, size)
+            self.size = size
+            return map_shared(self.fd, size)
+
+
+@contextmanager
+def _granted(size: int) -> Iterator[None]:
+    """Ask the system for shared memory, and say so where it gives none."""
+    try:
+        yield
+    except OSError as error:
+        limits = "this system limits what files or memory a process may have (ulimit -a); use less at once"
+        raise KofnError(f"{size} bytes of shared memory cannot be had: {error}; {limits}.") from error
 
 
 def _release(fd: int, identity: int, on_free: Callable[[int], None] | None, owner: int) -> None:

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from .channel import Channel
+from .channel import Channel, bell
 from .place import Place
 
 BLAS_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -60,9 +60,7 @@ class Nursery:
         self.master = os.getppid()
         self.pids: dict[int, int] = {}
         self.prctl = _prctl()
-        self.woken, self.waker = socket.socketpair()
-        self.woken.setblocking(False)
-        self.waker.setblocking(False)
+        self.woken, self.waker = bell()
         signal.set_wakeup_fd(self.waker.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         gc.collect()
