@@ -2,7 +2,8 @@
 
 import array
 import pickle
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import dask.array
 import numpy as np
@@ -289,45 +290,6 @@ def test_codes_are_fitted_to_inputs_of_any_type():
         assert fitted.name
 
 
-class Answering(Executor):
-    """Says the same to whatever it is given."""
-
-    def __init__(self, answer):
-        self.answer = answer
-
-    def submit(self, function, *arguments, **options):
-        future = Future()
-        future.set_result(self.answer)
-        return future
-
-
-@pytest.mark.parametrize("answer", ["garbage", None, 3, ("value",), ("missing", 7), ("missing", None), ("error", 1)])
-def test_nobody_waits_for_an_executor_that_answers_what_none_would(answer):
-    with kofn.ExecutorPool([Answering(answer), Answering(answer)]) as pool:
-        with pytest.raises((kofn.WorkerLost, RuntimeError)):
-            pool.submit(0, abs, -1).result(timeout=30)
-        with pytest.raises((kofn.NotDecodable, kofn.TaskError)):
-            kofn.map(abs, [1.0, 2.0], workers=pool, degree=1)
-
-
-class Refusing(Executor):
-    """Takes nothing."""
-
-    def __init__(self, error):
-        self.error = error
-
-    def submit(self, function, *arguments, **options):
-        raise self.error
-
-
-@pytest.mark.parametrize("error", [OSError(24, "too many files"), TypeError("t"), MemoryError("m"), SystemExit("s")])
-def test_what_an_executor_raises_is_named_and_the_cause(error):
-    with pytest.raises(kofn.NotDecodable, match=f"its executor broke .{type(error).__name__}") as caught:
-        kofn.map(abs, [1.0, 2.0], workers=[Refusing(error), Refusing(error)])
-    assert isinstance(caught.value.__cause__, kofn.WorkerLost)
-    assert caught.value.__cause__.__cause__ is error
-
-
 @pytest.mark.parametrize("kind", [kofn.LocalPool, kofn.ThreadPool])
 def test_a_class_is_no_pool(kind):
     with pytest.raises(kofn.ArgumentError, match=f"'workers' must .* the class {kind.__name__}; make one, as in"):
@@ -355,3 +317,50 @@ def test_sparse_inputs_are_rows_or_refused(threads, kind):
     assert kofn.map(lambda row: row.sum(), inputs, workers=threads).value.tolist() == [1.0, 2.0]
     with pytest.raises(kofn.ArgumentError, match=r"'inputs' must be dense where they are mixed.* inputs\.toarray"):
         kofn.map(lambda x: x, inputs, workers=threads, degree=1)
+
+
+UNPICKLABLE = {
+    "terms": lambda lock, pool: kofn.sum([lambda x: (lock, 1.0)[1]] * 2, 1.0, workers=pool),
+    "x": lambda lock, pool: kofn.sum([lambda x: 1.0] * 2, [lock], workers=pool),
+    "f": lambda lock, pool: kofn.map(lambda x: (lock, x)[1], [1.0, 2.0], workers=pool),
+    "inputs": lambda lock, pool: kofn.map(lambda x: 1.0, [lock, lock], workers=pool),
+}
+
+
+@pytest.mark.parametrize("name", UNPICKLABLE)
+def test_what_cannot_be_pickled_has_the_name_that_the_user_gave_it(pool, name):
+    if not getattr(pool, "by_reference", False):
+        with pytest.raises(kofn.ArgumentError, match=f"'{name}' must be picklable, but got TypeError"):
+            UNPICKLABLE[name](threading.Lock(), pool)
+
+
+class Graph:
+    """Like a tensor that needs gradients."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("it needs gradients: use x.detach()")
+
+
+class Old:
+    """As classes had it before NumPy 2."""
+
+    def __array__(self):
+        return np.eye(2)
+
+
+def test_what_does_not_become_an_array_says_why(threads):
+    for use in (
+        lambda: kofn.matmul(Graph(), A, workers=threads),
+        lambda: kofn.map(np.negative, Graph(), workers=threads, degree=1),
+        lambda: kofn.map(np.negative, [Graph()], workers=threads, degree=1),
+        lambda: of_operator(lambda operator: operator.matmat(Graph()), threads),
+    ):
+        with pytest.raises(kofn.ArgumentError, match=r"must be .* become .*RuntimeError: it needs gradients"):
+            use()
+    with pytest.raises(kofn.ArgumentError, match="'A' must have 2 dimensions"):
+        kofn.operator(scipy.sparse.coo_array(np.ones(3)), workers=threads)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+def test_terms_may_be_arrays_of_old_classes(threads):
+    assert kofn.sum([lambda x: Old()] * 2, workers=threads).value.tolist() == [[2.0, 0.0], [0.0, 2.0]]

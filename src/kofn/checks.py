@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
@@ -61,6 +61,27 @@ def named(call: str) -> Iterator[None]:
     except KofnError as refused:
         if refused.call:
             refused.call = call
+        raise
+
+
+@contextmanager
+def meaning(names: Mapping[str, str]) -> Iterator[None]:
+    """Let refusals of an engine within speak of the user's own arguments: what a pool is sent, he never named.
+
+    Examples
+    --------
+    >>> with meaning({"value": "f"}):
+    ...     raise refusal("kofn.map", "value", "be picklable", "a lock", "leave it out")
+    Traceback (most recent call last):
+    kofn.errors.ArgumentError: kofn.map: 'f' must be picklable, but got a lock; leave it out.
+    """
+    try:
+        yield
+    except ArgumentError as refused:
+        for theirs, users in names.items():
+            if refused.args and str(refused.args[0]).startswith(f"{theirs!r} must be picklable"):
+                refused.args = (str(refused.args[0]).replace(repr(theirs), repr(users), 1),)
+                break
         raise
 
 
@@ -149,7 +170,7 @@ def beyond(value: Any, array: NDArray[Any]) -> int | None:
     """
     if array.dtype.kind in "iu" and array.size:
         return next((number for number in (int(array.max()), int(array.min())) if abs(number) > HOLDS), None)
-    if array.dtype.kind in "biu" or hasattr(value, "dtype") or isinstance(value, float | complex):
+    if array.dtype.kind in "biu" or hasattr(value, "__array__") or isinstance(value, float | complex):
         return None
     numbers = np.asarray(value, dtype=object).ravel().tolist()
     return next((int(number) for number in numbers if isinstance(number, int) and abs(number) > HOLDS), None)

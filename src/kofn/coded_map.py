@@ -49,6 +49,10 @@ Builder = Callable[..., Evaluations]
 """``build(f, inputs, workers=…, rng=…)``, as those in `kofn.schemes.FUNCTIONS`."""
 
 
+SENT = {"value": "f", "function and arguments": "inputs"}
+"""What engines call that which users call so."""
+
+
 class CodedMap(Closing):
     """f at the inputs of any number of calls, placed at a worker when it first needs it, until `close`.
 
@@ -108,7 +112,7 @@ class CodedMap(Closing):
         if scheme.gather is not None and not scheme.code.rows:
             return _nothing(scheme, self._workers.n)
         try:
-            with self._held.during(evaluations.functions):
+            with self._held.during(evaluations.functions), checks.meaning(SENT):
                 return run(
                     scheme,
                     workers=self._workers,

@@ -223,6 +223,8 @@ class CodedOperator(Closing, Unmasked):
 
 def _source(A: Any) -> tuple[Any, Array]:
     """The matrix as it is now, which other sides are encoded of later, and the norms of its rows."""
+    if issparse(A) and A.ndim != 2:
+        raise checks.refusal(CALL, "A", "have 2 dimensions", f"shape {A.shape}", "reshape it")
     if issparse(A):
         source = csr_array(A, copy=True)
         measured("A", source.data.reshape(1, -1), 0)

@@ -98,15 +98,16 @@ class CodedSum(Closing):
         )
         seen: dict[int, Any] = {}
         try:
-            answer = run(
-                scheme,
-                workers=self._workers,
-                estimator=estimator,
-                stop=stop,
-                memory_limit_bytes=memory_limit_bytes,
-                progress=progress,
-                results=seen,
-            )
+            with checks.meaning({"value": "terms", "function and arguments": "x"}):
+                answer = run(
+                    scheme,
+                    workers=self._workers,
+                    estimator=estimator,
+                    stop=stop,
+                    memory_limit_bytes=memory_limit_bytes,
+                    progress=progress,
+                    results=seen,
+                )
         except TaskError as error:
             named = _named(error, self.code)
             raise named from named.__cause__

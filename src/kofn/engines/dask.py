@@ -15,6 +15,7 @@ from ..checks import refusal
 from ..closing import at_end
 from ..envelope import ESCAPES
 from ..errors import PoolClosed
+from ..extras import needed
 from .base import CLOSED, Engine
 from .dask_cluster import cluster_of
 from .dask_lane import Lane, Resident, Task, unreachable
@@ -68,6 +69,8 @@ class DaskPool(Engine):
     """
 
     def __init__(self, client: Client) -> None:
+        with needed(CALL, "distributed"):
+            import distributed  # noqa: F401  without it there is no client to give
         if not is_client(client) or client.asynchronous or client.status != "running":
             must, got = "be a connected distributed.Client, and not an asynchronous one", repr(client)
             raise refusal(CALL, "client", must, got, "make one with Client(address)")

@@ -20,6 +20,7 @@ from ..checks import arrayed, behaving, beyond, refusal
 from ..code import LinearCode
 from ..copies import CopyCode
 from ..decoding import Estimator
+from ..envelope import told
 from ..errors import FunctionError
 from ..prior import Prior
 from ..scheme import Allocate, Canvas, Parts, Scheme, Task
@@ -271,7 +272,10 @@ def stacked(inputs: Any) -> Array:
             raise refusal(CALL, "inputs", must, own, "convert each with np.asarray(x), or use code='repetition'")
     try:
         array, masked = arrayed(parts)
-    except (TypeError, ValueError):
+    except Exception as error:
+        if hasattr(inputs, "__array__") or not isinstance(error, ValueError):  # it says in its own words why not
+            must, remedy = "be arrays, or become such", "convert them first"
+            raise refusal(CALL, "inputs", must, told(error), remedy) from error
         shapes = sorted({str(np.asarray(one, dtype=object).shape) for one in parts})
         raise refusal(CALL, "inputs", "be arrays of one shape", f"shapes {', '.join(shapes)}", remedy) from None
     if masked:

@@ -12,6 +12,7 @@ from .. import checks
 from ..algebra import precision
 from ..checks import integer, is_dask_array, refusal
 from ..dask_source import DaskMatrix
+from ..envelope import told
 from ..errors import ArgumentError
 from ..file_matrix import Mapped
 from ..passes import norms, not_finite
@@ -131,6 +132,8 @@ def plain_array(name: str, value: Any) -> Array:
     except ValueError:
         remedy = "fill rows up to the same length"
         raise refusal(CALL, name, "be a matrix with rows of one length", "rows of several", remedy) from None
+    except Exception as error:  # what becomes an array in its own way says in its own words why it does not
+        raise refusal(CALL, name, "be an array, or become one", told(error), "convert it first") from error
     if masked:
         raise _masked(name, f"a {type(value).__name__} in which numbers are masked", "fill it first, with .filled(0.0)")
     return array
