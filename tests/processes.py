@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,11 @@ from kofn.engine_testing import child_processes
 from kofn.engines import LocalPool
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+def slow_but(names: Iterable[str], fast: Collection[str]) -> list[Any]:
+    """Parameters of a test of which all but a few are left to the long run."""
+    return [pytest.param(name, marks=[] if name in fast else [pytest.mark.slow]) for name in names]
 
 
 def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:

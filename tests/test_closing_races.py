@@ -13,6 +13,7 @@ import pytest
 
 import kofn
 from kofn.errors import ArgumentError, PoolClosed, WorkerError
+from processes import slow_but
 
 
 @contextmanager
@@ -25,7 +26,7 @@ ENGINES: dict[str, tuple[Callable[[], Any], int]] = {
     "threads": (lambda: kofn.ThreadPool(2), 60),
     "executors": (executors, 40),
     "delayed": (lambda: kofn.Straggling(kofn.ThreadPool(2), kofn.Constant(0.0)), 40),
-    "local": (lambda: kofn.LocalPool(2), 3),
+    "local": (lambda: kofn.LocalPool(2), 2),
 }
 
 
@@ -37,7 +38,7 @@ def restless():
     sys.setswitchinterval(before)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", slow_but(ENGINES, ["threads", "local"]))
 def test_every_future_ends_whoever_closes_when(engine, restless):
     make, rounds = ENGINES[engine]
     for _ in range(rounds):

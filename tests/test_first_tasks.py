@@ -22,7 +22,7 @@ import pytest
 
 import kofn
 from kofn.engines import crew
-from processes import until
+from processes import slow_but, until
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -88,7 +88,9 @@ FACES: dict[str, Callable[..., Any]] = {
 @pytest.mark.parametrize(
     ("slow", "face"),
     [
-        pytest.param(slow, face, marks=[pytest.mark.slow] if face == "map" or slow.startswith("a model") else [])
+        pytest.param(
+            slow, face, marks=[] if (slow, face) == ("an import in the function", "sum") else [pytest.mark.slow]
+        )
         for slow in SLOW_AT_FIRST
         for face in FACES
     ],
@@ -112,6 +114,7 @@ def test_a_worker_is_not_ended_for_its_first_task_and_answers_later(slow, face, 
         assert pool.pids() == pids
 
 
+@pytest.mark.slow
 def test_two_functions_by_turns_both_come_through(tmp_path):
     with kofn.LocalPool(1, grace_seconds=0.0) as pool:
         for turn in range(3):
@@ -154,7 +157,9 @@ def stubborn(x: float) -> float:
             sleepy(x)
 
 
-@pytest.mark.parametrize("stuck", [sleepy, pytest.param(deaf, marks=pytest.mark.slow), stubborn])
+@pytest.mark.parametrize(
+    "stuck", [sleepy, *(pytest.param(stuck, marks=pytest.mark.slow) for stuck in (deaf, stubborn))]
+)
 def test_a_first_task_that_is_stuck_does_not_keep_other_functions_waiting(stuck, monkeypatch):
     monkeypatch.setattr(crew, "FIRST_RUN_SECONDS", 0.2)
     with kofn.LocalPool(2) as pool:
@@ -164,6 +169,7 @@ def test_a_first_task_that_is_stuck_does_not_keep_other_functions_waiting(stuck,
             assert kofn.map(abs, [1.0, -2.0], workers=pool, deadline=20.0, code="uncoded").value.tolist() == [1.0, 2.0]
 
 
+@pytest.mark.slow
 def test_even_an_import_has_an_end(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(crew, "FIRST_RUN_SECONDS", 0.0)
@@ -174,7 +180,7 @@ def test_even_an_import_has_an_end(monkeypatch, tmp_path):
         until(lambda: pool.state(0) == "idle" and pool.pids() != before)
 
 
-@pytest.mark.parametrize("end", ["patience", "kill", "interrupt", "close"])
+@pytest.mark.parametrize("end", slow_but(["patience", "kill", "interrupt", "close"], ["interrupt"]))
 def test_a_first_task_that_never_ends_is_ended_after_all(end, monkeypatch):
     monkeypatch.setattr(crew, "FIRST_RUN_SECONDS", 0.3 if end == "patience" else 1e4)
     with kofn.LocalPool(1) as pool:
@@ -213,7 +219,7 @@ ENGINES: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", slow_but(ENGINES, ["threads", "local", "thread executors"]))
 def test_every_pool_can_be_warmed(engine, tmp_path):
     def note() -> None:
         Path(tmp_path, f"{os.getpid()} {threading.get_ident()}").touch()
@@ -239,6 +245,7 @@ def test_every_pool_can_be_warmed(engine, tmp_path):
             pool.warm()
 
 
+@pytest.mark.slow
 def test_a_function_that_ends_its_worker_is_not_tried_for_ever():
     with kofn.LocalPool(1) as pool, pytest.raises(kofn.WorkerLost, match="ended with exit status 3"):
         pool.warm(lambda: os._exit(3))
@@ -277,7 +284,7 @@ def run_python(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=60.0)
 
 
-@pytest.mark.parametrize("top", AT_THE_TOP)
+@pytest.mark.parametrize("top", slow_but(AT_THE_TOP, ["a map"]))
 def test_a_pool_at_the_top_of_a_module_is_refused_where_a_worker_imports_it(top, tmp_path):
     (tmp_path / "table.py").write_text(COUNT + AT_THE_TOP[top])
     done = run_python(tmp_path, "import table")
@@ -286,6 +293,7 @@ def test_a_pool_at_the_top_of_a_module_is_refused_where_a_worker_imports_it(top,
     assert 'under `if __name__ == "__main__":`' in done.stderr
 
 
+@pytest.mark.slow
 def test_a_script_that_multiprocessing_runs_once_more_is_told_of_the_guard(tmp_path):
     start = (
         "import multiprocessing\n"
@@ -301,6 +309,7 @@ def test_a_script_that_multiprocessing_runs_once_more_is_told_of_the_guard(tmp_p
     assert len((tmp_path / "imported.txt").read_text().splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_a_pool_of_threads_at_the_top_and_a_pool_in_a_task_are_fine(tmp_path):
     inner = (
         "THREADS = kofn.ThreadPool(2)\n"

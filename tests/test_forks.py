@@ -20,7 +20,7 @@ import pytest
 
 import kofn
 from kofn import pieces
-from processes import alive, until
+from processes import alive, slow_but, until
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
@@ -99,7 +99,7 @@ USES: dict[str, tuple[Callable[[Any], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", slow_but(ENGINES, ["threads", "local"]))
 def test_every_use_of_a_pool_of_the_parent_ends_at_once_in_a_child(engine):
     with ENGINES[engine]() as pool:
         pool.put(0, "a", EYE)
@@ -121,7 +121,7 @@ def test_every_use_of_a_pool_of_the_parent_ends_at_once_in_a_child(engine):
         assert kofn.matmul(EYE, EYE, workers=pool).exact
 
 
-@pytest.mark.parametrize("engine", SOME)
+@pytest.mark.parametrize("engine", slow_but(SOME, ["local"]))
 def test_what_runs_when_a_process_forks_has_an_end_in_the_child(engine):
     with ENGINES[engine]() as pool:
         future = pool.submit(0, time.sleep, 0.5)
@@ -150,7 +150,7 @@ def test_a_job_under_way_is_the_parents():
         assert running.result().exact
 
 
-@pytest.mark.parametrize("engine", SOME)
+@pytest.mark.parametrize("engine", slow_but(SOME, ["local"]))
 def test_what_is_resident_on_a_pool_is_refused_in_a_child_and_goes_on_in_the_parent(engine):
     with ENGINES[engine]() as pool:
         operator = kofn.operator(EYE, workers=pool, rng=0)
@@ -167,7 +167,7 @@ def test_what_is_resident_on_a_pool_is_refused_in_a_child_and_goes_on_in_the_par
         assert (total(1.0).value, function([1.0]).value.tolist()) == (2.0, [1.0])
 
 
-@pytest.mark.parametrize("used", [False, True])
+@pytest.mark.parametrize("used", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_number_of_workers_starts_anew_in_a_child(used):
     with kofn.CodedSum([abs, abs], workers=2) as total:
         if used:
@@ -184,7 +184,7 @@ def test_a_number_of_workers_starts_anew_in_a_child(used):
         assert not used or total._workers.pool.pids() == before
 
 
-@pytest.mark.parametrize("made", [lambda: ThreadPoolExecutor(1), spawned], ids=["threads", "processes"])
+@pytest.mark.parametrize("made", [lambda: ThreadPoolExecutor(1), pytest.param(spawned, marks=pytest.mark.slow)])
 def test_executors_of_the_parent_are_refused_in_a_child(made):
     with made() as executor, ThreadPoolExecutor(1) as unused:
         executor.submit(abs, 1).result()
@@ -193,6 +193,7 @@ def test_executors_of_the_parent_are_refused_in_a_child(made):
         assert in_a_child(lambda: kofn.matmul(EYE, EYE, workers=[unused]).exact) == "True"
 
 
+@pytest.mark.slow
 def test_a_dask_client_and_its_pool_are_refused_in_a_child():
     distributed = pytest.importorskip("distributed")
     options = {"processes": False, "n_workers": 2, "dashboard_address": ":0", "set_as_default": False}
@@ -240,7 +241,7 @@ def test_a_callback_that_forks_ends_the_job_in_the_child_only():
 
 
 @pytest.mark.parametrize("engine", [kofn.LocalPool, kofn.ThreadPool])
-@pytest.mark.parametrize("raises", [False, True])
+@pytest.mark.parametrize("raises", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_task_whose_child_comes_back_too_answers_once(engine, raises):
     def forking(x: float) -> float:
         child = os.fork()
@@ -259,7 +260,7 @@ def test_a_task_whose_child_comes_back_too_answers_once(engine, raises):
             np.testing.assert_allclose(kofn.matmul(EYE, EYE * i, workers=pool, code="uncoded").value, EYE * i)
 
 
-@pytest.mark.parametrize("ending", ["exit", "collected"])
+@pytest.mark.parametrize("ending", slow_but(["exit", "collected"], ["exit"]))
 def test_a_child_that_ends_takes_nothing_of_the_parents_along(ending):
     with kofn.LocalPool(2) as pool, kofn.ThreadPool(2) as threads:
         pids = pool.pids()
