@@ -224,7 +224,7 @@ class Fits:
 
     def standing_for_all(self, count: int) -> tuple[NDArray[np.intp], Floats]:
         """Models, and how much each counts: at even steps of the weights added up, from smooth to rough."""
-        steps = (np.arange(count) + 0.5) / count
+        steps = (np.arange(count) + 0.5) / count * (1 - 1e-9)  # models as likely as each other end right at a step
         chosen = np.minimum(np.searchsorted(np.cumsum(self.weights), steps), len(self.weights) - 1)
         found, times = np.unique(chosen, return_counts=True)
         return found, times / count
