@@ -249,7 +249,7 @@ def test_a_killed_worker_costs_nothing_but_its_rows(client: Any, pool: DaskPool)
     job = kofn.start(slow_product(1.5), workers=pool)
     time.sleep(0.7)
     os.kill(victim, signal.SIGKILL)
-    answer = job.result(timeout_seconds=30)
+    answer = job.result(timeout=30)
     assert answer.exact
     np.testing.assert_allclose(answer.value, A @ B, atol=1e-9)
     assert [attempt.worker for attempt in answer.report.of("lost")] == [1]
@@ -261,7 +261,7 @@ def test_a_restart_in_the_middle_ends_in_the_answer_or_a_clear_error(client: Any
     threading.Thread(target=client.restart, kwargs={"wait_for_workers": False}).start()
     started = time.monotonic()
     try:
-        answer = job.result(timeout_seconds=40)
+        answer = job.result(timeout=40)
     except NotDecodable as error:
         assert "gone" in str(error)
         assert time.monotonic() - started < 10
@@ -281,7 +281,7 @@ def test_a_scheduler_that_goes_away_is_a_clear_error_within_five_seconds(
         started = time.monotonic()
         cluster.running["scheduler"].send_signal(getattr(signal, signal_name))
         with pytest.raises(KofnError, match=r"scheduler at tcp://.* cannot be reached any more"):
-            job.result(timeout_seconds=10)
+            job.result(timeout=10)
         assert time.monotonic() - started < 5
         assert [pool.state(worker) for worker in range(3)] == ["dead"] * 3
         with pytest.raises(PoolClosed, match="cannot be reached"):
@@ -297,7 +297,7 @@ def test_a_client_that_is_closed_under_a_job_is_a_clear_error(client: Any) -> No
         time.sleep(0.7)
         mine.close()
         with pytest.raises(KofnError, match="cannot be reached any more"):
-            job.result(timeout_seconds=5)
+            job.result(timeout=5)
 
 
 def test_all_workers_gone_is_a_clear_error_within_five_seconds(own: tuple[Processes, Any]) -> None:
@@ -308,7 +308,7 @@ def test_all_workers_gone_is_a_clear_error_within_five_seconds(own: tuple[Proces
     for name in ("w0", "w1", "w2"):
         cluster.kill(name)
     with pytest.raises(NotDecodable, match="all 3 workers are gone"):
-        job.result(timeout_seconds=10)
+        job.result(timeout=10)
     assert time.monotonic() - started < 5
 
 

@@ -215,7 +215,7 @@ def test_a_row_that_keeps_losing_workers_is_given_up():
     fatal = scheme.encode(np.empty)[0].arguments[0].tobytes()
     clock = VirtualClock()
     pool = Fragile(clock, [[1.0]] * 3)
-    with pytest.raises(NotDecodable, match="1 rows were given up after 3 lost workers"):
+    with pytest.raises(NotDecodable, match="row 0 was given up after 3 lost workers"):
         Run(scheme, pool, Collector(scheme.code, lambda: scheme.prior), Placement(pool), clock=clock).run()
 
 

@@ -120,7 +120,7 @@ def measure(address: str, slow: str, cut: str, qdisc: Sequence[str]) -> dict[str
 
 def summary(running: Any) -> dict[str, Any]:
     """What is asserted of a job."""
-    answer = running.result(timeout_seconds=30)
+    answer = running.result(timeout=30)
     return {
         "exact": bool(answer.exact),
         "right": bool(np.allclose(answer.value, A @ B)),

@@ -5,9 +5,6 @@ Importing it loads NumPy and nothing heavier.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
-
 from . import schemes
 from .answer import Answer
 from .code import LinearCode
@@ -34,6 +31,7 @@ from .errors import (
     WorkerError,
     WorkerLost,
 )
+from .extras import loader
 from .fitting import FitReport, Fitted, fit
 from .job import Job, run, start
 from .latency import Constant, Delayed, Dying, Exponential, Pareto, ShiftedExponential, Slowdown, Trace
@@ -129,8 +127,8 @@ LAZY = (
 """Modules that are loaded when they are first used: not all need them, and some need what is not always there."""
 
 
-def __getattr__(name: str) -> Any:
-    """Load one of the modules in `LAZY`."""
-    if name in LAZY:
-        return import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = loader(__name__, LAZY)
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *LAZY, "__version__"})

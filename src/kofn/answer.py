@@ -62,8 +62,10 @@ class Answer:
         """The product, sum or values asked for."""
         return self.assemble()
 
-    def where(self, *part: int) -> tuple[Any, ...]:
+    def where(self, *part: int) -> Any:
         """Index of `value` that picks a part: ``value[answer.where(n, p)]`` is what ``recovered[n, p]`` speaks of.
+
+        Of the outputs of a function ``where(k)`` is k, for a value that is a list as for an array.
 
         Codes that protect what is large first, such as "kronecker" and "ew-uep", sort rows and columns by their norms
         before they cut them into blocks, the largest in block (0, 0); this says where those lie.
@@ -77,7 +79,10 @@ class Answer:
     def __repr__(self) -> str:
         what = "exact" if self.exact else f"expected relative error {self.error:.2g}"
         if np.size(self.recovered) > 1 and not self.exact:
-            what += f", {np.sum(self.recovered)} of {np.size(self.recovered)} parts exact"
+            there, parts = int(np.sum(self.recovered)), np.size(self.recovered)
+            what += f", {there} of {parts} parts exact"
+            if self.parts.left_out:
+                what = f"{there} of {parts} outputs, {parts - there} missing"
         return f"Answer({what}, from {self.count} results in {self.report.seconds:.3f} s)"
 
 

@@ -26,6 +26,7 @@ from .schemes.function_scheme import (
     EvaluationFailed,
     Evaluations,
     function_scheme,
+    input_of,
     numbers,
     place_of,
     resident_key,
@@ -235,6 +236,7 @@ def _named(error: TaskError, code: LinearCode) -> TaskError:
         text = f"{error} (it evaluates f at {place_of(code, error.row)})"
     else:
         return error
-    named = FunctionError(text, error.worker, error.row, error.traceback)
+    index = None if error.row is None else input_of(code, error.row)
+    named = FunctionError(text, error.worker, error.row, error.traceback, input=index)
     named.__cause__ = cause
     return named

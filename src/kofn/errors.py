@@ -134,7 +134,19 @@ class TermError(TaskError):
 
 
 class FunctionError(TaskError):
-    """A function evaluated for `kofn.map` raised, or returned what other results cannot be combined with."""
+    """A function evaluated for `kofn.map` raised, or returned what other results cannot be combined with.
+
+    Attributes
+    ----------
+    input : int or None
+        Index of the input, counted from 0; None where f was evaluated at a mixture of inputs.
+    """
+
+    def __init__(
+        self, message: str, worker: int, row: int | None = None, traceback: str = "", *, input: int | None = None
+    ) -> None:
+        super().__init__(message, worker, row, traceback)
+        self.input = input
 
 
 class WorkerLost(WorkerError):

@@ -1,9 +1,11 @@
-"""One sentence for what is not installed."""
+"""What is not always there: modules loaded when they are first used, and one sentence for packages not installed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
 
 from .envelope import text_of
 from .errors import MissingPackage
@@ -53,3 +55,20 @@ def missing(what: str, package: str, extra: str | None = None, error: ImportErro
     if error is not None and (error.name or package).split(".")[0] != package:  # it is there, and broken
         sentence = f"{what} needs {name}, which cannot be imported: {text_of(error)}; pip install {install} may mend it"
     return MissingPackage(f"{sentence}.", name=package)
+
+
+def loader(package: str, modules: Collection[str]) -> Callable[[str], Any]:
+    """Make the ``__getattr__`` of a package that loads these modules when they are first used.
+
+    Examples
+    --------
+    >>> loader("json", ["tool"])("tool").__name__
+    'json.tool'
+    """
+
+    def load(name: str) -> Any:
+        if name in modules:
+            return import_module(f"{package}.{name}")
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return load

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,15 @@ from . import checks
 from .answer import Answer
 from .budget import fitted
 from .closing import Home
+from .code import LinearCode
 from .collector import Collector, Progress
 from .decoding import Estimator, checked, decodable, decode
 from .engines.place import staying
+from .envelope import told
 from .reach import space_of
 from .runtime import Run
 from .scheme import Scheme
+from .schemes import Evaluations
 from .snapshots import Snapshot
 from .stopping import Rule, rule
 from .travel import Staying
@@ -37,6 +41,8 @@ def start(
     *,
     workers: Any = None,
     estimator: Estimator = "lmmse",
+    tolerance: float = 0.0,
+    deadline: float | None = None,
     stop: Rule | None = None,
     memory_limit_bytes: int | None = None,
     backup: bool = False,
@@ -53,9 +59,11 @@ def start(
         worker. As many processes as processors by default.
     estimator : {"lmmse", "exact"} or Rule
         What an estimate uses for what is not exact yet: the least-squares best estimate, zero, or a code's own rule.
+    tolerance, deadline : float, optional
+        As for `kofn.matmul`. Time counts from the start of encoding.
     stop : Rule, optional
-        When the job is done: `kofn.Decodable()` by default; `kofn.Tolerance`, `kofn.Deadline`, `kofn.Count`,
-        and any two of them with ``|`` and ``&``. Time counts from the start of encoding.
+        When the job is done, instead of these: `kofn.Decodable()` by default; `kofn.Tolerance`, `kofn.Deadline`,
+        `kofn.Count`, and any two of them with ``|`` and ``&``.
     memory_limit_bytes : int, optional
         Most bytes for encoded blocks and results; by default half of what this machine, its control group and
         ``ulimit -v`` leave. Where not all fits, blocks are encoded when workers ask for them, and results wait
@@ -84,6 +92,7 @@ def start(
     ...     bool(np.allclose(job.result().value, A @ A.T))
     True
     """
+    stop = rule(CALL, tolerance, deadline, stop)
     return Job(*_prepared(scheme, workers, estimator, stop, memory_limit_bytes, backup, scratch=scratch, keep=True))
 
 
@@ -93,6 +102,8 @@ def run(
     *,
     workers: Any = None,
     estimator: Estimator = "lmmse",
+    tolerance: float = 0.0,
+    deadline: float | None = None,
     stop: Rule | None = None,
     memory_limit_bytes: int | None = None,
     backup: bool = False,
@@ -118,6 +129,7 @@ def run(
     """
     if progress is not None:
         checks.function(CALL, "progress", progress, "leave it out")
+    stop = rule(CALL, tolerance, deadline, stop)
     job, close = _prepared(scheme, workers, estimator, stop, memory_limit_bytes, backup, results, scratch)
     watch = None if progress is None else lambda now: progress(now.progress)
     try:
@@ -175,20 +187,20 @@ class Job(Staying):
                 yield estimate
         yield self.result()
 
-    def result(self, timeout_seconds: float | None = None) -> Answer:
+    def result(self, timeout: float | None = None) -> Answer:
         """Wait for the answer.
 
         Raises
         ------
         TimeoutError
-            After ``timeout_seconds``; the job goes on.
+            After so many seconds; the job goes on.
         NotDecodable, TaskError, Cancelled, PoolClosed
         """
         course = self._course
         self._require_reachable()
         with course.changed, self._cancelled_on_interrupt():
-            if not course.changed.wait_for(lambda: course.done, timeout_seconds):
-                raise TimeoutError(f"no answer within {timeout_seconds} s; the job goes on.")
+            if not course.changed.wait_for(lambda: course.done, timeout):
+                raise TimeoutError(f"no answer within {timeout} s; the job goes on.")
         if course.error is not None:
             raise course.error
         assert course.answer is not None
@@ -215,6 +227,14 @@ class Job(Staying):
         except KeyboardInterrupt:
             self._run.cancel()
             raise
+
+    def __repr__(self) -> str:
+        course, collector = self._course, self._run.collector
+        if course.answer is not None:
+            return f"<Job, done: {course.answer}>"
+        if course.error is not None:
+            return f"<Job, ended by {told(course.error)}>"
+        return f"<Job, running: {collector.code.name}, {collector.count} of {collector.code.rows} results>"
 
     def __enter__(self) -> Job:
         return self
@@ -263,7 +283,7 @@ def _prepared(
     scheme: Scheme,
     workers: Any,
     estimator: Estimator,
-    stop: Rule | None,
+    stop: Rule,
     memory_limit_bytes: int | None,
     backup: bool,
     results: dict[int, Any] | None = None,
@@ -271,8 +291,7 @@ def _prepared(
     keep: bool = False,
 ) -> tuple[Run, Callable[[], None]]:
     if not isinstance(scheme, Scheme):
-        raise checks.refusal(CALL, "scheme", "be a Scheme", repr(scheme), "build one with kofn.schemes")
-    stop = rule(CALL, stop=stop)
+        raise _no_scheme(scheme)
     estimator = checked(CALL, estimator)
     results = {} if results is None else results
     with ExitStack() as ours:
@@ -285,6 +304,15 @@ def _prepared(
         collector = Collector(scheme.code, expect, estimator, stop, scheme.epsilon, scheme.judge, results)
         job = Run(scheme, team.pool, collector, team.placement, backup, results=results)
         return job, ours.pop_all().close
+
+
+def _no_scheme(given: Any) -> Exception:
+    if isinstance(given, Evaluations | LinearCode | FunctionType):
+        remedy = "start takes products and schemes of your own; maps and sums go to the background with "
+        remedy += "ThreadPoolExecutor().submit(kofn.map, …)"
+    else:
+        remedy = "build one with kofn.schemes, such as kofn.schemes.mds(A, B, workers=4)"
+    return checks.refusal(CALL, "scheme", "be a Scheme", f"a {type(given).__name__}", remedy)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,9 @@ from .message import Message, failure, has_results, send, undelivered
 from .placement import Placement, size_of
 from .report import Attempt, Outcome, Report
 from .rota import Rota
-from .scheme import Scheme, Task
+from .scheme import Scheme, Task, listed
+
+CALL = "kofn.run"
 
 ATTEMPTS = 3
 """A row that has cost so many workers their lives is given up."""
@@ -129,9 +131,17 @@ class Run:
                 if self._take(self._next_event()) and watch is not None:
                     watch(self)
             self._take_surplus()
+        except (NotDecodable, PoolClosed, WorkerLost, OSError) as error:
+            self._require_pool(error)
+            raise
         finally:
             self._abandon()
         return self._answered()
+
+    def _require_pool(self, error: Exception) -> None:
+        """Say that the pool was closed, whatever that led to."""
+        if self._home.is_here and not getattr(self.pool, "is_open", True):
+            raise PoolClosed("the pool was closed while a job ran on it.") from error
 
     def _now(self) -> float:
         return self._clock.now() - self._started
@@ -150,7 +160,7 @@ class Run:
             return None
         if not self._running and self._everyone_gone():
             last = f"; the last: {self._loss}" if isinstance(self._loss, WorkerLost) else ""
-            self._end(f"all {self.pool.n} workers are gone, or the pool was closed{last}")
+            self._end(f"all {self.pool.n} workers are gone{last}")
             return None
         # What the rule last heard of counts: a deadline may have passed since, while rows were given out.
         wait = self.collector.stop.wake(self.collector.time) - self._now()
@@ -323,6 +333,7 @@ class Run:
         decoding = self.collector.decoding
         rows = list(self.collector.received)
         results = [self._results[row] for row in rows]
+        caution = "" if decoding.exact else self.scheme.caution()
         return Answer(
             exact=decoding.exact,
             error=float(decoding.error),
@@ -331,7 +342,7 @@ class Run:
             count=len(results),
             recovered=scheme.parts.told(decoding.recovered),
             parts=scheme.parts,
-            report=replace(self._report(), remarks=self.collector.remarks),
+            report=replace(self._report(), remarks=(*self.collector.remarks, *filter(None, [caution]))),
             assemble=lambda: scheme.answer(lambda: decoding.matrix, rows, results),
         )
 
@@ -358,7 +369,10 @@ class Run:
 
     def _answered(self) -> Answer:
         if not self.collector.count:
-            raise self._not_decodable("the deadline passed before any result arrived")
+            remedy = (
+                "use a longer deadline, or call pool.warm(…) first, where workers had to import or to load something"
+            )
+            raise self._not_decodable("the deadline passed before any result arrived", remedy)
         answer = self._estimate(self.scheme)
         before = self._now()
         answer.value  # noqa: B018  decoding is part of the job, and of its time
@@ -366,11 +380,19 @@ class Run:
         value = answer.value
         return replace(answer, report=report, assemble=lambda: value)
 
-    def _not_decodable(self, reason: str) -> NotDecodable:
+    def _not_decodable(self, reason: str, remedy: str = "use more or faster workers") -> NotDecodable:
         have = f"{self.collector.count} of {self.scheme.code.rows} results arrived"
-        lost = sum(1 for lives in self._lives if lives == 0)
-        given_up = f", {lost} rows were given up after {ATTEMPTS} lost workers each" if lost else ""
-        name = self.scheme.code.name
         estimate = self.estimate() if self.collector.count else None
-        remedy = "its best estimate is in the exception's 'estimate'" if estimate else "use more or faster workers"
-        return NotDecodable(f"{name} is not exact: {reason} ({have}{given_up}); {remedy}.", estimate)
+        remedy = "its best estimate is in the exception's 'estimate'" if estimate else remedy
+        name = self.scheme.code.name
+        error = NotDecodable(f"{name} is not exact: {reason} ({have}{self._given_up()}); {remedy}.", estimate)
+        error.call = CALL
+        return error
+
+    def _given_up(self) -> str:
+        lost = [row for row, lives in enumerate(self._lives) if lives == 0]
+        if not lost:
+            return ""
+        rows = f"row{'s' * (len(lost) > 1)} {listed(lost)}"
+        held = self.scheme.explain(lost)
+        return f", {rows}{held and f' ({held})'} {'were' if lost[1:] else 'was'} given up after {ATTEMPTS} lost workers"

@@ -135,6 +135,18 @@ def _finite(array: Array) -> bool:
     return bool(np.isfinite(array.sum()) or np.isfinite(array).all())
 
 
+def listed(numbers: Sequence[int], most: int = 8) -> str:
+    """Some numbers in words, of many the first ones.
+
+    Examples
+    --------
+    >>> listed([1, 5]), listed(range(100), most=3)
+    ('1, 5', '0, 1, 2 and 97 more')
+    """
+    shown = ", ".join(map(str, numbers[:most]))
+    return shown if len(numbers) <= most else f"{shown} and {len(numbers) - most} more"
+
+
 @dataclass(frozen=True)
 class Parts:
     """What the targets are in the answer, so that it can say which parts of it are exact.
@@ -146,6 +158,8 @@ class Parts:
         default. Where there are more targets than this, the answer is made of all of them.
     grid : Grid, optional
         Of an answer that is cut into blocks.
+    left_out : bool
+        Whether they are outputs of which nothing is estimated: one that is not there is missing.
 
     Examples
     --------
@@ -155,6 +169,7 @@ class Parts:
 
     shape: tuple[int, ...] | None = None
     grid: Grid | None = None
+    left_out: bool = False
 
     def told(self, recovered: NDArray[np.bool_]) -> Any:
         """Which parts are exact, in their shape, from which targets are, (targets,)."""
@@ -164,9 +179,11 @@ class Parts:
             return np.full(self.shape, recovered.all())
         return recovered.reshape(self.shape)[()]
 
-    def where(self, *part: int) -> tuple[Any, ...]:
-        """Index of the answer's value that picks a part."""
-        return part if self.grid is None else self.grid.where(*part)
+    def where(self, *part: int) -> Any:
+        """Index of the answer's value that picks a part; of a row of parts a plain number, as lists want it."""
+        if self.grid is not None:
+            return self.grid.where(*part)
+        return part[0] if len(part) == 1 else part
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,6 +225,10 @@ class Scheme(Carrying):
     gather : callable, optional
         ``gather(rows, results)`` puts the answer together where results are picked and never added, so that they
         need not be arrays.
+    explain : callable, optional
+        ``explain(rows)`` says in words what these rows are about, for a message on their loss.
+    caution : callable, optional
+        ``caution()`` says in the report of an estimate what its error bar does not.
 
     See Also
     --------
@@ -230,6 +251,8 @@ class Scheme(Carrying):
     judge: Judge | None = None
     apart: Callable[[tuple[int, ...], np.dtype[Any]], Canvas] | None = None
     gather: Callable[[Sequence[int], Sequence[Any]], Any] | None = None
+    explain: Callable[[Sequence[int]], str] = lambda rows: ""
+    caution: Callable[[], str] = lambda: ""
 
     @property
     def aside(self) -> Scheme:

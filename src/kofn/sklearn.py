@@ -244,6 +244,9 @@ class CodedEnsemble(Closing):
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
+    def __repr__(self) -> str:
+        return f"CodedEnsemble({self._wrapped!r})"
+
     def close(self) -> None:
         """Free the workers' memory; safe to call twice."""
         self._sum.close()

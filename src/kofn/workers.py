@@ -60,7 +60,9 @@ class Workers(Closing):
         self._come_home()
         with self._lock:
             if self._closed:
-                raise PoolClosed("what is used here was closed before; make it anew")
+                error = PoolClosed("it was closed before; make it anew")
+                error.call = self._call
+                raise error
             if self._pool is None:
                 self._pool, self._owned = as_pool(self._given, self._call)
             return self._pool

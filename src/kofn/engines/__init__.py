@@ -9,6 +9,7 @@ from ..machine import processors
 from .base import Engine
 from .dask import DaskPool, is_client
 from .executors import ExecutorPool, is_executors
+from .loading import load
 from .local import LocalPool
 from .pool import Pool
 from .straggling import Straggling
@@ -35,6 +36,7 @@ def as_pool(workers: object, call: str = "kofn.matmul") -> tuple[Pool, bool]:
     True
     """
     count = processes(workers, call)
+    load()
     if count is not None:
         with named(call):
             return LocalPool(count), True

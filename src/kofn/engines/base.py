@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..closing import Closing, Home
 from ..errors import PoolClosed
+from .loading import load
 from .warming import warm_up
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Engine(Closing):
     def __init__(self) -> None:
         self._home = Home()
         self._closed = False
+        load()
 
     @property
     def is_open(self) -> bool:

@@ -69,13 +69,13 @@ class LocalPool(Engine):
             raise refusal(call, "grace_seconds", "be a number of seconds >= 0", repr(grace_seconds), remedy)
         if not hasattr(os, "fork"):
             raise ArgumentError(f"{call}: this system cannot fork; use kofn.ThreadPool or a list of executors.")
-        super().__init__()
         try:
             self._crew = crew = Crew(self._n, threads, float(grace_seconds))
         except (OSError, RuntimeError) as error:
             raise KofnError(f"{call}: the system lets no workers start: {told(error)}") from error
         self._finalizer = at_end(self, crew.close)
         try:
+            super().__init__()  # loads what jobs need, while processes start
             if not crew.await_start(START_SECONDS):
                 if crew.closed:
                     raise PoolClosed(f"{call}: the pool was closed while its workers started, as the program ended")

@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import checks
 from ..errors import WorkerError, WorkerLost
+from .loading import load
 from .pool import Pool
 
 TRIES = 3
@@ -48,6 +49,7 @@ def warm_up(pool: Pool, function: Callable[[], object] | None = None, modules: S
         checks.function(call, "function", function, "pass a function of no arguments")
     if isinstance(modules, str) or not all(isinstance(name, str) for name in modules):
         raise checks.refusal(call, "modules", "be a list of names", repr(modules), "write ['sklearn'], for example")
+    load()
     left, running = dict.fromkeys(range(pool.n), TRIES), dict[Future[Any], int]()
     warm = 0
     while left or running:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..extras import loader
 from .computation import Computation, Term
 from .costs import Costs
 from .learned_code import LearnedCode, Nodes
@@ -9,3 +10,5 @@ from .problems import PROBLEMS, Problem
 from .structured import structured_code
 
 __all__ = ["PROBLEMS", "Computation", "Costs", "LearnedCode", "Nodes", "Problem", "Term", "structured_code"]
+
+__getattr__ = loader(__name__, ("aicc", "measure", "training"))

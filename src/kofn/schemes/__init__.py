@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..extras import loader
 from . import function_copies, sum_baselines
 from .berrut import berrut
 from .classes import Classes
@@ -101,3 +102,5 @@ __all__ = [
     "uep_code",
     "uncoded",
 ]
+
+__getattr__ = loader(__name__, ("plain_codes",))

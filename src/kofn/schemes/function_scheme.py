@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -23,7 +24,7 @@ from ..decoding import Estimator
 from ..envelope import told
 from ..errors import FunctionError
 from ..prior import Prior
-from ..scheme import Allocate, Canvas, Parts, Scheme, Task
+from ..scheme import Allocate, Canvas, Parts, Scheme, Task, listed
 from ..snapshots import collected, failure_of, opened, sealed
 from .mixing import Bar, Mixing, Verdict
 
@@ -163,6 +164,7 @@ def function_scheme(evaluations: Evaluations, number: int | None = None) -> Sche
         accept=Accept(code, mean),
         parts=Parts((len(code.targets),)),
         judge=None if evaluations.picked else Verdict(code, evaluations.mixing, evaluations.epsilon, evaluations.bar),
+        explain=partial(explained, code),
     )
 
 
@@ -180,10 +182,30 @@ def place_of(code: LinearCode, row: int) -> str:
     >>> place_of(code, 0), place_of(code, 1)
     ('input 0', 'the encoded input of row 1, a mixture of all inputs')
     """
+    index = input_of(code, row)
+    return f"the encoded input of row {row}, a mixture of all inputs" if index is None else f"input {index}"
+
+
+def input_of(code: LinearCode, row: int) -> int | None:
+    """The input at which a row evaluates f; None where it is a mixture."""
     if isinstance(code, CopyCode):
-        return f"input {code.groups[row]}"
+        return int(code.groups[row])
     same = np.flatnonzero((code.targets == code.generator[row]).all(axis=1))
-    return f"input {same[0]}" if same.size else f"the encoded input of row {row}, a mixture of all inputs"
+    return int(same[0]) if same.size else None
+
+
+def explained(code: LinearCode, rows: Sequence[int]) -> str:
+    """What rows are about, in words.
+
+    Examples
+    --------
+    >>> explained(LinearCode("pair", [[1.0, 0.0], [1.0, 1.0]], np.eye(2), worker=[0, 1]), [0, 1])
+    'input 0, and mixtures'
+    """
+    inputs = {input_of(code, row) for row in rows}
+    plain = sorted(index for index in inputs if index is not None)
+    said = f"input{'s' * (len(plain) > 1)} {listed(plain)}" if plain else ""
+    return said if None not in inputs else f"{said}, and mixtures" if said else "mixtures of all inputs"
 
 
 class EvaluationFailed(Exception):
@@ -238,7 +260,8 @@ class Accept:
             shape, dtype = self._kind
             text = f"f returned {value.dtype} of shape {value.shape} at {place_of(self._code, row)}"
             expected = f"where results are {dtype} of shape {shape}"
-            raise FunctionError(f"{text}, {expected}.", int(self._code.worker[row]), row)
+            worker, index = int(self._code.worker[row]), input_of(self._code, row)
+            raise FunctionError(f"{text}, {expected}.", worker, row, input=index)
         if self._mean is None:
             return value
         return np.asarray(value - np.tensordot(self._code.generator[row], self._mean, axes=1))

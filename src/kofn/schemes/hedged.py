@@ -7,6 +7,7 @@ can be sent, as for `map`; idle workers take over what waits behind slow ones, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..scheme import Allocate, Parts, Scheme, Task
 from ..snapshots import failure_of, opened, sealed
-from .function_scheme import EvaluationFailed, Evaluations, numbers, place_of, resident_key
+from .function_scheme import EvaluationFailed, Evaluations, explained, numbers, place_of, resident_key
 
 Array = NDArray[Any]
 
@@ -63,8 +64,9 @@ def hedged_scheme(evaluations: Evaluations, number: int | None = None, zero_fill
         evaluations.expect,
         adaptive=True,
         accept=lambda row, result: result,
-        parts=Parts((code.unknowns,)),
+        parts=Parts((code.unknowns,), left_out=True),
         gather=gather,
+        explain=partial(explained, code),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ SKETCH = 32
 The estimate is fitted to the sketch, so that its true loss exceeds the expected one: for `mds` on the Gram matrix
 of digits, where one direction dominates, by 1.5 with a width of 16 and by 1.2 with 32.
 """
+
+UNLIKE = 1e3
+"""Sizes of rows or columns that differ by more than this are worth a word in the report of an estimate."""
 
 SKETCH_BYTES = 1 << 26
 """Size of the sketches of all blocks that are in memory at once."""
@@ -80,7 +84,25 @@ def grid_scheme(
         answer_bytes=math.prod(grid.shape) * dtype.itemsize,
         onto=lambda answer: grid_canvas(grid, answer),
         parts=Parts((grid.rows.count, grid.columns.count), grid),
+        caution=partial(cautioned, encoding.found),
     )
+
+
+def cautioned(found: Sequence[Found]) -> str:
+    """What to say of an estimate where rows of A or columns of B differ in size by far, which no error bar shows.
+
+    Examples
+    --------
+    >>> from ..blocks import Spans
+    >>> cautioned([Found(np.array([1.0, 0.0, 1e4]), Spans(3, 1), 1e-16), Found(np.ones(3), Spans(3, 1), 1e-16)])
+    'rows of A differ in size by a factor of 1e+04: small ones may be wholly wrong within the error bar, ...'
+    """
+    for which, one in zip(("rows of A", "columns of B"), found, strict=False):
+        sizes = one.norms[one.norms > 0]
+        if sizes.size and (ratio := float(sizes.max() / sizes.min())) > UNLIKE:
+            small = "small ones may be wholly wrong within the error bar, which is that of the whole product"
+            return f"{which} differ in size by a factor of {ratio:.0e}: {small}."
+    return ""
 
 
 def grid_canvas(grid: Grid, answer: Any) -> Canvas:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -16,7 +17,7 @@ from ..envelope import told
 from ..errors import TermError
 from ..learning import Learner
 from ..prior import Prior
-from ..scheme import Allocate, Canvas, Parts, Scheme, Task
+from ..scheme import Allocate, Canvas, Parts, Scheme, Task, listed
 from ..snapshots import Sealed, Snapshot, failure_of, opened, sealed
 from . import counts
 from .counts import Tally, whole
@@ -294,7 +295,23 @@ def sum_scheme(
         learn=None if learner is None else learner.prior,
         accept=Accept(code),
         parts=Parts(()),
+        explain=partial(explained, code),
     )
+
+
+def explained(code: LinearCode, rows: Sequence[int]) -> str:
+    """The terms that rows have in common, or all of theirs, in words.
+
+    Examples
+    --------
+    >>> from kofn.schemes import cyclic
+    >>> explained(cyclic(6, workers=3), [0, 1]), explained(cyclic(6, workers=3), [4])
+    ('terms 0, 1', 'term 4')
+    """
+    starts, terms = code.generator.indptr, code.generator.indices
+    added = [set(terms[starts[row] : starts[row + 1]].tolist()) for row in rows]
+    named = sorted(set.intersection(*added) or set.union(*added))
+    return f"term{'s' * (len(named) > 1)} {listed(named)}"
 
 
 @dataclass(frozen=True, eq=False)

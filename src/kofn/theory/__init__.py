@@ -1,1 +1,7 @@
 """Closed forms: what the papers prove, exact and fast, for any sizes. Simulations are tested against them."""
+
+from __future__ import annotations
+
+from ..extras import loader
+
+__getattr__ = loader(__name__, ("losses", "uep"))
