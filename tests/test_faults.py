@@ -241,6 +241,25 @@ def test_a_job_in_the_background_tells_the_same(engine):
         job.result(30)
 
 
+@pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf"), "1", 1j])
+def test_a_result_is_awaited_for_a_number_of_seconds(timeout):
+    with kofn.ThreadPool(1) as pool:
+        job = kofn.start(tasks(abs), workers=pool)
+        with pytest.raises(kofn.ArgumentError, match=r"'timeout' must be a finite number >= 0, .* leave it out"):
+            job.result(timeout)
+        job.cancel()
+
+
+def test_a_result_may_be_awaited_very_long_and_not_at_all():
+    gate = threading.Event()
+    with kofn.ThreadPool(1) as pool:
+        job = kofn.start(tasks(lambda: np.full((1, 1), float(gate.wait(20)))), workers=pool)
+        with pytest.raises(TimeoutError, match="the job goes on"):
+            job.result(0)
+        gate.set()
+        assert job.result(1e300).exact
+
+
 class Leaving(kofn.ThreadPool):
     def drop(self, key):
         raise ConnectionError("the cluster has gone")

@@ -197,9 +197,13 @@ class Job(Staying):
         NotDecodable, TaskError, Cancelled, PoolClosed
         """
         course = self._course
+        seconds = None
+        if timeout is not None:
+            call, remedy = "Job.result", "leave it out to wait for the answer"
+            seconds = min(checks.number(call, "timeout", timeout, remedy), threading.TIMEOUT_MAX)
         self._require_reachable()
         with course.changed, self._cancelled_on_interrupt():
-            if not course.changed.wait_for(lambda: course.done, timeout):
+            if not course.changed.wait_for(lambda: course.done, seconds):
                 raise TimeoutError(f"no answer within {timeout} s; the job goes on.")
         if course.error is not None:
             raise course.error
