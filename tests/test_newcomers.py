@@ -222,3 +222,22 @@ def test_what_was_closed_names_itself():
 def test_a_map_goes_to_the_background_as_the_page_says():
     with kofn.ThreadPool(2) as pool, ThreadPoolExecutor(1) as background:
         assert background.submit(kofn.map, str, [1, 2], workers=pool).result().value == ["1", "2"]
+
+
+class LocalCluster:
+    """Stands for Dask's."""
+
+
+@pytest.mark.parametrize(
+    ("workers", "remedy"),
+    [
+        (ThreadPoolExecutor(1), "one executor for each worker, in a list"),
+        (LocalCluster(), r"distributed\.Client\(cluster\)"),
+        ("tcp://10.0.0.1:8786", r"distributed\.Client\(address\)"),
+        (1.5, "leave it out to use every core"),
+    ],
+    ids=["executor", "cluster", "address", "number"],
+)
+def test_what_is_nearly_a_pool_has_a_remedy(workers, remedy):
+    with pytest.raises(kofn.ArgumentError, match=f"kofn.map: 'workers' must be a number, a pool, .*; .*{remedy}"):
+        kofn.map(str, [1], workers=workers)

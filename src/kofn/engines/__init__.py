@@ -52,7 +52,22 @@ def as_pool(workers: object, call: str = "kofn.matmul") -> tuple[Pool, bool]:
     if is_client(workers):
         return DaskPool(cast(Any, workers)), True  # closing it leaves the client open
     must = "be a number, a pool, a Dask client, or a list of executors, one per worker"
-    raise refusal(call, "workers", must, f"a {type(workers).__name__}", "leave it out to use every core")
+    remedy = next((advice for sign, advice in REMEDIES.items() if sign in _signs(workers)), REMEDIES[""])
+    raise refusal(call, "workers", must, f"a {type(workers).__name__}", remedy)
+
+
+REMEDIES = {
+    "Executor": "use kofn.ThreadPool(n) or kofn.LocalPool(n), or one executor for each worker, in a list",
+    "Cluster": "make a client of it: distributed.Client(cluster)",
+    "tcp://": "make a client of it: distributed.Client(address)",
+    "": "leave it out to use every core",
+}
+"""What to do with what is nearly a pool, by what gives it away."""
+
+
+def _signs(workers: object) -> str:
+    kinds = " ".join(kind.__name__ for kind in type(workers).__mro__)
+    return f"{kinds} {workers}" if isinstance(workers, str) else kinds
 
 
 def processes(workers: object, call: str) -> int | None:
