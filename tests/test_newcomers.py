@@ -241,3 +241,12 @@ class LocalCluster:
 def test_what_is_nearly_a_pool_has_a_remedy(workers, remedy):
     with pytest.raises(kofn.ArgumentError, match=f"kofn.map: 'workers' must be a number, a pool, .*; .*{remedy}"):
         kofn.map(str, [1], workers=workers)
+
+
+@pytest.mark.parametrize("options", [{}, {"estimator": "lmmse"}, {"degree": 1}])
+def test_an_asynchronous_function_is_refused(options):
+    async def f(x):
+        return x
+
+    with kofn.ThreadPool(4) as pool, pytest.raises(kofn.FunctionError, match=r"coroutine at .*asyncio\.run\(f\(x\)\)"):
+        kofn.map(f, [1.0, 2.0], workers=pool, **options)

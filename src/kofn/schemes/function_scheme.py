@@ -7,6 +7,7 @@ basis suits it: the rows of G are the basis at α_n, those of T at β_k. G belon
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
@@ -212,6 +213,13 @@ class EvaluationFailed(Exception):
     """At the worker: what f did, and where; the user sees a `kofn.FunctionError`."""
 
 
+def require_result(result: object, place: str) -> None:
+    """Refuse what an asynchronous function gives back: it has not run yet."""
+    if inspect.iscoroutine(result):
+        result.close()
+        raise EvaluationFailed(f"f returned a coroutine at {place}; wrap it in lambda x: asyncio.run(f(x))")
+
+
 def evaluate(function: Callable[..., Any], place: str, *arguments: Any) -> Array:
     """What a worker does: evaluate f and check its value.
 
@@ -222,8 +230,11 @@ def evaluate(function: Callable[..., Any], place: str, *arguments: Any) -> Array
     """
     try:
         result = function(*map(opened, arguments))
+        require_result(result, place)
         array, masked = arrayed(result)
         value, large = np.array(array), beyond(result, array)  # f may use its buffer again
+    except EvaluationFailed:
+        raise
     except BaseException as error:
         raise EvaluationFailed(f"f {failure_of(error, 'x', f' at {place}')}") from error
     if value.dtype.kind not in "biufc":

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..scheme import Allocate, Parts, Scheme, Task
 from ..snapshots import failure_of, opened, sealed
-from .function_scheme import EvaluationFailed, Evaluations, explained, numbers, place_of, resident_key
+from .function_scheme import EvaluationFailed, Evaluations, explained, numbers, place_of, require_result, resident_key
 
 Array = NDArray[Any]
 
@@ -86,6 +86,7 @@ def call(function: Callable[..., Any], place: str, *arguments: Any) -> Any:
         result = function(*map(opened, arguments))
     except BaseException as error:
         raise EvaluationFailed(f"f {failure_of(error, 'x', f' at {place}')}") from error
+    require_result(result, place)
     return result.copy() if isinstance(result, np.ndarray) else result  # f may use its buffer again
 
 
