@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
 from collections import ChainMap
 from collections.abc import Callable, Hashable
 from functools import cache
@@ -64,6 +65,8 @@ def noting() -> Any:
     """The class of picklers that take note; cloudpickle is not needed before something is sent."""
     import cloudpickle
 
+    if "__mp_main__" in sys.modules:  # the script, in a process that multiprocessing spawned: no worker can import it
+        cloudpickle.register_pickle_by_value(sys.modules["__mp_main__"])
     table: Any = ChainMap({memoryview: _reduced_view}, cloudpickle.Pickler.dispatch_table)
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..pickles import Code
 from .channel import MOST_DESCRIPTORS, Channel
-from .familiar import ANSWER_SECONDS, Familiar
+from .familiar import AGAIN_SECONDS, SILENT_SECONDS, Familiar
 from .mapping import Block, map_shared
 from .memory import Frame, Parcel, take, unpack
 from .place import Place
@@ -112,7 +112,7 @@ class Lane:
         now = time.monotonic()
         if self.asked or self.pid is None or now >= self.loading_until:
             return False
-        self.asked, self.deadline = True, now + ANSWER_SECONDS
+        self.asked, self.deadline = True, now + SILENT_SECONDS
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, QUESTION)
         return True
@@ -121,7 +121,7 @@ class Lane:
         """Take what the worker says: ask again later, or be at the deadline."""
         if self.asked and self.task is not None and self.task.number == number:
             self.asked = not loads
-            self.deadline = time.monotonic() + (ANSWER_SECONDS if loads else 0.0)
+            self.deadline = time.monotonic() + (AGAIN_SECONDS if loads else 0.0)
 
     def take_task(self) -> Task | None:
         """Return the task in flight, if any, and be without one."""
