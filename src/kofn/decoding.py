@@ -317,5 +317,17 @@ def assessed(
     energy = prior.energy(targets)
     loss = prior.loss(targets - matrix @ generator)
     share = np.sqrt(loss / energy) if energy > 0 else np.ones_like(loss)
-    error = np.where(recovered.all(axis=-1), 0.0, np.maximum(share, amplification * epsilon))
+    rounding = epsilon * _heard(generator, matrix, prior) / np.sqrt(energy) if energy > 0 else np.zeros_like(loss)
+    error = np.where(recovered.all(axis=-1), 0.0, np.maximum(share, rounding))
     return Decoding(matrix, recovered, error, np.max(backward_error, axis=-1, initial=0.0), amplification)
+
+
+def _heard(generator: Any, matrix: Floats, prior: Prior) -> Floats:
+    """‖V D‖, (…), with D the expected sizes of the results: what of their relative rounding gets into the targets.
+
+    Unlike `amplification_of` it knows how large results are: weights of small ones may be large, and are in an estimate.
+    """
+    squares = generator.power(2) if is_sparse(generator) else generator**2
+    with np.errstate(over="ignore"):
+        heard: Floats = np.linalg.norm(matrix * np.sqrt(squares @ prior.squares)[..., None, :], axis=(-2, -1))
+    return heard

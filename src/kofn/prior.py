@@ -136,6 +136,13 @@ class Prior(Remade):
         squares = self.factor**2
         return squares if squares.ndim == 1 else squares.sum(axis=1)
 
+    @property
+    def squares(self) -> Floats:
+        """E‖u_j‖², (unknowns,), with all that unknowns have in common and what is known of them."""
+        common = 0.0 if self.common is None else self.common**2
+        known = 0.0 if self.known is None else np.sum(self.known**2, axis=1)
+        return self.share * (self.energies + common + known)
+
     def weigh(self, matrix: Floats) -> Floats:
         """``matrix @ F`` for a (…, unknowns) array."""
         return matrix * self.factor if self.factor.ndim == 1 else matrix @ self.factor
