@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+import kofn
 from kofn.decoding import decode
 from kofn.prior import Prior
 from kofn.schemes import kronecker, mds
@@ -108,3 +109,31 @@ def test_a_prior_from_norms_would_not_pass(digits):
     prior = Prior.independent(norms * np.sum(digits**2) / 64)
     run = bench.losses(scheme, gram, np.arange(6), 5, prior)
     assert np.any((run.true / run.expected > 10) | (run.true / run.expected < 0.1))
+
+
+@pytest.mark.parametrize("code", ["uncoded", "repetition", "mds", "kronecker"])
+@pytest.mark.parametrize("decades", [3, 12, 100])
+def test_the_bar_of_an_estimate_is_at_most_one_whatever_sizes_rows_have(code, decades):
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        A = rng.standard_normal((40, 20)) * 10.0 ** rng.uniform(-decades, decades, (40, 1))
+        B = rng.standard_normal((20, 1 + 5 * (seed % 2)))
+        scheme = kofn.schemes.PRODUCTS[code](A, B, blocks=(8 if code == "uncoded" else 4, 1), rows=8, rng=seed)
+        results = [task.function(*task.arguments) for task in scheme.encode(np.empty)]
+        right, unit = A @ B, np.abs(A).max()
+        for count in (1, 3):
+            rows = rng.permutation(8)[:count]
+            found = decode(scheme.code, rows, scheme.prior)
+            value = scheme.assemble(found.matrix, [results[row] for row in rows])
+            off = np.linalg.norm((value - right) / unit) / np.linalg.norm(right / unit)
+            assert off / 10 <= float(found.error) + 1e-12 <= 1 + 1e-9
+
+
+def test_what_an_earlier_call_learned_counts_as_far_as_this_one_bears_it_out():
+    V = np.random.default_rng(0).standard_normal(40)
+    terms = [lambda x, v=v: 1.0 if x == 0 else 5 * v for v in V]
+    with kofn.ThreadPool(4) as pool, kofn.CodedSum(terms, workers=pool, rng=0) as total:
+        total(0)
+        wild = total(1, tolerance=0.05)
+        assert wild.count > 1 and abs(wild.value - 5 * V.sum()) <= 5 * max(wild.error, 1e-14) * abs(5 * V.sum())
+        assert total(1, stop=kofn.Count(1)).error > 0.5

@@ -33,7 +33,7 @@ class CodedSum(Closing):
 
     Terms are taken as they are when this is made (on threads they are your own), placed at a worker when it first
     needs them, and stay there until `close`. What the terms of one input
-    had in common, and how they varied, is expected of the next input until enough of its own results have arrived.
+    had in common, and how they varied, is expected of the next input as far as its own first results bear it out.
 
     Parameters
     ----------

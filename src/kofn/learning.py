@@ -25,6 +25,9 @@ from .prior import Prior
 FEWEST = 4
 """Rows with fewer distinct combinations do not tell a spread: what is missing counts in full until then."""
 
+FEWEST_AGAIN = 2
+"""The same where an earlier call told a spread: these must bear it out before it counts."""
+
 SKETCH = 256
 """Numbers of a payload that are looked at; larger ones are folded to so many with random signs."""
 
@@ -42,7 +45,8 @@ class Learner:
     relative : (unknowns,) array, optional
         s, energies of the deviations up to a common factor; equal by default.
     earlier : Prior, optional
-        What an earlier call learned; used until enough has arrived.
+        What an earlier call learned: with few results, terms are expected to vary as much as they did then, in
+        proportion, or as much more as these results do.
 
     Examples
     --------
@@ -69,8 +73,8 @@ class Learner:
         rows = rows[np.unique(self._group[rows], return_index=True)[1]]
         rows = rows[self._energy[rows] > 0]
         values = in_one_unit([self._sketch(int(row), results[int(row)]) for row in rows])
-        if len(rows) < FEWEST:
-            return self._earlier or self._pessimistic(values, rows)
+        if len(rows) < (FEWEST if self._earlier is None else FEWEST_AGAIN):
+            return self._pessimistic(values, rows)
         return self._fitted(values, rows)
 
     def _sketch(self, row: int, payload: Any) -> tuple[Floats, int]:
@@ -86,6 +90,13 @@ class Learner:
         scale = np.sum(values**2) / np.sum(self._energy[rows]) if len(rows) else 0.0
         return Prior.independent(self._relative * (scale or 1.0))
 
+    def _varied(self) -> float:
+        """Which share of the terms' energy was that of their deviations, in the earlier call."""
+        assert self._earlier is not None
+        common = 0.0 if self._earlier.common is None else float(np.sum(self._earlier.common**2))
+        deviations = float(np.sum(self._earlier.energies))
+        return deviations / (deviations + common)
+
     def _fitted(self, values: Floats, rows: NDArray[np.intp]) -> Prior:
         counts, energies = self._count[rows], self._energy[rows]
         known = np.sum(counts**2 / energies)
@@ -97,6 +108,8 @@ class Learner:
         spread = np.sum(rest**2 / energies[:, None]) / max(1.0, len(values) - known * held)
         common = np.sum(mean**2) - spread * held
         allowed = with_unseen(spread, np.sum(mean**2) * known / len(values), len(values))
+        if self._earlier is not None and len(values) < FEWEST:
+            allowed = max(allowed, self._varied() * (np.sum(mean**2) + spread))
         return Prior(np.sqrt(self._relative * allowed), np.full(len(self._relative), np.sqrt(max(common, 0.0))))
 
 
