@@ -243,3 +243,47 @@ def test_a_refusal_says_whether_equations_or_digits_are_missing():
         kofn.map(np.square, X, workers=pool, code=hidden, rows=10)
     with kofn.ThreadPool(4) as pool:
         assert kofn.map(np.square, X.astype(float), workers=pool, code=hidden, rows=10).exact
+
+
+ANYTHING = {
+    "size": (np.abs, 1, lambda rng, K: rng.standard_normal((K, 4)) * 10.0 ** rng.uniform(-6, 6, (K, 1))),
+    "steep": (lambda x: np.exp(np.clip(x, -50, 50)), 2, lambda rng, K: np.rint(10 * rng.standard_normal((K, 4)))),
+    "smooth": (lambda x: 1 / (2 + x * x), 1, lambda rng, K: 3 * rng.standard_normal((K, 4))),
+    "bounded": (np.tanh, 1, lambda rng, K: rng.standard_normal((K, 4))),
+}
+
+
+@pytest.mark.parametrize("kind", ANYTHING)
+def test_where_f_is_no_polynomial_the_bar_is_that_of_any_function(kind):
+    f, degree, draw = ANYTHING[kind]
+    ratios = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        K = int(rng.integers(3, 6))
+        X, needed = draw(rng, K), (K - 1) * degree + 1
+        made = lagrange(f, X, degree=degree, workers=needed + 2)
+        judgement, value = judged(made, None, rng.permutation(needed + 2)[: needed + 1])
+        if not judgement.decoding.exact:
+            error = np.linalg.norm(value - f(X)) / np.linalg.norm(f(X))
+            ratios.append(error / float(judgement.decoding.error))
+    assert len(ratios) > 25 and max(ratios) < 20, np.sort(ratios)
+    assert np.mean(np.array(ratios) < 3) >= 0.95
+    assert kind in ("size", "steep") or np.mean(np.array(ratios) > 1 / 3) >= 0.5, np.sort(ratios)
+
+
+@pytest.mark.parametrize("power", np.arange(-17.0, -3.0, 0.5))
+@pytest.mark.parametrize("kind", ["d", "f"])
+def test_a_contradiction_that_passes_means_nothing_for_outputs(kind, power):
+    """A next power so small that it just shows, or just does not; what rounding hides is within twice the bound."""
+    eps, beyond = float(np.finfo(kind).eps), []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        K, degree = int(rng.integers(2, 6)), int(rng.integers(1, 3))
+        X, needed = rng.standard_normal((K, 4)).astype(kind), (K - 1) * degree + 1
+        f = lambda x: x**degree + x.dtype.type(10.0**power) * x ** (degree + 1)  # noqa: B023, E731
+        made = lagrange(f, X, degree=degree, workers=needed + 3)
+        decoding, value = judged(made, None, rng.permutation(needed + 3)[: needed + 1 + seed % 2])
+        decoding = decoding.decoding
+        off = np.abs(value - f(X)).max(axis=1) / np.abs(f(X)).max(axis=1)
+        beyond.append(np.max(off[decoding.recovered], initial=0.0) / ((50 * float(decoding.amplification) + K) * eps))
+    assert np.max(beyond) <= 2 and np.mean(np.array(beyond) > 1) <= 1 / 40

@@ -325,7 +325,7 @@ def assessed(
 def _heard(generator: Any, matrix: Floats, prior: Prior) -> Floats:
     """‖V D‖, (…), with D the expected sizes of the results: what of their relative rounding gets into the targets.
 
-    Unlike `amplification_of` it knows how large results are: weights of small ones may be large, and are in an estimate.
+    Unlike `amplification_of` it knows how large results are: in an estimate, weights of small ones may be large.
     """
     squares = generator.power(2) if is_sparse(generator) else generator**2
     with np.errstate(over="ignore"):

@@ -18,8 +18,10 @@ from ..checks import integer, number
 from ..code import LinearCode
 from ..prior import Prior
 from . import masks
+from .curve_code import curve_code, points_of
 from .function_code import encoded, lagrange_rows, line, require_rows, spread_among, team
 from .function_scheme import CALL, Array, Evaluations
+from .gaussian_process import GaussianProcess
 from .kernel_prior import polynomial_covariance, scaled
 from .mixing import Mixing, spread_of
 
@@ -108,6 +110,7 @@ def lagrange(
         spread_of(points, plain),
         points[0].size,
         max(1.0, size) ** d if T else 1.0,  # results are larger than outputs by what f makes of the masks
+        lambda *results: anything(alpha, beta, nodes, worker, points).error(*results),
     )
     return Evaluations(
         code,
@@ -118,6 +121,12 @@ def lagrange(
         epsilon=precision(X),
         mixing=mixing,
     )
+
+
+def anything(alpha: Floats, beta: Floats, at: Floats, worker: Array, points: Array) -> GaussianProcess:
+    """What results say of the outputs where f is no polynomial of this degree: it is some function of its input."""
+    places = points_of(alpha, beta)
+    return GaussianProcess.along(curve_code("lagrange", alpha, beta, worker), lagrange_rows(places, at), points)
 
 
 def expected(points: Array, at: Floats, degree: int, recover: int) -> Prior:

@@ -33,6 +33,9 @@ SAMPLE = 1 << 14
 ROUNDING = 50.0
 """Rounding of a result in units of its precision and size, besides one for each number of its input."""
 
+ORDINARY = 0.5
+"""The same, as it is most often: a contradiction of that size may be rounding, whatever it would mean for outputs."""
+
 FLOOR = 1 / 16
 """A result is as exact as a number so large, in units of the largest result: a mixture is rounded before f sees it."""
 
@@ -53,6 +56,8 @@ class Mixing:
         Of an input.
     growth : float
         By how much results are larger than outputs by design.
+    bar : Bar, optional
+        The expected error of outputs where f is found to be anything else.
     """
 
     claim: str
@@ -60,6 +65,7 @@ class Mixing:
     spread: Floats
     numbers: int = 1
     growth: float = 1.0
+    bar: Bar | None = None
 
 
 def spread_of(points: Array, inputs: Any) -> Floats:
@@ -197,22 +203,35 @@ class _Judged:
         rest = self._combined(silent)
         off = float(np.abs(rest).max(initial=0.0))
         rounding = (ROUNDING + self._mixing.numbers) * self._epsilon * np.sqrt(len(self._rows))
-        if off <= rounding * max(1.0, float(self._gain.max())):
-            return None, (f"f was found to be {claim}, by {surplus} more than the {needed} results needed",)
         rows, targets = self._mixing.beyond[0][self._rows], self._mixing.beyond[1][self._mixed]
-        energy = float(np.sum(np.abs(rest) ** 2) / np.sum((silent @ rows) ** 2))
+        seen, met = silent @ rows, self._weights @ rows - targets
+        most = _ratio(np.abs(met), np.broadcast_to(np.linalg.norm(seen, axis=0), met.shape)).max(axis=1, initial=0.0)
+        ordinary = ORDINARY * (1 + np.sqrt(self._mixing.numbers)) * self._epsilon * np.sqrt(len(self._rows))
+        harmless = off <= ordinary or np.all(off * most <= ROUNDING / 4 * self._epsilon * self._noise)
+        if harmless and off <= rounding * max(1.0, float(self._gain.max())):
+            return None, (f"f was found to be {claim}, by {surplus} more than the {needed} results needed",)
         remark = f"f is not {claim}: results contradict it by {off:.1g} of the largest"
-        return energy * float(np.sum((self._weights @ rows - targets) ** 2)), (remark,)
+        return float(np.sum(np.abs(rest) ** 2) * np.sum(met**2) / np.sum(seen**2)), (remark,)
 
     def _error(self, loss: float | None) -> float:
         """Relative error of all outputs, by what f is not or by rounding."""
         energies = np.array([float(np.linalg.norm(result * self._unit) ** 2) for result in self._results])
         if loss is not None:
-            growth = 1.0 if self._mixing is None else self._mixing.growth
-            return float(np.sqrt(loss / (len(self._code.targets) * energies.mean())) * growth)
+            assert self._mixing is not None
+            least = float(np.sqrt(loss / (len(self._code.targets) * energies.mean())) * self._mixing.growth)
+            # Outputs may be as small as most results are, and what they are off by as large as the largest.
+            typical = float(np.median(energies))
+            return max(least, self._otherwise() * float(np.sqrt(energies.mean() / typical))) if typical else np.inf
         size = float(np.linalg.norm(self._combined(self._decoding.matrix)))
         rounding = self._epsilon * float(np.linalg.norm(self._gain) * np.sqrt(energies.max()))
         return rounding / size if size else 1.0
+
+    def _otherwise(self) -> float:
+        """Relative error of the outputs if f may be anything."""
+        if self._mixing is None or self._mixing.bar is None:
+            return 0.0
+        picked = self._decoding.recovered & ~self._mixed
+        return self._mixing.bar(self._decoding.matrix, picked, self._rows, self._results)
 
     def _combined(self, weights: Floats, part: slice = slice(None)) -> Array:
         """``weights @ results``, of a part of their numbers, in units of the largest."""
