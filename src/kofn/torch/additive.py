@@ -22,13 +22,11 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from ..checks import refusal
 from ..errors import ArgumentError
 from .graphs import leaves
+from .ranges import PARTS, WITHIN, Kind, few, kinds
 
 CALL = "kofn.torch.DataParallel"
 
 Loss = Callable[[Any, Tensor], Tensor]
-
-NOISE = (0.0, 0.3, 0.6)
-"""Outputs are those of some samples, mixed with so much noise in [0, 1): it stays within most domains."""
 
 COARSE = 0.1
 """A loss that can be measured to so much only tells nothing."""
@@ -114,10 +112,17 @@ class Meter:
         self._examples = [_wide(one) if wide else one for one in found]
         self._loss = _widened(loss) if wide else loss
         self._wide = wide
+        self.kind = torch.get_default_dtype()  # in which the loss was the last time; it may choose its own
         epsilon = max((torch.finfo(one.dtype).eps for one in self._examples if _real(one)), default=1.0)
         self.tolerance = epsilon**0.5 * 10
 
-    def piece(self, labels: Tensor, noise: float, seed: int) -> Piece:
+    @property
+    def device(self) -> torch.device:
+        """Where outputs are."""
+        first: Tensor = self._examples[0]
+        return first.device
+
+    def piece(self, labels: Tensor, kind: Kind, seed: int) -> Piece:
         """Made-up outputs for labels."""
         random = torch.Generator().manual_seed(seed)
         chosen = torch.randint(len(self._examples[0]), (len(labels),), generator=random)
@@ -125,8 +130,9 @@ class Meter:
         for one in self._examples:
             taken = one[chosen.to(one.device)]
             if _real(one):
-                drawn = torch.rand(taken.shape, generator=random, dtype=torch.float64).to(taken.device, taken.dtype)
-                taken = taken * (1 - noise) + noise * drawn
+                draw = torch.randn if kind.signed else torch.rand
+                drawn = draw(taken.shape, generator=random, dtype=torch.float64).to(taken.device, taken.dtype)
+                taken = taken * kind.of_samples + kind.noise * drawn
             outputs.append(taken)
         return Piece(outputs, _wide(labels) if self._wide else labels)
 
@@ -140,6 +146,7 @@ class Meter:
             value = self._loss(outputs, piece.labels)
             _check_leaves(value, wanted)
             found = torch.autograd.grad(value, wanted, allow_unused=True, materialize_grads=True)
+        self.kind = value.dtype
         return Slope(float(value.detach()), list(found))
 
     def counts(self, first: Piece, second: Piece) -> tuple[float, float] | None:
@@ -196,20 +203,23 @@ def shares(loss: Loss, examples: Any, labels: Sequence[Tensor]) -> Shares:
             error.add_note(f"{CALL} measures the loss on parts of the data, the smallest of {len(reference)} samples.")
             raise
         if not all(math.isnan(of_one) for of_one, _ in found):
+            _check_ranges(meter, labels)
             return _concluded(found, [len(one) for one in labels], len(reference), meter.tolerance)
-    raise refusal(
-        CALL, "loss", "have a finite gradient by the outputs that is not all zero", "none", "check the labels"
-    )
+    _check_ranges(meter, labels)
+    must, remedy = "have a finite gradient by the outputs that is not all zero", "check the labels, and what it clamps"
+    got = "NaN or inf" if math.isnan(meter.slope(meter.piece(labels[0], WITHIN[1], 0)).size) else "zeros"
+    raise refusal(CALL, "loss", must, got, remedy)
 
 
 def _meter(loss: Loss, examples: Any, labels: Sequence[Tensor]) -> Meter:
     """In double precision if the loss can be had in it."""
     meter = Meter(loss, examples, wide=True)
     try:
-        meter.slope(meter.piece(labels[0], 0.0, 0))
+        meter.slope(meter.piece(labels[0], WITHIN[0], 0))
     except (RuntimeError, TypeError):
         meter = Meter(loss, examples, wide=False)
-        meter.slope(meter.piece(labels[0], 0.0, 0))  # what it raises now is about the user's own types
+        meter.slope(meter.piece(labels[0], WITHIN[0], 0))  # what it raises now is about the user's own types
+    meter.tolerance = max(meter.tolerance, torch.finfo(meter.kind).eps ** 0.5 * 10)
     if meter.tolerance > COARSE:
         must, remedy = "be computable in single or double precision to be measured", "give outputs of single precision"
         raise refusal(CALL, "loss", must, "half precision alone", remedy)
@@ -225,16 +235,38 @@ def _references(labels: Sequence[Tensor]) -> Iterator[Tensor]:
 def _counted(meter: Meter, reference: Tensor, labels: Tensor, number: int) -> tuple[float, float]:
     """How much a reference and a shard count in the loss of both, whatever the outputs."""
     known: list[tuple[float, float]] = []
-    for draw, noise in enumerate(NOISE):
-        seed = 2 * (number * len(NOISE) + draw)
-        counts = meter.counts(meter.piece(reference, noise, seed), meter.piece(labels, noise, seed + 1))
-        if counts is None:
-            raise _no_sum("another gradient for data put together than for its parts")
-        if not math.isnan(counts[0]):
-            known.append(counts)
-    if any(_differ(one, other, meter.tolerance) for one in known for other in known):
-        raise _no_sum("parts that count differently from outputs to outputs")
+    for draw, kind in enumerate(WITHIN):
+        seed = 2 * (number * len(WITHIN) + draw)
+        _learn(known, meter, meter.piece(reference, kind, seed), meter.piece(labels, kind, seed + 1))
     return next((counts for counts in known if not math.isnan(counts[1])), known[0] if known else (math.nan, math.nan))
+
+
+def _check_ranges(meter: Meter, labels: Sequence[Tensor]) -> None:
+    """Refuse a loss in which parts count differently for some outputs."""
+    for number, sizes in enumerate(PARTS):
+        chosen = few(labels, sum(sizes), number)
+        known: list[tuple[float, float]] = []
+        for seed, kind in enumerate(kinds(meter.device, meter.kind == torch.float64)):
+            first, second = chosen[: sizes[0]], chosen[sizes[0] :]
+            numbered = 6 * seed + 2 * number
+            pieces = meter.piece(first, kind, numbered), meter.piece(second, kind, numbered + 1)
+            try:
+                _learn(known, meter, *pieces)
+            except ArgumentError:
+                raise
+            except Exception:  # out of its domain, or too few samples for it: nothing is told
+                continue
+
+
+def _learn(known: list[tuple[float, float]], meter: Meter, first: Piece, second: Piece) -> None:
+    """Measure how much two parts count for other outputs; refuse where it is not as much as was known."""
+    counts = meter.counts(first, second)
+    if counts is None:
+        raise _no_sum("another gradient for data put together than for its parts")
+    if any(_differ(counts, other, meter.tolerance) for other in known):
+        raise _no_sum("parts that count differently from outputs to outputs")
+    if not math.isnan(counts[0]):
+        known.append(counts)
 
 
 def _differ(one: tuple[float, float], other: tuple[float, float], tolerance: float) -> bool:

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..checks import refusal
 from .coder import Coder
+from .coding import CALL
 from .product import coded_product
 
 
@@ -42,6 +44,12 @@ def _keep(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, output: Tens
     ctx.bias = None if bias is None else bias.dtype
 
 
+def _rows(value: Tensor) -> Tensor:
+    """As a matrix, also where there are no columns, of which PyTorch cannot tell the number of rows."""
+    columns = value.shape[-1]
+    return value.reshape(-1, columns) if columns else value.new_zeros(value.shape[:-1].numel(), 0)
+
+
 def _tangent(terms: list[Tensor], dtype: torch.dtype) -> Tensor:
     """The sum of what the arguments bring, in the type of the output, which autocast may have chosen."""
     total: Tensor = sum(term.to(dtype) for term in terms)  # type: ignore[assignment]
@@ -65,12 +73,12 @@ class LinearFunction(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
         x, weight = ctx.saved_tensors
-        flat = g.reshape(-1, g.shape[-1])
+        flat = _rows(g)
         of_x = of_weight = of_bias = None
         if ctx.needs_input_grad[0]:
             of_x = coded_product(flat, weight.conj(), ctx.products.inputs).reshape(ctx.shapes[0]).to(ctx.dtypes[0])
         if ctx.needs_input_grad[1]:
-            columns = x.reshape(-1, x.shape[-1]).conj()
+            columns = _rows(x).conj()
             of_weight = coded_product(flat.T, columns, ctx.products.weights).to(ctx.dtypes[1])
         if ctx.needs_input_grad[2]:
             of_bias = flat.sum(0).to(ctx.bias)
@@ -143,7 +151,22 @@ for _function in (LinearFunction, ConvolutionFunction):
     _function.forward.__signature__ = inspect.signature(_function.forward)  # type: ignore[union-attr]
 
 
-class CodedLinear(nn.Linear):
+def check_traced(layer: nn.Module, value: Any) -> None:
+    """Refuse what stands for a tensor when a program is traced; the products that workers compute are no part of it."""
+    if not isinstance(value, Tensor):
+        must, remedy = "be given tensors", "trace the model before it is converted, or a plain copy of it"
+        raise refusal(CALL, type(layer).__name__, must, f"a {type(value).__name__}", remedy)
+
+
+class Unscripted:
+    """A layer that TorchScript is told about in one sentence."""
+
+    def __prepare_scriptable__(self) -> Any:
+        must, remedy = "stay in Python, where its products are computed", "script the model before it is converted"
+        raise refusal(CALL, type(self).__name__, must, "torch.jit.script", remedy)
+
+
+class CodedLinear(Unscripted, nn.Linear):
     """A linear layer whose backward products are coded; made by `kofn.torch.convert`.
 
     Its parameters and state are those of `torch.nn.Linear`.
@@ -153,10 +176,13 @@ class CodedLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """Like `torch.nn.Linear`; inputs of any number of leading dimensions."""
-        return LinearFunction.apply(input, self.weight, self.bias, self.products)  # type: ignore[no-any-return, no-untyped-call]
+        check_traced(self, input)
+        # A view, as PyTorch's own layer keeps: its numbers stay when the parameter gets others by ``data``.
+        weight = self.weight.view_as(self.weight)
+        return LinearFunction.apply(input, weight, self.bias, self.products)  # type: ignore[no-any-return, no-untyped-call]
 
 
-class CodedConv2d(nn.Conv2d):
+class CodedConv2d(Unscripted, nn.Conv2d):
     """A convolution whose backward products are coded, by im2col; made by `kofn.torch.convert`.
 
     Any stride, dilation, padding and padding mode, one group (Tegin et al. leaves convolutions open, Remark 5). Its
@@ -167,6 +193,7 @@ class CodedConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Like `torch.nn.Conv2d`."""
+        check_traced(self, input)
         x = input if input.dim() == 4 else input.unsqueeze(0)
         padding: Any = self.padding
         if self.padding_mode != "zeros" or isinstance(padding, str):  # may be uneven; autograd undoes it

@@ -71,8 +71,10 @@ def examples_of(model: nn.Module, inputs: Tensor) -> Any:
             must = f"return tensors whose first dimension counts samples ({len(inputs)} here)"
             raise refusal(CALL, "model", must, given, "use a single shard otherwise")
     finite = torch.stack([one.detach().reshape(len(inputs), -1).isfinite().all(1) for one in found]).all(0)
-    chosen = finite if bool(finite.any()) else ~finite
-    return tree_unflatten([one.detach()[chosen] for one in found], form)
+    if not bool(finite.any()):
+        must, remedy = "have finite outputs for some of the samples", "check the inputs of 'shards' and the parameters"
+        raise refusal(CALL, "model", must, f"NaN or inf for all {len(inputs)} that were tried", remedy)
+    return tree_unflatten([one.detach()[finite] for one in found], form)
 
 
 def check_samplewise(model: nn.Module, inputs: Tensor) -> Draws:
