@@ -110,6 +110,7 @@ def test_a_second_sum_expects_what_the_first_one_learned(pool):
     values = 5 + rng.standard_normal(200)
     with kofn.CodedSum(lambda i, x: values[i] * x, count=200, workers=pool) as total:
         assert total(1.0).exact
-        first = total(1.0, stop=kofn.Count(1))
-        assert not first.exact and 0 < first.error < 0.2
-        assert abs(first.value - values.sum()) < 0.3 * values.sum()
+        # One result alone does not say whether this input is like the last one.
+        first, few = (total(1.0, stop=kofn.Count(count)) for count in (1, 4))
+        assert 0 < few.error < 0.3 and 0.5 < first.error <= 1
+        assert abs(few.value - values.sum()) < 0.2 * values.sum()

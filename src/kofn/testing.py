@@ -21,7 +21,8 @@ from .collector import Collector
 from .combining import apply
 from .decoding import decode
 from .engine_testing import ENGINE_CHECKS, check_engine
-from .scheme import Scheme
+from .errors import TaskError
+from .scheme import Scheme, Task
 from .sparse import is_sparse
 
 __all__ = ["ENGINE_CHECKS", "check_engine", "check_scheme", "results_of", "unknowns_of"]
@@ -112,12 +113,17 @@ def results_of(scheme: Scheme) -> list[Array]:
     )
     rows = scheme.code.rows
     _assert(len(tasks) == rows, f"encode must return one task per row, got {len(tasks)} for {rows} rows")
-    results = [
-        scheme.accept(row, task.function(*task.resident.values(), *task.arguments)) for row, task in enumerate(tasks)
-    ]
+    results = [_accepted(scheme, row, task) for row, task in enumerate(tasks)]
     kinds = {(result.shape, result.dtype) for result in results}
     _assert(len(kinds) == 1, f"all results must have one shape and type, got {sorted(map(str, kinds))}")
     return results
+
+
+def _accepted(scheme: Scheme, row: int, task: Task) -> Array:
+    try:
+        return scheme.accept(row, task.function(*task.resident.values(), *task.arguments))
+    except TaskError as error:
+        raise AssertionError(f"result of row {row} is refused: {error}") from error
 
 
 def unknowns_of(scheme: Scheme, answer: Any) -> list[Array]:
