@@ -273,7 +273,7 @@ def test_the_command_multiplies_files_larger_than_its_limit_or_says_why_not(tmp_
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
 
     def run(*options):
-        limit = 420 << 20
+        limit = 440 << 20  # libraries take most of it, SciPy among them
         return subprocess.run(
             [sys.executable, "-c", COMMAND, "matmul", "A.npy", "B.npy", "--out", "C.npy", "--workers", "2", "--quiet",
              *options],

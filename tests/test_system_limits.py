@@ -74,10 +74,11 @@ def go():
     except BaseException as error:
         os.write(1, f"{type(error).__name__} {error}".encode())
 
-threading.Thread(target=go, daemon=True).start()
+thread = threading.Thread(target=go, daemon=True)
+thread.start()
 begun.wait()
 kofn.engines.crew.Crew.close(next(crew for crew in kofn.closing._owned if hasattr(crew, "lanes")))
-threading.Event().wait(0.2)
+thread.join(20.0)
 """
     assert said_by(program) == [
         "PoolClosed kofn.LocalPool: the pool was closed while its workers started, as the program ended"
