@@ -31,7 +31,9 @@ def test_error_bars_of_two_hundred_drawn_functions_are_honest():
 
 
 @pytest.mark.parametrize("code", ["kriging", "letcc"])
-@pytest.mark.parametrize("speed", [1.0, 3.0, 5.0, 9.0, 17.0])
+@pytest.mark.parametrize(
+    "speed", [9.0, *(pytest.param(speed, marks=pytest.mark.slow) for speed in (1.0, 3.0, 5.0, 17.0))]
+)
 def test_what_repeats_between_samples_is_not_taken_for_smooth(code, speed):
     """Eight evaluations of a thousand inputs, some of them in step with the function: nothing is known between them."""
     inputs = np.linspace(0.0, 100.0, 1000)
