@@ -11,10 +11,12 @@ import sys
 from collections import ChainMap
 from collections.abc import Callable, Hashable
 from functools import cache
-from types import BuiltinFunctionType, FunctionType
+from types import BuiltinFunctionType, FrameType, FunctionType
 from typing import Any
 
 import numpy as np
+
+from .errors import KofnError
 
 Code = frozenset[tuple[str, Hashable]]
 """Functions and classes: the module of each, and what tells it from others there."""
@@ -83,6 +85,7 @@ def noting() -> Any:
 
         def reducer_override(self, value: Any) -> Any:
             if isinstance(value, CODE):
+                _require_imported(value)
                 name = getattr(value, "__qualname__", ""), hash(getattr(value, "__code__", 0))
                 self.code.add((str(value.__module__), name))
             elif isinstance(value, Noted):
@@ -92,6 +95,25 @@ def noting() -> Any:
             return super().reducer_override(value)
 
     return Pickler
+
+
+def _require_imported(code: Any) -> None:
+    """Refuse code of a module that another thread is importing: to pickle it would wait for the end of that import.
+
+    That thread may wait for what is pickled here: a job in the background, asked for its result at a module's top.
+    """
+    module = sys.modules.get(str(code.__module__))
+    if not getattr(getattr(module, "__spec__", None), "_initializing", False):
+        return
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_name == "<module>" and frame.f_globals is vars(module):
+            return
+        frame = frame.f_back
+    raise KofnError(
+        f"{code.__module__!r} is still being imported, and its functions cannot be sent to workers before that ends; "
+        'start the job in a function, or under `if __name__ == "__main__":`.'
+    )
 
 
 PLAIN = (np.ndarray, np.memmap)
