@@ -16,6 +16,9 @@ from .pieces import address_space
 from .scheme import Scheme
 from .spool import Spool
 
+NOTHING = 1 << 16
+"""Bytes so few that to look how many there are takes longer than to use them."""
+
 POOL_BYTES = 160 << 20
 """Address space that starting a pool takes: the stack of its thread, and what that sets aside for its allocations."""
 
@@ -80,9 +83,11 @@ def fitted(call: str, scheme: Scheme, workers: int, limit: Any, scratch: str | o
     ArgumentError
         What must be in memory at once exceeds the limit, or the answer does not fit, or the disk is too small.
     """
+    results, under_way = scheme.code.rows * scheme.result_bytes, min(workers, scheme.code.rows) * scheme.result_bytes
+    if limit is None and scheme.answer_bytes + scheme.encoded_bytes + results <= NOTHING:
+        return scheme
     _require_answer(call, scheme)
     size, origin = limit_of(call, limit, scheme.answer_bytes)
-    results, under_way = scheme.code.rows * scheme.result_bytes, min(workers, scheme.code.rows) * scheme.result_bytes
     encode = scheme.encode
     least = encode.bytes_at_once(workers) if isinstance(encode, Encoding) else scheme.encoded_bytes
     if least + under_way > size:
