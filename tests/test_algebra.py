@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kofn.algebra import (
+from kofn._base._numbers import (
     RowSpace,
     backward_limit,
     certify,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn.algebra import row_kronecker
+from kofn._base._numbers import row_kronecker
 from kofn.designing import best_windows, design_for
 from kofn.designing.amplification import amplifications, subsets
 from kofn.designing.objective import deadline

@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError
 import numpy as np
 import pytest
 
-from kofn.envelope import CAUSES, LETTERS, Envelope, told
+from kofn._base._envelope import CAUSES, LETTERS, Envelope, told
 from kofn.errors import PoolClosed
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kofn.algebra import certify
+from kofn._base._numbers import certify
 from kofn.code import LinearCode
 from kofn.collector import Collector
 from kofn.combining import apply

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn.extras import PACKAGES, missing, needed
+from kofn._base._extras import PACKAGES, missing, needed
 
 SOURCE = Path(kofn.__file__).parent
 

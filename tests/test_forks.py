@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn import pieces
+from kofn._base import _parallel as pieces
 from processes import alive, slow_but, until
 
 pytestmark = [

@@ -11,8 +11,8 @@ import pytest
 import scipy.sparse
 
 import kofn
-from kofn.pickles import dumps, pickled
-from kofn.snapshots import opened, sealed
+from kofn._base._pickles import dumps, pickled
+from kofn._base._snapshots import opened, sealed
 
 A = np.random.default_rng(0).standard_normal((4, 3))
 

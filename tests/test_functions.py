@@ -8,7 +8,7 @@ import pytest
 from scipy.interpolate import make_smoothing_spline
 
 import kofn
-from kofn.algebra import chebyshev_nodes, chebyshev_rows
+from kofn._base._numbers import chebyshev_nodes, chebyshev_rows
 from kofn.code import LinearCode
 from kofn.decoding import decode
 from kofn.errors import ArgumentError

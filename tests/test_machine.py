@@ -11,7 +11,8 @@ import pytest
 from scipy import sparse
 
 import kofn
-from kofn import budget, machine
+from kofn import budget
+from kofn._base import _machine as machine
 from kofn.engines import as_pool, processes
 from kofn.latency import Constant, Delayed, Dying, Slowdown, Trace
 
@@ -69,7 +70,7 @@ def test_the_smallest_share_of_nested_groups_counts(groups, monkeypatch, tmp_pat
 
 PROGRAM = """
 import os, numpy as np, kofn
-from kofn.machine import processors
+from kofn._base._machine import processors
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
 with kofn.LocalPool(1) as pool:
     threads = pool.submit(0, os.getenv, "OMP_NUM_THREADS").result()

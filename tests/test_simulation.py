@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from kofn import simulation
-from kofn.algebra import gaussian_frame
+from kofn._base._numbers import gaussian_frame
 from kofn.code import LinearCode
 from kofn.collector import Collector
 from kofn.decoding import decode

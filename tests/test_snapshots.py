@@ -285,7 +285,7 @@ def test_dask_arrays_and_files_that_stay_are_read_when_needed(tmp_path):
 
 
 def test_what_nobody_can_write_to_is_not_copied():
-    from kofn.snapshots import own
+    from kofn._base._snapshots import own
 
     frozen = A.copy()
     frozen.flags.writeable = False

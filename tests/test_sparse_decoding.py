@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 import kofn
 from kofn import sparse_decoding
-from kofn.algebra import EPSILON
+from kofn._base._numbers import EPSILON
 from kofn.decoding import decodable, decode
 from kofn.modular import rows_needed
 from kofn.peeling import peel, peeled

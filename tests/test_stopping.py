@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kofn
-from kofn.clock import RealClock
+from kofn._base._clock import RealClock
 from kofn.errors import ArgumentError
 from kofn.stopping import Both, Count, Deadline, Decodable, Either, Tolerance, rule
 

@@ -6,6 +6,7 @@ Importing it loads NumPy and nothing heavier.
 from __future__ import annotations
 
 from . import schemes
+from ._base._extras import loader
 from .answer import Answer
 from .code import LinearCode
 from .coded_map import CodedMap
@@ -31,7 +32,6 @@ from .errors import (
     WorkerError,
     WorkerLost,
 )
-from .extras import loader
 from .fitting import FitReport, Fitted, fit
 from .job import Job, run, start
 from .latency import Constant, Delayed, Dying, Exponential, Pareto, ShiftedExponential, Slowdown, Trace

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._base._snapshots import Snapshot
 from .checks import refusal
 from .scaling import shifted
-from .snapshots import Snapshot
 from .sources import Tile, part_of, tiles
 
 Array = NDArray[Any]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from . import checks
+from ._base._machine import memory_in_groups, memory_in_machine
+from ._base._parallel import address_space
 from .encoding import Encoding, Streamed
-from .machine import memory_in_groups, memory_in_machine
-from .pieces import address_space
 from .scheme import Scheme
 from .spool import Spool
 

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from . import checks
+from ._base._closeable import Closing
+from ._base._snapshots import Snapshot
 from .answer import Answer
-from .closing import Closing
 from .code import LinearCode
 from .collector import Progress
 from .decoding import ZERO_FILLED, Estimator
@@ -32,7 +33,6 @@ from .schemes.function_scheme import (
     resident_key,
 )
 from .schemes.hedged import hedged_scheme
-from .snapshots import Snapshot
 from .stopping import Count, Rule, rule
 from .workers import Workers
 

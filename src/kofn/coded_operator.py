@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
 
 from . import checks
-from .algebra import precision
+from ._base._closeable import Closing
+from ._base._numbers import precision
+from ._base._snapshots import Snapshot
 from .answer import Answer
 from .blocks import Blocks, Grid, Spans
 from .budget import require_memory
-from .closing import Closing
 from .code import LinearCode
 from .encoding import Factor
 from .job import run
@@ -27,7 +28,6 @@ from .scheme import Canvas, Parts, Scheme, Task
 from .schemes import mds, mds_chebyshev, repetition, uncoded
 from .schemes.operands import measured, plain_array, require_room
 from .schemes.product import SKETCH, grid_canvas, left_sketches, real_type, samples_prior
-from .snapshots import Snapshot
 from .sources import Adjoint, Cast, Source
 from .stopping import Rule, rule
 from .vectors import Unmasked

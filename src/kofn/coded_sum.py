@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from . import checks
+from ._base._closeable import Closing
+from ._base._snapshots import Snapshot
 from .answer import Answer
-from .closing import Closing
 from .code import LinearCode
 from .collector import Progress
 from .errors import TaskError, TermError
@@ -19,7 +20,6 @@ from .prior import Prior
 from .schemes import SUMS
 from .schemes.sum_code import CALL
 from .schemes.sum_scheme import Input, TermFailed, Terms, sum_scheme
-from .snapshots import Snapshot
 from .sparse import is_sparse
 from .stopping import Rule, rule
 from .workers import Workers

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .algebra import EPSILON
+from ._base._numbers import EPSILON
+from ._base._travel import Carrying
 from .code import LinearCode
 from .decoding import Decoding, Estimator, decode
 from .errors import CodeError
@@ -19,7 +20,6 @@ from .prior import Prior
 from .reach import space_of
 from .scheme import Judge, Judgement
 from .stopping import Decodable, Rule
-from .travel import Carrying
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._base._parallel import PIECE_BYTES, for_pieces
 from .blocks import Blocks
 from .errors import CodeError
-from .pieces import PIECE_BYTES, for_pieces
 from .sources import Source, chunks_of, lies_by_columns
 
 Array = NDArray[Any]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ._base._travel import Staying
 from .checks import integer, refusal
 from .engines.dask import is_client
-from .travel import Staying
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import checks
-from .algebra import EPSILON, Certificate, Floats, backward_limit, certify, selected
+from ._base._numbers import EPSILON, Certificate, Floats, backward_limit, certify, selected
 from .code import LinearCode
 from .copies import CopyCode
 from .prior import Prior

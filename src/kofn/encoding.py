@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from ._base._snapshots import Snapshot
 from .blocks import Blocks, Spans
 from .checks import refusal
 from .code import groups_of
@@ -20,7 +21,6 @@ from .combining import combine
 from .passes import norms
 from .scaling import lasting
 from .scheme import Allocate, Task
-from .snapshots import Snapshot
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._base._snapshots import Snapshot, memory_map
 from .errors import FileError
-from .snapshots import Snapshot, memory_map
 from .sources import ALL, Cast, Source
 
 Array = NDArray[Any]

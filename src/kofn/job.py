@@ -15,21 +15,21 @@ from typing import Any
 import numpy as np
 
 from . import checks
+from ._base._closeable import Home
+from ._base._envelope import told
+from ._base._place import staying
+from ._base._snapshots import Snapshot
+from ._base._travel import Staying
 from .answer import Answer
 from .budget import fitted
-from .closing import Home
 from .code import LinearCode
 from .collector import Collector, Progress
 from .decoding import Estimator, checked, decodable, decode
-from .engines.place import staying
-from .envelope import told
 from .reach import space_of
 from .runtime import Run
 from .scheme import Scheme
 from .schemes import Evaluations
-from .snapshots import Snapshot
 from .stopping import Rule, rule
-from .travel import Staying
 from .workers import Workers
 
 CALL = "kofn.start"

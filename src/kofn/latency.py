@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import checks
-from .algebra import Floats
-from .travel import Remade
+from ._base._numbers import Floats
+from ._base._travel import Remade
 
 Workers = NDArray[np.intp]
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .algebra import MODERATE, Floats
+from ._base._numbers import MODERATE, Floats
 from .code import LinearCode
 from .prior import Prior
 

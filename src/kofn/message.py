@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ._base._envelope import Envelope, text_of
+from ._base._snapshots import guarded, is_own, sealed
 from .engines.pool import Pool
-from .envelope import Envelope, text_of
 from .errors import TaskError
 from .scheme import Task
-from .snapshots import guarded, is_own, sealed
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .compiled import compiled
+from ._base._numba import compiled
 from .sparse import Indices
 
 PRIME = (1 << 26) - 5

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .algebra import Floats
+from ._base._numbers import Floats
 from .sparse import Indices
 
 Round = tuple[Indices, Indices]

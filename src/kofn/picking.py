@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .algebra import Floats
+from ._base._numbers import Floats
 from .copies import CopyCode, Indices
 from .decoding import Decoding
 from .prior import Prior

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ._base._snapshots import Sealed, is_own, sealed
 from .engines.pool import Pool
 from .errors import PoolClosed
 from .scheme import Task
-from .snapshots import Sealed, is_own, sealed
 
 _numbers = count()
 

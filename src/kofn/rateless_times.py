@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .algebra import Floats
+from ._base._numba import compiled
+from ._base._numbers import Floats
 from .code import LinearCode
-from .compiled import compiled
 from .modular import rows_covering
 from .sparse import Indices
 from .sum_times import Delays, Outcome

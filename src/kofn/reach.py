@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .algebra import Floats, RowSpace
+from ._base._numbers import Floats, RowSpace
 from .code import LinearCode
 from .copies import CopyCode, Seen
 from .sparse import Coverage, is_sparse

@@ -10,14 +10,14 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from .algebra import precision
+from ._base._clock import Clock, RealClock
+from ._base._closeable import Home
+from ._base._envelope import Envelope
+from ._base._numbers import precision
 from .answer import Answer
-from .clock import Clock, RealClock
-from .closing import Home
 from .collector import Collector, Progress
 from .encoding import Stream
 from .engines.pool import Pool
-from .envelope import Envelope
 from .errors import Cancelled, CodeError, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
 from .message import Message, failure, has_results, send, undelivered
 from .placement import Placement, size_of

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .algebra import EPSILON
+from ._base._numbers import EPSILON
+from ._base._snapshots import Snapshot, is_own
+from ._base._travel import Carrying, Staying
 from .blocks import Grid
 from .checks import arrayed, beyond, place
 from .code import LinearCode
@@ -19,8 +21,6 @@ from .combining import apply
 from .decoding import Decoding
 from .errors import CodeError, KofnError, TaskError
 from .prior import Prior
-from .snapshots import Snapshot, is_own
-from .travel import Carrying, Staying
 
 Array = NDArray[Any]
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import checks
-from .algebra import EPSILON, Floats
+from ._base._numbers import EPSILON, Floats
 from .code import LinearCode
 from .collector import Collector
 from .decoding import Estimator, checked, decodable, decode

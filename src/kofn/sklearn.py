@@ -13,12 +13,12 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from ._base._closeable import Closing
+from ._base._extras import needed
 from .answer import Answer
 from .checks import masked, named, refusal
-from .closing import Closing
 from .code import LinearCode
 from .coded_sum import CodedSum, CodeLike
-from .extras import needed
 from .schemes import cyclic
 from .stopping import rule
 

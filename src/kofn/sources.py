@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .snapshots import Snapshot
+from ._base._snapshots import Snapshot
 
 Array = NDArray[Any]
 Tile = tuple[slice, slice]

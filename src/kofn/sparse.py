@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .algebra import Floats
+from ._base._numbers import Floats
 
 Indices = NDArray[np.intp]
 
@@ -141,7 +141,7 @@ def blocks_of(matrix: Any) -> Blocks | None:
 
 
 class Coverage:
-    """What `kofn.algebra.RowSpace` is for dense rows, for codes that are too large for it: it only counts.
+    """What `kofn._base._numbers.RowSpace` is for dense rows, for codes that are too large for it: it only counts.
 
     A target that uses an unknown which no row has seen is out of reach. Where all are seen, disjoint rows decode.
     Others are worth an attempt once one worker has sent everything, or every unknown came alone, or there are as

@@ -21,7 +21,7 @@ from scipy.linalg import lstsq
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import LinearOperator, cg, lsmr
 
-from .algebra import EPSILON, Floats, backward_limit
+from ._base._numbers import EPSILON, Floats, backward_limit
 from .code import LinearCode
 from .decoding import Decoding, Estimator, amplification_of, assessed, decode_dense, exactly, unbiased
 from .peeling import peeled

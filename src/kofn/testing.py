@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .algebra import backward_limit, certify
+from ._base._numbers import backward_limit, certify
 from .blocks import View
 from .code import LinearCode
 from .collector import Collector

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .extras import needed
+from ._base._extras import needed
 
 if TYPE_CHECKING:
     from .report import Report

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .algebra import Floats
+from ._base._numbers import Floats
 from .latency import Latency, Workers
 
 

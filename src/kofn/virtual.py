@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ._base._travel import Staying
 from .engines.pool import State, Stop, Stopped
 from .errors import KofnError, WorkerLost
-from .travel import Staying
 
 
 class VirtualClock:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Hashable
 from typing import Any
 
-from .closing import Closing, Home
+from ._base._closeable import Closing, Home
 from .engines import as_pool, processes
 from .engines.pool import Pool
 from .errors import PoolClosed

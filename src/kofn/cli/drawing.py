@@ -6,8 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from .._base._extras import missing, needed
 from ..checks import refusal
-from ..extras import missing, needed
 from ..report import Report
 
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
+from .._base._extras import missing
 from ..checks import refusal
 from ..engines import DaskPool, Pool
 from ..engines.pool import Stop, Stopped
-from ..extras import missing
 
 PATIENCE = 10
 """Seconds to wait for the scheduler, and then for its workers."""

@@ -8,9 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .._base._extras import missing
 from ..checks import integer, refusal
 from ..errors import MissingPackage
-from ..extras import missing
 from .codes import columns
 from .command import Command
 from .drawing import make_folder, require_drawing

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base._extras import needed
 from ..errors import FileError
-from ..extras import needed
 from . import official
 from .dataset import Dataset
 

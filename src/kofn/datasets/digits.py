@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..extras import needed
+from .._base._extras import needed
 from .dataset import Dataset
 
 TEST = 360

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..extras import needed
+from .._base._extras import needed
 from ..timeline import COLOURS
 from .contest import GOOD, Outcome
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..algebra import Floats, certify
+from .._base._numbers import Floats, certify
 from ..code import LinearCode
 
 STACK = 1 << 18

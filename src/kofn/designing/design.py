@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..code import LinearCode
 from ..latency import Latency
 from ..prior import Prior

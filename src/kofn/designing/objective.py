@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import checks
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..latency import Latency
 
 CALL = "kofn.design"

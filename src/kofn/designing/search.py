@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import checks
-from ..algebra import Floats, certify, row_kronecker
+from .._base._numbers import Floats, certify, row_kronecker
 from ..code import LinearCode
 from ..decoding import decode
 from ..latency import Latency

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..schemes.classes import GAMMA
 
 CORNERS = (0.15, 1.0, 4.0)

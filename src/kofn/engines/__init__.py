@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from .._base._machine import processors
 from ..checks import integer, named, refusal
-from ..machine import processors
 from .base import Engine
 from .dask import DaskPool, is_client
 from .executors import ExecutorPool, is_executors

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
-from ..closing import Closing, Home
+from .._base._closeable import Closing, Home
 from ..errors import PoolClosed
 from .loading import load
 from .warming import warm_up

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ..closing import disown_in_forks
+from .._base._closeable import disown_in_forks
 from ..errors import PoolClosed, WorkerLost
 from .base import CLOSED
 from .channel import bell

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .._base._closeable import at_end
+from .._base._envelope import ESCAPES
+from .._base._extras import needed
 from ..checks import refusal
-from ..closing import at_end
-from ..envelope import ESCAPES
 from ..errors import PoolClosed
-from ..extras import needed
 from .base import CLOSED, Engine
 from .dask_cluster import cluster_of
 from .dask_lane import Lane, Resident, Task, unreachable

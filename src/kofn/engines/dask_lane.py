@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from ..envelope import told
+from .._base._envelope import told
 from ..errors import PoolClosed, WorkerError, WorkerLost
 from .dask_cluster import Cluster, Member
 from .dask_worker import end_process, perform, refuse

@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from typing import Any, Literal
 
-from ..envelope import Envelope
+from .._base._envelope import Envelope
 from .parcel import Parcel
 from .promise import pack_result
 from .wanted import watching

@@ -16,10 +16,10 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .._base._envelope import ESCAPES, Envelope, told
+from .._base._pickles import dumps
 from ..checks import refusal
-from ..envelope import ESCAPES, Envelope, told
 from ..errors import PoolClosed, WorkerError, WorkerLost
-from ..pickles import dumps
 from .base import CLOSED, Engine
 from .manners import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
 from .pool import State, Stop, Stopped

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from ..pickles import Code
+from .._base._pickles import Code
+from .._base._place import Place
 from .channel import MOST_DESCRIPTORS, Channel
 from .familiar import AGAIN_SECONDS, SILENT_SECONDS, Familiar
 from .mapping import Block, map_shared
 from .memory import Frame, Parcel, take, unpack
-from .place import Place
 from .pool import State
 from .promise import Promise, opened
 from .worker import QUESTION, Order

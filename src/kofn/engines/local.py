@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .._base._closeable import at_end
+from .._base._envelope import ESCAPES, told
+from .._base._importing import refuse_while_importing
+from .._base._machine import processors
 from ..checks import integer, refusal
-from ..closing import at_end
-from ..envelope import ESCAPES, told
 from ..errors import ArgumentError, KofnError, PoolClosed, WorkerError, WorkerLost
-from ..machine import processors
 from .base import Engine
 from .crew import Crew
-from .importing import refuse_while_importing
 from .lanes import Resident, Task
 from .manners import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
 from .memory import Parcel, pack

@@ -6,8 +6,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from .. import checks
+from .._base._envelope import told
 from ..checks import choice, integer, refusal
-from ..envelope import told
 from ..errors import ArgumentError
 from .pool import Stop
 

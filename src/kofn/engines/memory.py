@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .._base._pickles import NOTHING, Code, pickled
 from ..errors import KofnError
-from ..pickles import NOTHING, Code, pickled
 from .mapping import Block, address, map_shared
 
 INLINE = 1 << 16

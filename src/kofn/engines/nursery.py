@@ -18,8 +18,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from .._base._place import Place
 from .channel import Channel, bell
-from .place import Place
 
 BLAS_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..pickles import dumps
+from .._base._pickles import dumps
 from .mapping import map_private
 from .memory import INLINE, Segment
 

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
-from ..envelope import told
+from .._base._envelope import told
 from ..errors import PoolClosed
 
 Packed = TypeVar("Packed")

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .._base._closeable import at_end
 from ..checks import integer, refusal
-from ..closing import at_end
 from ..errors import Cancelled, WorkerLost
 from ..turns import arrivals_from
 from . import wanted

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .._base._closeable import at_end
+from .._base._envelope import Envelope
 from ..checks import integer
-from ..closing import at_end
-from ..envelope import Envelope
 from ..errors import PoolClosed, WorkerError
 from .base import CLOSED, Engine
 from .manners import check_key, check_stop, check_task, check_worker, resident_values
@@ -29,7 +29,7 @@ class ThreadPool(Engine):
 
     Good for functions that release the interpreter lock, as most of NumPy does, and where processes cannot be
     had. Functions are your own, with what they hold; arguments are handed over by reference, where jobs see to it
-    that no task writes into them (`kofn.snapshots`). A running task cannot be stopped, so its worker stays busy
+    that no task writes into them (`kofn._base._snapshots`). A running task cannot be stopped, so its worker stays busy
     until it ends. The threads are daemons: they do not hold up `close` or the end of the program, which ends them
     wherever they are; one that is inside C++ code then, as PyTorch's, can abort the program at its very end. Use
     `LocalPool` where stragglers run such code.

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..envelope import Envelope
+from .._base._envelope import Envelope
+from .._base._importing import become_worker, is_loading, loading
+from .._base._place import Place
 from .channel import Channel
-from .importing import become_worker, is_loading, loading
 from .mapping import Block, map_private, restore
 from .memory import Frame, Parcel, pack, take, unpack
-from .place import Place
 from .promise import pack_result
 
 Order = tuple[

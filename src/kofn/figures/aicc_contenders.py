@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..learned import PROBLEMS, LearnedCode, Nodes, structured_code
 from ..learned.measure import errors, interpolated, nrmse
 from ..learned.selection import Samples, select

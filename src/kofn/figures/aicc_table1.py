@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..extras import needed
+from .._base._extras import needed
 from .aicc_setting import NAMES, PAPER, PROBLEMS, Runs, cells, require_torch, told
 from .figure import Figure, Published, Recipe, Request, Series
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..extras import needed
+from .._base._extras import needed
 from .figure import Figure, Published, Series
 
 

@@ -9,7 +9,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..code import LinearCode
 from ..decoding import decode
 from ..prior import Prior

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..algebra import Floats
+from .._base._extras import needed
+from .._base._numbers import Floats
 from ..code import LinearCode
 from ..decoding import decode
-from ..extras import needed
 from ..modular import rows_covering
 from ..peeling import peeled
 from ..rateless_times import arrived, rateless, rows_predicted

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..code import LinearCode
 from ..rateless_times import rateless, rows_peeled, rows_predicted
 from ..schemes import lt, sr

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._base._extras import needed
+from .._base._machine import processors
 from ..checks import refusal
 from ..datasets import Dataset, load
-from ..extras import needed
-from ..machine import processors
 from .drawing import panels
 from .figure import Figure, Published, Request, Series
 from .sampling import mean_and_error

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..algebra import Floats
-from ..extras import needed
+from .._base._extras import needed
+from .._base._numbers import Floats
 from .figure import Figure, Published, Recipe, Request, Series
 from .training_setting import PAPER, seeds, spread
 from .uep_table2 import KINDS, LAYERS, matrices

@@ -10,7 +10,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from ..algebra import Floats, chebyshev_nodes, chebyshev_rows
+from .._base._numbers import Floats, chebyshev_nodes, chebyshev_rows
 from ..code import LinearCode
 from ..designing import Design, design_for
 from ..latency import Exponential

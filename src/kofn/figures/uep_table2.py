@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..algebra import Floats
-from ..extras import needed
+from .._base._extras import needed
+from .._base._numbers import Floats
 from .figure import Figure, Published, Recipe, Request, Series
 from .training_setting import PAPER, mnist, seeds, spread
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from scipy.optimize import brentq
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..latency import Exponential
 from ..theory.losses import at_times, count_probabilities, load_balancing_times, oracle_loss
 from .figure import Series

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..checks import generator, integer, number, refusal
 from ..schemes.function_scheme import EvaluationFailed
 from .best_linear import Joint

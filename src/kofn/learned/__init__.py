@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..extras import loader
+from .._base._extras import loader
 from .computation import Computation, Term
 from .costs import Costs
 from .learned_code import LearnedCode, Nodes

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base._extras import needed
 from ..checks import integer, refusal
-from ..extras import needed
 from .computation import Computation, Term
 from .encoder import Linear, encoded, powers
 from .expectation import expected

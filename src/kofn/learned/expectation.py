@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..algebra import chebyshev_nodes
+from .._base._numbers import chebyshev_nodes
 from ..prior import Prior
 from ..schemes.function_scheme import around
 from .computation import Computation, Term

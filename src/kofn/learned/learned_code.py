@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..algebra import chebyshev_nodes, chebyshev_rows
+from .._base._numbers import chebyshev_nodes, chebyshev_rows
 from ..checks import integer, refusal
 from ..code import LinearCode
 from ..prior import Prior

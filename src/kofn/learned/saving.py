@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base._extras import needed
 from ..checks import integer, refusal
 from ..errors import FileError, KofnError
-from ..extras import needed
 from ..files import replacing
 from ..prior import Prior
 from .computation import Term

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from .._base._extras import needed
 from ..checks import integer, number, refusal
 from ..errors import FileError
-from ..extras import needed
 from ..files import replacing
 from .aicc import Aicc
 from .problems import Problem

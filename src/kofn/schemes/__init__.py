@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..extras import loader
+from .._base._extras import loader
 from . import function_copies, sum_baselines
 from .berrut import berrut
 from .classes import Classes

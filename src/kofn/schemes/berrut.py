@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..algebra import Floats, chebyshev_nodes
+from .._base._numbers import Floats, chebyshev_nodes
 from ..prior import Prior
 from .curve_code import curve_evaluations, picked
 from .function_code import barycentric_rows, team

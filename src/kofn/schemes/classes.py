@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..checks import choice, probabilities, refusal
 from ..errors import CodeError
 from .importance import CALL, cut, even_sizes

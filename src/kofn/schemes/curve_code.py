@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..algebra import Floats, precision
+from .._base._numbers import Floats, precision
 from ..code import LinearCode
 from ..decoding import Estimator
 from .function_code import encoded, results_enough, through

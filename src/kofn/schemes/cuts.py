@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..blocks import Blocks, Grid, Spans
 from ..checks import refusal
 from ..encoding import Factor, Found

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..algebra import Floats, chebyshev_nodes
+from .._base._numbers import Floats, chebyshev_nodes
 from ..checks import integer, refusal
 from .function_scheme import CALL, stacked
 from .row_column import dealt, spare

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..algebra import precision
+from .._base._numbers import precision
+from .._base._snapshots import collected
 from ..checks import integer, refusal
 from ..code import LinearCode
 from ..copies import CopyCode
 from ..learning import Learner
 from ..prior import Prior
-from ..snapshots import collected
 from .function_code import require_rows
 from .function_scheme import CALL, Evaluations
 

@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..algebra import EPSILON, Floats
+from .._base._envelope import told
+from .._base._numbers import EPSILON, Floats
+from .._base._snapshots import collected, failure_of, opened, sealed
 from ..checks import arrayed, behaving, beyond, refusal
 from ..code import LinearCode
 from ..copies import CopyCode
 from ..decoding import Estimator
-from ..envelope import told
 from ..errors import FunctionError
 from ..prior import Prior
 from ..scheme import Allocate, Canvas, Parts, Scheme, Task, listed
-from ..snapshots import collected, failure_of, opened, sealed
 from .mixing import Bar, Mixing, Verdict
 
 Array = NDArray[Any]

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..code import LinearCode
 from ..learning import in_double, sketched, unit_size, with_unseen
 from ..prior import Prior

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..checks import generator
 from ..code import LinearCode
 from .sum_code import CALL, Indices, csr, sum_code, team, within

@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base._snapshots import failure_of, opened, sealed
 from ..scheme import Allocate, Parts, Scheme, Task
-from ..snapshots import failure_of, opened, sealed
 from .function_scheme import EvaluationFailed, Evaluations, explained, numbers, place_of, require_result, resident_key
 
 Array = NDArray[Any]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..blocks import Spans
 from ..checks import integer, refusal
 from ..passes import magnitudes, norm, norms

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..code import LinearCode
 from ..learning import in_double, sketched, unit_size
 from ..prior import Prior

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..blocks import Grid, Spans
 from ..passes import norm
 from ..scaling import SINGLE, sizes_of

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..algebra import Floats, chebyshev_nodes, chebyshev_rows, precision
+from .._base._numbers import Floats, chebyshev_nodes, chebyshev_rows, precision
 from ..checks import generator as random_generator
 from ..checks import integer, number
 from ..code import LinearCode

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..checks import number
 from ..prior import Prior
 from .curve_code import curve_evaluations, picked

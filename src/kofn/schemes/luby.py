@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..checks import generator, number, refusal
 from ..code import LinearCode
 from .sum_code import CALL, csr, sum_code, team, within

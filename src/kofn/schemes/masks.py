@@ -12,7 +12,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..checks import integer, number, refusal
 from ..learning import unit_size
 from .function_code import lagrange_rows, spread_among

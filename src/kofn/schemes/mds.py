@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..algebra import Floats, chebyshev_nodes, chebyshev_rows, gaussian_frame
+from .._base._numbers import Floats, chebyshev_nodes, chebyshev_rows, gaussian_frame
 from ..checks import refusal
 from ..scheme import Scheme
 from .operands import CALL, Operands, generator

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..algebra import EPSILON, Floats
+from .._base._numbers import EPSILON, Floats
 from ..code import LinearCode
 from ..decoding import Decoding
 from ..scheme import Judgement

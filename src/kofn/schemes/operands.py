@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import checks
-from ..algebra import precision
+from .._base._envelope import told
+from .._base._numbers import precision
+from .._base._snapshots import mapped_file
 from ..checks import integer, is_dask_array, refusal
 from ..dask_source import DaskMatrix
-from ..envelope import told
 from ..errors import ArgumentError
 from ..file_matrix import Mapped
 from ..passes import norms, not_finite
-from ..snapshots import mapped_file
 from ..sources import Cast, Source
 
 Array = NDArray[Any]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..algebra import Floats, precision
+from .._base._numbers import Floats, precision
 from ..checks import number, refusal
 from ..code import LinearCode
 from ..decoding import least_squares

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..algebra import Floats, row_kronecker
+from .._base._numbers import Floats, row_kronecker
 from ..checks import integer
 from ..code import LinearCode
 from .kronecker import shape_of

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..algebra import chebyshev_nodes, chebyshev_rows
+from .._base._numbers import chebyshev_nodes, chebyshev_rows
 from ..scheme import Scheme
 from .operands import Operands, generator
 from .row_column import chosen, plain, require_threshold, row_column_scheme, row_count, spare

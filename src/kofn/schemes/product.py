@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..algebra import Floats
+from .._base._numbers import Floats
+from .._base._snapshots import Snapshot
 from ..blocks import Blocks, Grid
 from ..code import LinearCode
 from ..encoding import Encoding, Factor, Found
 from ..prior import Prior
 from ..scheme import Canvas, Parts, Scheme, Task
-from ..snapshots import Snapshot
 
 Array = NDArray[Any]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..algebra import Floats, row_kronecker
+from .._base._numbers import Floats, row_kronecker
 from ..blocks import Blocks, Grid, Spans
 from ..checks import integer, refusal
 from ..code import LinearCode, groups_of, kept_apart

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..prior import Prior
 
 

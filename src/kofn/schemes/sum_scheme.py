@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base._envelope import told
+from .._base._snapshots import Sealed, Snapshot, failure_of, opened, sealed
 from ..checks import arrayed, beyond, integer, refusal
 from ..code import LinearCode
-from ..envelope import told
 from ..errors import TermError
 from ..learning import Learner
 from ..prior import Prior
 from ..scheme import Allocate, Canvas, Parts, Scheme, Task, listed
-from ..snapshots import Sealed, Snapshot, failure_of, opened, sealed
 from . import counts
 from .counts import Tally, whole
 from .sum_code import CALL

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..checks import choice, probabilities, refusal
 from ..decoding import decodable
 from ..scheme import Scheme

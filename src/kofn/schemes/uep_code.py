@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..algebra import Floats, row_kronecker
+from .._base._numbers import Floats, row_kronecker
 from ..checks import choice, integer
 from ..code import LinearCode, groups_of
 from .classes import GAMMA, Classes

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..code import LinearCode
 from ..encoding import Encoding
 from ..prior import Prior

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import binom
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..checks import generator, integer, number, refusal
 from ..latency import Latency
 

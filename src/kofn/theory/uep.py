@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from scipy.special import bdtrc
 from scipy.stats import binom
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..checks import choice, integer, probabilities, refusal
 
 KINDS = ("now", "ew")

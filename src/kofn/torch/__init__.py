@@ -5,7 +5,7 @@ Importing it needs PyTorch: ``pip install 'kofn[torch]'``.
 
 from __future__ import annotations
 
-from ..extras import needed
+from .._base._extras import needed
 
 with needed("kofn.torch", "torch"):
     import torch as _torch  # noqa: F401

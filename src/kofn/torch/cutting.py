@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..blocks import Spans
 from ..schemes.importance import block_weights
 

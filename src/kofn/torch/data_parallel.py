@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .._base._closeable import Closing
 from ..checks import function, generator, integer, named, refusal
-from ..closing import Closing
 from ..coded_sum import CodedSum, CodeLike
 from ..errors import TermError
 from .additive import Shares, shares

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..prior import Prior
 from ..schemes.classes import Classes
 from ..schemes.kronecker import FLOOR, SINGLE_FLOOR

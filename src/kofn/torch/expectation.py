@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..prior import Prior
 from ..schemes.product import SKETCH_DIAGONAL
 from .cutting import ColumnRow, RowColumn

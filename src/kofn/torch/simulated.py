@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..checks import refusal
 from ..code import LinearCode, groups_of
 from ..errors import NotDecodable

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..algebra import Floats, certify
+from .._base._numbers import Floats, certify
 from ..decoding import exactly
 from ..errors import NotDecodable
 from ..prior import Prior

@@ -6,7 +6,7 @@ Table V), `course` (Table IV), `contenders` (Table VII and what beats it), `stud
 
 from __future__ import annotations
 
-from ..extras import needed
+from .._base._extras import needed
 
 with needed("kofn.training", "torch"):
     import torch  # noqa: F401

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from torch import nn
 
-from ..algebra import Floats
+from .._base._numbers import Floats
 from ..datasets import Dataset
 from .course import Course, train
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from .machine import processors
+from ._machine import processors
 
 PIECE_BYTES = 1 << 22
 """Size of a piece."""

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, NoReturn, Self, TypeVar, cast
 
-from .envelope import ESCAPES
-from .errors import StaysHere
+from ..errors import StaysHere
+from ._envelope import ESCAPES
 
 Made = TypeVar("Made")
 

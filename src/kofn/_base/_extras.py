@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from .envelope import text_of
-from .errors import MissingPackage
+from ..errors import MissingPackage
+from ._envelope import text_of
 
 PACKAGES = {
     "PIL": ("Pillow", "pillow"),

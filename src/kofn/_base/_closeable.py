@@ -11,8 +11,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Protocol, Self
 
-from .errors import PoolClosed
-from .travel import Staying
+from ..errors import PoolClosed
+from ._travel import Staying
 
 
 class Closing(Staying):

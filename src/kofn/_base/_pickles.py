@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import KofnError
+from ..errors import KofnError
 
 Code = frozenset[tuple[str, Hashable]]
 """Functions and classes: the module of each, and what tells it from others there."""

@@ -24,8 +24,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .envelope import ESCAPES, text_of
-from .pickles import NOTHING, PLAIN, Code, Noted, noting, pickled
+from ._envelope import ESCAPES, text_of
+from ._pickles import NOTHING, PLAIN, Code, Noted, noting, pickled
 
 Array = NDArray[Any]
 

@@ -1,0 +1,1 @@
+"""Ground that knows no code and no engine."""
