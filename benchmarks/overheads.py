@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 import kofn
+from kofn.arrays._combine import apply
 from kofn.collector import Collector
-from kofn.combining import apply
 from kofn.decoding import decode
 from kofn.placement import Placement
 from kofn.runtime import Run

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kofn.blocks import Blocks, Spans
-from kofn.combining import apply, combine
+from kofn.arrays._blocks import Blocks, Spans
+from kofn.arrays._combine import apply, combine
 
 seeds = st.integers(0, 2**32 - 1)
 DTYPES = ["float32", "float64", "complex64", "complex128"]

@@ -143,7 +143,7 @@ def test_matrices_that_changed_before_the_run_are_right_or_refused(pool, code, h
 
 
 def test_one_call_looks_once(monkeypatch, pool):
-    from kofn import passes
+    from kofn.arrays import _reductions as passes
 
     looks = []
     norms_of = passes._norms_of
@@ -153,7 +153,7 @@ def test_one_call_looks_once(monkeypatch, pool):
 
 
 def test_raised_rows_go_to_files_and_clusters_in_their_own_units(pool, tmp_path):
-    from kofn.file_matrix import Descriptor, FileMatrix
+    from kofn.arrays._file import Descriptor, FileMatrix
 
     rng = np.random.default_rng(5)
     A, B = pair(rng, (37, 11, 19), "float64", "any", "either")

@@ -6,9 +6,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kofn._base._numbers import certify
+from kofn.arrays._combine import apply
 from kofn.code import LinearCode
 from kofn.collector import Collector
-from kofn.combining import apply
 from kofn.decoding import decodable, decode
 from kofn.schemes import PRODUCTS, kronecker, mds, mds_chebyshev
 from kofn.testing import results_of, unknowns_of

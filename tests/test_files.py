@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kofn.arrays._file import Descriptor, FileMatrix
+from kofn.arrays._npy import check_target, read_matrix, replacing, write_matrix
 from kofn.errors import FileError
-from kofn.file_matrix import Descriptor, FileMatrix
-from kofn.files import check_target, read_matrix, replacing, write_matrix
 
 
 def saved(path, array, **options):

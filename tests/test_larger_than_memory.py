@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 import kofn
 from kofn import budget
-from kofn.file_matrix import Descriptor, FileMatrix
-from kofn.files import read_matrix
+from kofn.arrays._file import Descriptor, FileMatrix
+from kofn.arrays._npy import read_matrix
+from kofn.arrays._source import Source
 from kofn.schemes import product
-from kofn.sources import Source
 
 RNG = np.random.default_rng(3)
 A, B = RNG.standard_normal((120, 70)), RNG.standard_normal((70, 90))
@@ -204,7 +204,7 @@ def test_mapped_files_and_mixed_types_are_read_by_pieces(pool, tmp_path, order):
 
 def test_dask_arrays_are_computed_chunk_by_chunk(pool, monkeypatch):
     da = pytest.importorskip("dask.array")
-    from kofn.dask_source import DaskMatrix
+    from kofn.arrays._dask import DaskMatrix
 
     sizes, read = [], DaskMatrix.read
     monkeypatch.setattr(DaskMatrix, "read", lambda self, r, c: (sizes.append((r, c)), read(self, r, c))[1])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kofn.blocks import Blocks, Spans
+from kofn.arrays._blocks import Blocks, Spans
 from kofn.errors import CodeError
 from kofn.prior import Prior
 from kofn.schemes.product import sketched_prior

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import kofn
+from kofn.arrays._reductions import norm, norms
 from kofn.decoding import decode
-from kofn.passes import norm, norms
 from kofn.prior import Prior
 from kofn.schemes import PRODUCTS, matdot
 from kofn.testing import results_of

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from kofn.arrays._spill import Spool
 from kofn.errors import ArgumentError
-from kofn.spool import Spool
 
 
 def descriptors():

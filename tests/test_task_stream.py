@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kofn.blocks import Blocks, Spans
+from kofn.arrays._blocks import Blocks, Spans
 from kofn.encoding import Encoding, Factor
 from kofn.scheme import Task
 

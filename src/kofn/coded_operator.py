@@ -15,20 +15,20 @@ from ._base._closeable import Closing
 from ._base._numbers import precision
 from ._base._snapshots import Snapshot
 from .answer import Answer
-from .blocks import Blocks, Grid, Spans
+from .arrays._blocks import Blocks, Grid, Spans
+from .arrays._reductions import norms
+from .arrays._scaling import balanced, shifted, sizes_of, spread_of
+from .arrays._source import Adjoint, Cast, Source
 from .budget import require_memory
 from .code import LinearCode
 from .encoding import Factor
 from .job import run
-from .passes import norms
 from .placement import size_of
 from .prior import Prior
-from .scaling import balanced, shifted, sizes_of, spread_of
 from .scheme import Canvas, Parts, Scheme, Task
 from .schemes import mds, mds_chebyshev, repetition, uncoded
 from .schemes.operands import measured, plain_array, require_room
 from .schemes.product import SKETCH, grid_canvas, left_sketches, real_type, samples_prior
-from .sources import Adjoint, Cast, Source
 from .stopping import Rule, rule
 from .vectors import Unmasked
 from .workers import Workers

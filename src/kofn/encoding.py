@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._base._snapshots import Snapshot
-from .blocks import Blocks, Spans
+from .arrays._blocks import Blocks, Spans
+from .arrays._combine import combine
+from .arrays._reductions import norms
+from .arrays._scaling import lasting
 from .checks import refusal
 from .code import groups_of
-from .combining import combine
-from .passes import norms
-from .scaling import lasting
 from .scheme import Allocate, Task
 
 Array = NDArray[Any]

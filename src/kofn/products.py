@@ -11,12 +11,12 @@ import numpy as np
 
 from . import checks
 from .answer import Answer
-from .blocks import Grid, Spans
+from .arrays._blocks import Grid, Spans
+from .arrays._file import FileMatrix
+from .arrays._reductions import looked_at_once
 from .collector import Progress
 from .dask_output import ClusterArray
-from .file_matrix import FileMatrix
 from .job import run
-from .passes import looked_at_once
 from .report import Report
 from .scheme import Parts, Scheme
 from .schemes import PRODUCTS

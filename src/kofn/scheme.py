@@ -14,10 +14,10 @@ from numpy.typing import DTypeLike, NDArray
 from ._base._numbers import EPSILON
 from ._base._snapshots import Snapshot, is_own
 from ._base._travel import Carrying, Staying
-from .blocks import Grid
+from .arrays._blocks import Grid
+from .arrays._combine import apply
 from .checks import arrayed, beyond, place
 from .code import LinearCode
-from .combining import apply
 from .decoding import Decoding
 from .errors import CodeError, KofnError, TaskError
 from .prior import Prior

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ._base._numbers import backward_limit, certify
-from .blocks import View
+from .arrays._blocks import View
+from .arrays._combine import apply
 from .code import LinearCode
 from .collector import Collector
-from .combining import apply
 from .decoding import decode
 from .engine_testing import ENGINE_CHECKS, check_engine
 from .errors import TaskError

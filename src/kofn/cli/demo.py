@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..arrays._npy import check_target, replacing
 from ..checks import integer, refusal
 from ..demo import (
     CONTENDERS,
@@ -27,7 +28,6 @@ from ..demo import (
     subspace_iteration,
 )
 from ..engines import LocalPool, Pool
-from ..files import check_target, replacing
 from .codes import columns
 from .command import Command
 from .drawing import make_folder, require_drawing

@@ -10,10 +10,10 @@ from contextlib import nullcontext
 import numpy as np
 
 from ..answer import Answer
+from ..arrays._file import FileMatrix
+from ..arrays._npy import check_target, new_matrix, read_matrix, replacing
 from ..checks import refusal
 from ..errors import ArgumentError, KofnError, MissingPackage
-from ..file_matrix import FileMatrix
-from ..files import check_target, new_matrix, read_matrix, replacing
 from ..products import matmul
 from ..schemes import PRODUCTS
 from .command import Command

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays._npy import replacing
 from ..errors import CodeError
-from ..files import replacing
 
 Values = tuple[Any, ...]
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base._extras import needed
+from ..arrays._npy import replacing
 from ..checks import integer, refusal
 from ..errors import FileError, KofnError
-from ..files import replacing
 from ..prior import Prior
 from .computation import Term
 from .encoder import Encoder, Linear

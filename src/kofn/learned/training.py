@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from .._base._extras import needed
+from ..arrays._npy import replacing
 from ..checks import integer, number, refusal
 from ..errors import FileError
-from ..files import replacing
 from .aicc import Aicc
 from .problems import Problem
 

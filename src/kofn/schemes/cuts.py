@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base._numbers import Floats
-from ..blocks import Blocks, Grid, Spans
+from ..arrays._blocks import Blocks, Grid, Spans
 from ..checks import refusal
 from ..encoding import Factor, Found
 from ..prior import Prior
@@ -40,7 +40,7 @@ class Cut:
     expect : callable
         Returns the prior of all N·P block products, p running fastest.
     spread : (N·P, N·P) array, optional
-        How unlike these are in size, where they are (`kofn.scaling.spread_of`).
+        How unlike these are in size, where they are (`kofn.arrays._scaling.spread_of`).
     found : sequence of Found
         What was found of A and of B.
     """

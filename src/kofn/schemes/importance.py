@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base._numbers import Floats
-from ..blocks import Spans
+from ..arrays._blocks import Spans
+from ..arrays._reductions import magnitudes, norm, norms
 from ..checks import integer, refusal
-from ..passes import magnitudes, norm, norms
 
 Array = NDArray[Any]
 CALL = "kofn.schemes.uep"

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from .._base._numbers import Floats
-from ..blocks import Grid, Spans
-from ..passes import norm
-from ..scaling import SINGLE, sizes_of
+from ..arrays._blocks import Grid, Spans
+from ..arrays._reductions import norm
+from ..arrays._scaling import SINGLE, sizes_of
 from ..scheme import Scheme
 from .importance import sorted_spans
 from .operands import Operands, generator

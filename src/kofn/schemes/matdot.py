@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._base._numbers import Floats, chebyshev_nodes, chebyshev_rows, row_kronecker
-from ..blocks import Blocks, Grid, Spans
+from ..arrays._blocks import Blocks, Grid, Spans
 from ..checks import refusal
 from ..code import LinearCode
 from ..encoding import Factor

@@ -12,12 +12,12 @@ from .. import checks
 from .._base._envelope import told
 from .._base._numbers import precision
 from .._base._snapshots import mapped_file
+from ..arrays._dask import DaskMatrix
+from ..arrays._file import Mapped
+from ..arrays._reductions import norms, not_finite
+from ..arrays._source import Cast, Source
 from ..checks import integer, is_dask_array, refusal
-from ..dask_source import DaskMatrix
 from ..errors import ArgumentError
-from ..file_matrix import Mapped
-from ..passes import norms, not_finite
-from ..sources import Cast, Source
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

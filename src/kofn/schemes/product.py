@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .._base._numbers import Floats
 from .._base._snapshots import Snapshot
-from ..blocks import Blocks, Grid
+from ..arrays._blocks import Blocks, Grid
 from ..code import LinearCode
 from ..encoding import Encoding, Factor, Found
 from ..prior import Prior

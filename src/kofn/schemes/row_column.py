@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base._numbers import Floats, row_kronecker
-from ..blocks import Blocks, Grid, Spans
+from ..arrays._blocks import Blocks, Grid, Spans
+from ..arrays._scaling import alike, balanced, sizes_of, spread_of
 from ..checks import integer, refusal
 from ..code import LinearCode, groups_of, kept_apart
 from ..encoding import Factor, Found
-from ..scaling import alike, balanced, sizes_of, spread_of
 from ..scheme import Scheme
 from .operands import CALL, Operands, balanced_blocks, blocks_of
 from .product import Sketched, product_scheme
@@ -77,7 +77,7 @@ def plain(operands: Operands, blocks: tuple[int, int]) -> Grid:
 
 
 def in_like_units(operands: Operands, grid: Grid, *, mixed: bool = True) -> Grid:
-    """The same grid for a code that mixes blocks, or does not: rows and columns are raised (`kofn.scaling`).
+    """The same grid for a code that mixes blocks, or does not: rows and columns are raised (`kofn.arrays._scaling`).
 
     Examples
     --------

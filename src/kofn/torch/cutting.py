@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .._base._numbers import Floats
-from ..blocks import Spans
+from ..arrays._blocks import Spans
 from ..schemes.importance import block_weights
 
 
@@ -65,7 +65,7 @@ class Groups:
 
     @classmethod
     def of(cls, weights: Tensor, count: int) -> Groups:
-        """Sort by weight, ties in place, and cut as `kofn.blocks.Spans` does."""
+        """Sort by weight, ties in place, and cut as `kofn.arrays._blocks.Spans` does."""
         length = len(weights)
         order = torch.argsort(weights, descending=True, stable=True)
         return cls(weights, order, count, Spans(length, count).size, length % count or count)

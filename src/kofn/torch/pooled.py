@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..blocks import Blocks, Grid, Spans
+from ..arrays._blocks import Blocks, Grid, Spans
 from ..checks import refusal
 from ..code import LinearCode, groups_of
 from ..decoding import decodable, decode

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base._snapshots import Snapshot
-from .checks import refusal
-from .scaling import shifted
-from .sources import Tile, part_of, tiles
+from .._base._snapshots import Snapshot
+from ..checks import refusal
+from ._scaling import shifted
+from ._source import Tile, part_of, tiles
 
 Array = NDArray[Any]
 
@@ -35,7 +35,7 @@ class Spans:
         Which element goes to which place before cutting; None keeps them in place.
     exponents : (length,) int array or None
         Powers of two that elements, in the order of the matrix, are multiplied by when they are read and divided by
-        when they are written (`kofn.scaling`); none by default.
+        when they are written (`kofn.arrays._scaling`); none by default.
 
     Examples
     --------

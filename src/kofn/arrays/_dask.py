@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import arrayed, refusal
-from .sources import Source
+from ..checks import arrayed, refusal
+from ._source import Source
 
 Array = NDArray[Any]
 CALL = "kofn.matmul"

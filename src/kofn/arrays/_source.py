@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base._snapshots import Snapshot
+from .._base._snapshots import Snapshot
 
 Array = NDArray[Any]
 Tile = tuple[slice, slice]
@@ -51,7 +51,7 @@ class Source(ABC):
 
     @cached_property
     def norms(self) -> dict[int, NDArray[np.float64]]:
-        """What `kofn.passes.norms` has found so far."""
+        """What `kofn.arrays._reductions.norms` has found so far."""
         return {}
 
     @abstractmethod

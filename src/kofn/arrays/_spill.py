@@ -9,8 +9,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .checks import refusal
-from .file_matrix import Descriptor, FileMatrix
+from ..checks import refusal
+from ._file import Descriptor, FileMatrix
 
 Array = NDArray[Any]
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base._parallel import PIECE_BYTES, for_pieces
-from .blocks import Blocks
-from .errors import CodeError
-from .sources import Source, chunks_of, lies_by_columns
+from .._base._parallel import PIECE_BYTES, for_pieces
+from ..errors import CodeError
+from ._blocks import Blocks
+from ._source import Source, chunks_of, lies_by_columns
 
 Array = NDArray[Any]
 
@@ -33,7 +33,7 @@ def combine(weights: Array, blocks: Blocks, outs: Array | Sequence[Array]) -> No
 
     Examples
     --------
-    >>> from kofn.blocks import Spans
+    >>> from kofn.arrays._blocks import Spans
     >>> out = np.empty((1, 1, 2), complex)
     >>> combine(np.array([[1.0, 2.0]]), Blocks(np.array([[1j, 0], [1, 1]]), Spans(2, 2), 0), out)
     >>> out

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from .checks import refusal
-from .errors import FileError
-from .file_matrix import Descriptor, FileMatrix
+from ..checks import refusal
+from ..errors import FileError
+from ._file import Descriptor, FileMatrix
 
 Array = NDArray[Any]
 Name = str | os.PathLike[str]

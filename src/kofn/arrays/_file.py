@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base._snapshots import Snapshot, memory_map
-from .errors import FileError
-from .sources import ALL, Cast, Source
+from .._base._snapshots import Snapshot, memory_map
+from ..errors import FileError
+from ._source import ALL, Cast, Source
 
 Array = NDArray[Any]
 

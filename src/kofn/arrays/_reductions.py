@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .sources import TILE_BYTES, Source, tiles
+from ._source import TILE_BYTES, Source, tiles
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

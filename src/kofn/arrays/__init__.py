@@ -1,0 +1,1 @@
+"""Matrices that need not fit into memory: read by pieces, cut, combined and joined."""
