@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kofn.decoding import decode
-from kofn.prior import Prior
+from kofn.codes._prior import Prior
+from kofn.codes.decoding._decode import decode
 from kofn.scheme import Scheme
 from kofn.schemes import kronecker, mds
 from kofn.testing import unknowns_of

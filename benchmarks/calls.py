@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import kofn
-from kofn.decoding import decode
+from kofn.codes.decoding._decode import decode
 
 
 def show(name: str, action: Callable[[], Any], repeat: int = 200) -> None:

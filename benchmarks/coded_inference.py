@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
+from kofn.codes.decoding._decode import decode
 from kofn.datasets import load
-from kofn.decoding import decode
 from kofn.fitting.best_linear import Joint
 from kofn.fitting.draws import Draws
 from kofn.fitting.families import Candidate

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 import kofn
-from kofn.decoding import decode
+from kofn.codes.decoding._decode import decode
 from kofn.learned import PROBLEMS
 from kofn.schemes.function_scheme import evaluate, function_scheme
 

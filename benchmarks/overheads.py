@@ -15,8 +15,8 @@ import numpy as np
 
 import kofn
 from kofn.arrays._combine import apply
+from kofn.codes.decoding._decode import decode
 from kofn.collector import Collector
-from kofn.decoding import decode
 from kofn.placement import Placement
 from kofn.runtime import Run
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 import kofn
-from kofn.decoding import decode
+from kofn.codes.decoding._decode import decode
 from kofn.designing import design_for
 from kofn.schemes import product
 from kofn.schemes.cuts import row_column

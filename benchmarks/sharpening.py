@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 import kofn
-from kofn.decoding import decode
+from kofn.codes.decoding._decode import decode
 
 Floats = NDArray[Any]
 WORKERS = 12

@@ -10,13 +10,13 @@ import time
 
 import numpy as np
 
-from kofn.decoding import decode
+from kofn.codes._prior import Prior
+from kofn.codes.decoding._decode import decode
+from kofn.codes.decoding._learning import Learner
 from kofn.figures import Request
 from kofn.figures.sr_decode import points as decode_points
 from kofn.figures.sr_setting import PACE, SCHEMES, TERMS, paper_delays, sr_code
-from kofn.learning import Learner
 from kofn.modular import rows_needed
-from kofn.prior import Prior
 from kofn.rateless_times import arrived, rateless, rows_predicted
 from kofn.schemes import SUMS
 from kofn.sum_times import Delays

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kofn.code import LinearCode
+from kofn.codes._linear import LinearCode
 from kofn.errors import CodeError
 
 G = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])

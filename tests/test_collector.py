@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kofn.code import LinearCode
+from kofn.codes._linear import LinearCode
+from kofn.codes._prior import Prior
+from kofn.codes.decoding._decode import decode
 from kofn.collector import Collector
-from kofn.decoding import decode
 from kofn.errors import CodeError
-from kofn.prior import Prior
 from kofn.schemes import PRODUCTS
 from kofn.stopping import Count, Deadline, Decodable, Tolerance
 from kofn.testing import results_of

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kofn.code import LinearCode
-from kofn.prior import Prior
+from kofn.codes._linear import LinearCode
+from kofn.codes._prior import Prior
 from kofn.schemes import PRODUCTS, mds, repetition, uncoded
 from kofn.testing import check_scheme, results_of, unknowns_of
 from oracles import chebyshev_coefficients, gaussian

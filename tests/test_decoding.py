@@ -6,10 +6,10 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kofn.code import LinearCode
-from kofn.decoding import decodable, decode
+from kofn.codes._linear import LinearCode
+from kofn.codes._prior import Prior
+from kofn.codes.decoding._decode import decodable, decode
 from kofn.errors import ArgumentError
-from kofn.prior import Prior
 
 seeds = st.integers(0, 2**32 - 1)
 EPS = 2.0**-52

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kofn
-from kofn.code import LinearCode, groups_of, kept_apart
+from kofn.codes._linear import LinearCode, groups_of, kept_apart
 from kofn.collector import Collector
 from kofn.placement import Placement
 from kofn.rota import Rota

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from kofn._base._numbers import certify
 from kofn.arrays._combine import apply
-from kofn.code import LinearCode
+from kofn.codes._linear import LinearCode
+from kofn.codes.decoding._decode import decodable, decode
 from kofn.collector import Collector
-from kofn.decoding import decodable, decode
 from kofn.schemes import PRODUCTS, kronecker, mds, mds_chebyshev
 from kofn.testing import results_of, unknowns_of
 from oracles import code_verdict, float_verdict

@@ -7,7 +7,7 @@ import pytest
 from scipy.linalg import expm
 
 import kofn
-from kofn.decoding import decode
+from kofn.codes.decoding._decode import decode
 from kofn.errors import ArgumentError
 from kofn.fitting.best_linear import Joint, joint_code
 from kofn.fitting.draws import Draws, drawn

@@ -9,10 +9,10 @@ from scipy.interpolate import make_smoothing_spline
 
 import kofn
 from kofn._base._numbers import chebyshev_nodes, chebyshev_rows
-from kofn.code import LinearCode
-from kofn.decoding import decode
+from kofn.codes._linear import LinearCode
+from kofn.codes._prior import Prior
+from kofn.codes.decoding._decode import decode
 from kofn.errors import ArgumentError
-from kofn.prior import Prior
 from kofn.schemes import FUNCTIONS, Evaluations, leakage_bits
 from kofn.schemes.berrut import Berrut, alternating, berrut_rows, workers_nodes
 from kofn.schemes.function_scheme import around, function_scheme

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kofn
+from kofn.codes._copies import CopyCode
+from kofn.codes.decoding._decode import decodable, decode
 from kofn.collector import Collector
-from kofn.copies import CopyCode
-from kofn.decoding import decodable, decode
 from kofn.placement import Placement
 from kofn.runtime import Run
 from kofn.schemes import FUNCTIONS

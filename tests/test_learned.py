@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn.decoding import decode
+from kofn.codes.decoding._decode import decode
 from kofn.errors import ArgumentError
 from kofn.learned import PROBLEMS, Computation, Nodes, Term, structured_code
 from kofn.learned.features import FEATURES, Powers

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn.decoding import decode
-from kofn.learning import Learner
-from kofn.prior import Prior
+from kofn.codes._prior import Prior
+from kofn.codes.decoding._decode import decode
+from kofn.codes.decoding._learning import Learner
 from kofn.schemes import FUNCTIONS, SUMS
 from kofn.schemes.function_scheme import function_scheme
 from kofn.schemes.sum_scheme import Terms, sum_scheme

@@ -67,7 +67,7 @@ def test_a_pool_loads_what_its_jobs_need():
     import sys, kofn
     before = "scipy.sparse" in sys.modules
     pool = kofn.LocalPool(1)
-    print(before, all(name in sys.modules for name in ("scipy.sparse", "cloudpickle", "kofn.sparse_decoding")))
+    print(before, all(name in sys.modules for name in ("scipy.sparse", "cloudpickle", "kofn.codes.decoding._sparse")))
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "False True", "")

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kofn
+from kofn.codes.decoding._decode import decode
 from kofn.collector import Collector
-from kofn.decoding import decode
 from kofn.schemes import FUNCTIONS, lagrange
 from kofn.schemes.function_scheme import function_scheme
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kofn.arrays._blocks import Blocks, Spans
+from kofn.codes._prior import Prior
 from kofn.errors import CodeError
-from kofn.prior import Prior
 from kofn.schemes.product import sketched_prior
 
 seeds = st.integers(0, 2**32 - 1)

@@ -7,8 +7,8 @@ import pytest
 
 import kofn
 from kofn.arrays._reductions import norm, norms
-from kofn.decoding import decode
-from kofn.prior import Prior
+from kofn.codes._prior import Prior
+from kofn.codes.decoding._decode import decode
 from kofn.schemes import PRODUCTS, matdot
 from kofn.testing import results_of
 

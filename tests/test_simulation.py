@@ -14,12 +14,12 @@ import pytest
 
 from kofn import simulation
 from kofn._base._numbers import gaussian_frame
-from kofn.code import LinearCode
+from kofn.codes._linear import LinearCode
+from kofn.codes._prior import Prior
+from kofn.codes.decoding._decode import decode
 from kofn.collector import Collector
-from kofn.decoding import decode
 from kofn.errors import ArgumentError
 from kofn.latency import Constant, Delayed, Dying, Exponential, Pareto, Slowdown, Trace
-from kofn.prior import Prior
 from kofn.schemes import kronecker, matdot, mds, mds_chebyshev, repetition, uncoded
 from kofn.simulation import errors_at, errors_by_count, simulate, stop_times
 from kofn.stopping import Both, Count, Deadline, Decodable, Either, Rule, Tolerance

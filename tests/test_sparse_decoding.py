@@ -8,15 +8,15 @@ from flint import nmod_mat
 from scipy.sparse import csr_array
 
 import kofn
-from kofn import sparse_decoding
 from kofn._base._numbers import EPSILON
-from kofn.decoding import decodable, decode
+from kofn.codes._prior import Prior
+from kofn.codes.decoding import _sparse as sparse_decoding
+from kofn.codes.decoding._decode import decodable, decode
+from kofn.codes.decoding._peeling import peel, peeled
+from kofn.codes.decoding._sparse import backward_error, decode_sparse, scaled_conjugate_gradients, solved
 from kofn.modular import rows_needed
-from kofn.peeling import peel, peeled
-from kofn.prior import Prior
 from kofn.rateless_times import arrived, rows_peeled, rows_predicted
 from kofn.schemes import SUMS, cyclic, lt, sr
-from kofn.sparse_decoding import backward_error, decode_sparse, scaled_conjugate_gradients, solved
 from kofn.sum_times import Delays
 
 PRIME = (1 << 31) - 1

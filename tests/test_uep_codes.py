@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn.decoding import decode
+from kofn.codes._prior import Prior
+from kofn.codes.decoding._decode import decode
 from kofn.errors import ArgumentError, CodeError
-from kofn.prior import Prior
 from kofn.schemes import Classes, ew_uep, now_uep, uep_code
 from kofn.schemes.importance import RULES, block_weights, levels_of, sorted_spans
 from kofn.testing import check_scheme, results_of, unknowns_of

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kofn.codes._prior import Prior
+from kofn.codes.decoding._decode import decode
 from kofn.collector import Collector
-from kofn.decoding import decode
 from kofn.errors import ArgumentError
 from kofn.figures.uep_setting import closed_forms
 from kofn.figures.uep_times import crossing
 from kofn.latency import Constant, Exponential
-from kofn.prior import Prior
 from kofn.schemes import now_uep, uep_code
 from kofn.schemes.plain_codes import mds_code, repetition_code
 from kofn.simulation import errors_by_count, simulate

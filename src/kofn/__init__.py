@@ -8,9 +8,10 @@ from __future__ import annotations
 from . import schemes
 from ._base._extras import loader
 from .answer import Answer
-from .code import LinearCode
 from .coded_map import CodedMap
 from .coded_sum import CodedSum
+from .codes._linear import LinearCode
+from .codes._prior import Prior
 from .collector import Collector, Progress
 from .dask_output import ClusterArray
 from .designing import Design, design
@@ -37,7 +38,6 @@ from .job import Job, run, start
 from .latency import Constant, Delayed, Dying, Exponential, Pareto, ShiftedExponential, Slowdown, Trace
 from .maps import map
 from .operators import operator
-from .prior import Prior
 from .products import matmul
 from .report import Report
 from .scheme import Canvas, Scheme, Task

@@ -14,9 +14,9 @@ from . import checks
 from ._base._closeable import Closing
 from ._base._snapshots import Snapshot
 from .answer import Answer
-from .code import LinearCode
+from .codes._linear import LinearCode
+from .codes.decoding._decode import ZERO_FILLED, Estimator
 from .collector import Progress
-from .decoding import ZERO_FILLED, Estimator
 from .errors import FunctionError, TaskError
 from .job import run
 from .report import Report

@@ -20,11 +20,11 @@ from .arrays._reductions import norms
 from .arrays._scaling import balanced, shifted, sizes_of, spread_of
 from .arrays._source import Adjoint, Cast, Source
 from .budget import require_memory
-from .code import LinearCode
+from .codes._linear import LinearCode
+from .codes._prior import Prior
 from .encoding import Factor
 from .job import run
 from .placement import size_of
-from .prior import Prior
 from .scheme import Canvas, Parts, Scheme, Task
 from .schemes import mds, mds_chebyshev, repetition, uncoded
 from .schemes.operands import measured, plain_array, require_room

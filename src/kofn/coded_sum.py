@@ -12,15 +12,15 @@ from . import checks
 from ._base._closeable import Closing
 from ._base._snapshots import Snapshot
 from .answer import Answer
-from .code import LinearCode
+from .codes._linear import LinearCode
+from .codes._prior import Prior
+from .codes._sparse import is_sparse
 from .collector import Progress
 from .errors import TaskError, TermError
 from .job import run
-from .prior import Prior
 from .schemes import SUMS
 from .schemes.sum_code import CALL
 from .schemes.sum_scheme import Input, TermFailed, Terms, sum_scheme
-from .sparse import is_sparse
 from .stopping import Rule, rule
 from .workers import Workers
 

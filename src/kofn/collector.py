@@ -13,11 +13,11 @@ import numpy as np
 
 from ._base._numbers import EPSILON
 from ._base._travel import Carrying
-from .code import LinearCode
-from .decoding import Decoding, Estimator, decode
+from .codes._linear import LinearCode
+from .codes._prior import Prior
+from .codes.decoding._decode import Decoding, Estimator, decode
+from .codes.decoding._rank import space_of
 from .errors import CodeError
-from .prior import Prior
-from .reach import space_of
 from .scheme import Judge, Judgement
 from .stopping import Decodable, Rule
 

@@ -19,7 +19,7 @@ from .arrays._combine import combine
 from .arrays._reductions import norms
 from .arrays._scaling import lasting
 from .checks import refusal
-from .code import groups_of
+from .codes._linear import groups_of
 from .scheme import Allocate, Task
 
 Array = NDArray[Any]

@@ -22,10 +22,10 @@ from ._base._snapshots import Snapshot
 from ._base._travel import Staying
 from .answer import Answer
 from .budget import fitted
-from .code import LinearCode
+from .codes._linear import LinearCode
+from .codes.decoding._decode import Estimator, checked, decodable, decode
+from .codes.decoding._rank import space_of
 from .collector import Collector, Progress
-from .decoding import Estimator, checked, decodable, decode
-from .reach import space_of
 from .runtime import Run
 from .scheme import Scheme
 from .schemes import Evaluations

@@ -8,8 +8,8 @@ from typing import Any
 from .answer import Answer
 from .checks import named
 from .coded_map import Builder, CodedMap, FittedCode
+from .codes.decoding._decode import Estimator
 from .collector import Progress
-from .decoding import Estimator
 from .schemes.function_scheme import CALL
 
 

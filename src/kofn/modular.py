@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._base._numba import compiled
-from .sparse import Indices
+from .codes._sparse import Indices
 
 PRIME = (1 << 26) - 5
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from ._base._numba import compiled
 from ._base._numbers import Floats
-from .code import LinearCode
+from .codes._linear import LinearCode
+from .codes._sparse import Indices
 from .modular import rows_covering
-from .sparse import Indices
 from .sum_times import Delays, Outcome
 
 Build = Callable[[int, int, np.random.Generator], LinearCode]

@@ -17,10 +17,10 @@ from ._base._travel import Carrying, Staying
 from .arrays._blocks import Grid
 from .arrays._combine import apply
 from .checks import arrayed, beyond, place
-from .code import LinearCode
-from .decoding import Decoding
+from .codes._linear import LinearCode
+from .codes._prior import Prior
+from .codes.decoding._decode import Decoding
 from .errors import CodeError, KofnError, TaskError
-from .prior import Prior
 
 Array = NDArray[Any]
 

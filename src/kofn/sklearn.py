@@ -17,8 +17,8 @@ from ._base._closeable import Closing
 from ._base._extras import needed
 from .answer import Answer
 from .checks import masked, named, refusal
-from .code import LinearCode
 from .coded_sum import CodedSum, CodeLike
+from .codes._linear import LinearCode
 from .schemes import cyclic
 from .stopping import rule
 

@@ -17,13 +17,13 @@ from numpy.typing import DTypeLike, NDArray
 from ._base._numbers import backward_limit, certify
 from .arrays._blocks import View
 from .arrays._combine import apply
-from .code import LinearCode
+from .codes._linear import LinearCode
+from .codes._sparse import is_sparse
+from .codes.decoding._decode import decode
 from .collector import Collector
-from .decoding import decode
 from .engine_testing import ENGINE_CHECKS, check_engine
 from .errors import TaskError
 from .scheme import Scheme, Task
-from .sparse import is_sparse
 
 __all__ = ["ENGINE_CHECKS", "check_engine", "check_scheme", "results_of", "unknowns_of"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base._numbers import Floats, certify
-from ..code import LinearCode
+from ..codes._linear import LinearCode
 
 STACK = 1 << 18
 """Generators are stacked up to about this many bytes."""
@@ -57,7 +57,7 @@ def subsets(rows: int, count: int, size: int, seed: int) -> NDArray[np.intp]:
 
 
 def amplifications(code: LinearCode, sets: NDArray[np.intp]) -> Floats:
-    """Amplification of every set of rows, (sets,), as `kofn.decoding.decode` counts it; inf where it is not exact.
+    """Amplification of every set of rows, (sets,), as `kofn.codes.decoding._decode.decode` counts it; inf where it is not exact.
 
     Examples
     --------

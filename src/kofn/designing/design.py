@@ -10,9 +10,9 @@ import numpy as np
 
 from .. import checks
 from .._base._numbers import Floats
-from ..code import LinearCode
+from ..codes._linear import LinearCode
+from ..codes._prior import Prior
 from ..latency import Latency
-from ..prior import Prior
 from ..scheme import Scheme
 from ..schemes.cuts import row_column
 from ..schemes.importance import cut as classes_of

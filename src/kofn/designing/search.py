@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from .. import checks
 from .._base._numbers import Floats, certify, row_kronecker
-from ..code import LinearCode
-from ..decoding import decode
+from ..codes._linear import LinearCode
+from ..codes._prior import Prior
+from ..codes.decoding._decode import decode
 from ..latency import Latency
-from ..prior import Prior
 from ..schemes.shaping import Directions
 from ..schemes.spread import spread
 from .amplification import INVERTED, STACK, subsets

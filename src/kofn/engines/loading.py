@@ -14,8 +14,8 @@ NEEDED = (
     "scipy.linalg",
     "scipy.sparse",
     "threadpoolctl",
-    "kofn.picking",
-    "kofn.sparse_decoding",
+    "kofn.codes.decoding._picking",
+    "kofn.codes.decoding._sparse",
 )
 
 

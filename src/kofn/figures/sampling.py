@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base._numbers import Floats
-from ..code import LinearCode
-from ..decoding import decode
-from ..prior import Prior
+from ..codes._linear import LinearCode
+from ..codes._prior import Prior
+from ..codes.decoding._decode import decode
 
 STACK_BYTES = 1 << 19
 """Generators are stacked up to about this size."""

@@ -11,14 +11,14 @@ import numpy as np
 
 from .._base._extras import needed
 from .._base._numbers import Floats
-from ..code import LinearCode
-from ..decoding import decode
+from ..codes._linear import LinearCode
+from ..codes.decoding._decode import decode
+from ..codes.decoding._peeling import peeled
+from ..codes.decoding._sparse import scaled_conjugate_gradients
 from ..modular import rows_covering
-from ..peeling import peeled
 from ..rateless_times import arrived, rateless, rows_predicted
 from ..schemes import cyclic as cyclic_code
 from ..schemes.cyclic import starts_of, usual_blocks
-from ..sparse_decoding import scaled_conjugate_gradients
 from ..sum_times import Delays, Outcome
 from .drawing import curve
 from .figure import Figure, Recipe, Request, Series

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from .._base._numbers import Floats
-from ..code import LinearCode
+from ..codes._linear import LinearCode
 from ..rateless_times import rateless, rows_peeled, rows_predicted
 from ..schemes import lt, sr
 from ..schemes.cyclic import starts_of, usual_blocks

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..decoding import decode
+from ..codes.decoding._decode import decode
 from ..schemes.classes import GAMMA
 from ..schemes.uep_code import uep_code
 from ..theory.uep import KINDS, decoding_probabilities

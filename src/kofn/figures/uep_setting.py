@@ -11,10 +11,10 @@ from functools import cache, partial
 import numpy as np
 
 from .._base._numbers import Floats, chebyshev_nodes, chebyshev_rows
-from ..code import LinearCode
+from ..codes._linear import LinearCode
+from ..codes._prior import Prior
 from ..designing import Design, design_for
 from ..latency import Exponential
-from ..prior import Prior
 from ..schemes.classes import GAMMA, Classes
 from ..schemes.matdot import coefficients_of_pairs
 from ..schemes.plain_codes import kronecker_code, mds_code

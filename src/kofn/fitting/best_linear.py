@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base._numbers import Floats
-from ..code import LinearCode
-from ..prior import Prior
+from ..codes._linear import LinearCode
+from ..codes._prior import Prior
 from ..schemes.function_scheme import Evaluations, around
 
 

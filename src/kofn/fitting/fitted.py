@@ -8,8 +8,8 @@ from typing import Any
 
 from ..answer import Answer
 from ..checks import refusal
+from ..codes._prior import Prior
 from ..maps import map as kofn_map
-from ..prior import Prior
 from ..schemes.function_scheme import CALL, Evaluations, stacked
 from .report import FitReport
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..decoding import decode
+from ..codes.decoding._decode import decode
 from ..schemes.function_scheme import EvaluationFailed, Evaluations, evaluate, function_scheme, place_of
 from .best_linear import row_of_output
 from .draws import Draws

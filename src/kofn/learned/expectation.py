@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base._numbers import chebyshev_nodes
-from ..prior import Prior
+from ..codes._prior import Prior
 from ..schemes.function_scheme import around
 from .computation import Computation, Term
 from .encoder import Encoder, encoded, powers

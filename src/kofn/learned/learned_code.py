@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from .._base._numbers import chebyshev_nodes, chebyshev_rows
 from ..checks import integer, refusal
-from ..code import LinearCode
-from ..prior import Prior
+from ..codes._linear import LinearCode
+from ..codes._prior import Prior
 from ..schemes.function_scheme import Evaluations
 from .computation import Computation, Term
 from .encoder import Encoder, encoded, powers

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..decoding import decode
-from ..prior import Prior
+from ..codes._prior import Prior
+from ..codes.decoding._decode import decode
 from ..schemes.function_scheme import Evaluations, function_scheme
 from .learned_code import LearnedCode
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from .._base._extras import needed
 from ..arrays._npy import replacing
 from ..checks import integer, refusal
+from ..codes._prior import Prior
 from ..errors import FileError, KofnError
-from ..prior import Prior
 from .computation import Term
 from .encoder import Encoder, Linear
 from .learned_code import LearnedCode, Nodes

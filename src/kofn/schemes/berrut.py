@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._base._numbers import Floats, chebyshev_nodes
-from ..prior import Prior
+from ..codes._prior import Prior
 from .curve_code import curve_evaluations, picked
 from .function_code import barycentric_rows, team
 from .function_scheme import Evaluations
@@ -124,6 +124,6 @@ class Berrut:
     points: tuple[float, ...]
 
     def __call__(self, solution: Floats, generator: Floats, targets: Floats, prior: Prior, epsilon: float) -> Floats:
-        """V for the received rows; a rule as `kofn.decoding.ESTIMATORS` has them."""
+        """V for the received rows; a rule as `kofn.codes.decoding._decode.ESTIMATORS` has them."""
         points = np.array(self.points)
         return berrut_rows(picked(points, targets), picked(points, generator))

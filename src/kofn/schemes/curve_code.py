@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base._numbers import Floats, precision
-from ..code import LinearCode
-from ..decoding import Estimator
+from ..codes._linear import LinearCode
+from ..codes.decoding._decode import Estimator
 from .function_code import encoded, results_enough, through
 from .function_scheme import Array, Evaluations
 from .gaussian_process import GaussianProcess

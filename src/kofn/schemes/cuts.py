@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from .._base._numbers import Floats
 from ..arrays._blocks import Blocks, Grid, Spans
 from ..checks import refusal
+from ..codes._prior import Prior
 from ..encoding import Factor, Found
-from ..prior import Prior
 from .importance import RULES, block_weights, sorted_spans
 from .operands import CALL, Operands, blocks_of
 from .product import Sketched

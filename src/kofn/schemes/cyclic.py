@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import refusal
-from ..code import LinearCode
+from ..codes._linear import LinearCode
 from .sum_code import CALL, Indices, csr, spans, sum_code, team, within
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base._numba import compiled
-from ..sparse import Indices
+from ..codes._sparse import Indices
 
 
 def distinct_columns(counts: Indices, width: int, rng: np.random.Generator) -> Indices:

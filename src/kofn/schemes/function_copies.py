@@ -10,10 +10,10 @@ import numpy as np
 from .._base._numbers import precision
 from .._base._snapshots import collected
 from ..checks import integer, refusal
-from ..code import LinearCode
-from ..copies import CopyCode
-from ..learning import Learner
-from ..prior import Prior
+from ..codes._copies import CopyCode
+from ..codes._linear import LinearCode
+from ..codes._prior import Prior
+from ..codes.decoding._learning import Learner
 from .function_code import require_rows
 from .function_scheme import CALL, Evaluations
 

@@ -21,11 +21,11 @@ from .._base._envelope import told
 from .._base._numbers import EPSILON, Floats
 from .._base._snapshots import collected, failure_of, opened, sealed
 from ..checks import arrayed, behaving, beyond, refusal
-from ..code import LinearCode
-from ..copies import CopyCode
-from ..decoding import Estimator
+from ..codes._copies import CopyCode
+from ..codes._linear import LinearCode
+from ..codes._prior import Prior
+from ..codes.decoding._decode import Estimator
 from ..errors import FunctionError
-from ..prior import Prior
 from ..scheme import Allocate, Canvas, Parts, Scheme, Task, listed
 from .mixing import Bar, Mixing, Verdict
 

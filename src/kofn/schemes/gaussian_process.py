@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base._numbers import Floats
-from ..code import LinearCode
-from ..learning import in_double, sketched, unit_size, with_unseen
-from ..prior import Prior
+from ..codes._linear import LinearCode
+from ..codes._prior import Prior
+from ..codes.decoding._learning import in_double, sketched, unit_size, with_unseen
 from .function_scheme import Array
 
 LENGTHS = 16

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .._base._numbers import Floats
 from ..checks import generator
-from ..code import LinearCode
+from ..codes._linear import LinearCode
 from .sum_code import CALL, Indices, csr, sum_code, team, within
 
 UNIT = 256

@@ -15,8 +15,8 @@ import numpy as np
 from .._base._numbers import Floats, chebyshev_nodes, chebyshev_rows, precision
 from ..checks import generator as random_generator
 from ..checks import integer, number
-from ..code import LinearCode
-from ..prior import Prior
+from ..codes._linear import LinearCode
+from ..codes._prior import Prior
 from . import masks
 from .curve_code import curve_code, points_of
 from .function_code import encoded, lagrange_rows, line, require_rows, spread_among, team

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._base._numbers import Floats
 from ..checks import number
-from ..prior import Prior
+from ..codes._prior import Prior
 from .curve_code import curve_evaluations, picked
 from .function_code import line, scattered_among, spread_among, team
 from .function_scheme import CALL, Evaluations
@@ -121,6 +121,6 @@ class Spline:
     smoothing: float
 
     def __call__(self, solution: Floats, generator: Floats, targets: Floats, prior: Prior, epsilon: float) -> Floats:
-        """V for the received rows; a rule as `kofn.decoding.ESTIMATORS` has them."""
+        """V for the received rows; a rule as `kofn.codes.decoding._decode.ESTIMATORS` has them."""
         points = np.array(self.points)
         return spline_rows(picked(points, targets), picked(points, generator), self.smoothing)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._base._numbers import Floats
 from ..checks import generator, number, refusal
-from ..code import LinearCode
+from ..codes._linear import LinearCode
 from .sum_code import CALL, csr, sum_code, team, within
 
 

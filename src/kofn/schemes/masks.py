@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .._base._numbers import Floats
 from ..checks import integer, number, refusal
-from ..learning import unit_size
+from ..codes.decoding._learning import unit_size
 from .function_code import lagrange_rows, spread_among
 from .function_scheme import Array
 

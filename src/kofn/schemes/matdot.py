@@ -9,7 +9,7 @@ import numpy as np
 from .._base._numbers import Floats, chebyshev_nodes, chebyshev_rows, row_kronecker
 from ..arrays._blocks import Blocks, Grid, Spans
 from ..checks import refusal
-from ..code import LinearCode
+from ..codes._linear import LinearCode
 from ..encoding import Factor
 from ..scheme import Scheme
 from .operands import CALL, Operands, blocks_of, generator

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base._numbers import EPSILON, Floats
-from ..code import LinearCode
-from ..decoding import Decoding
+from ..codes._linear import LinearCode
+from ..codes.decoding._decode import Decoding
 from ..scheme import Judgement
 
 Array = NDArray[Any]
@@ -99,7 +99,7 @@ class Verdict:
 
     Examples
     --------
-    >>> from kofn.decoding import decode
+    >>> from kofn.codes.decoding._decode import decode
     >>> code = LinearCode("pair", [[1, 0], [0, 1], [1, 1]], np.eye(2), worker=[0, 1, 2], threshold=2)
     >>> verdict, decoding = Verdict(code), decode(code, [0, 2])
     >>> [verdict(decoding, [0, 2], [np.array(1.0), np.array(y)], 0.0).decoding.exact for y in (3.0, 1.0)]

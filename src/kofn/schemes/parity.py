@@ -14,10 +14,10 @@ import numpy as np
 
 from .._base._numbers import Floats, precision
 from ..checks import number, refusal
-from ..code import LinearCode
-from ..decoding import least_squares
-from ..learning import sketched, with_unseen
-from ..prior import Prior
+from ..codes._linear import LinearCode
+from ..codes._prior import Prior
+from ..codes.decoding._decode import least_squares
+from ..codes.decoding._learning import sketched, with_unseen
 from .function_code import encoded, require_rows, results_enough, team
 from .function_scheme import CALL, Evaluations
 
@@ -143,7 +143,7 @@ class Subtraction:
     outputs: int
 
     def __call__(self, solution: Floats, generator: Floats, targets: Floats, prior: Prior, epsilon: float) -> Floats:
-        """V for the received rows; a rule as `kofn.decoding.ESTIMATORS` has them."""
+        """V for the received rows; a rule as `kofn.codes.decoding._decode.ESTIMATORS` has them."""
         right = np.arange(prior.unknowns) < self.outputs
         factor = prior.factor * (right if prior.factor.ndim == 1 else right[:, None])
         return least_squares(solution, generator, targets, replace(prior, factor=factor), epsilon)

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._base._numbers import Floats, row_kronecker
 from ..checks import integer
-from ..code import LinearCode
+from ..codes._linear import LinearCode
 from .kronecker import shape_of
 from .operands import generator
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from .._base._numbers import Floats
 from .._base._snapshots import Snapshot
 from ..arrays._blocks import Blocks, Grid
-from ..code import LinearCode
+from ..codes._linear import LinearCode
+from ..codes._prior import Prior
 from ..encoding import Encoding, Factor, Found
-from ..prior import Prior
 from ..scheme import Canvas, Parts, Scheme, Task
 
 Array = NDArray[Any]

@@ -12,7 +12,7 @@ from .._base._numbers import Floats, row_kronecker
 from ..arrays._blocks import Blocks, Grid, Spans
 from ..arrays._scaling import alike, balanced, sizes_of, spread_of
 from ..checks import integer, refusal
-from ..code import LinearCode, groups_of, kept_apart
+from ..codes._linear import LinearCode, groups_of, kept_apart
 from ..encoding import Factor, Found
 from ..scheme import Scheme
 from .operands import CALL, Operands, balanced_blocks, blocks_of

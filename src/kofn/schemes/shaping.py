@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._base._numbers import Floats
-from ..prior import Prior
+from ..codes._prior import Prior
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import integer, refusal
-from ..code import LinearCode
+from ..codes._linear import LinearCode
 
 Indices = NDArray[np.intp]
 CALL = "kofn.sum"

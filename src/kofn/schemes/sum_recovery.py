@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import generator
-from ..code import LinearCode
+from ..codes._linear import LinearCode
 from .sum_code import CALL, csr, sum_code, team, within
 
 

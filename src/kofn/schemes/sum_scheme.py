@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from .._base._envelope import told
 from .._base._snapshots import Sealed, Snapshot, failure_of, opened, sealed
 from ..checks import arrayed, beyond, integer, refusal
-from ..code import LinearCode
+from ..codes._linear import LinearCode
+from ..codes._prior import Prior
+from ..codes.decoding._learning import Learner
 from ..errors import TermError
-from ..learning import Learner
-from ..prior import Prior
 from ..scheme import Allocate, Canvas, Parts, Scheme, Task, listed
 from . import counts
 from .counts import Tally, whole

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from .._base._numbers import Floats
 from ..checks import choice, probabilities, refusal
-from ..decoding import decodable
+from ..codes.decoding._decode import decodable
 from ..scheme import Scheme
 from .classes import GAMMA, Classes
 from .cuts import PARTITIONS, Cut, column_row, factor_parts, row_column

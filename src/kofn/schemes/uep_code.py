@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._base._numbers import Floats, row_kronecker
 from ..checks import choice, integer
-from ..code import LinearCode, groups_of
+from ..codes._linear import LinearCode, groups_of
 from .classes import GAMMA, Classes
 from .importance import CALL
 from .operands import generator

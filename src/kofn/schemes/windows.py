@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base._numbers import Floats
-from ..code import LinearCode
+from ..codes._linear import LinearCode
+from ..codes._prior import Prior
 from ..encoding import Encoding
-from ..prior import Prior
 from ..scheme import Canvas, Scheme, Task
 from .cuts import Cut
 from .product import grid_scheme, real_type

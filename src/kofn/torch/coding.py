@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..checks import choice, integer, probabilities, refusal
-from ..decoding import ESTIMATORS
+from ..codes.decoding._decode import ESTIMATORS
 from ..schemes.cuts import PARTITIONS
 from ..schemes.importance import RULES, even_sizes
 from ..schemes.operands import balanced_blocks

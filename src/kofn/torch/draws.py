@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._base._numbers import Floats
-from ..prior import Prior
+from ..codes._prior import Prior
 from ..schemes.classes import Classes
 from ..schemes.kronecker import FLOOR, SINGLE_FLOOR
 from ..schemes.shaping import Directions

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .._base._numbers import Floats
-from ..prior import Prior
+from ..codes._prior import Prior
 from ..schemes.product import SKETCH_DIAGONAL
 from .cutting import ColumnRow, RowColumn
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base._numbers import Floats
-from ..decoding import decode_dense
-from ..prior import Prior
+from ..codes._prior import Prior
+from ..codes.decoding._decode import decode_dense
 
 
 class Mixing(NamedTuple):

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from ..arrays._blocks import Blocks, Grid, Spans
 from ..checks import refusal
-from ..code import LinearCode, groups_of
-from ..decoding import decodable, decode
+from ..codes._linear import LinearCode, groups_of
+from ..codes._prior import Prior
+from ..codes.decoding._decode import decodable, decode
 from ..engines.pool import Pool
 from ..errors import NotDecodable, StaysHere
 from ..job import run
-from ..prior import Prior
 from ..scheme import Scheme
 from ..schemes.cuts import Cut
 from ..schemes.operands import Operands

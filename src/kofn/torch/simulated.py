@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .._base._numbers import Floats
 from ..checks import refusal
-from ..code import LinearCode, groups_of
+from ..codes._linear import LinearCode, groups_of
 from ..errors import NotDecodable
 from ..latency import Latency
 from ..schemes.row_column import dealt

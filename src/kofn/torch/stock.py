@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base._numbers import Floats, certify
-from ..decoding import exactly
+from ..codes._prior import Prior
+from ..codes.decoding._decode import exactly
 from ..errors import NotDecodable
-from ..prior import Prior
 from .coding import Coding
 from .draws import Rows, draw, targets_of
 from .expectation import Expectation

@@ -18,11 +18,11 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 
 from ..checks import integer, number, refusal
-from ..code import LinearCode
+from ..codes._linear import LinearCode
+from ..codes._prior import Prior
+from ..codes.decoding._decode import decode
 from ..datasets import Dataset
-from ..decoding import decode
 from ..latency import Latency
-from ..prior import Prior
 from .course import accuracy
 
 Tensor = torch.Tensor

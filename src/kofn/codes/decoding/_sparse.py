@@ -1,6 +1,6 @@
 """Decoding sparse codes: shortcuts that need no equation, peeling, and scaled conjugate gradients.
 
-What counts as exact is said in `kofn.decoding` and tested here in the same way, whichever way V was found:
+What counts as exact is said in `kofn.codes.decoding._decode` and tested here in the same way, whichever way V was found:
 
 1. rows that are equal or disjoint decode as soon as they cover the targets;
 2. a target with an unknown that no row has seen is out of reach, and iterations would stall on it;
@@ -21,12 +21,12 @@ from scipy.linalg import lstsq
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import LinearOperator, cg, lsmr
 
-from ._base._numbers import EPSILON, Floats, backward_limit
-from .code import LinearCode
-from .decoding import Decoding, Estimator, amplification_of, assessed, decode_dense, exactly, unbiased
-from .peeling import peeled
-from .prior import Prior
-from .sparse import Blocks, Indices
+from ..._base._numbers import EPSILON, Floats, backward_limit
+from .._linear import LinearCode
+from .._prior import Prior
+from .._sparse import Blocks, Indices
+from ._decode import Decoding, Estimator, amplification_of, assessed, decode_dense, exactly, unbiased
+from ._peeling import peeled
 
 DENSE_NUMBERS = 1 << 16
 """Sets of rows with up to so many coefficients, zeros included, are solved as dense ones."""
@@ -41,7 +41,7 @@ TOLERANCE = 1e-12
 
 
 def decode_sparse(code: LinearCode, rows: Indices, prior: Prior, estimator: Estimator, epsilon: float) -> Decoding:
-    """`kofn.decoding.decode` for a sparse code, or by peeling; a stack is decoded set by set."""
+    """`kofn.codes.decoding._decode.decode` for a sparse code, or by peeling; a stack is decoded set by set."""
     if rows.ndim > 1:
         flat = rows.reshape(-1, rows.shape[-1])
         parts = [decode_sparse(code, part, prior, estimator, epsilon) for part in flat]
@@ -66,7 +66,7 @@ def decode_sparse(code: LinearCode, rows: Indices, prior: Prior, estimator: Esti
 
 
 def decodable_sparse(code: LinearCode, rows: Indices, estimator: Estimator, epsilon: float) -> NDArray[np.bool_]:
-    """`kofn.decoding.decodable` for a sparse code, or by peeling."""
+    """`kofn.codes.decoding._decode.decodable` for a sparse code, or by peeling."""
     prior = Prior.independent(np.ones(code.unknowns))
     if code.blocks is None or estimator == "peeling":
         estimator = "exact" if estimator == "lmmse" else estimator
@@ -236,6 +236,6 @@ def _iterated(generator: Any, targets: Floats, prior: Prior) -> tuple[Floats, Ca
 
 
 def _dense_estimate(generator: Any, targets: Floats, prior: Prior) -> Floats:
-    from .decoding import least_squares as dense
+    from ._decode import least_squares as dense
 
     return dense(np.zeros(0), generator.toarray(), targets, prior, EPSILON)

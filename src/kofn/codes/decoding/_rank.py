@@ -7,10 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
-from ._base._numbers import Floats, RowSpace
-from .code import LinearCode
-from .copies import CopyCode, Seen
-from .sparse import Coverage, is_sparse
+from ..._base._numbers import Floats, RowSpace
+from .._copies import CopyCode, Seen
+from .._linear import LinearCode
+from .._sparse import Coverage, is_sparse
 
 SPAN_NUMBERS = 1 << 22
 """A sparse code keeps a basis of up to so many numbers (a thousand rows take about a second), then only counts."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base._numbers import Floats
+from .._base._numbers import Floats
 
 Indices = NDArray[np.intp]
 

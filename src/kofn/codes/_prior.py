@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._base._numbers import MODERATE, Floats
-from ._base._travel import Remade
-from .checks import arrayed
-from .errors import CodeError
+from .._base._numbers import MODERATE, Floats
+from .._base._travel import Remade
+from ..checks import arrayed
+from ..errors import CodeError
 
 
 @dataclass(frozen=True, eq=False)

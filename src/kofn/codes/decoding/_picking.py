@@ -6,10 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from ._base._numbers import Floats
-from .copies import CopyCode, Indices
-from .decoding import Decoding
-from .prior import Prior
+from ..._base._numbers import Floats
+from .._copies import CopyCode, Indices
+from .._prior import Prior
+from ._decode import Decoding
 
 
 class Picks(Decoding):

@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import checks
-from ._base._numbers import EPSILON, Certificate, Floats, backward_limit, certify, selected
-from .code import LinearCode
-from .copies import CopyCode
-from .prior import Prior
-from .sparse import is_sparse, row_sizes
+from ... import checks
+from ..._base._numbers import EPSILON, Certificate, Floats, backward_limit, certify, selected
+from .._copies import CopyCode
+from .._linear import LinearCode
+from .._prior import Prior
+from .._sparse import is_sparse, row_sizes
 
 NOISE = 16.0
 """Rounding noise of a result, in units of its epsilon, that the LMMSE estimator reckons with."""
@@ -180,20 +180,20 @@ def decode(
     >>> round(float(decode(code, [2]).error), 3)
     0.707
     """
-    call = "kofn.decoding.decode"
+    call = "kofn.codes.decoding._decode.decode"
     estimator, rows = checked(call, estimator), _rows_of(call, code, rows)
     if prior is not None and (not isinstance(prior, Prior) or prior.unknowns != code.unknowns):
         must, remedy = f"be a Prior of {code.unknowns} unknowns", "leave it out for equal energies"
         raise checks.refusal(call, "prior", must, getattr(prior, "unknowns", repr(prior)), remedy)
     if isinstance(code, CopyCode) and rows.ndim == 1:
-        from .picking import covered, picked  # it makes a `Decoding`
+        from ._picking import covered, picked  # it makes a `Decoding`
 
         if covered(code, rows) or estimator in ZERO_FILLED:
             return picked(code, rows, prior)
     if prior is None or not prior.energy(code.targets) > 0:
         prior = Prior.independent(np.ones(code.unknowns))
     if estimator == "peeling" or is_sparse(code.generator):
-        from .sparse_decoding import decode_sparse  # SciPy is not needed for dense codes
+        from ._sparse import decode_sparse  # SciPy is not needed for dense codes
 
         return decode_sparse(code, rows, prior, estimator, epsilon)
     return decode_dense(code.generator[rows], code.targets, prior, estimator, epsilon, code)
@@ -253,13 +253,13 @@ def decodable(
     >>> decodable(code, [[0, 1], [1, 2]])
     array([ True,  True])
     """
-    rows = _rows_of("kofn.decoding.decodable", code, rows)
+    rows = _rows_of("kofn.codes.decoding._decode.decodable", code, rows)
     if isinstance(code, CopyCode) and rows.ndim == 1:
-        from .picking import covered as holds_all
+        from ._picking import covered as holds_all
 
         return np.asarray(holds_all(code, rows))
     if estimator == "peeling" or is_sparse(code.generator):
-        from .sparse_decoding import decodable_sparse
+        from ._sparse import decodable_sparse
 
         return decodable_sparse(code, rows, estimator, epsilon)
     generator = code.generator[rows]

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ._base._numbers import Floats
-from .sparse import Indices
+from ..._base._numbers import Floats
+from .._sparse import Indices
 
 Round = tuple[Indices, Indices]
 """Rows that were used together, and the unknowns that they gave."""

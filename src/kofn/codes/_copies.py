@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base._numbers import Floats
-from .code import LinearCode
+from .._base._numbers import Floats
+from ._linear import LinearCode
 
 Indices = NDArray[np.intp]
 
@@ -98,7 +98,7 @@ def _locked(matrix: Floats) -> Floats:
 
 
 class Seen:
-    """How near the targets of a `CopyCode` are: what `kofn.reach` asks of a space.
+    """How near the targets of a `CopyCode` are: what `kofn.codes.decoding._rank` asks of a space.
 
     Examples
     --------

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base._numbers import MODERATE, Floats
-from .code import LinearCode
-from .prior import Prior
+from ..._base._numbers import MODERATE, Floats
+from .._linear import LinearCode
+from .._prior import Prior
 
 FEWEST = 4
 """Rows with fewer distinct combinations do not tell a spread: what is missing counts in full until then."""

@@ -1,0 +1,1 @@
+"""The mathematics: (G, T), priors, decoding. Nothing here knows a task."""

@@ -1,0 +1,1 @@
+"""From the rows that arrived to the targets: one call, several estimators."""
