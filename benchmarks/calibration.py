@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from kofn.codes._prior import Prior
 from kofn.codes.decoding._decode import decode
-from kofn.scheme import Scheme
 from kofn.schemes import kronecker, mds
+from kofn.schemes._scheme import Scheme
 from kofn.testing import unknowns_of
 
 Floats = NDArray[np.float64]

@@ -29,8 +29,8 @@ from kofn.fitting.parities import learned_parities
 from kofn.fitting.trials import Decoder, Evaluated, as_it_is, evaluated
 from kofn.learned import structured_code
 from kofn.schemes import FUNCTIONS
-from kofn.schemes.function_scheme import function_scheme
-from kofn.schemes.parity import parity_weights
+from kofn.schemes.functions._parity import parity_weights
+from kofn.schemes.functions._scheme import function_scheme
 
 Floats = NDArray[Any]
 SETTINGS = ((3, 4), (6, 8))

@@ -17,7 +17,7 @@ import kofn
 from kofn.designing import Design, design_for
 from kofn.figures.uep_setting import CLASSES, VARIANCES, closed_forms
 from kofn.schemes import uep_code
-from kofn.schemes.plain_codes import mds_code
+from kofn.schemes.products._plain_codes import mds_code
 from kofn.simulation import errors_by_count
 from kofn.theory.losses import at_times
 

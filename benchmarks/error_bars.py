@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from kofn.codes.decoding._decode import decode
 from kofn.schemes import FUNCTIONS
-from kofn.schemes.function_scheme import Evaluations, function_scheme
+from kofn.schemes.functions._scheme import Evaluations, function_scheme
 
 Array = NDArray[Any]
 

@@ -16,7 +16,7 @@ import numpy as np
 import kofn
 from kofn.codes.decoding._decode import decode
 from kofn.learned import PROBLEMS
-from kofn.schemes.function_scheme import evaluate, function_scheme
+from kofn.schemes.functions._scheme import evaluate, function_scheme
 
 CALLS = 200
 

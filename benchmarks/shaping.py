@@ -19,9 +19,9 @@ from sklearn.datasets import load_digits
 import kofn
 from kofn.codes.decoding._decode import decode
 from kofn.designing import design_for
-from kofn.schemes import product
-from kofn.schemes.cuts import row_column
-from kofn.schemes.operands import Operands
+from kofn.schemes.products import _scheme as product
+from kofn.schemes.products._cuts import row_column
+from kofn.schemes.products._operands import Operands
 from kofn.testing import unknowns_of
 
 Floats = NDArray[Any]

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kofn.latency import Exponential
-from kofn.scheme import Scheme
 from kofn.schemes import kronecker, mds, mds_chebyshev, repetition
+from kofn.schemes._scheme import Scheme
 from kofn.simulation import errors_by_count, simulate
 from kofn.stopping import Rule, Tolerance
 

@@ -17,8 +17,8 @@ from kofn.collector import Collector
 from kofn.errors import NotDecodable
 from kofn.placement import Placement
 from kofn.runtime import Run
-from kofn.schemes.function_scheme import function_scheme
-from kofn.schemes.sum_scheme import Terms, sum_scheme
+from kofn.schemes.functions._scheme import function_scheme
+from kofn.schemes.sums._scheme import Terms, sum_scheme
 from kofn.virtual import ScriptedPool, VirtualClock
 
 FILE = Path(__file__).with_suffix(".json")

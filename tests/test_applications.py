@@ -13,7 +13,7 @@ from kofn.collector import Collector
 from kofn.placement import Placement
 from kofn.runtime import Run
 from kofn.schemes import cyclic
-from kofn.schemes.sum_scheme import Terms, sum_scheme
+from kofn.schemes.sums._scheme import Terms, sum_scheme
 from kofn.virtual import ScriptedPool, VirtualClock
 
 X, Y = load_digits(return_X_y=True)

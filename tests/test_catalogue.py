@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import kofn.schemes
-from kofn.catalogue import FAMILIES, HEADINGS, OTHERS, PAPERS, bibtex
 from kofn.errors import ArgumentError
+from kofn.schemes.catalogue import FAMILIES, HEADINGS, OTHERS, PAPERS, bibtex
 
 ENTRIES = [entry for family in FAMILIES for entry in family.entries]
 

@@ -12,11 +12,11 @@ from kofn.designing import best_windows, design_for
 from kofn.designing.amplification import amplifications, subsets
 from kofn.designing.objective import deadline
 from kofn.designing.strata import strata
-from kofn.schemes.classes import Classes
-from kofn.schemes.plain_codes import mds_code
-from kofn.schemes.shaping import Directions, sizes_of
+from kofn.schemes.products._classes import Classes
+from kofn.schemes.products._plain_codes import mds_code
+from kofn.schemes.products._shaping import Directions, sizes_of
+from kofn.schemes.products._uep_code import uep_code
 from kofn.schemes.spread import spread
-from kofn.schemes.uep_code import uep_code
 from kofn.simulation import errors_at, errors_by_count
 from kofn.testing import check_scheme, unknowns_of
 from kofn.theory.losses import at_times, zero_fill_loss

@@ -17,8 +17,8 @@ from kofn.placement import Placement
 from kofn.rota import Rota
 from kofn.runtime import Run
 from kofn.schemes import FUNCTIONS, PRODUCTS, SUMS
-from kofn.schemes.row_column import dealt
-from kofn.schemes.uep_code import uep_code
+from kofn.schemes.products._row_column import dealt
+from kofn.schemes.products._uep_code import uep_code
 from kofn.virtual import ScriptedPool, VirtualClock
 
 A = np.random.default_rng(0).standard_normal((12, 6))

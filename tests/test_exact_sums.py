@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import kofn
 from kofn.codes.decoding._decode import decode
 from kofn.schemes import SUMS, gradient
-from kofn.schemes.sum_scheme import Terms, sum_scheme
+from kofn.schemes.sums._scheme import Terms, sum_scheme
 from kofn.testing import results_of
 
 EPS = 2.0**-52

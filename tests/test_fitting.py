@@ -13,7 +13,7 @@ from kofn.fitting.best_linear import Joint, joint_code
 from kofn.fitting.draws import Draws, drawn
 from kofn.fitting.parities import learned_parities
 from kofn.schemes import FUNCTIONS
-from kofn.schemes.function_scheme import function_scheme
+from kofn.schemes.functions._scheme import function_scheme
 
 
 def symmetric(rng):

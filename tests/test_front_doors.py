@@ -252,7 +252,7 @@ def test_huge_results_are_numbers(threads):
     many[2:] *= -1
     code = of_tasks(lambda: many).code
     assert code.rows == 4
-    assert kofn.scheme.payload(0, many) is many
+    assert kofn.schemes._scheme.payload(0, many) is many
 
 
 @pytest.mark.parametrize("energies", [[1, -2, 3], [1, np.nan, 3], [1, np.inf, 3]])

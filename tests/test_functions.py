@@ -14,10 +14,10 @@ from kofn.codes._prior import Prior
 from kofn.codes.decoding._decode import decode
 from kofn.errors import ArgumentError
 from kofn.schemes import FUNCTIONS, Evaluations, leakage_bits
-from kofn.schemes.berrut import Berrut, alternating, berrut_rows, workers_nodes
-from kofn.schemes.function_scheme import around, function_scheme
-from kofn.schemes.letcc import spline_rows
-from kofn.schemes.parity import parity_weights
+from kofn.schemes.functions._berrut import Berrut, alternating, berrut_rows, workers_nodes
+from kofn.schemes.functions._letcc import spline_rows
+from kofn.schemes.functions._parity import parity_weights
+from kofn.schemes.functions._scheme import around, function_scheme
 from kofn.simulation import errors_by_count
 from kofn.testing import check_scheme
 

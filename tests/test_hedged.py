@@ -19,7 +19,7 @@ from kofn.collector import Collector
 from kofn.placement import Placement
 from kofn.runtime import Run
 from kofn.schemes import FUNCTIONS
-from kofn.schemes.hedged import hedged_scheme, together
+from kofn.schemes.functions._hedged import hedged_scheme, together
 from kofn.virtual import ScriptedPool, VirtualClock
 
 BIG = 2**53 + 1

@@ -18,7 +18,7 @@ from kofn import budget
 from kofn.arrays._file import Descriptor, FileMatrix
 from kofn.arrays._npy import read_matrix
 from kofn.arrays._source import Source
-from kofn.schemes import product
+from kofn.schemes.products import _scheme as product
 
 RNG = np.random.default_rng(3)
 A, B = RNG.standard_normal((120, 70)), RNG.standard_normal((70, 90))

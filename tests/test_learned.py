@@ -16,7 +16,7 @@ from kofn.learned.features import FEATURES, Powers
 from kofn.learned.least_squares import Moments
 from kofn.learned.measure import decoded, errors, interpolated, nrmse
 from kofn.learned.selection import ROUNDING, Samples, select
-from kofn.schemes.function_scheme import function_scheme
+from kofn.schemes.functions._scheme import function_scheme
 from kofn.testing import check_scheme
 
 

@@ -10,8 +10,8 @@ from kofn.codes._prior import Prior
 from kofn.codes.decoding._decode import decode
 from kofn.codes.decoding._learning import Learner
 from kofn.schemes import FUNCTIONS, SUMS
-from kofn.schemes.function_scheme import function_scheme
-from kofn.schemes.sum_scheme import Terms, sum_scheme
+from kofn.schemes.functions._scheme import function_scheme
+from kofn.schemes.sums._scheme import Terms, sum_scheme
 
 SURE = [name for name in SUMS if name != "bcc"]  # a share that nobody draws never comes
 MAPS = {

@@ -12,7 +12,7 @@ from kofn.codes.decoding._decode import decode
 from kofn.errors import ArgumentError, FunctionError, TaskError
 from kofn.runtime import MESSAGE_SECONDS
 from kofn.schemes import FUNCTIONS
-from kofn.schemes.function_scheme import function_scheme
+from kofn.schemes.functions._scheme import function_scheme
 
 MATRICES = np.random.default_rng(5).standard_normal((3, 4, 4))
 

@@ -137,7 +137,7 @@ def of_tasks(hidden, pool):
 
 
 def total(array):
-    return kofn.scheme.Canvas([array], lambda: array)
+    return kofn.schemes._scheme.Canvas([array], lambda: array)
 
 
 def require_refused_or_right(face, hide, pool):

@@ -12,7 +12,7 @@ import kofn
 from kofn.codes.decoding._decode import decode
 from kofn.collector import Collector
 from kofn.schemes import FUNCTIONS, lagrange
-from kofn.schemes.function_scheme import function_scheme
+from kofn.schemes.functions._scheme import function_scheme
 
 EPS = float(np.finfo(float).eps)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kofn.arrays._blocks import Blocks, Spans
 from kofn.codes._prior import Prior
 from kofn.errors import CodeError
-from kofn.schemes.product import sketched_prior
+from kofn.schemes.products._scheme import sketched_prior
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -90,7 +90,7 @@ def test_tasks_of_ones_own_cannot_change_what_others_see(pool):
 
     def canvas(shape, dtype):
         whole = np.empty((2, *shape), dtype)
-        return kofn.scheme.Canvas([whole[0, ...], whole[1, ...]], lambda: whole)
+        return kofn.schemes._scheme.Canvas([whole[0, ...], whole[1, ...]], lambda: whole)
 
     def run(function, *arguments):
         tasks = [kofn.Task(function, arguments)] * 2

@@ -12,7 +12,7 @@ from kofn.collector import Collector
 from kofn.placement import Placement
 from kofn.runtime import Run
 from kofn.schemes import PRODUCTS, SUMS
-from kofn.schemes.sum_scheme import Terms, sum_scheme
+from kofn.schemes.sums._scheme import Terms, sum_scheme
 from kofn.testing import results_of
 from kofn.virtual import ScriptedPool, VirtualClock
 
@@ -112,7 +112,7 @@ def test_an_estimate_in_an_error_tells_what_is_recovered():
 
 
 def test_a_scheme_of_ones_own_tells_target_by_target():
-    from kofn.scheme import Canvas, Scheme, Task
+    from kofn.schemes._scheme import Canvas, Scheme, Task
 
     code = kofn.LinearCode("own", np.eye(2), np.eye(2), worker=[0, 1])
     canvas = lambda shape, dtype: Canvas([np.empty(shape, dtype) for _ in range(2)], lambda: None)  # noqa: E731

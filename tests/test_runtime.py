@@ -14,7 +14,7 @@ from kofn.collector import Collector
 from kofn.errors import CodeError, NotDecodable, TaskError
 from kofn.placement import Placement
 from kofn.runtime import Run
-from kofn.schemes.function_scheme import function_scheme
+from kofn.schemes.functions._scheme import function_scheme
 from kofn.simulation import stop_times
 from kofn.stopping import Rule
 from kofn.virtual import ScriptedPool, VirtualClock

@@ -12,8 +12,8 @@ from scipy.sparse import csr_array
 
 import kofn
 from kofn.schemes import FUNCTIONS, SUMS
-from kofn.schemes.function_scheme import function_scheme
-from kofn.schemes.sum_scheme import Terms, sum_scheme
+from kofn.schemes.functions._scheme import function_scheme
+from kofn.schemes.sums._scheme import Terms, sum_scheme
 from taking import ENGINES, INPUTS, NUMBERS, A, B, Gate, engine, spaced, spoil, total
 
 
@@ -97,7 +97,7 @@ def test_a_started_scheme_of_ones_own_goes_on_as_what_was_passed(pool):
 
     def canvas(shape, dtype):
         whole = np.empty((2, *shape), dtype)
-        return kofn.scheme.Canvas([whole[0, ...], whole[1, ...]], lambda: whole)
+        return kofn.schemes._scheme.Canvas([whole[0, ...], whole[1, ...]], lambda: whole)
 
     tasks = [kofn.Task(lambda x, box: x * box[0], (x, box)) for _ in range(2)]
     scheme = kofn.Scheme(code, lambda allocate: tasks, canvas, lambda: kofn.Prior.independent([1.0, 1.0]))

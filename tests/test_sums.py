@@ -14,7 +14,7 @@ import kofn
 import kofn.testing
 from kofn.coded_sum import built
 from kofn.schemes import SUMS
-from kofn.schemes.sum_scheme import Terms, sum_scheme
+from kofn.schemes.sums._scheme import Terms, sum_scheme
 
 SURE = [name for name in SUMS if name != "bcc"]  # a share that nobody draws never comes
 

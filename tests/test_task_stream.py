@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kofn.arrays._blocks import Blocks, Spans
-from kofn.encoding import Encoding, Factor
-from kofn.scheme import Task
+from kofn.schemes._encoding import Encoding, Factor
+from kofn.schemes._scheme import Task
 
 BLOCKS, SIDE = 4, 3
 BLOCK_BYTES = SIDE * 2 * 8

@@ -8,7 +8,7 @@ from kofn.codes._prior import Prior
 from kofn.codes.decoding._decode import decode
 from kofn.errors import ArgumentError, CodeError
 from kofn.schemes import Classes, ew_uep, now_uep, uep_code
-from kofn.schemes.importance import RULES, block_weights, levels_of, sorted_spans
+from kofn.schemes.products._importance import RULES, block_weights, levels_of, sorted_spans
 from kofn.testing import check_scheme, results_of, unknowns_of
 from oracles import gaussian
 

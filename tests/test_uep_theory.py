@@ -18,7 +18,7 @@ from kofn.figures.uep_setting import closed_forms
 from kofn.figures.uep_times import crossing
 from kofn.latency import Constant, Exponential
 from kofn.schemes import now_uep, uep_code
-from kofn.schemes.plain_codes import mds_code, repetition_code
+from kofn.schemes.products._plain_codes import mds_code, repetition_code
 from kofn.simulation import errors_by_count, simulate
 from kofn.testing import results_of
 from kofn.theory.losses import (

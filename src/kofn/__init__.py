@@ -40,7 +40,7 @@ from .maps import map
 from .operators import operator
 from .products import matmul
 from .report import Report
-from .scheme import Canvas, Scheme, Task
+from .schemes._scheme import Canvas, Scheme, Task
 from .simulation import simulate
 from .stopping import Count, Deadline, Decodable, Tolerance
 from .sums import sum

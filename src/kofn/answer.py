@@ -11,7 +11,7 @@ import numpy as np
 
 from .errors import KofnError
 from .report import Report
-from .scheme import Parts
+from .schemes._scheme import Parts
 
 
 @dataclass(frozen=True, eq=False)

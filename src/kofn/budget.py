@@ -13,8 +13,8 @@ from . import checks
 from ._base._machine import memory_in_groups, memory_in_machine
 from ._base._parallel import address_space
 from .arrays._spill import Spool
-from .encoding import Encoding, Streamed
-from .scheme import Scheme
+from .schemes._encoding import Encoding, Streamed
+from .schemes._scheme import Scheme
 
 NOTHING = 1 << 16
 """Bytes so few that to look how many there are takes longer than to use them."""

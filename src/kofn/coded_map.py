@@ -20,9 +20,10 @@ from .collector import Progress
 from .errors import FunctionError, TaskError
 from .job import run
 from .report import Report
-from .scheme import Scheme
 from .schemes import FUNCTIONS
-from .schemes.function_scheme import (
+from .schemes._scheme import Scheme
+from .schemes.functions._hedged import hedged_scheme
+from .schemes.functions._scheme import (
     CALL,
     EvaluationFailed,
     Evaluations,
@@ -32,7 +33,6 @@ from .schemes.function_scheme import (
     place_of,
     resident_key,
 )
-from .schemes.hedged import hedged_scheme
 from .stopping import Count, Rule, rule
 from .workers import Workers
 

@@ -22,13 +22,13 @@ from .arrays._source import Adjoint, Cast, Source
 from .budget import require_memory
 from .codes._linear import LinearCode
 from .codes._prior import Prior
-from .encoding import Factor
 from .job import run
 from .placement import size_of
-from .scheme import Canvas, Parts, Scheme, Task
 from .schemes import mds, mds_chebyshev, repetition, uncoded
-from .schemes.operands import measured, plain_array, require_room
-from .schemes.product import SKETCH, grid_canvas, left_sketches, real_type, samples_prior
+from .schemes._encoding import Factor
+from .schemes._scheme import Canvas, Parts, Scheme, Task
+from .schemes.products._operands import measured, plain_array, require_room
+from .schemes.products._scheme import SKETCH, grid_canvas, left_sketches, real_type, samples_prior
 from .stopping import Rule, rule
 from .vectors import Unmasked
 from .workers import Workers

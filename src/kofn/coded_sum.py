@@ -19,8 +19,8 @@ from .collector import Progress
 from .errors import TaskError, TermError
 from .job import run
 from .schemes import SUMS
-from .schemes.sum_code import CALL
-from .schemes.sum_scheme import Input, TermFailed, Terms, sum_scheme
+from .schemes.sums._code import CALL
+from .schemes.sums._scheme import Input, TermFailed, Terms, sum_scheme
 from .stopping import Rule, rule
 from .workers import Workers
 

@@ -18,7 +18,7 @@ from .codes._prior import Prior
 from .codes.decoding._decode import Decoding, Estimator, decode
 from .codes.decoding._rank import space_of
 from .errors import CodeError
-from .scheme import Judge, Judgement
+from .schemes._scheme import Judge, Judgement
 from .stopping import Decodable, Rule
 
 

@@ -27,8 +27,8 @@ from .codes.decoding._decode import Estimator, checked, decodable, decode
 from .codes.decoding._rank import space_of
 from .collector import Collector, Progress
 from .runtime import Run
-from .scheme import Scheme
 from .schemes import Evaluations
+from .schemes._scheme import Scheme
 from .stopping import Rule, rule
 from .workers import Workers
 

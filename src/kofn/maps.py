@@ -10,7 +10,7 @@ from .checks import named
 from .coded_map import Builder, CodedMap, FittedCode
 from .codes.decoding._decode import Estimator
 from .collector import Progress
-from .schemes.function_scheme import CALL
+from .schemes.functions._scheme import CALL
 
 
 @named(CALL)

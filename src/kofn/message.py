@@ -12,7 +12,7 @@ from ._base._envelope import Envelope, text_of
 from ._base._snapshots import guarded, is_own, sealed
 from .engines.pool import Pool
 from .errors import TaskError
-from .scheme import Task
+from .schemes._scheme import Task
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from ._base._snapshots import Sealed, is_own, sealed
 from .engines.pool import Pool
 from .errors import PoolClosed
-from .scheme import Task
+from .schemes._scheme import Task
 
 _numbers = count()
 

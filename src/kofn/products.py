@@ -18,9 +18,9 @@ from .collector import Progress
 from .dask_output import ClusterArray
 from .job import run
 from .report import Report
-from .scheme import Parts, Scheme
 from .schemes import PRODUCTS
-from .schemes.operands import Operands
+from .schemes._scheme import Parts, Scheme
+from .schemes.products._operands import Operands
 from .stopping import rule
 from .workers import Workers
 

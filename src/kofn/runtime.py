@@ -16,14 +16,14 @@ from ._base._envelope import Envelope
 from ._base._numbers import precision
 from .answer import Answer
 from .collector import Collector, Progress
-from .encoding import Stream
 from .engines.pool import Pool
 from .errors import Cancelled, CodeError, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
 from .message import Message, failure, has_results, send, undelivered
 from .placement import Placement, size_of
 from .report import Attempt, Outcome, Report
 from .rota import Rota
-from .scheme import Scheme, Task, listed
+from .schemes._encoding import Stream
+from .schemes._scheme import Scheme, Task, listed
 
 CALL = "kofn.run"
 

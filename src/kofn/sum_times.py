@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._base._numbers import Floats
-from .schemes.sum_code import spans
+from .schemes.sums._code import spans
 
 Indices = NDArray[np.intp]
 

@@ -9,7 +9,7 @@ from .answer import Answer
 from .checks import named
 from .coded_sum import CodedSum, CodeLike
 from .collector import Progress
-from .schemes.sum_code import CALL
+from .schemes.sums._code import CALL
 from .stopping import rule
 
 

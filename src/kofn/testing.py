@@ -23,7 +23,7 @@ from .codes.decoding._decode import decode
 from .collector import Collector
 from .engine_testing import ENGINE_CHECKS, check_engine
 from .errors import TaskError
-from .scheme import Scheme, Task
+from .schemes._scheme import Scheme, Task
 
 __all__ = ["ENGINE_CHECKS", "check_engine", "check_scheme", "results_of", "unknowns_of"]
 

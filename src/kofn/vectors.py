@@ -9,7 +9,7 @@ from scipy.sparse import issparse
 from scipy.sparse.linalg import LinearOperator
 
 from . import checks
-from .schemes.operands import plain_array
+from .schemes.products._operands import plain_array
 
 CALL = "kofn.operator"
 

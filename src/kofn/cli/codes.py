@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
-from ..catalogue import FAMILIES, HEADINGS, bibtex
+from ..schemes.catalogue import FAMILIES, HEADINGS, bibtex
 from .command import Command
 
 LEGEND = "Threshold: how many results are always enough. Amplification: of rounding, when exact."

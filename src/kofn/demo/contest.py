@@ -16,8 +16,8 @@ from ..collector import Progress
 from ..engines import Pool
 from ..job import start
 from ..report import Report
-from ..scheme import Scheme
 from ..schemes import kronecker, mds, repetition, uncoded
+from ..schemes._scheme import Scheme
 
 Array = NDArray[Any]
 

@@ -14,7 +14,7 @@ from ..codes._linear import LinearCode
 from ..codes._prior import Prior
 from ..codes.decoding._decode import decode
 from ..latency import Latency
-from ..schemes.shaping import Directions
+from ..schemes.products._shaping import Directions
 from ..schemes.spread import spread
 from .amplification import INVERTED, STACK, subsets
 from .objective import CALL, Objective

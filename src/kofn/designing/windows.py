@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._base._numbers import Floats
-from ..schemes.classes import GAMMA
+from ..schemes.products._classes import GAMMA
 
 CORNERS = (0.15, 1.0, 4.0)
 """Weights whose combinations are the starting points of the search over Γ."""

@@ -18,7 +18,7 @@ from ..codes.decoding._sparse import scaled_conjugate_gradients
 from ..modular import rows_covering
 from ..rateless_times import arrived, rateless, rows_predicted
 from ..schemes import cyclic as cyclic_code
-from ..schemes.cyclic import starts_of, usual_blocks
+from ..schemes.sums._cyclic import starts_of, usual_blocks
 from ..sum_times import Delays, Outcome
 from .drawing import curve
 from .figure import Figure, Recipe, Request, Series

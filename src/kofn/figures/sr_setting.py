@@ -11,7 +11,7 @@ from .._base._numbers import Floats
 from ..codes._linear import LinearCode
 from ..rateless_times import rateless, rows_peeled, rows_predicted
 from ..schemes import lt, sr
-from ..schemes.cyclic import starts_of, usual_blocks
+from ..schemes.sums._cyclic import starts_of, usual_blocks
 from ..sum_times import Delays, Outcome, bound, hinted, shared, walked
 from .figure import Series
 

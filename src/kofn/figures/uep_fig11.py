@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..schemes.classes import GAMMA
+from ..schemes.products._classes import GAMMA
 from ..theory.losses import at_times, theorem_2_bound
 from ..theory.uep import KINDS, decoding_probabilities
 from .drawing import panels

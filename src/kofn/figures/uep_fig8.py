@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..codes.decoding._decode import decode
-from ..schemes.classes import GAMMA
-from ..schemes.uep_code import uep_code
+from ..schemes.products._classes import GAMMA
+from ..schemes.products._uep_code import uep_code
 from ..theory.uep import KINDS, decoding_probabilities
 from .drawing import panels
 from .figure import Figure, Recipe, Request, Series

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .._base._numbers import Floats
 from ..codes._linear import LinearCode
 from ..codes._prior import Prior
-from ..schemes.function_scheme import Evaluations, around
+from ..schemes.functions._scheme import Evaluations, around
 
 
 @dataclass(frozen=True, eq=False)

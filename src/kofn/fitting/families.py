@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..schemes import FUNCTIONS
-from ..schemes.function_scheme import Evaluations
+from ..schemes.functions._scheme import Evaluations
 from .draws import Draws
 from .parities import NUMBERS, learned_parities
 

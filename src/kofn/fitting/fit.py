@@ -9,7 +9,7 @@ import numpy as np
 
 from .._base._numbers import Floats
 from ..checks import generator, integer, number, refusal
-from ..schemes.function_scheme import EvaluationFailed
+from ..schemes.functions._scheme import EvaluationFailed
 from .best_linear import Joint
 from .draws import CALL, FEWEST, NOISE, Draws, drawn
 from .families import Candidate, families

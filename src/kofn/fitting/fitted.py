@@ -10,7 +10,7 @@ from ..answer import Answer
 from ..checks import refusal
 from ..codes._prior import Prior
 from ..maps import map as kofn_map
-from ..schemes.function_scheme import CALL, Evaluations, stacked
+from ..schemes.functions._scheme import CALL, Evaluations, stacked
 from .report import FitReport
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base._numbers import Floats
-from ..schemes.parity import parity_weights
+from ..schemes.functions._parity import parity_weights
 from .draws import Draws
 
 Array = NDArray[Any]

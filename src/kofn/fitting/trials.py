@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..codes.decoding._decode import decode
-from ..schemes.function_scheme import EvaluationFailed, Evaluations, evaluate, function_scheme, place_of
+from ..schemes.functions._scheme import EvaluationFailed, Evaluations, evaluate, function_scheme, place_of
 from .best_linear import row_of_output
 from .draws import Draws
 from .families import Candidate

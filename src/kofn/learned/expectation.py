@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .._base._numbers import chebyshev_nodes
 from ..codes._prior import Prior
-from ..schemes.function_scheme import around
+from ..schemes.functions._scheme import around
 from .computation import Computation, Term
 from .encoder import Encoder, encoded, powers
 from .learned_code import Nodes

@@ -14,7 +14,7 @@ from .._base._numbers import chebyshev_nodes, chebyshev_rows
 from ..checks import integer, refusal
 from ..codes._linear import LinearCode
 from ..codes._prior import Prior
-from ..schemes.function_scheme import Evaluations
+from ..schemes.functions._scheme import Evaluations
 from .computation import Computation, Term
 from .encoder import Encoder, encoded, powers
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..codes._prior import Prior
 from ..codes.decoding._decode import decode
-from ..schemes.function_scheme import Evaluations, function_scheme
+from ..schemes.functions._scheme import Evaluations, function_scheme
 from .learned_code import LearnedCode
 
 Floats = NDArray[Any]

@@ -12,28 +12,29 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .._base._extras import loader
-from . import function_copies, sum_baselines
-from .berrut import berrut
-from .classes import Classes
-from .cyclic import cyclic, hint, ring
-from .function_scheme import Evaluations
-from .gradient import gradient
-from .kriging import kriging
-from .kronecker import kronecker
-from .lagrange import lagrange
-from .letcc import letcc
-from .luby import lt
-from .masks import leakage_bits
-from .matdot import matdot
-from .mds import mds, mds_chebyshev
-from .parity import parity
-from .polynomial import polynomial
-from .repetition import repetition
-from .sum_baselines import bcc, one, rep
-from .sum_recovery import sr
-from .uep import ew_uep, now_uep
-from .uep_code import uep_code
-from .uncoded import uncoded
+from .functions import _copies as function_copies
+from .functions._berrut import berrut
+from .functions._kriging import kriging
+from .functions._lagrange import lagrange
+from .functions._letcc import letcc
+from .functions._masks import leakage_bits
+from .functions._parity import parity
+from .functions._scheme import Evaluations
+from .products._classes import Classes
+from .products._kronecker import kronecker
+from .products._matdot import matdot
+from .products._mds import mds, mds_chebyshev
+from .products._polynomial import polynomial
+from .products._repetition import repetition
+from .products._uep import ew_uep, now_uep
+from .products._uep_code import uep_code
+from .products._uncoded import uncoded
+from .sums import _baselines as sum_baselines
+from .sums._baselines import bcc, one, rep
+from .sums._cyclic import cyclic, hint, ring
+from .sums._gradient import gradient
+from .sums._lt import lt
+from .sums._sum_recovery import sr
 
 PRODUCTS = {
     "uncoded": uncoded,

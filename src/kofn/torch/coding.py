@@ -9,10 +9,10 @@ from typing import Any
 
 from ..checks import choice, integer, probabilities, refusal
 from ..codes.decoding._decode import ESTIMATORS
-from ..schemes.cuts import PARTITIONS
-from ..schemes.importance import RULES, even_sizes
-from ..schemes.operands import balanced_blocks
-from ..schemes.row_column import spare
+from ..schemes.products._cuts import PARTITIONS
+from ..schemes.products._importance import RULES, even_sizes
+from ..schemes.products._operands import balanced_blocks
+from ..schemes.products._row_column import spare
 from .turning import pays
 
 CALL = "kofn.torch.convert"

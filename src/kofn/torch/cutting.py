@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .._base._numbers import Floats
 from ..arrays._blocks import Spans
-from ..schemes.importance import block_weights
+from ..schemes.products._importance import block_weights
 
 
 def line_weights(matrix: Tensor, axis: int, rule: str) -> Tensor:
@@ -71,7 +71,7 @@ class Groups:
         return cls(weights, order, count, Spans(length, count).size, length % count or count)
 
     def importance(self, rule: str) -> Floats:
-        """Weight of each group, (count,), as `kofn.schemes.importance` has it."""
+        """Weight of each group, (count,), as `kofn.schemes.products._importance` has it."""
         spans = Spans(len(self.order), self.count, self.order.cpu().numpy())
         return block_weights(self.weights.cpu().double().numpy(), spans, rule)
 

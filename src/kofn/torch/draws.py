@@ -13,10 +13,10 @@ import numpy as np
 
 from .._base._numbers import Floats
 from ..codes._prior import Prior
-from ..schemes.classes import Classes
-from ..schemes.kronecker import FLOOR, SINGLE_FLOOR
-from ..schemes.shaping import Directions
-from ..schemes.uep_code import factor_rows, free_rows
+from ..schemes.products._classes import Classes
+from ..schemes.products._kronecker import FLOOR, SINGLE_FLOOR
+from ..schemes.products._shaping import Directions
+from ..schemes.products._uep_code import factor_rows, free_rows
 from .coding import Coding
 
 SINGLE = 1e-10

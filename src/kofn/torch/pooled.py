@@ -21,12 +21,12 @@ from ..codes.decoding._decode import decodable, decode
 from ..engines.pool import Pool
 from ..errors import NotDecodable, StaysHere
 from ..job import run
-from ..scheme import Scheme
-from ..schemes.cuts import Cut
-from ..schemes.operands import Operands
-from ..schemes.product import product_scheme
-from ..schemes.row_column import dealt, in_like_units, spread
-from ..schemes.windows import apart, window_scheme
+from ..schemes._scheme import Scheme
+from ..schemes.products._cuts import Cut
+from ..schemes.products._operands import Operands
+from ..schemes.products._row_column import dealt, in_like_units, spread
+from ..schemes.products._scheme import product_scheme
+from ..schemes.products._windows import apart, window_scheme
 from ..stopping import rule
 from ..workers import Workers
 from .coding import CALL, Coding

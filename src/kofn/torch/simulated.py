@@ -22,7 +22,7 @@ from ..checks import refusal
 from ..codes._linear import LinearCode, groups_of
 from ..errors import NotDecodable
 from ..latency import Latency
-from ..schemes.row_column import dealt
+from ..schemes.products._row_column import dealt
 from ..turns import arrivals_from
 from .coding import CALL, Coding
 from .cutting import ColumnRow, RowColumn

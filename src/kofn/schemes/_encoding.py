@@ -1,0 +1,265 @@
+"""From blocks to tasks: all at once where that fits, otherwise a few at a time, as they are asked for."""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, overload
+from weakref import WeakValueDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._base._snapshots import Snapshot
+from ..arrays._blocks import Blocks, Spans
+from ..arrays._combine import combine
+from ..arrays._reductions import norms
+from ..arrays._scaling import lasting
+from ..checks import refusal
+from ..codes._linear import groups_of
+from ._scheme import Allocate, Task
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+Key = tuple[int, int]
+"""An encoded block: the number of its factor, and its number among the distinct ones there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """One encoded side of a product: distinct combinations of blocks, shared by the rows that use them.
+
+    Parameters
+    ----------
+    coefficients : (rows, blocks) array
+    blocks : Blocks
+    """
+
+    coefficients: Floats
+    blocks: Blocks
+
+    def taken(self, snapshot: Snapshot) -> Factor:
+        """The same of the blocks as they are now."""
+        return replace(self, blocks=self.blocks.taken(snapshot))
+
+    @cached_property
+    def distinct(self) -> tuple[Floats, NDArray[np.intp]]:
+        """The distinct coefficient rows, in the order in which they come, and which of them each row uses."""
+        which = groups_of(self.coefficients)
+        new = which > np.maximum.accumulate(np.r_[-1, which[:-1]])
+        return self.coefficients[new], which
+
+    def encode(self, allocate: Allocate) -> list[Array]:
+        """Return the encoded block of every row; rows with equal coefficients share one array."""
+        rows, which = self.distinct
+        encoded = allocate((len(rows), *self.blocks.shape), self.blocks.dtype)
+        combine(rows, self.blocks, encoded)
+        return [encoded[index] for index in which]
+
+    def some(self, numbers: Sequence[int], allocate: Allocate) -> list[Array]:
+        """Return some of the distinct blocks, each in an array of its own; only what they are made of is read."""
+        rows = self.distinct[0][numbers]
+        used = np.flatnonzero(rows.any(axis=0))
+        encoded = [allocate(self.blocks.shape, self.blocks.dtype) for _ in numbers]
+        combine(rows[:, used], self.blocks.only(used.tolist()), encoded)
+        return encoded
+
+    @property
+    def block_bytes(self) -> int:
+        """Size of an encoded block."""
+        return math.prod(self.blocks.shape) * self.blocks.dtype.itemsize
+
+    @property
+    def encoded_bytes(self) -> int:
+        """Size of what `encode` allocates."""
+        return len(self.distinct[0]) * self.block_bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Sizes that a scheme was built for, and what depends on them.
+
+    Parameters
+    ----------
+    norms : (length,) array
+        Of the rows of A, or of the columns of B.
+    spans : Spans
+        How they are cut, and raised.
+    epsilon : float
+        Precision of the numbers.
+    mixed : bool
+        Whether blocks are combined.
+    """
+
+    norms: Floats
+    spans: Spans
+    epsilon: float
+    mixed: bool = True
+
+    def require(self, matrix: Any, axis: int) -> None:
+        """Refuse a matrix of which it no longer holds: results would be called exact that are not."""
+        if not lasting(self.norms, norms(matrix, axis), self.spans, self.epsilon, mixed=self.mixed):
+            name, lines = ("A", "rows") if axis == 0 else ("B", "columns")
+            must = f"keep finite numbers and the proportions of its {lines} from when a scheme is built until it starts"
+            raise refusal("kofn.start", name, must, f"others in {lines} of other sizes", "build the scheme again")
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """How the tasks of a scheme are made of encoded blocks; called, it makes all of them.
+
+    Parameters
+    ----------
+    factors : sequence of Factor
+    needs : sequence of sequences of (factor, number)
+        Of each task: the blocks that it is made of.
+    task : callable
+        ``task(row, arrays)`` makes a task of the blocks that it needs.
+    found : sequence of Found
+        Of the matrix of each factor, rows of the first and columns of the second; empty where it does not matter.
+    """
+
+    factors: Sequence[Factor]
+    needs: Sequence[Sequence[Key]]
+    task: Callable[[int, Sequence[Array]], Task]
+    found: Sequence[Found] = ()
+
+    def __call__(self, allocate: Allocate) -> Sequence[Task]:
+        """Encode everything in one pass over the sources."""
+        self._require()
+        made: dict[Key, Array] = {}
+        for number, factor in enumerate(self.factors):
+            made |= {
+                (number, int(i)): block for i, block in zip(factor.distinct[1], factor.encode(allocate), strict=True)
+            }
+        return [self.task(row, [made[key] for key in keys]) for row, keys in enumerate(self.needs)]
+
+    @property
+    def encoded_bytes(self) -> int:
+        """Size of all encoded blocks."""
+        return sum(factor.encoded_bytes for factor in self.factors)
+
+    def bytes_at_once(self, tasks: int) -> int:
+        """Size of the blocks that any so many tasks need at the same time, at most."""
+        total = 0
+        for number, factor in enumerate(self.factors):
+            most = max(sum(key[0] == number for key in keys) for keys in self.needs)
+            total += min(tasks * most, len(factor.distinct[0])) * factor.block_bytes
+        return total
+
+    def stream(self, allocate: Allocate, limit_bytes: int) -> Stream:
+        """Tasks that are encoded when they are asked for, within a limit."""
+        self._require()
+        return Stream(self, allocate, limit_bytes)
+
+    def taken(self, snapshot: Snapshot) -> Encoding:
+        """The same of the sources as they are now."""
+        taken = replace(self, factors=[factor.taken(snapshot) for factor in self.factors])
+        taken._require()
+        return replace(taken, found=())
+
+    def _require(self) -> None:
+        for axis, found in enumerate(self.found):
+            found.require(self.factors[axis].blocks.matrix, axis)
+
+
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """How tasks are made that do not fit into memory together; called, it makes a `Stream` of them.
+
+    Parameters
+    ----------
+    encoding : Encoding
+    limit_bytes : int
+    """
+
+    encoding: Encoding
+    limit_bytes: int
+
+    def __call__(self, allocate: Allocate) -> Stream:
+        """Tasks that are encoded when they are asked for, within the limit."""
+        return self.encoding.stream(allocate, self.limit_bytes)
+
+    def taken(self, snapshot: Snapshot) -> Streamed:
+        """The same of the sources as they are now."""
+        return replace(self, encoding=self.encoding.taken(snapshot))
+
+
+class Stream(Sequence[Task]):
+    """Tasks that are encoded when they are asked for, as many ahead as a limit has room for.
+
+    Every time something is encoded, the sources that it is made of are read once. A block stays in memory as long
+    as a task that was given out is held by whoever asked for it, and after that until the room is needed; of
+    those that can go, the one goes that is needed last.
+
+    Parameters
+    ----------
+    encoding : Encoding
+    allocate : callable
+    limit_bytes : int
+        Largest size of all blocks in memory. More is taken only if the tasks that are held leave no choice.
+    """
+
+    def __init__(self, encoding: Encoding, allocate: Allocate, limit_bytes: int) -> None:
+        self._encoding = encoding
+        self._allocate = allocate
+        self._limit = limit_bytes
+        self._ahead: dict[Key, Array] = {}
+        self._alive: WeakValueDictionary[Key, Array] = WeakValueDictionary()
+        self._asked: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._encoding.needs)
+
+    @overload
+    def __getitem__(self, row: int) -> Task: ...
+    @overload
+    def __getitem__(self, row: slice) -> Sequence[Task]: ...
+    def __getitem__(self, row: int | slice) -> Task | Sequence[Task]:
+        if isinstance(row, slice):
+            return [self[i] for i in range(*row.indices(len(self)))]
+        self._asked.add(row)
+        keys = self._encoding.needs[row]
+        held = {key: self._alive[key] for key in keys if key in self._alive}
+        if len(held) < len(keys):
+            held |= self._encoded(row)
+        return self._encoding.task(row, [held[key] for key in keys])
+
+    def _encoded(self, row: int) -> dict[Key, Array]:
+        """Encode what a task lacks, and with it what others will lack."""
+        lacking = [key for key in self._encoding.needs[row] if key not in self._alive]
+        self._make_room(self._size(lacking), set(self._encoding.needs[row]))
+        room = self._limit - self._size(self._alive) - self._size(lacking)
+        for keys in self._to_come():
+            more = [key for key in keys if key not in self._alive and key not in lacking]
+            room -= self._size(more)
+            if room < 0:
+                break
+            lacking += more
+        for number, factor in enumerate(self._encoding.factors):
+            numbers = [key[1] for key in lacking if key[0] == number]
+            for i, block in zip(numbers, factor.some(numbers, self._allocate) if numbers else [], strict=True):
+                self._ahead[number, i] = self._alive[number, i] = block
+        return {key: self._alive[key] for key in self._encoding.needs[row]}
+
+    def _make_room(self, wanted: int, kept: set[Key]) -> None:
+        """Let go of what no task to come needs, then of what is needed last, until there is room for so many bytes."""
+        needed: dict[Key, int] = {}
+        for when, keys in enumerate(self._to_come()):
+            for key in keys:
+                needed.setdefault(key, when)
+        for key in sorted(self._ahead.keys() - kept, key=lambda key: -needed.get(key, len(self))):
+            if key in needed and self._size(self._alive) + wanted <= self._limit:
+                return
+            del self._ahead[key]
+        if self._size(self._alive) + wanted > self._limit:
+            gc.collect()  # an engine may hold what has ended in a cycle
+
+    def _to_come(self) -> Iterable[Sequence[Key]]:
+        return (keys for row, keys in enumerate(self._encoding.needs) if row not in self._asked)
+
+    def _size(self, keys: Iterable[Key]) -> int:
+        return sum(self._encoding.factors[key[0]].block_bytes for key in keys)

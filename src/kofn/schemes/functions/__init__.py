@@ -1,0 +1,1 @@
+"""Codes for function values, one idea a file."""

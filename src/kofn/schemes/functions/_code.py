@@ -1,0 +1,163 @@
+"""What codes for function values share: their size, nodes on [−1, 1], and curves through the inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..._base._numbers import Floats, chebyshev_nodes
+from ...checks import integer, refusal
+from ..products._row_column import dealt, spare
+from ._scheme import CALL, stacked
+
+Array = NDArray[Any]
+
+INNER = (0.1, 0.9)
+"""Part of its stretch where a sample may be: no gap is so large that the ends of the line are left out."""
+
+
+def team(inputs: Any, workers: Any, rows: Any) -> tuple[Array, NDArray[np.intp]]:
+    """Check inputs and sizes: the stacked inputs (K, …), and the worker of each row, one row per worker by default.
+
+    Examples
+    --------
+    >>> X, worker = team([1.0, 2.0], 3, 4)
+    >>> X.shape, worker.tolist()
+    ((2,), [0, 1, 2, 0])
+    """
+    X = stacked(inputs)
+    workers = len(X) if workers is None else integer(CALL, "workers", workers, 1, "ask for at least one worker")
+    rows = workers if rows is None else integer(CALL, "rows", rows, 1, "ask for at least one row")
+    return X, dealt(rows, workers)
+
+
+def require_rows(name: str, needed: int, rows: int, why: str) -> None:
+    """Refuse a code that needs more results than there are rows."""
+    if needed > rows:
+        must = f"be at least {needed} for code {name!r}, {why}"
+        other = "" if name == "repetition" else ", or code='repetition'"
+        raise refusal(CALL, "rows", must, rows, f"use more workers or rows, or fewer inputs{other}")
+
+
+def spread_among(nodes: Floats, count: int) -> Floats:
+    """``count`` of the nodes, evenly spread in their order: values there are results themselves.
+
+    Chosen from Chebyshev nodes they lie like Chebyshev nodes, so that a curve through the inputs that sit on them
+    stays as small as the inputs.
+
+    Examples
+    --------
+    >>> spread_among(np.arange(10.0), 3).tolist()
+    [1.0, 5.0, 8.0]
+    """
+    chosen: Floats = nodes[((np.arange(count) + 0.5) * len(nodes) / count).astype(np.intp)]
+    return chosen
+
+
+def scattered_among(nodes: Floats, count: int) -> Floats:
+    """``count`` of the nodes, spread as by `spread_among` but, of many, with gaps of all sizes.
+
+    A function that repeats looks smooth where it is sampled in step with it, and nothing between samples tells. So each
+    sample is somewhere in a stretch of its own, and neighbours can be near: how smooth f is they tell best.
+
+    Examples
+    --------
+    >>> scattered_among(np.arange(40.0), 5).tolist(), scattered_among(np.arange(7.0), 5).tolist()
+    ([3.0, 14.0, 22.0, 27.0, 36.0], [0.0, 2.0, 3.0, 4.0, 6.0])
+    """
+    if len(nodes) < 2 * count:
+        return spread_among(nodes, count)
+    edges = np.arange(count + 1) * len(nodes) // count
+    within = np.random.default_rng([1, count]).uniform(*INNER, count)  # the same in every call
+    chosen: Floats = nodes[edges[:-1] + (within * np.diff(edges)).astype(np.intp)]
+    return chosen
+
+
+def lagrange_rows(points: Floats, nodes: Floats) -> Floats:
+    """Values at ``points`` of the Lagrange polynomials of ``nodes``, (points, nodes): interpolation is rows @ values.
+
+    Examples
+    --------
+    >>> lagrange_rows(np.array([0.5, 1.0]), np.array([0.0, 1.0])).tolist()
+    [[0.5, 0.5], [0.0, 1.0]]
+    """
+    gaps = nodes[:, None] - nodes
+    np.fill_diagonal(gaps, 1.0)
+    weights = 1.0 / np.prod(gaps, axis=1)
+    return barycentric_rows(points, nodes, weights)
+
+
+def barycentric_rows(points: Floats, nodes: Floats, weights: Floats) -> Floats:
+    """Rows of Σ_i w_i y_i / (z − x_i) / Σ_i w_i / (z − x_i), which is y_i at z = x_i, (…, points, nodes).
+
+    Parameters
+    ----------
+    points : (points,) array
+    nodes, weights : (…, nodes) array
+
+    Examples
+    --------
+    >>> barycentric_rows(np.array([0.0, 0.5]), np.array([0.0, 1.0]), np.array([1.0, -1.0])).tolist()
+    [[1.0, 0.0], [0.5, 0.5]]
+    """
+    distance = points[:, None] - nodes[..., None, :]
+    met = distance == 0
+    at_node = met.any(axis=-1, keepdims=True)
+    terms = weights[..., None, :] / np.where(met, 1.0, distance)
+    total = np.where(at_node, 1.0, terms.sum(axis=-1, keepdims=True))
+    rows: Floats = np.where(at_node, met, terms / total)
+    return rows
+
+
+def through(weights: Floats, points: Floats, nodes: Floats) -> Floats:
+    """Weights of a curve's points, (points, nodes), made exactly those of an input where the curve meets it.
+
+    Solved for, these are zeros and a one but for rounding, of which a large neighbour makes anything.
+
+    Examples
+    --------
+    >>> through(np.array([[1.0, 1e-17], [0.5, 0.5]]), np.array([0.0, 0.5]), np.array([0.0, 1.0])).tolist()
+    [[1.0, 0.0], [0.5, 0.5]]
+    """
+    met = points[:, None] == nodes
+    return np.where(met.any(axis=1, keepdims=True), met, weights)
+
+
+def encoded(weights: Floats, X: Array) -> list[tuple[Array]]:
+    """The mixtures ``weights @ X`` as arguments of the rows' evaluations, of the inputs' own type.
+
+    Where a mixture is an input it is that input itself, to the last bit.
+
+    Examples
+    --------
+    >>> encoded(np.array([[0.0, 1.0]]), np.array([[1e300], [-0.0]]))
+    [(array([-0.]),)]
+    """
+    flat = X.reshape(len(X), -1)
+    mixtures = weights.astype(X.real.dtype) @ flat
+    alone = np.flatnonzero((np.count_nonzero(weights, axis=1) == 1) & (weights.max(axis=1) == 1))
+    mixtures[alone] = flat[np.argmax(weights[alone], axis=1)]
+    return [(mixture,) for mixture in mixtures.reshape(len(weights), *X.shape[1:])]
+
+
+def results_enough(recover: Any, rows: int) -> int:
+    """How many results a code that is never exact waits for: as asked, or all but a quarter of the rows.
+
+    Examples
+    --------
+    >>> results_enough(None, 8), results_enough(5, 8)
+    (6, 5)
+    """
+    if recover is None:
+        return int(rows - spare(rows))
+    enough = integer(CALL, "recover", recover, 1, "wait for at least one result")
+    if enough > rows:
+        raise refusal(CALL, "recover", f"be at most {rows}, the number of rows", enough, "wait for fewer results")
+    return enough
+
+
+def line(rows: int) -> Floats:
+    """Nodes of the workers: Chebyshev nodes on (−1, 1), which resist the loss of any few best."""
+    return chebyshev_nodes(rows)

@@ -1,0 +1,125 @@
+"""Function values without mixing: every input at one worker, or at several of which the first counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Set
+from typing import Any
+
+import numpy as np
+
+from ..._base._numbers import precision
+from ..._base._snapshots import collected
+from ...checks import integer, refusal
+from ...codes._copies import CopyCode
+from ...codes._linear import LinearCode
+from ...codes._prior import Prior
+from ...codes.decoding._learning import Learner
+from ._code import require_rows
+from ._scheme import CALL, Evaluations
+
+
+def uncoded(f: Callable[[Any], Any], inputs: Any, *, workers: int | None = None, rng: Any = None) -> Evaluations:
+    """Every input once, all of them needed: G = T = I.
+
+    Load 1; threshold K; amplification 1. The answer is exact for any f.
+
+    Parameters
+    ----------
+    f : callable
+        Takes one input and returns anything.
+    inputs : iterable
+        K inputs, of any kind.
+    workers : int, optional
+        That rows are dealt to; K by default.
+    rng : ignored
+        No code of this table needs to be asked whether it draws.
+
+    Returns
+    -------
+    Evaluations
+
+    Examples
+    --------
+    >>> uncoded(np.sin, [0.0, 1.0, 2.0]).code.generator.tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    return _copies("uncoded", f, inputs, workers, lambda K, rows: K)
+
+
+def repetition(
+    f: Callable[[Any], Any],
+    inputs: Any,
+    *,
+    workers: int | None = None,
+    rows: int | None = None,
+    rng: Any = None,
+) -> Evaluations:
+    """Every input as often as the rows allow, the first copy counts: G repeats the identity.
+
+    Load 1; threshold rows − (copies − 1) where the rarest input has so many copies; amplification 1. Exact for any
+    f, which is why `kofn.fit` falls back to it.
+
+    Parameters
+    ----------
+    f, inputs, rng
+        As for `kofn.schemes.functions._copies.uncoded`.
+    workers, rows : int, optional
+        Rows and the workers that they are dealt to, copies of one input to different ones. By default one row per
+        worker, or per input where these are more.
+
+    Returns
+    -------
+    Evaluations
+
+    Examples
+    --------
+    >>> code = repetition(np.sin, [0.0, 1.0], workers=4).code
+    >>> code.threshold, code.generator[:, 0].tolist()
+    (3, [1.0, 0.0, 1.0, 0.0])
+    """
+    return _copies("repetition", f, inputs, workers, lambda K, count: max(K, count) if rows is None else rows)
+
+
+def _copies(
+    name: str, f: Callable[[Any], Any], inputs: Any, workers: Any, rows_of: Callable[[int, int], Any]
+) -> Evaluations:
+    X = listed(inputs)
+    K = len(X)
+    workers = max(1, K) if workers is None else integer(CALL, "workers", workers, 1, "ask for at least one worker")
+    rows = integer(CALL, "rows", rows_of(K, workers), 0, "ask for at least one row") if K else 0
+    require_rows(name, K, rows, "one row per input")
+    code = CopyCode(name, K, rows, workers)
+    return Evaluations(
+        code,
+        [f] * rows,
+        lambda: [(X[k],) for k in code.groups.tolist()],
+        lambda: Prior.independent(np.ones(K)),
+        lambda results: _learner(code).prior(results),
+        epsilon=precision(inputs),
+        picked=True,
+    )
+
+
+def listed(inputs: Any) -> list[Any]:
+    """The inputs of one call, whatever they are, as ``map`` would see them; of a frame its rows, as of an array.
+
+    Examples
+    --------
+    >>> listed("abc"), listed(x**2 for x in range(3))
+    (['a', 'b', 'c'], [0, 1, 4])
+    """
+    inputs = np.asarray(inputs) if hasattr(inputs, "columns") or isinstance(inputs, memoryview) else inputs
+    inputs = inputs.tocsr() if hasattr(inputs, "tocsr") else inputs  # not every sparse format has rows to give
+    if not np.iterable(inputs) or isinstance(inputs, Mapping | Set):
+        must, remedy = "be in an order: a sequence, an array or an iterator", "give a list of inputs"
+        raise refusal(CALL, "inputs", must, repr(inputs), remedy)
+    return collected(inputs)
+
+
+def _learner(code: CopyCode) -> Learner:
+    """Outputs that did not arrive are taken to be like those that did: around their mean, as far from it."""
+    from scipy.sparse import csr_array
+
+    rows, K = code.rows, code.unknowns
+    copies = csr_array((np.ones(rows), code.groups, np.arange(rows + 1)), shape=(rows, K))
+    return Learner(LinearCode(code.name, copies, np.ones((1, K)), code.worker))

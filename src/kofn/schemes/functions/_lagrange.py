@@ -1,0 +1,138 @@
+"""Lagrange coded computing: exact values of a polynomial f at K inputs, from any (K − 1)d + 1 workers (Yu et al.).
+
+The curve e(z) = Σ_k ℓ_k(z) X_k goes through the inputs at β_k, so v = f∘e is a polynomial of degree (K − 1)d
+(Agrawal et al., Sec. II). Over the reals all depends on nodes: Chebyshev nodes α for the workers, and β among them, so
+that K of the rows are the outputs themselves and neither the curve nor its values grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..._base._numbers import Floats, chebyshev_nodes, chebyshev_rows, precision
+from ...checks import generator as random_generator
+from ...checks import integer, number
+from ...codes._linear import LinearCode
+from ...codes._prior import Prior
+from . import _masks as masks
+from ._code import encoded, lagrange_rows, line, require_rows, spread_among, team
+from ._curve import curve_code, points_of
+from ._gaussian_process import GaussianProcess
+from ._kernel_prior import polynomial_covariance, scaled
+from ._mixing import Mixing, spread_of
+from ._scheme import CALL, Array, Evaluations
+
+
+def lagrange(
+    f: Callable[[Any], Any],
+    inputs: Any,
+    *,
+    degree: int | None = None,
+    private: int = 0,
+    mask: float = 100.0,
+    workers: int | None = None,
+    rows: int | None = None,
+    rng: Any = None,
+) -> Evaluations:
+    """Values of f along the polynomial through the inputs: any R = (K − 1)·degree + 1 are enough.
+
+    Load 1; threshold R; amplification of order 1 with all results, up to some 1e5 when random 4 of 50 are missing, and
+    exponential in the number of neighbours that are missing: an answer may be decodable and yet not be called exact.
+    The master encodes at 2·K·rows·(size of an input) flops and decodes at 2·K·R·(size of an output).
+
+    Parameters
+    ----------
+    f : callable
+        A polynomial, of total degree at most ``degree`` in the entries of its input; for matrices: sums and products
+        of the input and constants, traces, entries, with at most so many factors. What is not is decoded all the
+        same: one result beyond R tells, and the report says whether there was one. `kofn.fit` finds out before.
+    inputs : (K, …) array or sequence of K arrays of one shape
+    degree : int
+        d.
+    private : int
+        T, masks that hide the inputs from any T workers that put together what they got: R = (K + T − 1)·degree + 1.
+        Over the reals this is not secrecy: `kofn.schemes.leakage_bits` says how many bits a number still tells. What f
+        is, sizes, shapes and timing are not hidden, nor is anything from more than T workers or from a worker that
+        has several rows.
+    mask : float
+        Size of the masks relative to the inputs: ten times larger hides a hundred times better, and costs ``degree``
+        digits of the outputs.
+    workers, rows : int, optional
+        Coded rows (one per worker by default) and the workers that they are dealt to.
+    rng : None, int or Generator
+        Draws the masks; give none where they are to hide something.
+
+    Returns
+    -------
+    Evaluations
+
+    Raises
+    ------
+    ArgumentError
+        There are fewer than R rows.
+
+    References
+    ----------
+    Q. Yu, S. Li, N. Raviv, S. M. M. Kalan, M. Soltanolkotabi, S. Avestimehr, "Lagrange Coded Computing: Optimal
+    Design for Resiliency, Security, and Privacy", AISTATS 2019; Agrawal et al. 2022, Sec. II.
+
+    Examples
+    --------
+    >>> code = lagrange(np.square, [1.0, 2.0, 3.0], degree=2, workers=8).code
+    >>> code.threshold, code.rows
+    (5, 8)
+    """
+    d = integer(CALL, "degree", degree, 1, "say of which degree f is a polynomial in the entries of its input")
+    X, worker = team(inputs, workers, rows)
+    K, count = len(X), len(worker)
+    T = integer(CALL, "private", private, 0, "0 hides nothing")
+    size = number(CALL, "mask", mask, "100.0 is the default", strict=True)
+    recover = (K + T - 1) * d + 1
+    require_rows("lagrange", recover, count, f"(K + private − 1)·degree + 1 with {K} inputs and degree {d}")
+    alpha = line(count)
+    nodes = masks.between(alpha, K + T) if T else spread_among(alpha, K)
+    plain, masked = masks.places(K, T)
+    beta, points = nodes[plain], np.empty((K + T, *X.shape[1:]), X.dtype)
+    points[plain], points[masked] = X, masks.drawn(X, T, size, random_generator(CALL, rng))
+    generator, targets = chebyshev_rows(alpha, recover), chebyshev_rows(beta, recover)
+    code = LinearCode("lagrange", generator, targets, worker, threshold=recover)
+    prior = expected(points, nodes, d, recover)
+    mix = lagrange_rows(alpha, nodes)
+    mixing = Mixing(
+        f"a polynomial of degree {d}",
+        (
+            chebyshev_rows(alpha, recover + K + T - 1)[:, recover:],
+            chebyshev_rows(beta, recover + K + T - 1)[:, recover:],
+        ),
+        spread_of(points, plain),
+        points[0].size,
+        max(1.0, size) ** d if T else 1.0,  # results are larger than outputs by what f makes of the masks
+        lambda *results: anything(alpha, beta, nodes, worker, points).error(*results),
+    )
+    return Evaluations(
+        code,
+        [f] * count,
+        lambda: encoded(mix, points),
+        lambda: prior,
+        scaled(code, prior),
+        epsilon=precision(X),
+        mixing=mixing,
+    )
+
+
+def anything(alpha: Floats, beta: Floats, at: Floats, worker: Array, points: Array) -> GaussianProcess:
+    """What results say of the outputs where f is no polynomial of this degree: it is some function of its input."""
+    places = points_of(alpha, beta)
+    return GaussianProcess.along(curve_code("lagrange", alpha, beta, worker), lagrange_rows(places, at), points)
+
+
+def expected(points: Array, at: Floats, degree: int, recover: int) -> Prior:
+    """Prior of the Chebyshev coefficients of v for a random polynomial f along the curve through these points."""
+    nodes = chebyshev_nodes(recover)
+    covariance = polynomial_covariance(lagrange_rows(nodes, at), points, degree)
+    transform = np.linalg.inv(chebyshev_rows(nodes, recover))
+    coefficients = transform @ covariance @ transform.T
+    return Prior.correlated((coefficients + coefficients.T) / 2)

@@ -1,0 +1,1 @@
+"""Codes for matrix products, one idea a file."""

@@ -1,0 +1,133 @@
+"""The two ways to cut a product, most important blocks first (Tegin et al. 2022, eqs. (3) and (4), Sec. VII-C)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..._base._numbers import Floats
+from ...arrays._blocks import Blocks, Grid, Spans
+from ...checks import refusal
+from ...codes._prior import Prior
+from .._encoding import Factor, Found
+from ._importance import RULES, block_weights, sorted_spans
+from ._operands import CALL, Operands, blocks_of
+from ._row_column import chosen, found, in_like_units, spread
+from ._scheme import Sketched
+
+Array = NDArray[Any]
+
+PARTITIONS = ("rxc", "cxr")
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A product cut into blocks A_n and B_p.
+
+    Parameters
+    ----------
+    grid : Grid
+        Where blocks of the answer go; one block for column × row.
+    weights : pair of (N,) and (P,) arrays
+        Importance of the blocks of A and of B.
+    blocks : pair of Blocks
+        Of A and of B.
+    expect : callable
+        Returns the prior of all N·P block products, p running fastest.
+    spread : (N·P, N·P) array, optional
+        How unlike these are in size, where they are (`kofn.arrays._scaling.spread_of`).
+    found : sequence of Found
+        What was found of A and of B.
+    """
+
+    grid: Grid
+    weights: tuple[Floats, Floats]
+    blocks: tuple[Blocks, Blocks]
+    expect: Callable[[], Prior]
+    spread: Floats | None = None
+    found: Sequence[Found] = ()
+
+    def factors(self, first: Floats, second: Floats) -> tuple[Factor, Factor]:
+        """Both sides encoded with these coefficients, (rows, N) and (rows, P)."""
+        return Factor(first, self.blocks[0]), Factor(second, self.blocks[1])
+
+
+def row_column(operands: Operands, blocks: Any, limit: int, rule: str, rng: np.random.Generator) -> Cut:
+    """Row blocks of A and column blocks of B, rows and columns sorted by weight: unknowns A_n B_p.
+
+    Parameters
+    ----------
+    blocks : (N, P) or None
+        At most ``limit`` products by default.
+    rule : str
+        A name in `kofn.schemes.products._importance.RULES`.
+
+    Examples
+    --------
+    >>> A = np.diag([1.0, 2.0])
+    >>> row_column(Operands.of(A, A), (2, 2), 4, "frobenius", np.random.default_rng(0)).weights
+    (array([2., 1.]), array([2., 1.]))
+    """
+    n, p = chosen(operands, blocks, limit)
+    A, B = operands.A, operands.B
+    first, second = RULES[rule].of_lines(A, 0), RULES[rule].of_lines(B, 1)
+    grid = in_like_units(operands, Grid(sorted_spans(first, n), sorted_spans(second, p)))
+    rows, columns = grid.rows, grid.columns
+    cut = Blocks(A, rows, 0), Blocks(B, columns, 1)
+    return Cut(
+        grid,
+        (block_weights(first, rows, rule), block_weights(second, columns, rule)),
+        cut,
+        Sketched(*cut, rng),
+        spread(operands, grid),
+        found(operands, grid),
+    )
+
+
+def column_row(operands: Operands, blocks: Any, limit: int, rule: str, rng: np.random.Generator) -> Cut:
+    """Column blocks of A and row blocks of B, the inner dimension sorted by the product of both weights.
+
+    Parameters
+    ----------
+    blocks : (M, M) or None
+        ``limit`` blocks by default.
+
+    Examples
+    --------
+    >>> A = np.diag([1.0, 2.0])
+    >>> column_row(Operands.of(A, A), (2, 2), 4, "frobenius", np.random.default_rng(0)).weights
+    (array([2., 1.]), array([2., 1.]))
+    """
+    A, B = operands.A, operands.B
+    size, inner, columns = operands.shape
+    first, second = RULES[rule].of_lines(A, 1), RULES[rule].of_lines(B, 0)
+    spans = sorted_spans(first * second, _parts(blocks, inner, limit))
+    grid = in_like_units(operands, Grid(Spans(size, 1), Spans(columns, 1)))
+    cut = Blocks(A, spans, 1, across=grid.rows.exponents), Blocks(B, spans, 0, across=grid.columns.exponents)
+    return Cut(
+        grid,
+        (block_weights(first, spans, rule), block_weights(second, spans, rule)),
+        cut,
+        Sketched(*cut, rng),
+        found=found(operands, grid),
+    )
+
+
+def factor_parts(limit: int) -> int:
+    """Most blocks M whose M² pair products ``limit`` results can tell apart."""
+    return max(1, math.isqrt(max(1, limit)))
+
+
+def _parts(blocks: Any, inner: int, limit: int) -> int:
+    if blocks is None:
+        return max(1, min(limit, inner))
+    first, second = blocks_of(blocks, inner, inner, ("columns of A", "rows of B"))
+    if first != second:
+        must = "be (M, M) for column × row, which cuts the inner dimension of both"
+        raise refusal(CALL, "blocks", must, (first, second), f"use ({first}, {first})")
+    return first

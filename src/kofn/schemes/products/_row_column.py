@@ -1,0 +1,138 @@
+"""Products cut into row blocks of A and column blocks of B (Tegin et al. 2022, eq. (3)): unknowns C_np = A_n B_p."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..._base._numbers import Floats, row_kronecker
+from ...arrays._blocks import Blocks, Grid, Spans
+from ...arrays._scaling import alike, balanced, sizes_of, spread_of
+from ...checks import integer, refusal
+from ...codes._linear import LinearCode, groups_of, kept_apart
+from .._encoding import Factor, Found
+from .._scheme import Scheme
+from ._operands import CALL, Operands, balanced_blocks, blocks_of
+from ._scheme import Sketched, product_scheme
+
+
+def row_count(rows: int | None, workers: int | None) -> int:
+    """Number of coded rows: as asked for, or one per worker."""
+    if rows is None and workers is None:
+        raise refusal(CALL, "rows", "be given where 'workers' is not", None, "say rows=12, for example")
+    name, value = ("rows", rows) if rows is not None else ("workers", workers)
+    return integer(CALL, name, value, 1, "ask for at least one")
+
+
+def spare(rows: int) -> int:
+    """How many of ``rows`` results a code does without by default: a quarter, at least one of two."""
+    return max(1, rows // 4) if rows > 1 else 0
+
+
+def chosen(operands: Operands, blocks: Any, limit: int, *, only_rows: bool = False) -> tuple[int, int]:
+    """Block counts (N, P) as asked for, or chosen so that N·P is at most ``limit``."""
+    rows, _, columns = operands.shape
+    if blocks is not None:
+        return blocks_of(blocks, rows, columns, ("rows of A", "columns of B"))
+    if only_rows:
+        return max(1, min(limit, rows)), 1
+    return balanced_blocks(max(1, limit), rows, columns)
+
+
+def require_threshold(name: str, threshold: int, rows: int) -> None:
+    """Refuse a code whose rows cannot recover the product even if all of them arrive."""
+    if threshold > rows:
+        remedy = f"use fewer blocks, or more workers or rows, because {name} decodes from any {threshold}"
+        raise refusal(CALL, "blocks", f"need at most {rows} results, one per coded row", threshold, remedy)
+
+
+def dealt(rows: int, workers: int | None, group: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
+    """The worker of each row: dealt round, so that a worker has a second row only when all have one.
+
+    Parameters
+    ----------
+    rows : int
+    workers : int, optional
+        As many as rows by default.
+    group : (rows,) int array, optional
+        Numbers that equal rows share; such rows go to different workers.
+
+    Examples
+    --------
+    >>> dealt(4, 2).tolist(), dealt(4, 2, np.array([0, 1, 0, 1])).tolist()
+    ([0, 1, 0, 1], [0, 1, 1, 0])
+    """
+    workers = rows if workers is None else workers
+    round_about = np.arange(rows) % workers
+    return round_about if group is None else kept_apart(round_about, group, workers)
+
+
+def plain(operands: Operands, blocks: tuple[int, int]) -> Grid:
+    """A grid that keeps rows and columns where they are."""
+    rows, _, columns = operands.shape
+    return Grid(Spans(rows, blocks[0]), Spans(columns, blocks[1]))
+
+
+def in_like_units(operands: Operands, grid: Grid, *, mixed: bool = True) -> Grid:
+    """The same grid for a code that mixes blocks, or does not: rows and columns are raised (`kofn.arrays._scaling`).
+
+    Examples
+    --------
+    >>> operands = Operands.of([[1.0], [1e6]], [[1.0]])
+    >>> in_like_units(operands, plain(operands, (2, 1))).rows.exponents.tolist()
+    [15, 0]
+    """
+    rows = balanced(operands.rows, grid.rows, operands.epsilon, mixed=mixed)
+    columns = balanced(operands.columns, grid.columns, operands.epsilon, mixed=mixed)
+    return grid if rows is grid.rows and columns is grid.columns else Grid(rows, columns)
+
+
+def found(operands: Operands, grid: Grid, *, mixed: bool = True) -> tuple[Found, Found]:
+    """What a scheme on this grid has found of the operands, and counts on when it is run."""
+    lines = (operands.rows, grid.rows), (operands.columns, grid.columns)
+    first, second = (Found(*each, operands.epsilon, mixed) for each in lines)
+    return first, second
+
+
+def spread(operands: Operands, grid: Grid) -> Floats | None:
+    """How unlike in size what is mixed then still is, as a code wants to know it."""
+    if alike(operands.rows, operands.columns):
+        return None
+    return spread_of(sizes_of(operands.rows, grid.rows), sizes_of(operands.columns, grid.columns))
+
+
+def row_column_scheme(
+    name: str,
+    operands: Operands,
+    grid: Grid,
+    alpha: Floats,
+    beta: Floats,
+    *,
+    workers: int | None,
+    threshold: int | None,
+    rng: np.random.Generator,
+) -> Scheme:
+    """A scheme whose row r is α_r ⊗ β_r over the unknowns C_np, each of load 1.
+
+    Parameters
+    ----------
+    grid : Grid
+        How the answer is cut: row spans of A and column spans of B, reordered if need be.
+    alpha : (rows, N) array
+    beta : (rows, P) array
+    rng : numpy.random.Generator
+        Draws the sketch for the prior when one is needed.
+    """
+    unknowns = grid.rows.count * grid.columns.count
+    generator = row_kronecker(alpha, beta)
+    worker = dealt(len(generator), workers, groups_of(generator))
+    code = LinearCode(name, generator, np.eye(unknowns), worker, threshold=threshold)
+    grid = in_like_units(operands, grid, mixed=code.mixes)
+    unlike = spread(operands, grid)
+    code = code if unlike is None else replace(code, spread=unlike)
+    a, b = Blocks(operands.A, grid.rows, 0), Blocks(operands.B, grid.columns, 1)
+    factors, counted = (Factor(alpha, a), Factor(beta, b)), found(operands, grid, mixed=code.mixes)
+    return product_scheme(code, *factors, grid, Sketched(a, b, rng), operands.dtype, counted)

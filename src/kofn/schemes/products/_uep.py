@@ -1,0 +1,229 @@
+"""NOW-UEP and EW-UEP on real matrices: random windows over classes of importance (Tegin et al. 2022, Sec. IV)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..._base._numbers import Floats
+from ...checks import choice, probabilities, refusal
+from ...codes.decoding._decode import decodable
+from .._scheme import Scheme
+from ._classes import GAMMA, Classes
+from ._cuts import PARTITIONS, Cut, column_row, factor_parts, row_column
+from ._importance import CALL, RULES, levels_of
+from ._operands import Operands, generator
+from ._row_column import row_count, spare
+from ._scheme import Transformed, product_scheme
+from ._uep_code import Masks, factor_code, factor_rows, free_code, free_rows
+from ._windows import apart, window_scheme
+
+REALISATIONS = ("factor", "window")
+
+ATTEMPTS = 200
+"""How often windows are drawn again while all rows together would not give the exact product."""
+
+
+def now_uep(
+    A: Any,
+    B: Any,
+    *,
+    blocks: tuple[int, int] | None = None,
+    rows: int | None = None,
+    workers: int | None = None,
+    rng: Any = None,
+    partition: str = "rxc",
+    realisation: str = "factor",
+    gamma: ArrayLike = GAMMA,
+    classes: Sequence[int] | None = None,
+    levels: int | None = None,
+    weights: str = "frobenius",
+    separate: bool = False,
+) -> Scheme:
+    """Every row combines the products of one class, drawn with probability Γ: non-overlapping windows.
+
+    Load 1 (``realisation="window"``: the blocks of A in the window). No threshold, because windows are
+    random; they are drawn until all rows together give the exact product, up to 200 times, and a job that
+    then cannot become exact needs a tolerance or a deadline. Amplification as for `mds` within a class. The
+    master sorts, encodes at 2·n·(size of A + size of B) flops (windows are only copied) and decodes at
+    2·n·(targets)·(size of a result) flops at most.
+
+    Parameters
+    ----------
+    A : (m, k) array
+    B : (k, n) array
+    blocks : (N, P) or (M, M), optional
+        Row blocks of A × column blocks of B, or for "cxr" blocks of the inner dimension. By default as many
+        as leave a quarter of the rows to spare.
+    rows, workers : int, optional
+        Coded rows (one per worker by default) and the workers that they are dealt to.
+    rng : None, int or Generator
+        Draws windows, coefficients, and the sketch for the error bar.
+    partition : {"rxc", "cxr"}
+        Row × column, eq. (3), or column × row, eq. (4).
+    realisation : {"factor", "window"}
+        One product of encoded factors, eq. (11), which lets foreign products in; or the window's products
+        alone, at a load of several. See `kofn.schemes.uep_code`.
+    gamma : (L,) floats
+        Window selection probabilities, the most important class first. Where there are fewer products than
+        classes, the first ones are used, scaled to sum to 1.
+    classes : (L,) ints, optional
+        Class sizes k_l; as equal as possible by default.
+    levels : int, optional
+        S: the classes are the pairs of S levels of blocks instead, L = S(S + 1)/2 of them (Sec. IV-A).
+    weights : {"frobenius", "mean-absolute"}
+        What rows, columns and blocks are sorted by.
+    separate : bool
+        For "cxr" only: recover the parts A_m B_m one by one and add them, which is what the paper does with
+        ``estimator="exact"``, at M times the memory; the error bar is then that of the parts. Otherwise the
+        target is their sum.
+
+    Returns
+    -------
+    Scheme
+
+    Examples
+    --------
+    >>> now_uep(np.eye(9), np.eye(9), blocks=(3, 3), rows=16, rng=0).code.decodable
+    True
+    >>> options = dict(partition="cxr", realisation="window")
+    >>> now_uep(np.eye(9), np.eye(9), blocks=(6, 6), rows=16, **options).code.load[:3]
+    array([2., 2., 2.])
+    """
+    asked = Asked("now", partition, realisation, gamma, classes, levels, weights, separate)
+    return _build(asked, Operands.of(A, B), blocks, row_count(rows, workers), workers, generator(rng))
+
+
+def ew_uep(
+    A: Any,
+    B: Any,
+    *,
+    blocks: tuple[int, int] | None = None,
+    rows: int | None = None,
+    workers: int | None = None,
+    rng: Any = None,
+    partition: str = "rxc",
+    realisation: str = "factor",
+    gamma: ArrayLike = GAMMA,
+    classes: Sequence[int] | None = None,
+    levels: int | None = None,
+    weights: str = "frobenius",
+    separate: bool = False,
+) -> Scheme:
+    """Every row combines the products of the most important classes, up to one drawn with probability Γ.
+
+    Expanding windows: class 1 is in every row. Load, threshold, costs and parameters as for `now_uep`.
+
+    Parameters
+    ----------
+    A, B, blocks, rows, workers, rng
+        As for `now_uep`.
+    partition, realisation, gamma, classes, levels, weights, separate
+        As for `now_uep`.
+
+    Returns
+    -------
+    Scheme
+
+    Examples
+    --------
+    >>> code = ew_uep(np.eye(9), np.eye(9), blocks=(3, 3), rows=16, rng=0).code
+    >>> code.name, code.threshold
+    ('ew-uep', None)
+    """
+    asked = Asked("ew", partition, realisation, gamma, classes, levels, weights, separate)
+    return _build(asked, Operands.of(A, B), blocks, row_count(rows, workers), workers, generator(rng))
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What was asked of a builder, names checked."""
+
+    kind: str
+    partition: str
+    realisation: str
+    gamma: ArrayLike
+    classes: Sequence[int] | None
+    levels: int | None
+    weights: str
+    separate: bool
+
+    def __post_init__(self) -> None:
+        choice(CALL, "partition", self.partition, PARTITIONS, "row × column or column × row")
+        remedy = "kofn.schemes.uep_code has 'ideal' rows for studies"
+        choice(CALL, "realisation", self.realisation, REALISATIONS, remedy)
+        choice(CALL, "weights", self.weights, RULES, "'frobenius' is the usual choice")
+        if self.classes is not None and self.levels is not None:
+            must, remedy = "be left out where 'levels' are given", "give one of them"
+            raise refusal(CALL, "classes", must, self.classes, remedy)
+
+    @property
+    def summed(self) -> bool:
+        """Whether the target is the sum of the products."""
+        return self.partition == "cxr" and not self.separate
+
+    @property
+    def factored(self) -> bool:
+        """Whether rows are products of encoded factors."""
+        return self.realisation == "factor"
+
+
+def _build(
+    asked: Asked, operands: Operands, blocks: Any, rows: int, workers: int | None, rng: np.random.Generator
+) -> Scheme:
+    limit = rows - spare(rows)
+    if asked.partition == "rxc":
+        cut = row_column(operands, blocks, limit, asked.weights, rng)
+    else:
+        cut = column_row(operands, blocks, factor_parts(limit) if asked.factored else limit, asked.weights, rng)
+    classes, gamma = _classes(asked, cut)
+    for _ in range(ATTEMPTS if rows >= classes.wanted.sum() else 1):
+        windows = classes.draw(asked.kind, gamma, rows, rng)
+        scheme = _scheme(asked, cut, classes, windows, workers, operands.dtype, rng)
+        if decodable(scheme.code, np.arange(rows), operands.epsilon):
+            break
+    return scheme if asked.partition == "rxc" or asked.summed else apart(scheme)
+
+
+def _classes(asked: Asked, cut: Cut) -> tuple[Classes, Floats]:
+    first, second = (np.ldexp(weights, -np.frexp(weights.max())[1]) for weights in cut.weights)  # their product is one
+    importance = np.outer(first, second) if asked.partition == "rxc" else first * second
+    gamma = probabilities(CALL, "gamma", asked.gamma)
+    if asked.levels is not None:
+        pairs = levels_of(first, asked.levels), levels_of(second, asked.levels)
+        return Classes.by_level(importance, *pairs), gamma
+    if asked.classes is not None:
+        return Classes.by_size(importance, asked.classes), gamma
+    classes = Classes.by_size(importance, len(gamma))
+    if classes.count < len(gamma) and gamma[: classes.count].sum() > 0:
+        gamma = gamma[: classes.count] / gamma[: classes.count].sum()
+    return classes, gamma
+
+
+def _scheme(
+    asked: Asked,
+    cut: Cut,
+    classes: Classes,
+    windows: Masks,
+    workers: int | None,
+    dtype: np.dtype[Any],
+    rng: np.random.Generator,
+) -> Scheme:
+    name = f"{asked.kind}-uep"
+    if asked.factored:
+        alpha, beta = factor_rows(windows, rng)
+        code = factor_code(name, classes, alpha, beta, asked.summed, workers)
+        if cut.spread is not None:
+            code = replace(code, spread=cut.spread[classes.wanted.ravel()])
+        return product_scheme(code, *cut.factors(alpha, beta), cut.grid, cut.expect, dtype, cut.found)
+    coefficients = free_rows(windows, rng)
+    code = free_code(name, classes, coefficients, True, asked.summed, workers)
+    if cut.spread is not None:
+        wanted = classes.wanted.ravel()
+        code = replace(code, spread=cut.spread[np.ix_(wanted, wanted)])
+    chosen = np.eye(classes.label.size)[classes.wanted.ravel()]
+    return window_scheme(code, cut, coefficients, Transformed(cut.expect, chosen), dtype)

@@ -1,0 +1,56 @@
+"""Uncoded: every block product once, all of them needed. What everybody does without a code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._scheme import Scheme
+from ._operands import Operands, generator
+from ._row_column import chosen, plain, row_column_scheme, row_count
+
+
+def uncoded(
+    A: Any,
+    B: Any,
+    *,
+    blocks: tuple[int, int] | None = None,
+    rows: int | None = None,
+    workers: int | None = None,
+    rng: Any = None,
+) -> Scheme:
+    """Every block product once: G is the identity.
+
+    Load 1; threshold N·P of N·P; amplification 1. The master copies both matrices once and pastes the results.
+
+    Parameters
+    ----------
+    A : (m, k) array
+    B : (k, n) array
+    blocks : (N, P), optional
+        Row blocks of A and column blocks of B; one block product per worker by default. With more block
+        products than workers, workers do several.
+    rows : int, optional
+        Number of block products when ``blocks`` is not given.
+    workers : int, optional
+        Workers that the rows are dealt to; one row each by default.
+    rng : None, int or Generator
+        Draws the sketch for the error bar.
+
+    Returns
+    -------
+    Scheme
+
+    Examples
+    --------
+    >>> uncoded(np.eye(4), np.eye(4), blocks=(2, 2)).code.generator.shape
+    (4, 4)
+    """
+    operands = Operands.of(A, B)
+    grid = plain(operands, chosen(operands, blocks, 1 if blocks else row_count(rows, workers)))
+    n, p = grid.rows.count, grid.columns.count
+    alpha, beta = np.repeat(np.eye(n), p, axis=0), np.tile(np.eye(p), (n, 1))
+    return row_column_scheme(
+        "uncoded", operands, grid, alpha, beta, workers=workers, threshold=n * p, rng=generator(rng)
+    )

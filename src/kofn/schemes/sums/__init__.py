@@ -1,0 +1,1 @@
+"""Codes for sums, one idea a file."""

@@ -1,0 +1,54 @@
+"""Whole numbers in sums: exact as long as a float64 holds them and all that they add up to, refused from there on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...checks import HOLDS
+
+Array = NDArray[Any]
+
+ADVICE = "return floats, for example with float(…), where rounding is fine"
+
+LOST = f"which a float64 may not hold; {ADVICE}"
+
+UNSAFE = f"add up to 2**53 or more, from where on a float64 does not hold every integer; {ADVICE}"
+
+
+def whole(array: Array) -> bool:
+    """Whether an array holds integers by its type."""
+    return array.dtype.kind in "biu"
+
+
+class Tally:
+    """What integers may have added up to on the way, whatever cancelled.
+
+    Attributes
+    ----------
+    whole : bool
+        Whether all parts so far were integers, and their weights too.
+    """
+
+    def __init__(self) -> None:
+        self._size: Any = 0.0
+        self._count = 0
+        self._integers = self.whole = True
+
+    def add(self, array: Array, weight: float = 1.0) -> bool:
+        """Take note of one more part, and tell whether their sum can still be trusted to the last digit.
+
+        Examples
+        --------
+        >>> tally = Tally()
+        >>> tally.add(np.array(2**53)), tally.add(np.array(-(2**53)))
+        (True, False)
+        """
+        self._integers = self._integers and whole(array)
+        self.whole = self.whole and self._integers and float(weight).is_integer()
+        if self._integers:
+            self._size = self._size + max(1.0, abs(weight)) * np.abs(array.astype(np.float64))
+            self._count += 1
+        return not self._integers or self._count == 1 or bool(np.max(self._size, initial=0.0) < HOLDS)
