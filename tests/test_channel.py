@@ -9,8 +9,7 @@ import socket
 import struct
 
 import pytest
-
-from kofn.engines.channel import Channel
+from kofn.engines.local._pool._connection import Channel
 
 HEADER = struct.Struct("<QI")
 

@@ -1,4 +1,4 @@
-"""One battery for every engine: the seam of `kofn.engines.pool`."""
+"""One battery for every engine: the seam of `kofn.engines._protocol`."""
 
 from __future__ import annotations
 

@@ -7,9 +7,8 @@ import os
 
 import numpy as np
 import pytest
-
-from kofn.engines.mapping import Block, map_private, map_shared, restore
-from kofn.engines.memory import ALIGNMENT, INLINE, Parcel, Segment, Store, pack, unpack
+from kofn.engines.local._pool._mmap import Block, map_private, map_shared, restore
+from kofn.engines.local._pool._shared_memory import ALIGNMENT, INLINE, Parcel, Segment, Store, pack, unpack
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="looks at memory files")
 

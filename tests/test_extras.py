@@ -77,7 +77,7 @@ BEHIND = {
     "learned/problems.py": {"torch"},  # given a tensor
     "learned/saving.py": {"safetensors"},  # after `_library`
     "figures/aicc_fig5.py": {"torch"},
-    "engines/dask_lane.py": {"distributed"},  # given a client
+    "engines/dask/_slot.py": {"distributed"},  # given a client
     "cli/engine.py": {"distributed"},
 }
 """What is loaded only once the package is known to be there."""

@@ -14,7 +14,7 @@ class Backwards(kofn.ThreadPool):
     """Refuses what is submitted, as a pool does whose workers cannot be sent a function."""
 
     def submit(self, worker, function, *arguments, keys=()):
-        raise kofn.engines.manners.unpicklable("submit", "function and arguments", TypeError("a lock"))
+        raise kofn.engines._validation.unpicklable("submit", "function and arguments", TypeError("a lock"))
 
 
 @pytest.fixture(scope="module")

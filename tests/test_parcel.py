@@ -4,9 +4,9 @@ import pickle
 
 import numpy as np
 import pytest
+from kofn.engines.local._pool._shared_memory import INLINE
 
-from kofn.engines.memory import INLINE
-from kofn.engines.parcel import Parcel
+from kofn.engines._pickling import Parcel
 
 
 def travelled(parcel):

@@ -10,8 +10,8 @@ from itertools import permutations
 
 import pytest
 
-from kofn.engines import promise as module
-from kofn.engines.promise import Promise
+from kofn.engines import _future as module
+from kofn.engines._future import Promise
 
 ENDS = {
     "result": lambda promise: promise.settle("value"),

@@ -77,7 +77,7 @@ def go():
 thread = threading.Thread(target=go, daemon=True)
 thread.start()
 begun.wait()
-kofn.engines.crew.Crew.close(next(crew for crew in kofn._base._closeable._owned if hasattr(crew, "lanes")))
+kofn.engines.local._supervisor.Crew.close(next(crew for crew in kofn._base._closeable._owned if hasattr(crew, "lanes")))
 thread.join(20.0)
 """
     assert said_by(program) == [

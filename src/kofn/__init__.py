@@ -13,9 +13,9 @@ from .coded_sum import CodedSum
 from .codes._linear import LinearCode
 from .codes._prior import Prior
 from .collector import Collector, Progress
-from .dask_output import ClusterArray
 from .designing import Design, design
 from .engines import DaskPool, ExecutorPool, LocalPool, Straggling, ThreadPool
+from .engines.dask._output import ClusterArray
 from .errors import (
     ArgumentError,
     Cancelled,

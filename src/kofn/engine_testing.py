@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .checks import choice
-from .engines.pool import Pool, State, Stop
+from .engines._protocol import Pool, State, Stop
 from .errors import ArgumentError, PoolClosed, WorkerError, WorkerLost
 
 MakePool = Callable[[], AbstractContextManager[Pool]]
@@ -44,7 +44,7 @@ def check_engine(
     straggler_seconds: float = 1.0,
     patience_seconds: float = 20.0,
 ) -> dict[str, str]:
-    """Assert that an engine keeps what the seam `kofn.engines.pool.Pool` promises.
+    """Assert that an engine keeps what the seam `kofn.engines._protocol.Pool` promises.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def _named(name: str, pool: Pool, trial: Trial) -> None:
 
 
 def _seam(pool: Pool, trial: Trial) -> None:
-    _assert(isinstance(pool, Pool), "the pool must have every member of kofn.engines.pool.Pool")
+    _assert(isinstance(pool, Pool), "the pool must have every member of kofn.engines._protocol.Pool")
     _assert(pool.n >= 3, f"the battery needs three workers, got {pool.n}")
     _assert([pool.state(w) for w in range(pool.n)] == ["idle"] * pool.n, "every worker must be idle")
     _raises(ArgumentError, lambda: pool.submit(-1, int), "worker -1 must be refused")

@@ -10,7 +10,7 @@ from typing import Any
 
 from ._base._envelope import Envelope, text_of
 from ._base._snapshots import guarded, is_own, sealed
-from .engines.pool import Pool
+from .engines._protocol import Pool
 from .errors import TaskError
 from .schemes._scheme import Task
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ._base._snapshots import Sealed, is_own, sealed
-from .engines.pool import Pool
+from .engines._protocol import Pool
 from .errors import PoolClosed
 from .schemes._scheme import Task
 

@@ -15,7 +15,7 @@ from .arrays._blocks import Grid, Spans
 from .arrays._file import FileMatrix
 from .arrays._reductions import looked_at_once
 from .collector import Progress
-from .dask_output import ClusterArray
+from .engines.dask._output import ClusterArray
 from .job import run
 from .report import Report
 from .schemes import PRODUCTS

@@ -16,7 +16,7 @@ from ._base._envelope import Envelope
 from ._base._numbers import precision
 from .answer import Answer
 from .collector import Collector, Progress
-from .engines.pool import Pool
+from .engines._protocol import Pool
 from .errors import Cancelled, CodeError, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
 from .message import Message, failure, has_results, send, undelivered
 from .placement import Placement, size_of

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ._base._travel import Staying
-from .engines.pool import State, Stop, Stopped
+from .engines._protocol import State, Stop, Stopped
 from .errors import KofnError, WorkerLost
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ._base._closeable import Closing, Home
 from .engines import as_pool, processes
-from .engines.pool import Pool
+from .engines._protocol import Pool
 from .errors import PoolClosed
 from .placement import Placement
 

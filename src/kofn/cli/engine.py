@@ -12,7 +12,7 @@ from typing import Any
 from .._base._extras import missing
 from ..checks import refusal
 from ..engines import DaskPool, Pool
-from ..engines.pool import Stop, Stopped
+from ..engines._protocol import Stop, Stopped
 
 PATIENCE = 10
 """Seconds to wait for the scheduler, and then for its workers."""

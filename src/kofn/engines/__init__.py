@@ -6,14 +6,14 @@ from typing import Any, cast
 
 from .._base._machine import processors
 from ..checks import integer, named, refusal
-from .base import Engine
-from .dask import DaskPool, is_client
-from .executors import ExecutorPool, is_executors
-from .loading import load
-from .local import LocalPool
-from .pool import Pool
+from ._engine import Engine
+from ._executors import ExecutorPool, is_executors
+from ._loading import load
+from ._protocol import Pool
+from ._threads import ThreadPool
+from .dask._pool import DaskPool, is_client
+from .local._pool import LocalPool
 from .straggling import Straggling
-from .threads import ThreadPool
 
 __all__ = ["DaskPool", "ExecutorPool", "LocalPool", "Pool", "Straggling", "ThreadPool", "as_pool", "processes"]
 

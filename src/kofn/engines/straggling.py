@@ -19,12 +19,12 @@ from .._base._closeable import at_end
 from ..checks import integer, refusal
 from ..errors import Cancelled, WorkerLost
 from ..turns import arrivals_from
-from . import wanted
-from .base import Engine
-from .manners import check_key, check_stop, check_task, check_worker
-from .pool import Pool, State, Stop, Stopped
-from .promise import Promise
-from .warming import warm_up
+from . import _cancellation as wanted
+from ._engine import Engine
+from ._future import Promise
+from ._protocol import Pool, State, Stop, Stopped
+from ._validation import check_key, check_stop, check_task, check_worker
+from ._warming import warm_up
 
 _tokens = itertools.count()
 _closing: dict[int, threading.Event] = {}

@@ -18,7 +18,7 @@ from ..checks import refusal
 from ..codes._linear import LinearCode, groups_of
 from ..codes._prior import Prior
 from ..codes.decoding._decode import decodable, decode
-from ..engines.pool import Pool
+from ..engines._protocol import Pool
 from ..errors import NotDecodable, StaysHere
 from ..job import run
 from ..schemes._scheme import Scheme

@@ -9,13 +9,13 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .._base._envelope import Envelope
-from .._base._importing import become_worker, is_loading, loading
-from .._base._place import Place
-from .channel import Channel
-from .mapping import Block, map_private, restore
-from .memory import Frame, Parcel, pack, take, unpack
-from .promise import pack_result
+from ..._base._envelope import Envelope
+from ..._base._importing import become_worker, is_loading, loading
+from ..._base._place import Place
+from .._future import pack_result
+from ._connection import Channel
+from ._mmap import Block, map_private, restore
+from ._shared_memory import Frame, Parcel, pack, take, unpack
 
 Order = tuple[
     list[int],  # segments to forget

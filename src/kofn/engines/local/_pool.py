@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .._base._closeable import at_end
-from .._base._envelope import ESCAPES, told
-from .._base._importing import refuse_while_importing
-from .._base._machine import processors
-from ..checks import integer, refusal
-from ..errors import ArgumentError, KofnError, PoolClosed, WorkerError, WorkerLost
-from .base import Engine
-from .crew import Crew
-from .lanes import Resident, Task
-from .manners import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
-from .memory import Parcel, pack
-from .pool import State, Stop, Stopped
+from ..._base._closeable import at_end
+from ..._base._envelope import ESCAPES, told
+from ..._base._importing import refuse_while_importing
+from ..._base._machine import processors
+from ...checks import integer, refusal
+from ...errors import ArgumentError, KofnError, PoolClosed, WorkerError, WorkerLost
+from .._engine import Engine
+from .._protocol import State, Stop, Stopped
+from .._validation import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
+from ._shared_memory import Parcel, pack
+from ._slot import Resident, Task
+from ._supervisor import Crew
 
 START_SECONDS = 60.0
 """How long the constructor waits for the first workers."""

@@ -17,15 +17,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from .._base._closeable import disown_in_forks
-from ..errors import PoolClosed, WorkerLost
-from .base import CLOSED
-from .channel import bell
-from .familiar import FIRST_RUN_SECONDS, LOADING_SECONDS
-from .lanes import Lane, Task, received
-from .link import CLOSING, PATIENCE, Link
-from .memory import Store
-from .pool import Stop, Stopped
+from ..._base._closeable import disown_in_forks
+from ...errors import PoolClosed, WorkerLost
+from .._engine import CLOSED
+from .._protocol import Stop, Stopped
+from ._connection import bell
+from ._familiar import FIRST_RUN_SECONDS, LOADING_SECONDS
+from ._forkserver_client import CLOSING, PATIENCE, Link
+from ._shared_memory import Store
+from ._slot import Lane, Task, received
 
 TRIES = 3
 """Deaths in a row before a worker was ready, after which its place in the pool is given up."""

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, cast
 
 from .._base._closeable import Closing, Home
 from ..errors import PoolClosed
-from .loading import load
-from .warming import warm_up
+from ._loading import load
+from ._warming import warm_up
 
 if TYPE_CHECKING:
-    from .pool import Pool
+    from ._protocol import Pool
 
 CLOSED = "the pool was closed while the task ran"
 

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .._base._pickles import NOTHING, Code, pickled
-from ..errors import KofnError
-from .mapping import Block, address, map_shared
+from ..._base._pickles import NOTHING, Code, pickled
+from ...errors import KofnError
+from ._mmap import Block, address, map_shared
 
 INLINE = 1 << 16
 """Parcels below this many bytes travel in the message itself."""

@@ -16,10 +16,10 @@ from .._base._closeable import at_end
 from .._base._envelope import Envelope
 from ..checks import integer
 from ..errors import PoolClosed, WorkerError
-from .base import CLOSED, Engine
-from .manners import check_key, check_stop, check_task, check_worker, resident_values
-from .pool import State, Stop, Stopped
-from .promise import Promise
+from ._engine import CLOSED, Engine
+from ._future import Promise
+from ._protocol import State, Stop, Stopped
+from ._validation import check_key, check_stop, check_task, check_worker, resident_values
 
 _Call = tuple[Callable[..., Any], tuple[Any, ...], Promise]
 

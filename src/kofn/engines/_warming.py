@@ -10,8 +10,8 @@ from typing import Any
 
 from .. import checks
 from ..errors import WorkerError, WorkerLost
-from .loading import load
-from .pool import Pool
+from ._loading import load
+from ._protocol import Pool
 
 TRIES = 3
 """Deaths of a worker, one after the other, after which it is given up."""

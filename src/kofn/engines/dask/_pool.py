@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .._base._closeable import at_end
-from .._base._envelope import ESCAPES
-from .._base._extras import needed
-from ..checks import refusal
-from ..errors import PoolClosed
-from .base import CLOSED, Engine
-from .dask_cluster import cluster_of
-from .dask_lane import Lane, Resident, Task, unreachable
-from .dask_lanes import Lanes
-from .manners import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
-from .parcel import Parcel
-from .pool import State, Stop, Stopped
+from ..._base._closeable import at_end
+from ..._base._envelope import ESCAPES
+from ..._base._extras import needed
+from ...checks import refusal
+from ...errors import PoolClosed
+from .._engine import CLOSED, Engine
+from .._pickling import Parcel
+from .._protocol import State, Stop, Stopped
+from .._validation import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
+from ._cluster import cluster_of
+from ._slot import Lane, Resident, Task, unreachable
+from ._slots import Lanes
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -42,7 +42,7 @@ class DaskPool(Engine):
 
     *What cannot be stopped.* Dask cannot stop a function that runs. ``stop`` takes back a task that is still
     queued at its worker; otherwise the worker stays busy until the function ends, and kofn gives its rows to
-    others. A task can ask `kofn.engines.wanted.unwanted` and end itself. ``"kill"`` ends the worker process, with
+    others. A task can ask `kofn.engines._cancellation.unwanted` and end itself. ``"kill"`` ends the worker process, with
     everything that others run in it, if a nanny will start another; without one, it abandons.
 
     *Who comes and goes.* A lane belongs to a worker's name. A worker that leaves fails its task with

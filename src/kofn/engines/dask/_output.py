@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ._base._travel import Staying
-from .checks import integer, refusal
-from .engines.dask import is_client
+from ..._base._travel import Staying
+from ...checks import integer, refusal
+from ._pool import is_client
 
 if TYPE_CHECKING:
     from distributed import Client

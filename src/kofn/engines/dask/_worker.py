@@ -8,10 +8,10 @@ import threading
 from collections import deque
 from typing import Any, Literal
 
-from .._base._envelope import Envelope
-from .parcel import Parcel
-from .promise import pack_result
-from .wanted import watching
+from ..._base._envelope import Envelope
+from .._cancellation import watching
+from .._future import pack_result
+from .._pickling import Parcel
 
 Outcome = tuple[Literal["value", "failed", "refused"], Any]
 

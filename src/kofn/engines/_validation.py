@@ -9,7 +9,7 @@ from .. import checks
 from .._base._envelope import told
 from ..checks import choice, integer, refusal
 from ..errors import ArgumentError
-from .pool import Stop
+from ._protocol import Stop
 
 Value = TypeVar("Value")
 

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from .._base._envelope import told
-from ..errors import PoolClosed, WorkerError, WorkerLost
-from .dask_cluster import Cluster, Member
-from .dask_worker import end_process, perform, refuse
-from .parcel import Parcel
-from .pool import State
-from .promise import Promise, opened
+from ..._base._envelope import told
+from ...errors import PoolClosed, WorkerError, WorkerLost
+from .._future import Promise, opened
+from .._pickling import Parcel
+from .._protocol import State
+from ._cluster import Cluster, Member
+from ._worker import end_process, perform, refuse
 
 if TYPE_CHECKING:
     from distributed import Client, Future

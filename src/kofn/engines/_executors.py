@@ -20,10 +20,10 @@ from .._base._envelope import ESCAPES, Envelope, told
 from .._base._pickles import dumps
 from ..checks import refusal
 from ..errors import PoolClosed, WorkerError, WorkerLost
-from .base import CLOSED, Engine
-from .manners import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
-from .pool import State, Stop, Stopped
-from .promise import Promise, opened, pack_result
+from ._engine import CLOSED, Engine
+from ._future import Promise, opened, pack_result
+from ._protocol import State, Stop, Stopped
+from ._validation import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
 
 Outcome = tuple[Any, Any]
 Taker = Callable[[Promise, Outcome], None]

@@ -18,8 +18,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from .._base._place import Place
-from .channel import Channel, bell
+from ..._base._place import Place
+from ._connection import Channel, bell
 
 BLAS_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
@@ -40,7 +40,7 @@ def main(fd: int, threads: int) -> None:
 
 def _prepare(threads: int) -> Callable[[], None]:
     """Load what every worker needs and return what a worker calls to get its number of BLAS threads."""
-    for name in ("numpy", "cloudpickle", "kofn.engines.worker"):
+    for name in ("numpy", "cloudpickle", "kofn.engines.local._pool._worker"):
         importlib.import_module(name)
     os.environ.update(dict.fromkeys(BLAS_VARIABLES, str(threads)))
     if threads == 1:
@@ -124,7 +124,7 @@ class Nursery:
             self.set_threads()
             place.enter()
             _draw_anew()
-            from .worker import serve
+            from ._worker import serve
 
             serve(Channel(socket.socket(fileno=fd)))
         except (EOFError, BrokenPipeError):

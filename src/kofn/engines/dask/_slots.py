@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from .dask_cluster import Cluster
-from .dask_lane import Lane
+from ._cluster import Cluster
+from ._slot import Lane
 
 if TYPE_CHECKING:
     from distributed import Client

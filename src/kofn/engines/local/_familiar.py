@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from .._base._pickles import Code
+from ..._base._pickles import Code
 
 FIRST_RUN_SECONDS = 2.0
 """How long a task that nobody waits for may run on at a worker that is new to its code."""

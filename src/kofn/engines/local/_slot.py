@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from .._base._pickles import Code
-from .._base._place import Place
-from .channel import MOST_DESCRIPTORS, Channel
-from .familiar import AGAIN_SECONDS, SILENT_SECONDS, Familiar
-from .mapping import Block, map_shared
-from .memory import Frame, Parcel, take, unpack
-from .pool import State
-from .promise import Promise, opened
-from .worker import QUESTION, Order
+from ..._base._pickles import Code
+from ..._base._place import Place
+from .._future import Promise, opened
+from .._protocol import State
+from ._connection import MOST_DESCRIPTORS, Channel
+from ._familiar import AGAIN_SECONDS, SILENT_SECONDS, Familiar
+from ._mmap import Block, map_shared
+from ._shared_memory import Frame, Parcel, take, unpack
+from ._worker import QUESTION, Order
 
 _numbers: Iterator[int] = count(1)
 

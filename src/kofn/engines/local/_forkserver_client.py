@@ -9,9 +9,9 @@ import subprocess
 import sys
 from typing import Any
 
-from .._base._place import Place
-from . import nursery
-from .channel import Channel
+from ..._base._place import Place
+from . import _forkserver as nursery
+from ._connection import Channel
 
 PATIENCE = 5.0
 """Seconds that a process may leave its socket full before it counts as lost."""

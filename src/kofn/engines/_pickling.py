@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base._pickles import dumps
-from .mapping import map_private
-from .memory import INLINE, Segment
+from .local._mmap import map_private
+from .local._shared_memory import INLINE, Segment
 
 Buffer = NDArray[np.uint8]
 
