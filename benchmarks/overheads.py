@@ -16,9 +16,9 @@ import numpy as np
 import kofn
 from kofn.arrays._combine import apply
 from kofn.codes.decoding._decode import decode
-from kofn.collector import Collector
-from kofn.placement import Placement
-from kofn.runtime import Run
+from kofn.jobs._collector import Collector
+from kofn.jobs._loop import Run
+from kofn.jobs._placement import Placement
 
 
 def seconds(action: Callable[[], Any], repeat: int = 5) -> float:

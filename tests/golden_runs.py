@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 import kofn
-from kofn.collector import Collector
 from kofn.errors import NotDecodable
-from kofn.placement import Placement
-from kofn.runtime import Run
+from kofn.jobs._collector import Collector
+from kofn.jobs._loop import Run
+from kofn.jobs._placement import Placement
 from kofn.schemes.functions._scheme import function_scheme
 from kofn.schemes.sums._scheme import Terms, sum_scheme
 from kofn.virtual import ScriptedPool, VirtualClock

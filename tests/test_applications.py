@@ -9,9 +9,9 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 
 import kofn
-from kofn.collector import Collector
-from kofn.placement import Placement
-from kofn.runtime import Run
+from kofn.jobs._collector import Collector
+from kofn.jobs._loop import Run
+from kofn.jobs._placement import Placement
 from kofn.schemes import cyclic
 from kofn.schemes.sums._scheme import Terms, sum_scheme
 from kofn.virtual import ScriptedPool, VirtualClock

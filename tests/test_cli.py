@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn.cli import app, live, main
+from kofn.cli import app, main
 from kofn.cli import matmul as command
-from kofn.collector import Progress
 from kofn.engines import ThreadPool
+from kofn.jobs._collector import Progress
+from kofn.jobs.report import _progress as live
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from kofn.codes._linear import LinearCode
 from kofn.codes._prior import Prior
 from kofn.codes.decoding._decode import decode
-from kofn.collector import Collector
 from kofn.errors import CodeError
+from kofn.jobs._collector import Collector
+from kofn.jobs._stop import Count, Deadline, Decodable, Tolerance
 from kofn.schemes import PRODUCTS
-from kofn.stopping import Count, Deadline, Decodable, Tolerance
 from kofn.testing import results_of
 from oracles import code_verdict
 

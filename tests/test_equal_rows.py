@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 import kofn
 from kofn.codes._linear import LinearCode, groups_of, kept_apart
-from kofn.collector import Collector
-from kofn.placement import Placement
-from kofn.rota import Rota
-from kofn.runtime import Run
+from kofn.jobs._collector import Collector
+from kofn.jobs._loop import Run
+from kofn.jobs._placement import Placement
+from kofn.jobs.scheduling._queue import Rota
 from kofn.schemes import FUNCTIONS, PRODUCTS, SUMS
 from kofn.schemes.products._row_column import dealt
 from kofn.schemes.products._uep_code import uep_code

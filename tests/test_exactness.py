@@ -9,7 +9,7 @@ from kofn._base._numbers import certify
 from kofn.arrays._combine import apply
 from kofn.codes._linear import LinearCode
 from kofn.codes.decoding._decode import decodable, decode
-from kofn.collector import Collector
+from kofn.jobs._collector import Collector
 from kofn.schemes import PRODUCTS, kronecker, mds, mds_chebyshev
 from kofn.testing import results_of, unknowns_of
 from oracles import code_verdict, float_verdict

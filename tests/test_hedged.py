@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 import kofn
 from kofn.codes._copies import CopyCode
 from kofn.codes.decoding._decode import decodable, decode
-from kofn.collector import Collector
-from kofn.placement import Placement
-from kofn.runtime import Run
+from kofn.jobs._collector import Collector
+from kofn.jobs._loop import Run
+from kofn.jobs._placement import Placement
 from kofn.schemes import FUNCTIONS
 from kofn.schemes.functions._hedged import hedged_scheme, together
 from kofn.virtual import ScriptedPool, VirtualClock

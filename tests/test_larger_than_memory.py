@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kofn
-from kofn import budget
 from kofn.arrays._file import Descriptor, FileMatrix
 from kofn.arrays._npy import read_matrix
 from kofn.arrays._source import Source
+from kofn.jobs import _memory as budget
 from kofn.schemes.products import _scheme as product
 
 RNG = np.random.default_rng(3)

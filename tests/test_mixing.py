@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import kofn
 from kofn.codes.decoding._decode import decode
-from kofn.collector import Collector
+from kofn.jobs._collector import Collector
 from kofn.schemes import FUNCTIONS, lagrange
 from kofn.schemes.functions._scheme import function_scheme
 

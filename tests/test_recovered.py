@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn.collector import Collector
-from kofn.placement import Placement
-from kofn.runtime import Run
+from kofn.jobs._collector import Collector
+from kofn.jobs._loop import Run
+from kofn.jobs._placement import Placement
 from kofn.schemes import PRODUCTS, SUMS
 from kofn.schemes.sums._scheme import Terms, sum_scheme
 from kofn.testing import results_of

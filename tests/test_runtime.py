@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn.collector import Collector
 from kofn.errors import CodeError, NotDecodable, TaskError
-from kofn.placement import Placement
-from kofn.runtime import Run
+from kofn.jobs._collector import Collector
+from kofn.jobs._loop import Run
+from kofn.jobs._placement import Placement
+from kofn.jobs._stop import Rule
 from kofn.schemes.functions._scheme import function_scheme
 from kofn.simulation import stop_times
-from kofn.stopping import Rule
 from kofn.virtual import ScriptedPool, VirtualClock
 
 RNG = np.random.default_rng(20)

@@ -17,12 +17,12 @@ from kofn._base._numbers import gaussian_frame
 from kofn.codes._linear import LinearCode
 from kofn.codes._prior import Prior
 from kofn.codes.decoding._decode import decode
-from kofn.collector import Collector
 from kofn.errors import ArgumentError
+from kofn.jobs._collector import Collector
+from kofn.jobs._stop import Both, Count, Deadline, Decodable, Either, Rule, Tolerance
 from kofn.latency import Constant, Delayed, Dying, Exponential, Pareto, Slowdown, Trace
 from kofn.schemes import kronecker, matdot, mds, mds_chebyshev, repetition, uncoded
 from kofn.simulation import errors_at, errors_by_count, simulate, stop_times
-from kofn.stopping import Both, Count, Deadline, Decodable, Either, Rule, Tolerance
 
 TRIALS = 20_000
 

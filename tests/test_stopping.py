@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import kofn
 from kofn._base._clock import RealClock
 from kofn.errors import ArgumentError
-from kofn.stopping import Both, Count, Deadline, Decodable, Either, Tolerance, rule
+from kofn.jobs._stop import Both, Count, Deadline, Decodable, Either, Tolerance, rule
 
 
 @dataclass

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 import kofn
 from kofn import LinearCode
-from kofn.collector import Collector
-from kofn.placement import Placement
-from kofn.rota import Rota
-from kofn.runtime import Run
-from kofn.stopping import Decodable
+from kofn.jobs._collector import Collector
+from kofn.jobs._loop import Run
+from kofn.jobs._placement import Placement
+from kofn.jobs._stop import Decodable
+from kofn.jobs.scheduling._queue import Rota
 from kofn.virtual import ScriptedPool, VirtualClock
 
 

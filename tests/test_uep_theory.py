@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from kofn.codes._prior import Prior
 from kofn.codes.decoding._decode import decode
-from kofn.collector import Collector
 from kofn.errors import ArgumentError
 from kofn.figures.uep_setting import closed_forms
 from kofn.figures.uep_times import crossing
+from kofn.jobs._collector import Collector
 from kofn.latency import Constant, Exponential
 from kofn.schemes import now_uep, uep_code
 from kofn.schemes.products._plain_codes import mds_code, repetition_code

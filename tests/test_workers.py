@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn.workers import Workers
+from kofn.jobs._lease import Workers
 
 
 @pytest.fixture

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from . import schemes
 from ._base._extras import loader
-from .answer import Answer
 from .coded_map import CodedMap
 from .coded_sum import CodedSum
 from .codes._linear import LinearCode
 from .codes._prior import Prior
-from .collector import Collector, Progress
 from .designing import Design, design
 from .engines import DaskPool, ExecutorPool, LocalPool, Straggling, ThreadPool
 from .engines.dask._output import ClusterArray
@@ -34,15 +32,17 @@ from .errors import (
     WorkerLost,
 )
 from .fitting import FitReport, Fitted, fit
-from .job import Job, run, start
+from .jobs._answer import Answer
+from .jobs._collector import Collector, Progress
+from .jobs._job import Job, run, start
+from .jobs._stop import Count, Deadline, Decodable, Tolerance
+from .jobs.report._report import Report
 from .latency import Constant, Delayed, Dying, Exponential, Pareto, ShiftedExponential, Slowdown, Trace
 from .maps import map
 from .operators import operator
 from .products import matmul
-from .report import Report
 from .schemes._scheme import Canvas, Scheme, Task
 from .simulation import simulate
-from .stopping import Count, Deadline, Decodable, Tolerance
 from .sums import sum
 
 __version__ = "0.1.0"

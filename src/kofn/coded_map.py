@@ -13,13 +13,15 @@ import numpy as np
 from . import checks
 from ._base._closeable import Closing
 from ._base._snapshots import Snapshot
-from .answer import Answer
 from .codes._linear import LinearCode
 from .codes.decoding._decode import ZERO_FILLED, Estimator
-from .collector import Progress
 from .errors import FunctionError, TaskError
-from .job import run
-from .report import Report
+from .jobs._answer import Answer
+from .jobs._collector import Progress
+from .jobs._job import run
+from .jobs._lease import Workers
+from .jobs._stop import Count, Rule, rule
+from .jobs.report._report import Report
 from .schemes import FUNCTIONS
 from .schemes._scheme import Scheme
 from .schemes.functions._hedged import hedged_scheme
@@ -33,8 +35,6 @@ from .schemes.functions._scheme import (
     place_of,
     resident_key,
 )
-from .stopping import Count, Rule, rule
-from .workers import Workers
 
 
 class FittedCode(Protocol):

@@ -11,18 +11,18 @@ import numpy as np
 from . import checks
 from ._base._closeable import Closing
 from ._base._snapshots import Snapshot
-from .answer import Answer
 from .codes._linear import LinearCode
 from .codes._prior import Prior
 from .codes._sparse import is_sparse
-from .collector import Progress
 from .errors import TaskError, TermError
-from .job import run
+from .jobs._answer import Answer
+from .jobs._collector import Progress
+from .jobs._job import run
+from .jobs._lease import Workers
+from .jobs._stop import Rule, rule
 from .schemes import SUMS
 from .schemes.sums._code import CALL
 from .schemes.sums._scheme import Input, TermFailed, Terms, sum_scheme
-from .stopping import Rule, rule
-from .workers import Workers
 
 FACE = "kofn.CodedSum"
 CodeLike = str | LinearCode | Callable[..., LinearCode]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .answer import Answer
 from .checks import named
 from .coded_map import Builder, CodedMap, FittedCode
 from .codes.decoding._decode import Estimator
-from .collector import Progress
+from .jobs._answer import Answer
+from .jobs._collector import Progress
 from .schemes.functions._scheme import CALL
 
 

@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 
 from . import checks
-from .answer import Answer
 from .arrays._blocks import Grid, Spans
 from .arrays._file import FileMatrix
 from .arrays._reductions import looked_at_once
-from .collector import Progress
 from .engines.dask._output import ClusterArray
-from .job import run
-from .report import Report
+from .jobs._answer import Answer
+from .jobs._collector import Progress
+from .jobs._job import run
+from .jobs._lease import Workers
+from .jobs._stop import rule
+from .jobs.report._report import Report
 from .schemes import PRODUCTS
 from .schemes._scheme import Parts, Scheme
 from .schemes.products._operands import Operands
-from .stopping import rule
-from .workers import Workers
 
 CALL = "kofn.matmul"
 

@@ -22,9 +22,9 @@ from ._base._numbers import EPSILON, Floats
 from .codes._linear import LinearCode
 from .codes._prior import Prior
 from .codes.decoding._decode import Estimator, checked, decodable, decode
-from .collector import Collector
+from .jobs._collector import Collector
+from .jobs._stop import Both, Count, Deadline, Decodable, Either, Rule, Tolerance
 from .latency import Latency
-from .stopping import Both, Count, Deadline, Decodable, Either, Rule, Tolerance
 
 Rows = NDArray[np.intp]
 Measure = Callable[[Rows], Any]

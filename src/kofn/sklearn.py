@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from ._base._closeable import Closing
 from ._base._extras import needed
-from .answer import Answer
 from .checks import masked, named, refusal
 from .coded_sum import CodedSum, CodeLike
 from .codes._linear import LinearCode
+from .jobs._answer import Answer
+from .jobs._stop import rule
 from .schemes import cyclic
-from .stopping import rule
 
 with needed("kofn.sklearn", "sklearn"):
     from sklearn.ensemble import (

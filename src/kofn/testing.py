@@ -20,9 +20,9 @@ from .arrays._combine import apply
 from .codes._linear import LinearCode
 from .codes._sparse import is_sparse
 from .codes.decoding._decode import decode
-from .collector import Collector
 from .engine_testing import ENGINE_CHECKS, check_engine
 from .errors import TaskError
+from .jobs._collector import Collector
 from .schemes._scheme import Scheme, Task
 
 __all__ = ["ENGINE_CHECKS", "check_engine", "check_scheme", "results_of", "unknowns_of"]

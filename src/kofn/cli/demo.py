@@ -28,11 +28,11 @@ from ..demo import (
     subspace_iteration,
 )
 from ..engines import LocalPool, Pool
+from ..jobs.report._progress import Live, percent, told
 from .codes import columns
 from .command import Command
 from .drawing import make_folder, require_drawing
 from .engine import Spared, add_engine, dask_pool
-from .live import Live, percent, told
 
 EXAMPLES = """\
   kofn demo

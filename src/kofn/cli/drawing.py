@@ -8,7 +8,7 @@ from typing import Any
 
 from .._base._extras import missing, needed
 from ..checks import refusal
-from ..report import Report
+from ..jobs.report._report import Report
 
 
 def require_drawing(what: str, extra: str) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from ..answer import Answer
 from ..engines import Pool
+from ..jobs._answer import Answer
 from ..operators import operator
 
 Array = NDArray[Any]

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..answer import Answer
-from ..collector import Progress
 from ..engines import Pool
-from ..job import start
-from ..report import Report
+from ..jobs._answer import Answer
+from ..jobs._collector import Progress
+from ..jobs._job import start
+from ..jobs.report._report import Report
 from ..schemes import kronecker, mds, repetition, uncoded
 from ..schemes._scheme import Scheme
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .._base._extras import needed
-from ..timeline import COLOURS
+from ..jobs.report._timeline import COLOURS
 from .contest import GOOD, Outcome
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..answer import Answer
 from ..checks import refusal
 from ..codes._prior import Prior
+from ..jobs._answer import Answer
 from ..maps import map as kofn_map
 from ..schemes.functions._scheme import CALL, Evaluations, stacked
 from .report import FitReport

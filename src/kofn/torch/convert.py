@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..checks import choice, function, generator, integer, refusal
-from ..workers import Workers
+from ..jobs._lease import Workers
 from .coder import Coder, Driver
 from .coding import CALL, Coding
 from .layers import CodedConv2d, CodedLinear, CodedProducts

@@ -20,15 +20,15 @@ from ..codes._prior import Prior
 from ..codes.decoding._decode import decodable, decode
 from ..engines._protocol import Pool
 from ..errors import NotDecodable, StaysHere
-from ..job import run
+from ..jobs._job import run
+from ..jobs._lease import Workers
+from ..jobs._stop import rule
 from ..schemes._scheme import Scheme
 from ..schemes.products._cuts import Cut
 from ..schemes.products._operands import Operands
 from ..schemes.products._row_column import dealt, in_like_units, spread
 from ..schemes.products._scheme import product_scheme
 from ..schemes.products._windows import apart, window_scheme
-from ..stopping import rule
-from ..workers import Workers
 from .coding import CALL, Coding
 from .cutting import ColumnRow, RowColumn
 from .deadline import Clock, check_times

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ._base._envelope import Envelope, text_of
-from ._base._snapshots import guarded, is_own, sealed
-from .engines._protocol import Pool
-from .errors import TaskError
-from .schemes._scheme import Task
+from .._base._envelope import Envelope, text_of
+from .._base._snapshots import guarded, is_own, sealed
+from ..engines._protocol import Pool
+from ..errors import TaskError
+from ..schemes._scheme import Task
 
 
 @dataclass(frozen=True)

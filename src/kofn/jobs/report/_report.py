@@ -112,6 +112,6 @@ class Report:
         -------
         matplotlib Axes
         """
-        from .timeline import draw
+        from ._timeline import draw
 
         return draw(self, axes)

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Hashable
 from typing import Any
 
-from ._base._closeable import Closing, Home
-from .engines import as_pool, processes
-from .engines._protocol import Pool
-from .errors import PoolClosed
-from .placement import Placement
+from .._base._closeable import Closing, Home
+from ..engines import as_pool, processes
+from ..engines._protocol import Pool
+from ..errors import PoolClosed
+from ._placement import Placement
 
 
 class Workers(Closing):

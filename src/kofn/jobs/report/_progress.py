@@ -6,7 +6,7 @@ import shutil
 from types import TracebackType
 from typing import Self, TextIO
 
-from ..collector import Progress
+from .._collector import Progress
 
 
 class Live:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ._base._snapshots import Sealed, is_own, sealed
-from .engines._protocol import Pool
-from .errors import PoolClosed
-from .schemes._scheme import Task
+from .._base._snapshots import Sealed, is_own, sealed
+from ..engines._protocol import Pool
+from ..errors import PoolClosed
+from ..schemes._scheme import Task
 
 _numbers = count()
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .errors import KofnError
-from .report import Report
-from .schemes._scheme import Parts
+from ..errors import KofnError
+from ..schemes._scheme import Parts
+from .report._report import Report
 
 
 @dataclass(frozen=True, eq=False)

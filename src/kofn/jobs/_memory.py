@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from . import checks
-from ._base._machine import memory_in_groups, memory_in_machine
-from ._base._parallel import address_space
-from .arrays._spill import Spool
-from .schemes._encoding import Encoding, Streamed
-from .schemes._scheme import Scheme
+from .. import checks
+from .._base._machine import memory_in_groups, memory_in_machine
+from .._base._parallel import address_space
+from ..arrays._spill import Spool
+from ..schemes._encoding import Encoding, Streamed
+from ..schemes._scheme import Scheme
 
 NOTHING = 1 << 16
 """Bytes so few that to look how many there are takes longer than to use them."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._base._extras import needed
+from ..._base._extras import needed
 
 if TYPE_CHECKING:
-    from .report import Report
+    from ._report import Report
 
 COLOURS = {"arrived": "#2a9d8f", "late": "#8ab17d", "lost": "#e76f51", "abandoned": "#c9c9c9"}
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from . import checks
+from .. import checks
 
 
 class Situation(Protocol):

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from ._base._numbers import EPSILON
-from ._base._travel import Carrying
-from .codes._linear import LinearCode
-from .codes._prior import Prior
-from .codes.decoding._decode import Decoding, Estimator, decode
-from .codes.decoding._rank import space_of
-from .errors import CodeError
-from .schemes._scheme import Judge, Judgement
-from .stopping import Decodable, Rule
+from .._base._numbers import EPSILON
+from .._base._travel import Carrying
+from ..codes._linear import LinearCode
+from ..codes._prior import Prior
+from ..codes.decoding._decode import Decoding, Estimator, decode
+from ..codes.decoding._rank import space_of
+from ..errors import CodeError
+from ..schemes._scheme import Judge, Judgement
+from ._stop import Decodable, Rule
 
 
 @dataclass(frozen=True)

@@ -14,23 +14,23 @@ from typing import Any
 
 import numpy as np
 
-from . import checks
-from ._base._closeable import Home
-from ._base._envelope import told
-from ._base._place import staying
-from ._base._snapshots import Snapshot
-from ._base._travel import Staying
-from .answer import Answer
-from .budget import fitted
-from .codes._linear import LinearCode
-from .codes.decoding._decode import Estimator, checked, decodable, decode
-from .codes.decoding._rank import space_of
-from .collector import Collector, Progress
-from .runtime import Run
-from .schemes import Evaluations
-from .schemes._scheme import Scheme
-from .stopping import Rule, rule
-from .workers import Workers
+from .. import checks
+from .._base._closeable import Home
+from .._base._envelope import told
+from .._base._place import staying
+from .._base._snapshots import Snapshot
+from .._base._travel import Staying
+from ..codes._linear import LinearCode
+from ..codes.decoding._decode import Estimator, checked, decodable, decode
+from ..codes.decoding._rank import space_of
+from ..schemes import Evaluations
+from ..schemes._scheme import Scheme
+from ._answer import Answer
+from ._collector import Collector, Progress
+from ._lease import Workers
+from ._loop import Run
+from ._memory import fitted
+from ._stop import Rule, rule
 
 CALL = "kofn.start"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from .codes._linear import LinearCode
+from ...codes._linear import LinearCode
 
 Free = Callable[[int, int], bool]
 """``free(owner, row)``: whether the row may be taken from its owner's lane."""

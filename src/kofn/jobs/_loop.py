@@ -10,20 +10,20 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from ._base._clock import Clock, RealClock
-from ._base._closeable import Home
-from ._base._envelope import Envelope
-from ._base._numbers import precision
-from .answer import Answer
-from .collector import Collector, Progress
-from .engines._protocol import Pool
-from .errors import Cancelled, CodeError, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
-from .message import Message, failure, has_results, send, undelivered
-from .placement import Placement, size_of
-from .report import Attempt, Outcome, Report
-from .rota import Rota
-from .schemes._encoding import Stream
-from .schemes._scheme import Scheme, Task, listed
+from .._base._clock import Clock, RealClock
+from .._base._closeable import Home
+from .._base._envelope import Envelope
+from .._base._numbers import precision
+from ..engines._protocol import Pool
+from ..errors import Cancelled, CodeError, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
+from ..schemes._encoding import Stream
+from ..schemes._scheme import Scheme, Task, listed
+from ._answer import Answer
+from ._collector import Collector, Progress
+from ._message import Message, failure, has_results, send, undelivered
+from ._placement import Placement, size_of
+from .report._report import Attempt, Outcome, Report
+from .scheduling._queue import Rota
 
 CALL = "kofn.run"
 
