@@ -11,6 +11,8 @@ import argparse
 from typing import Any
 
 import numpy as np
+from kofn.simulation._simulate._simulate import errors_by_count
+from kofn.simulation._simulate.theory._losses import at_times
 from numpy.typing import NDArray
 
 import kofn
@@ -18,8 +20,6 @@ from kofn.designing import Design, design_for
 from kofn.figures.uep_setting import CLASSES, VARIANCES, closed_forms
 from kofn.schemes import uep_code
 from kofn.schemes.products._plain_codes import mds_code
-from kofn.simulation import errors_by_count
-from kofn.theory.losses import at_times
 
 Floats = NDArray[Any]
 

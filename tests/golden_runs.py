@@ -11,6 +11,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+from kofn.simulation._simulate._virtual import ScriptedPool, VirtualClock
 
 import kofn
 from kofn.errors import NotDecodable
@@ -19,7 +20,6 @@ from kofn.jobs._loop import Run
 from kofn.jobs._placement import Placement
 from kofn.schemes.functions._scheme import function_scheme
 from kofn.schemes.sums._scheme import Terms, sum_scheme
-from kofn.virtual import ScriptedPool, VirtualClock
 
 FILE = Path(__file__).with_suffix(".json")
 WORKERS = 4

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from kofn.simulation._simulate._virtual import ScriptedPool, VirtualClock
 from sklearn.datasets import load_digits
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
@@ -14,7 +15,6 @@ from kofn.jobs._loop import Run
 from kofn.jobs._placement import Placement
 from kofn.schemes import cyclic
 from kofn.schemes.sums._scheme import Terms, sum_scheme
-from kofn.virtual import ScriptedPool, VirtualClock
 
 X, Y = load_digits(return_X_y=True)
 X = X / 16.0
@@ -102,7 +102,7 @@ def test_a_plain_run_of_blocks_equals_the_simulation():
     paces = [1.0, 2.5, 1.7]
     arrivals = np.array([[paces[w] * work / 2 for w, work in zip(code.worker, code.work, strict=True)]])
     seconds = virtual(code, [[pace] for pace in paces], adaptive=False).report.seconds
-    assert seconds == pytest.approx(kofn.simulation.stop_times(code, arrivals)[0])
+    assert seconds == pytest.approx(kofn.simulation._simulate.stop_times(code, arrivals)[0])
 
 
 def test_a_second_sum_expects_what_the_first_one_learned(pool):

@@ -5,6 +5,9 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from kofn.simulation._simulate._simulate import errors_at, errors_by_count
+from kofn.simulation._simulate.theory._losses import at_times, zero_fill_loss
+from kofn.simulation._simulate.theory._uep import decoding_probabilities
 
 import kofn
 from kofn._base._numbers import row_kronecker
@@ -17,10 +20,7 @@ from kofn.schemes.products._plain_codes import mds_code
 from kofn.schemes.products._shaping import Directions, sizes_of
 from kofn.schemes.products._uep_code import uep_code
 from kofn.schemes.spread import spread
-from kofn.simulation import errors_at, errors_by_count
 from kofn.testing import check_scheme, unknowns_of
-from kofn.theory.losses import at_times, zero_fill_loss
-from kofn.theory.uep import decoding_probabilities
 
 VARIANCES = np.array([10.0, 1.0, 0.1])
 PAPER = kofn.Prior.independent(np.outer(VARIANCES, VARIANCES).ravel())

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kofn.simulation._simulate._virtual import ScriptedPool, VirtualClock
 
 import kofn
 from kofn.codes._linear import LinearCode, groups_of, kept_apart
@@ -19,7 +20,6 @@ from kofn.jobs.scheduling._queue import Rota
 from kofn.schemes import FUNCTIONS, PRODUCTS, SUMS
 from kofn.schemes.products._row_column import dealt
 from kofn.schemes.products._uep_code import uep_code
-from kofn.virtual import ScriptedPool, VirtualClock
 
 A = np.random.default_rng(0).standard_normal((12, 6))
 

@@ -5,14 +5,14 @@ import sys
 
 import numpy as np
 import pytest
+from kofn.simulation._simulate.theory._losses import at_times, zero_fill_loss
+from kofn.simulation._simulate.theory._uep import decoding_probabilities
 
 from kofn.cli import main
 from kofn.errors import CodeError
 from kofn.figures import FIGURES, LEARNED, TRAINING, Figure, Request, Series
 from kofn.figures.sampling import UNSEEN, mean_and_error
 from kofn.figures.uep_times import TIMES, exact
-from kofn.theory.losses import at_times, zero_fill_loss
-from kofn.theory.uep import decoding_probabilities
 
 GAMMA = (0.40, 0.35, 0.25)
 TRIALS = 24
@@ -112,7 +112,7 @@ def test_windows_pay_for_their_load(figures):
 
 
 def test_repetition_by_two_on_twice_the_workers_at_half_the_speed_is_uncoded_in_law():
-    from kofn.theory.losses import repetition_loss
+    from kofn.simulation._simulate.theory._losses import repetition_loss
 
     energies = np.outer([10, 1, 0.1], [10, 1, 0.1]).ravel()
     once = at_times(repetition_loss(energies, [1] * 9), 1 - np.exp(-TIMES))

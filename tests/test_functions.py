@@ -5,6 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from kofn.simulation._simulate._simulate import errors_by_count
 from scipy.interpolate import make_smoothing_spline
 
 import kofn
@@ -18,7 +19,6 @@ from kofn.schemes.functions._berrut import Berrut, alternating, berrut_rows, wor
 from kofn.schemes.functions._letcc import spline_rows
 from kofn.schemes.functions._parity import parity_weights
 from kofn.schemes.functions._scheme import around, function_scheme
-from kofn.simulation import errors_by_count
 from kofn.testing import check_scheme
 
 RNG = np.random.default_rng(5)

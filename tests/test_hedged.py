@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kofn.simulation._simulate._virtual import ScriptedPool, VirtualClock
 
 import kofn
 from kofn.codes._copies import CopyCode
@@ -20,7 +21,6 @@ from kofn.jobs._loop import Run
 from kofn.jobs._placement import Placement
 from kofn.schemes import FUNCTIONS
 from kofn.schemes.functions._hedged import hedged_scheme, together
-from kofn.virtual import ScriptedPool, VirtualClock
 
 BIG = 2**53 + 1
 

@@ -7,9 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
-
-from kofn.errors import ArgumentError
-from kofn.latency import (
+from kofn.simulation._simulate._latency import (
     Constant,
     Delayed,
     Dying,
@@ -21,6 +19,8 @@ from kofn.latency import (
     Trace,
     death_times,
 )
+
+from kofn.errors import ArgumentError
 
 TRIALS = 40_000
 ONE = np.ones(1)

@@ -8,13 +8,13 @@ import sys
 
 import numpy as np
 import pytest
+from kofn.simulation._simulate._latency import Constant, Delayed, Dying, Slowdown, Trace
 from scipy import sparse
 
 import kofn
 from kofn._base import _machine as machine
 from kofn.engines import as_pool, processes
 from kofn.jobs import _memory as budget
-from kofn.latency import Constant, Delayed, Dying, Slowdown, Trace
 
 affinity = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes are bound to no processors")
 

@@ -56,11 +56,15 @@ def test_the_answer_of_a_map_says_how_many_outputs_are_missing():
 
 
 def test_what_the_pages_name_is_loaded_by_its_name():
-    code = "import kofn; print(kofn.theory.uep.__name__, kofn.theory.losses.__name__, kofn.schemes.products._plain_codes.__name__)"
+    code = "import kofn; print(kofn.simulation.theory._uep.__name__, kofn.simulation._simulate.theory._losses.__name__, kofn.schemes.products._plain_codes.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.stdout.split() == ["kofn.theory.uep", "kofn.theory.losses", "kofn.schemes.products._plain_codes"]
+    assert done.stdout.split() == [
+        "kofn.simulation.theory._uep",
+        "kofn.simulation._simulate.theory._losses",
+        "kofn.schemes.products._plain_codes",
+    ]
     assert kofn.learned.measure.__name__ == "kofn.learned.measure"
-    for package in (kofn.theory, kofn.schemes, kofn.learned):
+    for package in (kofn.simulation.theory, kofn.schemes, kofn.learned):
         with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'nothing'"):
             package.nothing  # noqa: B018
 

@@ -8,6 +8,8 @@ import sys
 
 import numpy as np
 import pytest
+from kofn.simulation._simulate._simulate import stop_times
+from kofn.simulation._simulate._virtual import ScriptedPool, VirtualClock
 
 import kofn
 from kofn.errors import CodeError, NotDecodable, TaskError
@@ -16,8 +18,6 @@ from kofn.jobs._loop import Run
 from kofn.jobs._placement import Placement
 from kofn.jobs._stop import Rule
 from kofn.schemes.functions._scheme import function_scheme
-from kofn.simulation import stop_times
-from kofn.virtual import ScriptedPool, VirtualClock
 
 RNG = np.random.default_rng(20)
 A, B = RNG.standard_normal((24, 10)), RNG.standard_normal((10, 18))

@@ -11,8 +11,9 @@ from functools import cache
 
 import numpy as np
 import pytest
+from kofn.simulation._simulate._latency import Constant, Delayed, Dying, Exponential, Pareto, Slowdown, Trace
+from kofn.simulation._simulate._simulate import errors_at, errors_by_count, simulate, stop_times
 
-from kofn import simulation
 from kofn._base._numbers import gaussian_frame
 from kofn.codes._linear import LinearCode
 from kofn.codes._prior import Prior
@@ -20,9 +21,8 @@ from kofn.codes.decoding._decode import decode
 from kofn.errors import ArgumentError
 from kofn.jobs._collector import Collector
 from kofn.jobs._stop import Both, Count, Deadline, Decodable, Either, Rule, Tolerance
-from kofn.latency import Constant, Delayed, Dying, Exponential, Pareto, Slowdown, Trace
 from kofn.schemes import kronecker, matdot, mds, mds_chebyshev, repetition, uncoded
-from kofn.simulation import errors_at, errors_by_count, simulate, stop_times
+from kofn.simulation._simulate import _simulate as simulation
 
 TRIALS = 20_000
 
@@ -337,7 +337,7 @@ def test_a_trial_costs_much_less_than_replaying_it():
 
 
 def test_the_simulator_loads_numpy_and_nothing_heavier():
-    script = "import sys, kofn.simulation; print([m for m in ('scipy', 'matplotlib') if m in sys.modules])"
+    script = "import sys, kofn.simulation._simulate; print([m for m in ('scipy', 'matplotlib') if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
 

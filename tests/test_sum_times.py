@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 import pytest
+from kofn.simulation._simulate._simulate import stop_times
 
 import kofn
 import kofn.codes.decoding._decode
 from kofn.modular import rows_needed
 from kofn.rateless_times import arrived, rateless, rows_peeled, rows_predicted
 from kofn.schemes import SUMS, lt, sr
-from kofn.simulation import stop_times
 from kofn.sum_times import Delays, bound, hinted, shared, walked
 
 M = 40

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from kofn.simulation._simulate._virtual import ScriptedPool, VirtualClock
 
 import kofn
 from kofn import errors
-from kofn.virtual import ScriptedPool, VirtualClock
 
 A = np.arange(12.0).reshape(4, 3)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kofn.simulation._simulate._virtual import ScriptedPool, VirtualClock
 
 import kofn
 from kofn import LinearCode
@@ -17,7 +18,6 @@ from kofn.jobs._loop import Run
 from kofn.jobs._placement import Placement
 from kofn.jobs._stop import Decodable
 from kofn.jobs.scheduling._queue import Rota
-from kofn.virtual import ScriptedPool, VirtualClock
 
 
 @pytest.mark.parametrize("rows", [1, 5, 40])

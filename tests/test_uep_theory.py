@@ -9,19 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from kofn.codes._prior import Prior
-from kofn.codes.decoding._decode import decode
-from kofn.errors import ArgumentError
-from kofn.figures.uep_setting import closed_forms
-from kofn.figures.uep_times import crossing
-from kofn.jobs._collector import Collector
-from kofn.latency import Constant, Exponential
-from kofn.schemes import now_uep, uep_code
-from kofn.schemes.products._plain_codes import mds_code, repetition_code
-from kofn.simulation import errors_by_count, simulate
-from kofn.testing import results_of
-from kofn.theory.losses import (
+from kofn.simulation._simulate._latency import Constant, Exponential
+from kofn.simulation._simulate._simulate import errors_by_count, simulate
+from kofn.simulation._simulate.theory._losses import (
     at_times,
     count_probabilities,
     load_balancing_times,
@@ -30,7 +20,17 @@ from kofn.theory.losses import (
     theorem_2_bound,
     zero_fill_loss,
 )
-from kofn.theory.uep import decoding_probabilities
+from kofn.simulation._simulate.theory._uep import decoding_probabilities
+
+from kofn.codes._prior import Prior
+from kofn.codes.decoding._decode import decode
+from kofn.errors import ArgumentError
+from kofn.figures.uep_setting import closed_forms
+from kofn.figures.uep_times import crossing
+from kofn.jobs._collector import Collector
+from kofn.schemes import now_uep, uep_code
+from kofn.schemes.products._plain_codes import mds_code, repetition_code
+from kofn.testing import results_of
 from oracles import in_row_space
 
 GAMMA = (0.40, 0.35, 0.25)
@@ -60,7 +60,7 @@ def decoded_classes(kind, sizes, counts, rng):
 
 
 def rule(kind, sizes, counts):
-    """The rule in the heading of kofn.theory.uep."""
+    """The rule in the heading of kofn.simulation.theory._uep."""
     if kind == "now":
         return [n >= k for n, k in zip(counts, sizes, strict=True)]
     solved = [all(sum(counts[i : j + 1]) >= sum(sizes[i : j + 1]) for i in range(j + 1)) for j in range(len(sizes))]

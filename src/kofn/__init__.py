@@ -37,12 +37,12 @@ from .jobs._collector import Collector, Progress
 from .jobs._job import Job, run, start
 from .jobs._stop import Count, Deadline, Decodable, Tolerance
 from .jobs.report._report import Report
-from .latency import Constant, Delayed, Dying, Exponential, Pareto, ShiftedExponential, Slowdown, Trace
 from .maps import map
 from .operators import operator
 from .products import matmul
 from .schemes._scheme import Canvas, Scheme, Task
-from .simulation import simulate
+from .simulation._latency import Constant, Delayed, Dying, Exponential, Pareto, ShiftedExponential, Slowdown, Trace
+from .simulation._simulate import simulate
 from .sums import sum
 
 __version__ = "0.1.0"

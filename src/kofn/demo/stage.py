@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..engines import Pool, Straggling
 from ..errors import WorkerLost
-from ..latency import Dying, ShiftedExponential, Slowdown
+from ..simulation._latency import Dying, ShiftedExponential, Slowdown
 
 SLOW, DYING = 1, 4
 """Both are among the workers that every code needs, or there would be nothing to see."""

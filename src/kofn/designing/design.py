@@ -12,7 +12,6 @@ from .. import checks
 from .._base._numbers import Floats
 from ..codes._linear import LinearCode
 from ..codes._prior import Prior
-from ..latency import Latency
 from ..schemes._scheme import Scheme
 from ..schemes.products._cuts import row_column
 from ..schemes.products._importance import cut as classes_of
@@ -20,7 +19,8 @@ from ..schemes.products._importance import even_sizes
 from ..schemes.products._operands import Operands, generator
 from ..schemes.products._row_column import dealt, row_column_scheme, spare
 from ..schemes.products._shaping import Directions
-from ..simulation import errors_by_count
+from ..simulation._latency import Latency
+from ..simulation._simulate import errors_by_count
 from .amplification import Amplification, amplifications, subsets
 from .objective import CALL, Objective, asked, deadline
 from .search import Question, plain, search

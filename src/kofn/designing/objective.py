@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import checks
 from .._base._numbers import Floats
-from ..latency import Latency
+from ..simulation._latency import Latency
 
 CALL = "kofn.design"
 

@@ -13,9 +13,9 @@ from .._base._numbers import Floats, certify, row_kronecker
 from ..codes._linear import LinearCode
 from ..codes._prior import Prior
 from ..codes.decoding._decode import decode
-from ..latency import Latency
 from ..schemes.products._shaping import Directions
 from ..schemes.spread import spread
+from ..simulation._latency import Latency
 from .amplification import INVERTED, STACK, subsets
 from .objective import CALL, Objective
 from .strata import Strata, strata

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base._numbers import Floats
-from ..latency import Latency
+from ..simulation._latency import Latency
 
 Rows = NDArray[np.intp]
 
@@ -49,7 +49,7 @@ def strata(latency: Latency, worker: Rows, load: Floats, time: float, most: int,
 
     Examples
     --------
-    >>> from kofn.latency import Exponential
+    >>> from kofn.simulation._latency import Exponential
     >>> now = strata(Exponential(1.0), np.arange(3), np.ones(3), 0.7, most=2, count=4, rng=0)
     >>> now.chances.round(1), [part.shape for part in now.sets]
     (array([0.1, 0.4, 0.4, 0.1]), [(4, 0), (4, 1), (4, 2)])

@@ -1,6 +1,6 @@
 """The paper's open problem (Tegin et al., end of Sec. VI): the window selection probabilities Γ best at a goal.
 
-Losses come from the closed forms of `kofn.theory`, so that nothing here is sampled.
+Losses come from the closed forms of `kofn.simulation.theory`, so that nothing here is sampled.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def best_windows(kind: str, sizes: Sequence[int], energies: ArrayLike, weights: 
 
 
 def _value(kind: str, sizes: Sequence[int], energies: ArrayLike, weights: ArrayLike, gamma: Floats) -> float:
-    from ..theory.losses import zero_fill_loss
-    from ..theory.uep import decoding_probabilities
+    from ..simulation.theory._losses import zero_fill_loss
+    from ..simulation.theory._uep import decoding_probabilities
 
     weight = np.asarray(weights, dtype=np.float64)
     probabilities = decoding_probabilities(kind, np.asarray(sizes), gamma, len(weight) - 1)

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from .._base._machine import processors
 from ..checks import integer, named, refusal
+from ..simulation._straggling import Straggling
 from ._engine import Engine
 from ._executors import ExecutorPool, is_executors
 from ._loading import load
@@ -13,7 +14,6 @@ from ._protocol import Pool
 from ._threads import ThreadPool
 from .dask._pool import DaskPool, is_client
 from .local._pool import LocalPool
-from .straggling import Straggling
 
 __all__ = ["DaskPool", "ExecutorPool", "LocalPool", "Pool", "Straggling", "ThreadPool", "as_pool", "processes"]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..schemes.products._classes import GAMMA
-from ..theory.losses import at_times, theorem_2_bound
-from ..theory.uep import KINDS, decoding_probabilities
+from ..simulation.theory._losses import at_times, theorem_2_bound
+from ..simulation.theory._uep import KINDS, decoding_probabilities
 from .drawing import panels
 from .figure import Figure, Recipe, Request, Series
 from .uep_setting import PAPER, PARTS, SIZES, WORKERS, class_energies, column_row, published, windows

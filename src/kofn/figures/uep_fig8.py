@@ -10,7 +10,7 @@ import numpy as np
 from ..codes.decoding._decode import decode
 from ..schemes.products._classes import GAMMA
 from ..schemes.products._uep_code import uep_code
-from ..theory.uep import KINDS, decoding_probabilities
+from ..simulation.theory._uep import KINDS, decoding_probabilities
 from .drawing import panels
 from .figure import Figure, Recipe, Request, Series
 from .sampling import UNSEEN, mean_and_error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..theory.losses import at_times
+from ..simulation.theory._losses import at_times
 from .figure import Figure, Published, Recipe, Request, Series
 from .uep_fig10 import by_partition
 from .uep_setting import PAPER, closed_forms, column_row, published, row_column, windows

@@ -14,13 +14,13 @@ from .._base._numbers import Floats, chebyshev_nodes, chebyshev_rows
 from ..codes._linear import LinearCode
 from ..codes._prior import Prior
 from ..designing import Design, design_for
-from ..latency import Exponential
 from ..schemes.products._classes import GAMMA, Classes
 from ..schemes.products._matdot import coefficients_of_pairs
 from ..schemes.products._plain_codes import kronecker_code, mds_code
 from ..schemes.products._uep_code import uep_code
-from ..theory.losses import oracle_loss, repetition_loss, zero_fill_loss
-from ..theory.uep import KINDS, decoding_probabilities
+from ..simulation._latency import Exponential
+from ..simulation.theory._losses import oracle_loss, repetition_loss, zero_fill_loss
+from ..simulation.theory._uep import KINDS, decoding_probabilities
 from .sampling import UNSEEN, Contender
 
 PAPER = "Tegin et al. 2022, Sec. VI"

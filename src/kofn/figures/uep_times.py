@@ -8,8 +8,8 @@ import numpy as np
 from scipy.optimize import brentq
 
 from .._base._numbers import Floats
-from ..latency import Exponential
-from ..theory.losses import at_times, count_probabilities, load_balancing_times, oracle_loss
+from ..simulation._latency import Exponential
+from ..simulation.theory._losses import at_times, count_probabilities, load_balancing_times, oracle_loss
 from .figure import Series
 from .sampling import Contender, mean_and_error
 from .uep_setting import ENERGIES, PARTS, WORKERS, closed_forms, uncoded

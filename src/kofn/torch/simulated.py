@@ -21,9 +21,9 @@ from .._base._numbers import Floats
 from ..checks import refusal
 from ..codes._linear import LinearCode, groups_of
 from ..errors import NotDecodable
-from ..latency import Latency
 from ..schemes.products._row_column import dealt
-from ..turns import arrivals_from
+from ..simulation._latency import Latency
+from ..simulation._turns import arrivals_from
 from .coding import CALL, Coding
 from .cutting import ColumnRow, RowColumn
 from .deadline import Clock, check_times

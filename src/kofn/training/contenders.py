@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from ..latency import Exponential
+from ..simulation._latency import Exponential
 from ..torch import convert, wide_layers
 
 RATE = 0.5

@@ -22,7 +22,7 @@ from ..codes._linear import LinearCode
 from ..codes._prior import Prior
 from ..codes.decoding._decode import decode
 from ..datasets import Dataset
-from ..latency import Latency
+from ..simulation._latency import Latency
 from .course import accuracy
 
 Tensor = torch.Tensor

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ._base._travel import Staying
-from .engines._protocol import State, Stop, Stopped
-from .errors import KofnError, WorkerLost
+from .._base._travel import Staying
+from ..engines._protocol import State, Stop, Stopped
+from ..errors import KofnError, WorkerLost
 
 
 class VirtualClock:

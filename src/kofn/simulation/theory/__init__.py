@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .._base._extras import loader
+from ..._base._extras import loader
 
 __getattr__ = loader(__name__, ("losses", "uep"))

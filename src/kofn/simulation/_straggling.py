@@ -17,14 +17,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from .._base._closeable import at_end
 from ..checks import integer, refusal
+from ..engines import _cancellation as wanted
+from ..engines._engine import Engine
+from ..engines._future import Promise
+from ..engines._protocol import Pool, State, Stop, Stopped
+from ..engines._validation import check_key, check_stop, check_task, check_worker
+from ..engines._warming import warm_up
 from ..errors import Cancelled, WorkerLost
-from ..turns import arrivals_from
-from . import _cancellation as wanted
-from ._engine import Engine
-from ._future import Promise
-from ._protocol import Pool, State, Stop, Stopped
-from ._validation import check_key, check_stop, check_task, check_worker
-from ._warming import warm_up
+from ._turns import arrivals_from
 
 _tokens = itertools.count()
 _closing: dict[int, threading.Event] = {}
@@ -59,7 +59,7 @@ class Straggling(Engine):
     ----------
     pool : Pool
         Closed together with this one.
-    latency : kofn.latency.Latency
+    latency : kofn.simulation._latency.Latency
     seed : int
 
     Raises

@@ -23,11 +23,11 @@ from numpy.typing import ArrayLike
 from scipy.special import bdtrc
 from scipy.stats import binom
 
-from .._base._numbers import Floats
-from ..checks import choice, integer, probabilities, refusal
+from ..._base._numbers import Floats
+from ...checks import choice, integer, probabilities, refusal
 
 KINDS = ("now", "ew")
-CALL = "kofn.theory.uep"
+CALL = "kofn.simulation.theory._uep"
 
 
 def decoding_probabilities(kind: str, sizes: ArrayLike, gamma: ArrayLike, results: int) -> Floats:

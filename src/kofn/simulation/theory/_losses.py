@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import binom
 
-from .._base._numbers import Floats
-from ..checks import generator, integer, number, refusal
-from ..latency import Latency
+from ..._base._numbers import Floats
+from ...checks import generator, integer, number, refusal
+from .._latency import Latency
 
-CALL = "kofn.theory.losses"
+CALL = "kofn.simulation._simulate.theory._losses"
 
 
 def zero_fill_loss(probabilities: Floats, energies: ArrayLike) -> Floats:
@@ -28,7 +28,7 @@ def zero_fill_loss(probabilities: Floats, energies: ArrayLike) -> Floats:
     Parameters
     ----------
     probabilities : (…, L) array
-        P_{d,l} from `kofn.theory.uep.decoding_probabilities`.
+        P_{d,l} from `kofn.simulation.theory._uep.decoding_probabilities`.
     energies : (L,) array
         Energy of all products of each class together, UHQ·k_l·σ²_{l,A}·σ²_{l,B}.
 
@@ -42,7 +42,7 @@ def zero_fill_loss(probabilities: Floats, energies: ArrayLike) -> Floats:
     array([1.   , 0.125])
     """
     energy = _energies(energies)
-    chances = _chances("probabilities", probabilities, "use those of kofn.theory.uep")
+    chances = _chances("probabilities", probabilities, "use those of kofn.simulation.theory._uep")
     if chances.shape[-1:] != energy.shape:
         must = f"have one column for each of the {len(energy)} energies"
         raise refusal(CALL, "probabilities", must, f"shape {chances.shape}", "give the energy of each class")
@@ -205,7 +205,7 @@ def load_balancing_times(
 
     Examples
     --------
-    >>> from kofn.latency import Constant
+    >>> from kofn.simulation._latency import Constant
     >>> load_balancing_times(Constant(1.0), workers=2, work=3.0, pieces=3, trials=1)
     array([[1., 1., 2.]])
     """

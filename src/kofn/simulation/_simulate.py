@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import checks
-from ._base._numbers import EPSILON, Floats
-from .codes._linear import LinearCode
-from .codes._prior import Prior
-from .codes.decoding._decode import Estimator, checked, decodable, decode
-from .jobs._collector import Collector
-from .jobs._stop import Both, Count, Deadline, Decodable, Either, Rule, Tolerance
-from .latency import Latency
+from .. import checks
+from .._base._numbers import EPSILON, Floats
+from ..codes._linear import LinearCode
+from ..codes._prior import Prior
+from ..codes.decoding._decode import Estimator, checked, decodable, decode
+from ..jobs._collector import Collector
+from ..jobs._stop import Both, Count, Deadline, Decodable, Either, Rule, Tolerance
+from ._latency import Latency
 
 Rows = NDArray[np.intp]
 Measure = Callable[[Rows], Any]
@@ -76,7 +76,7 @@ def simulate(
     Any two of three workers: the second of three exponential times is 1/3 + 1/2 on average.
 
     >>> code = LinearCode("parity", [[1, 0], [0, 1], [1, 1]], np.eye(2), worker=[0, 1, 2], threshold=2)
-    >>> from kofn.latency import Exponential
+    >>> from kofn.simulation._latency import Exponential
     >>> round(float(simulate(code, Exponential(1.0), trials=100_000, rng=0).mean()), 2)
     0.83
     """
@@ -112,9 +112,9 @@ def stop_times(
     >>> stop_times(code, [[0.3, 0.1, 0.2], [0.3, np.inf, np.inf]])
     array([0.2, inf])
     """
-    question = _Question.of("kofn.simulation.stop_times", code, prior, estimator)
-    known = _ordered("kofn.simulation.stop_times", "arrivals", arrivals, question.code.rows)
-    return _stopped(question, known, _checked_rule("kofn.simulation.stop_times", stop))
+    question = _Question.of("kofn.simulation._simulate.stop_times", code, prior, estimator)
+    known = _ordered("kofn.simulation._simulate.stop_times", "arrivals", arrivals, question.code.rows)
+    return _stopped(question, known, _checked_rule("kofn.simulation._simulate.stop_times", stop))
 
 
 def errors_by_count(
@@ -147,9 +147,9 @@ def errors_by_count(
     >>> errors_by_count(code, trials=1, rng=0).round(3)
     array([[1.   , 0.707, 0.   ]])
     """
-    question = _Question.of("kofn.simulation.errors_by_count", code, prior, estimator)
+    question = _Question.of("kofn.simulation._simulate.errors_by_count", code, prior, estimator)
     order = _RandomOrder() if latency is None else latency
-    arrivals = _sampled("kofn.simulation.errors_by_count", question.code, order, trials, rng)
+    arrivals = _sampled("kofn.simulation._simulate.errors_by_count", question.code, order, trials, rng)
     return _errors(question, arrivals, np.minimum(np.arange(question.code.rows + 1), arrivals.came[:, None]))
 
 
@@ -180,17 +180,19 @@ def errors_at(
 
     Examples
     --------
-    >>> from kofn.latency import Trace
+    >>> from kofn.simulation._latency import Trace
     >>> code = LinearCode("uncoded", np.eye(2), np.eye(2), worker=[0, 1], threshold=2)
     >>> errors_at(code, Trace([[1.0, 2.0]]), [0.5, 1.0, 3.0], trials=1).round(3)
     array([[1.   , 0.707, 0.   ]])
     """
-    question = _Question.of("kofn.simulation.errors_at", code, prior, estimator)
+    question = _Question.of("kofn.simulation._simulate.errors_at", code, prior, estimator)
     moments = np.asarray(times, dtype=np.float64)
     if moments.ndim != 1 or np.isnan(moments).any():
         remedy = "write [0.5, 1.0], for example"
-        raise checks.refusal("kofn.simulation.errors_at", "times", "be a vector of seconds", repr(times), remedy)
-    arrivals = _sampled("kofn.simulation.errors_at", question.code, latency, trials, rng)
+        raise checks.refusal(
+            "kofn.simulation._simulate.errors_at", "times", "be a vector of seconds", repr(times), remedy
+        )
+    arrivals = _sampled("kofn.simulation._simulate.errors_at", question.code, latency, trials, rng)
     return _errors(question, arrivals, arrivals.counts_at(moments))
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ._base._numbers import Floats
-from .latency import Latency, Workers
+from .._base._numbers import Floats
+from ._latency import Latency, Workers
 
 
 def records(latency: Any) -> int:
@@ -20,7 +20,7 @@ def records(latency: Any) -> int:
 
     Examples
     --------
-    >>> from kofn.latency import Delayed, Exponential, Trace
+    >>> from kofn.simulation._latency import Delayed, Exponential, Trace
     >>> records(Delayed(Trace([[1.0], [2.0], [3.0]]), 0.5)), records(Exponential(1.0))
     (3, 1)
     """
@@ -35,7 +35,7 @@ def arrivals_from(
 
     Examples
     --------
-    >>> from kofn.latency import Trace
+    >>> from kofn.simulation._latency import Trace
     >>> trace = Trace([[1.0], [2.0], [3.0]])
     >>> one, rng = (np.ones(1), np.zeros(1, int)), np.random.default_rng(0)
     >>> [float(arrivals_from(trace, task, *one, 1, rng)[0, 0]) for task in range(4)]

@@ -19,9 +19,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from . import checks
-from ._base._numbers import Floats
-from ._base._travel import Remade
+from .. import checks
+from .._base._numbers import Floats
+from .._base._travel import Remade
 
 Workers = NDArray[np.intp]
 

@@ -1,0 +1,1 @@
+"""When would it be done: models of delay, virtual time, closed forms."""
