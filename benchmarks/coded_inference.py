@@ -22,15 +22,15 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from kofn.codes.decoding._decode import decode
 from kofn.datasets import load
-from kofn.fitting.best_linear import Joint
-from kofn.fitting.draws import Draws
-from kofn.fitting.families import Candidate
-from kofn.fitting.parities import learned_parities
-from kofn.fitting.trials import Decoder, Evaluated, as_it_is, evaluated
-from kofn.learned import structured_code
 from kofn.schemes import FUNCTIONS
 from kofn.schemes.functions._parity import parity_weights
 from kofn.schemes.functions._scheme import function_scheme
+from kofn.tuning.functions._best_linear import Joint
+from kofn.tuning.functions._families import Candidate
+from kofn.tuning.functions._parities import learned_parities
+from kofn.tuning.functions._samples import Draws
+from kofn.tuning.functions._trials import Decoder, Evaluated, as_it_is, evaluated
+from kofn.tuning.learned import structured_code
 
 Floats = NDArray[Any]
 SETTINGS = ((3, 4), (6, 8))

@@ -15,8 +15,8 @@ import numpy as np
 
 import kofn
 from kofn.codes.decoding._decode import decode
-from kofn.learned import PROBLEMS
 from kofn.schemes.functions._scheme import evaluate, function_scheme
+from kofn.tuning.learned import PROBLEMS
 
 CALLS = 200
 

@@ -18,11 +18,11 @@ from sklearn.datasets import load_digits
 
 import kofn
 from kofn.codes.decoding._decode import decode
-from kofn.designing import design_for
 from kofn.schemes.products import _scheme as product
 from kofn.schemes.products._cuts import row_column
 from kofn.schemes.products._operands import Operands
 from kofn.testing import unknowns_of
+from kofn.tuning.products import design_for
 
 Floats = NDArray[Any]
 BLOCKS, WORKERS, COUNTS = (3, 3), 12, (1, 2, 3, 4, 6, 8)

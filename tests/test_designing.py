@@ -11,16 +11,16 @@ from kofn.simulation._simulate.theory._uep import decoding_probabilities
 
 import kofn
 from kofn._base._numbers import row_kronecker
-from kofn.designing import best_windows, design_for
-from kofn.designing.amplification import amplifications, subsets
-from kofn.designing.objective import deadline
-from kofn.designing.strata import strata
 from kofn.schemes.products._classes import Classes
 from kofn.schemes.products._plain_codes import mds_code
 from kofn.schemes.products._shaping import Directions, sizes_of
 from kofn.schemes.products._uep_code import uep_code
-from kofn.schemes.spread import spread
 from kofn.testing import check_scheme, unknowns_of
+from kofn.tuning.products import best_windows, design_for
+from kofn.tuning.products._amplification import amplifications, subsets
+from kofn.tuning.products._objective import deadline
+from kofn.tuning.products._spread import spread
+from kofn.tuning.products._strata import strata
 
 VARIANCES = np.array([10.0, 1.0, 0.1])
 PAPER = kofn.Prior.independent(np.outer(VARIANCES, VARIANCES).ravel())

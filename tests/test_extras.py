@@ -30,8 +30,8 @@ def _without(monkeypatch, package, *modules):
     [
         ("kofn.torch", "torch", "torch"),
         ("kofn.training", "torch", "torch"),
-        ("kofn.learned.aicc", "torch", "torch"),
-        ("kofn.learned.training", "torch", "torch"),
+        ("kofn.tuning.learned.aicc", "torch", "torch"),
+        ("kofn.tuning.learned.training", "torch", "torch"),
         ("kofn.sklearn", "sklearn", "sklearn"),
     ],
 )
@@ -75,7 +75,7 @@ BEHIND = {
     "torch": {"torch", "safetensors"},
     "training": {"torch"},
     "learned/problems.py": {"torch"},  # given a tensor
-    "learned/saving.py": {"safetensors"},  # after `_library`
+    "tuning/learned/_saving.py": {"safetensors"},  # after `_library`
     "figures/aicc_fig5.py": {"torch"},
     "engines/dask/_slot.py": {"distributed"},  # given a client
     "cli/engine.py": {"distributed"},

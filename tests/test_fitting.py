@@ -9,11 +9,11 @@ from scipy.linalg import expm
 import kofn
 from kofn.codes.decoding._decode import decode
 from kofn.errors import ArgumentError
-from kofn.fitting.best_linear import Joint, joint_code
-from kofn.fitting.draws import Draws, drawn
-from kofn.fitting.parities import learned_parities
 from kofn.schemes import FUNCTIONS
 from kofn.schemes.functions._scheme import function_scheme
+from kofn.tuning.functions._best_linear import Joint, joint_code
+from kofn.tuning.functions._parities import learned_parities
+from kofn.tuning.functions._samples import Draws, drawn
 
 
 def symmetric(rng):

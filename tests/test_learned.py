@@ -7,17 +7,17 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from kofn.tuning.learned.measure import decoded, errors, interpolated, nrmse
 
 import kofn
 from kofn.codes.decoding._decode import decode
 from kofn.errors import ArgumentError
-from kofn.learned import PROBLEMS, Computation, Nodes, Term, structured_code
-from kofn.learned.features import FEATURES, Powers
-from kofn.learned.least_squares import Moments
-from kofn.learned.measure import decoded, errors, interpolated, nrmse
-from kofn.learned.selection import ROUNDING, Samples, select
 from kofn.schemes.functions._scheme import function_scheme
 from kofn.testing import check_scheme
+from kofn.tuning.learned import PROBLEMS, Computation, Nodes, Term, structured_code
+from kofn.tuning.learned._features import FEATURES, Powers
+from kofn.tuning.learned._least_squares import Moments
+from kofn.tuning.learned._selection import ROUNDING, Samples, select
 
 
 def rng(seed=0):
@@ -248,7 +248,7 @@ def test_bad_input_is_refused_in_a_sentence():
     refused(lambda: structured_code(X[:, :, :, :2], values, recover=5, rows=8), "'inputs'", "square")
     refused(lambda: structured_code(X, np.full_like(values, np.inf), recover=5, rows=8), "'values'", "finite")
     refused(lambda: structured_code(X, values, recover=5, rows=0), "'rows'", "at least 1")
-    refused(lambda: structured_code(X, values, recover=5, nodes=8), "'nodes'", "be kofn.learned.Nodes")
+    refused(lambda: structured_code(X, values, recover=5, nodes=8), "'nodes'", "be kofn.tuning.learned.Nodes")
     refused(lambda: Nodes([0.0, 0.0], [1.0]), "'betas'", "distinct")
     refused(lambda: Nodes("ab", [1.0]), "'betas'", "'ab'")
     refused(lambda: Nodes([1.0], []), "'alphas'", "at least one")

@@ -74,10 +74,10 @@ def test_runtimes_of_everybody():
 def test_what_is_timed_is_what_is_claimed():
     """The timed pipeline gives what a code gives through its own workers and decoder."""
     import torch
+    from kofn.tuning.learned.measure import decoded, interpolated
 
     from kofn.figures.aicc_fig5 import closed_form, structured
-    from kofn.learned import PROBLEMS
-    from kofn.learned.measure import decoded, interpolated
+    from kofn.tuning.learned import PROBLEMS
 
     code = closed_form("P3", 6, seed=0)
     X = PROBLEMS["P3"].sample(np.random.default_rng(5), (2, 3), 6)

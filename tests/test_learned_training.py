@@ -10,17 +10,17 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from kofn.tuning.learned.measure import decoded, interpolated
 
 import kofn
 from kofn.errors import FileError
-from kofn.learned import PROBLEMS, Nodes, structured_code
-from kofn.learned.measure import decoded, interpolated
-from kofn.learned.saving import load_code, save_code
+from kofn.tuning.learned import PROBLEMS, Nodes, structured_code
+from kofn.tuning.learned._saving import load_code, save_code
 
 torch = pytest.importorskip("torch")
 
-from kofn.learned.aicc import HIDDEN, Aicc, Sizes  # noqa: E402
-from kofn.learned.training import Schedule, train  # noqa: E402
+from kofn.tuning.learned.aicc import HIDDEN, Aicc, Sizes  # noqa: E402
+from kofn.tuning.learned.training import Schedule, train  # noqa: E402
 
 PAPER = {"size": 4, "inputs": 3, "outputs": 4, "degree": 2, "power": 2}
 SHORT = Schedule(epochs=3, steps=2, batch=4, validation=8)
@@ -57,7 +57,7 @@ def test_the_architecture_is_that_of_section_iii():
     [
         (lambda: Sizes.paper(**{**PAPER, "power": 0}), "'power' must be an int of at least 1, but got 0"),
         (lambda: Sizes.paper(**{**PAPER, "size": "4"}), "'size' must be an int of at least 1, but got '4'"),
-        (lambda: Aicc(3, Nodes.paper(3, 8).betas, 0), "'sizes' must be kofn.learned.aicc.Sizes, but got 3"),
+        (lambda: Aicc(3, Nodes.paper(3, 8).betas, 0), "'sizes' must be kofn.tuning.learned.aicc.Sizes, but got 3"),
         (lambda: model(seed="0"), "'seed' must be an int of at least 0, but got '0'"),
         (lambda: Aicc(Sizes.paper(**PAPER), [0.1, 0.2], 0), "'betas' must be K = 3 nodes, one an input, but got 2"),
         (lambda: Aicc(Sizes.paper(**PAPER), [0.1, 0.1, 0.2], 0), "'betas' must be distinct finite numbers"),
@@ -228,8 +228,8 @@ def made(kind):
 PROGRAM = """
 import hashlib, sys
 import numpy as np
-from kofn.learned.measure import decoded
-from kofn.learned.saving import load_code
+from kofn.tuning.learned.measure import decoded
+from kofn.tuning.learned._saving import load_code
 for name in sys.argv[1:]:
     X = np.random.default_rng(0).uniform(size=(3, 4, 4))
     value, error = decoded(load_code(name).evaluations(X), [1, 2, 4, 5, 7])

@@ -63,8 +63,8 @@ def test_what_the_pages_name_is_loaded_by_its_name():
         "kofn.simulation._simulate.theory._losses",
         "kofn.schemes.products._plain_codes",
     ]
-    assert kofn.learned.measure.__name__ == "kofn.learned.measure"
-    for package in (kofn.simulation.theory, kofn.schemes, kofn.learned):
+    assert kofn.tuning.learned.measure.__name__ == "kofn.tuning.learned.measure"
+    for package in (kofn.simulation.theory, kofn.schemes, kofn.tuning.learned):
         with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'nothing'"):
             package.nothing  # noqa: B018
 

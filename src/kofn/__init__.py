@@ -11,7 +11,6 @@ from .coded_map import CodedMap
 from .coded_sum import CodedSum
 from .codes._linear import LinearCode
 from .codes._prior import Prior
-from .designing import Design, design
 from .engines import DaskPool, ExecutorPool, LocalPool, Straggling, ThreadPool
 from .engines.dask._output import ClusterArray
 from .errors import (
@@ -31,7 +30,6 @@ from .errors import (
     WorkerError,
     WorkerLost,
 )
-from .fitting import FitReport, Fitted, fit
 from .jobs._answer import Answer
 from .jobs._collector import Collector, Progress
 from .jobs._job import Job, run, start
@@ -44,6 +42,8 @@ from .schemes._scheme import Canvas, Scheme, Task
 from .simulation._latency import Constant, Delayed, Dying, Exponential, Pareto, ShiftedExponential, Slowdown, Trace
 from .simulation._simulate import simulate
 from .sums import sum
+from .tuning.functions import FitReport, Fitted, fit
+from .tuning.products import Design, design
 
 __version__ = "0.1.0"
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._base._numbers import Floats
-from ..learned import PROBLEMS, LearnedCode, Nodes, structured_code
 from ..learned.measure import errors, interpolated, nrmse
-from ..learned.selection import Samples, select
 from ..schemes import berrut
+from ..tuning.learned import PROBLEMS, LearnedCode, Nodes, structured_code
+from ..tuning.learned._selection import Samples, select
 
 if TYPE_CHECKING:
     from ..learned.training import Schedule, Trained

@@ -60,8 +60,8 @@ def ways(problem: str, size: int, sets: int, request: Request) -> Iterator[tuple
     """Name and what to time, one at a time, as each holds large arrays."""
     import torch
 
-    from ..learned import PROBLEMS
     from ..learned.aicc import Aicc, Sizes
+    from ..tuning.learned import PROBLEMS
 
     known = PROBLEMS[problem]
     X = known.sample(np.random.default_rng([request.seed, size]), (sets, INPUTS), size).astype(np.float32)
@@ -78,7 +78,7 @@ def ways(problem: str, size: int, sets: int, request: Request) -> Iterator[tuple
 
 def closed_form(problem: str, size: int, seed: int) -> Any:
     """The closed form, from few samples: its structure is all that matters here."""
-    from ..learned import PROBLEMS, structured_code
+    from ..tuning.learned import PROBLEMS, structured_code
 
     draws = PROBLEMS[problem].sample(np.random.default_rng([seed, 1]), (16, INPUTS), size)
     return structured_code(draws, PROBLEMS[problem].function(draws), recover=RECOVER, rows=RECOVER)
@@ -88,7 +88,7 @@ def structured(code: Any, tensor: Any) -> Callable[[], Any]:
     """Encode, evaluate at R workers, decode, for all sets at once."""
     import torch
 
-    from ..learned import Term
+    from ..tuning.learned import Term
 
     def moved(array: Any) -> Any:
         return torch.as_tensor(np.asarray(array, dtype=np.float32), device=tensor.device)
@@ -121,8 +121,8 @@ def decoded(U: Any, constant: Any, terms: Any, nodes: Any) -> Any:
     """From coefficients to outputs: eqs. (2), (3) and (5)."""
     import torch
 
-    from ..learned import Computation
-    from ..learned.encoder import encoded, powers
+    from ..tuning.learned import Computation
+    from ..tuning.learned._encoder import encoded, powers
 
     count = len(nodes.alphas)
     matrix = nodes.basis(nodes.betas, count) @ np.linalg.inv(nodes.basis(nodes.alphas, count))

@@ -13,7 +13,6 @@ import numpy as np
 from .._base._numbers import Floats, chebyshev_nodes, chebyshev_rows
 from ..codes._linear import LinearCode
 from ..codes._prior import Prior
-from ..designing import Design, design_for
 from ..schemes.products._classes import GAMMA, Classes
 from ..schemes.products._matdot import coefficients_of_pairs
 from ..schemes.products._plain_codes import kronecker_code, mds_code
@@ -21,6 +20,7 @@ from ..schemes.products._uep_code import uep_code
 from ..simulation._latency import Exponential
 from ..simulation.theory._losses import oracle_loss, repetition_loss, zero_fill_loss
 from ..simulation.theory._uep import KINDS, decoding_probabilities
+from ..tuning.products import Design, design_for
 from .sampling import UNSEEN, Contender
 
 PAPER = "Tegin et al. 2022, Sec. VI"

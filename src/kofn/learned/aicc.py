@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 
 from .._base._extras import needed
 from ..checks import integer, refusal
-from .computation import Computation, Term
-from .encoder import Linear, encoded, powers
-from .expectation import expected
-from .features import width
-from .learned_code import LearnedCode, Nodes
+from ..tuning.learned._code import LearnedCode, Nodes
+from ..tuning.learned._computation import Computation, Term
+from ..tuning.learned._encoder import Linear, encoded, powers
+from ..tuning.learned._features import width
+from ..tuning.learned._prior import expected
 
-with needed("kofn.learned.aicc", "torch"):
+with needed("kofn.tuning.learned.aicc", "torch"):
     import torch
     from torch import Tensor, nn
 
 Floats = NDArray[Any]
-CALL = "kofn.learned.Aicc"
+CALL = "kofn.tuning.learned.Aicc"
 
 HIDDEN = 100
 """Nodes in each of the two hidden layers (Agrawal et al. 2022, Sec. IV-B)."""
@@ -58,13 +58,13 @@ class Sizes:
 
     def __post_init__(self) -> None:
         for name in ("size", "inputs", "outputs", "degree"):
-            integer("kofn.learned.aicc.Sizes", name, getattr(self, name), 1, "there is at least one")
+            integer("kofn.tuning.learned.aicc.Sizes", name, getattr(self, name), 1, "there is at least one")
 
     @classmethod
     def paper(cls, size: int, inputs: int, outputs: int, degree: int, power: int) -> Sizes:
         """Dense V_1 … V_P, as in the paper."""
         for name, value in (("size", size), ("power", power)):
-            integer("kofn.learned.aicc.Sizes", name, value, 1, "there is at least one")
+            integer("kofn.tuning.learned.aicc.Sizes", name, value, 1, "there is at least one")
         dense = tuple((p, "entries", (outputs, width("entries", size))) for p in range(1, power + 1))
         return cls(size, inputs, outputs, degree, dense)
 
@@ -105,7 +105,7 @@ class Aicc(nn.Module):
     def __init__(self, sizes: Sizes, betas: Floats, seed: int) -> None:
         super().__init__()
         if not isinstance(sizes, Sizes):
-            raise refusal(CALL, "sizes", "be kofn.learned.aicc.Sizes", repr(sizes), "see Sizes.paper")
+            raise refusal(CALL, "sizes", "be kofn.tuning.learned.aicc.Sizes", repr(sizes), "see Sizes.paper")
         integer(CALL, "seed", seed, 0, "an int repeats a run")
         self.sizes, self.betas, self.seed = sizes, Nodes(betas, betas).betas, seed
         if len(self.betas) != sizes.inputs:
@@ -124,7 +124,7 @@ class Aicc(nn.Module):
         """The same function as a code in closed form, with networks that add nothing yet."""
         if not isinstance(code.encoder, Linear):
             got = f"one with a {type(code.encoder).__name__}"
-            raise refusal(CALL, "code", "be in closed form", got, "use kofn.learned.structured_code")
+            raise refusal(CALL, "code", "be in closed form", got, "use kofn.tuning.learned.structured_code")
         model = cls(Sizes.of(code), code.nodes.betas, seed)
         with torch.no_grad():
             for network in (*model.gammas, model.lambda_0):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..codes._prior import Prior
 from ..codes.decoding._decode import decode
 from ..schemes.functions._scheme import Evaluations, function_scheme
-from .learned_code import LearnedCode
+from ..tuning.learned._code import LearnedCode
 
 Floats = NDArray[Any]
 

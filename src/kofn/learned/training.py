@@ -18,11 +18,11 @@ from ..errors import FileError
 from .aicc import Aicc
 from .problems import Problem
 
-with needed("kofn.learned.train", "torch"):
+with needed("kofn.tuning.learned.train", "torch"):
     import torch
     from torch import Tensor
 
-CALL = "kofn.learned.train"
+CALL = "kofn.tuning.learned.train"
 Weights = dict[str, Tensor]
 
 

@@ -12,7 +12,7 @@ from ._papers import PAPERS, Paper
 FAMILIES = (products.FAMILY, sums.FAMILY, functions.FAMILY)
 
 OTHERS = {"aicc": ("agrawal2022",), "kofn": ("kofn",)}
-"""What can be cited and is no name of a code: `kofn.learned`, and kofn itself."""
+"""What can be cited and is no name of a code: `kofn.tuning.learned`, and kofn itself."""
 
 
 def names() -> list[str]:

@@ -39,7 +39,7 @@ ENTRIES = (
 FAMILY = Family(
     "Function values: kofn.map(f, inputs, code=NAME)",
     "K inputs, n rows, R results; |X|, |f| numbers of an input and of an output. Load: evaluations of f for a row.\n"
-    "Learned codes of kofn.learned are no names here; `kofn cite aicc` says whom to cite for them.",
+    "Learned codes of kofn.tuning.learned are no names here; `kofn cite aicc` says whom to cite for them.",
     FUNCTIONS,
     ENTRIES,
 )

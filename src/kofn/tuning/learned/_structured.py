@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import integer, refusal
-from .encoder import Linear, encoded, powers
-from .expectation import expected
-from .learned_code import LearnedCode, Nodes
-from .selection import Samples, select
+from ...checks import integer, refusal
+from ._code import LearnedCode, Nodes
+from ._encoder import Linear, encoded, powers
+from ._prior import expected
+from ._selection import Samples, select
 
 Floats = NDArray[Any]
-CALL = "kofn.learned.structured_code"
+CALL = "kofn.tuning.learned.structured_code"
 
 
 def structured_code(
@@ -67,7 +67,7 @@ def structured_code(
     if nodes is None:
         nodes = Nodes.chebyshev(K, integer(CALL, "rows", rows, 1, "use at least R"))
     elif not isinstance(nodes, Nodes):
-        raise refusal(CALL, "nodes", "be kofn.learned.Nodes", repr(nodes), "leave them out for Chebyshev's")
+        raise refusal(CALL, "nodes", "be kofn.tuning.learned.Nodes", repr(nodes), "leave them out for Chebyshev's")
     if recover > len(nodes.alphas):
         raise refusal(CALL, "recover", f"be at most N = {len(nodes.alphas)}", recover, "use more rows")
     flat = values.reshape(draws * K, -1)

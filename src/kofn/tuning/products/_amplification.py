@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base._numbers import Floats, certify
-from ..codes._linear import LinearCode
+from ..._base._numbers import Floats, certify
+from ...codes._linear import LinearCode
 
 STACK = 1 << 18
 """Generators are stacked up to about this many bytes."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .amplification import Amplification
-from .design import Design, design, design_for
-from .objective import Objective
-from .windows import Windows, best_windows
+from ._amplification import Amplification
+from ._design import Design, design, design_for
+from ._objective import Objective
+from ._windows import Windows, best_windows
 
 __all__ = ["Amplification", "Design", "Objective", "Windows", "best_windows", "design", "design_for"]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base._snapshots import INSTEAD, is_write, opened
-from ..checks import arrayed, behaving, refusal
+from ..._base._snapshots import INSTEAD, is_write, opened
+from ...checks import arrayed, behaving, refusal
 
 Array = NDArray[Any]
 CALL = "kofn.fit"

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base._numbers import chebyshev_nodes
-from ..codes._prior import Prior
-from ..schemes.functions._scheme import around
-from .computation import Computation, Term
-from .encoder import Encoder, encoded, powers
-from .learned_code import Nodes
+from ..._base._numbers import chebyshev_nodes
+from ...codes._prior import Prior
+from ...schemes.functions._scheme import around
+from ._code import Nodes
+from ._computation import Computation, Term
+from ._encoder import Encoder, encoded, powers
 
 Floats = NDArray[Any]
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base._numbers import Floats
-from ..schemes.functions._parity import parity_weights
-from .draws import Draws
+from ..._base._numbers import Floats
+from ...schemes.functions._parity import parity_weights
+from ._samples import Draws
 
 Array = NDArray[Any]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import checks
-from .._base._numbers import Floats
-from ..simulation._latency import Latency
+from ... import checks
+from ..._base._numbers import Floats
+from ...simulation._latency import Latency
 
 CALL = "kofn.design"
 

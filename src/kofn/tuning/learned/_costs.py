@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .computation import Term
-from .learned_code import LearnedCode
+from ._code import LearnedCode
+from ._computation import Term
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Costs:
 
         Examples
         --------
-        >>> from kofn.learned import PROBLEMS, structured_code
+        >>> from kofn.tuning.learned import PROBLEMS, structured_code
         >>> X = PROBLEMS["P4"].sample(np.random.default_rng(0), (40, 3), 10)
         >>> Costs.of(structured_code(X, PROBLEMS["P4"].function(X), recover=5, rows=8))
         Costs(encode=3300, evaluate=101, decode=15)

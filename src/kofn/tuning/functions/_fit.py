@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from .._base._numbers import Floats
-from ..checks import generator, integer, number, refusal
-from ..schemes.functions._scheme import EvaluationFailed
-from .best_linear import Joint
-from .draws import CALL, FEWEST, NOISE, Draws, drawn
-from .families import Candidate, families
-from .fitted import Fitted
-from .report import FitReport, Trial, remarks_of
-from .trials import Decoder, Evaluated, as_it_is, evaluated, noise_of, tried
+from ..._base._numbers import Floats
+from ...checks import generator, integer, number, refusal
+from ...schemes.functions._scheme import EvaluationFailed
+from ._best_linear import Joint
+from ._families import Candidate, families
+from ._fitted import Fitted
+from ._report import FitReport, Trial, remarks_of
+from ._samples import CALL, FEWEST, NOISE, Draws, drawn
+from ._trials import Decoder, Evaluated, as_it_is, evaluated, noise_of, tried
 
 SURVIVORS = 2
 """Random sets of survivors for each held-out draw, at least."""

@@ -5,8 +5,8 @@ Reading order: `fit` → `families` → `trials` → `best_linear`.
 
 from __future__ import annotations
 
-from .fit import fit
-from .fitted import Fitted
-from .report import FitReport, Trial
+from ._fit import fit
+from ._fitted import Fitted
+from ._report import FitReport, Trial
 
 __all__ = ["FitReport", "Fitted", "Trial", "fit"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._base._numbers import Floats
+from ..._base._numbers import Floats
 
 
 def spread(

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._base._numbers import Floats
-from ..schemes.products._classes import GAMMA
+from ..._base._numbers import Floats
+from ...schemes.products._classes import GAMMA
 
 CORNERS = (0.15, 1.0, 4.0)
 """Weights whose combinations are the starting points of the search over Γ."""
@@ -85,8 +85,8 @@ def best_windows(kind: str, sizes: Sequence[int], energies: ArrayLike, weights: 
 
 
 def _value(kind: str, sizes: Sequence[int], energies: ArrayLike, weights: ArrayLike, gamma: Floats) -> float:
-    from ..simulation.theory._losses import zero_fill_loss
-    from ..simulation.theory._uep import decoding_probabilities
+    from ...simulation.theory._losses import zero_fill_loss
+    from ...simulation.theory._uep import decoding_probabilities
 
     weight = np.asarray(weights, dtype=np.float64)
     probabilities = decoding_probabilities(kind, np.asarray(sizes), gamma, len(weight) - 1)

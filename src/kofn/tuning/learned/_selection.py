@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .computation import Computation, Term
-from .features import FEATURES, Powers, width
-from .least_squares import Moments
+from ._computation import Computation, Term
+from ._features import FEATURES, Powers, width
+from ._least_squares import Moments
 
 Floats = NDArray[Any]
 

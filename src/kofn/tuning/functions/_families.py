@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..schemes import FUNCTIONS
-from ..schemes.functions._scheme import Evaluations
-from .draws import Draws
-from .parities import NUMBERS, learned_parities
+from ...schemes import FUNCTIONS
+from ...schemes.functions._scheme import Evaluations
+from ._parities import NUMBERS, learned_parities
+from ._samples import Draws
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ def families(f: Callable[[Any], Any], draws: Draws, recover: int, rows: int) -> 
         yield Candidate(name, partial(FUNCTIONS[name], f, rows=rows))
     shape = draws.inputs.shape[2:]
     if K > 1 and real and recover > 1 and len(shape) == 2 and shape[0] == shape[1] > 1:
-        from ..learned.structured import structured_code
+        from ..learned._structured import structured_code
 
         learned = structured_code(draws.inputs, draws.values, recover=recover, rows=rows)
         yield Candidate("lagrange-fit", learned.evaluations, learnable=False)

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base._extras import needed
-from ..arrays._npy import replacing
-from ..checks import integer, refusal
-from ..codes._prior import Prior
-from ..errors import FileError, KofnError
-from .computation import Term
-from .encoder import Encoder, Linear
-from .learned_code import LearnedCode, Nodes
+from ..._base._extras import needed
+from ...arrays._npy import replacing
+from ...checks import integer, refusal
+from ...codes._prior import Prior
+from ...errors import FileError, KofnError
+from ._code import LearnedCode, Nodes
+from ._computation import Term
+from ._encoder import Encoder, Linear
 
 Floats = NDArray[Any]
 FORMAT = "kofn learned code 1"
@@ -44,7 +44,7 @@ def save_code(code: LearnedCode, path: str | os.PathLike[str]) -> None:
     Examples
     --------
     >>> import tempfile
-    >>> from kofn.learned import structured_code
+    >>> from kofn.tuning.learned import structured_code
     >>> X = np.random.default_rng(0).standard_normal((40, 2, 3, 3))
     >>> code = structured_code(X, X @ X, recover=3, rows=4)
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -95,7 +95,7 @@ def load_code(path: str | os.PathLike[str]) -> LearnedCode:
         terms = [Term(p, feature, tensors[f"term.{number}"]) for number, (p, feature) in enumerate(said["terms"])]
         encoder = _encoder(said["encoder"], {k[8:]: v for k, v in tensors.items() if k.startswith("encoder.")}, nodes)
         prior = Prior(tensors["factor"], known=tensors.get("known"))
-        integer("kofn.learned", "size", said["size"], 1, "it is the number of rows of an input")
+        integer("kofn.tuning.learned", "size", said["size"], 1, "it is the number of rows of an input")
         code = LearnedCode(
             _text(said["name"]), nodes, encoder, terms, said["size"], tuple(said["shape"]), tensors["mean"], prior
         )
@@ -109,7 +109,7 @@ def load_code(path: str | os.PathLike[str]) -> LearnedCode:
 def _encoder_parts(encoder: Encoder) -> tuple[dict[str, Any], dict[str, Floats]]:
     if isinstance(encoder, Linear):
         return {"kind": "linear", "degree": encoder.degree}, {"constant": encoder.constant}
-    from .aicc import Networks
+    from ...learned.aicc import Networks
 
     assert isinstance(encoder, Networks)
     sizes = encoder.model.sizes
@@ -126,7 +126,7 @@ def _encoder_parts(encoder: Encoder) -> tuple[dict[str, Any], dict[str, Floats]]
 def _encoder(said: dict[str, Any], tensors: dict[str, Floats], nodes: Nodes) -> Encoder:
     if said["kind"] == "linear":
         return Linear(nodes.betas, said["degree"], tensors["constant"])
-    from .aicc import Aicc, Networks, Sizes
+    from ...learned.aicc import Aicc, Networks, Sizes
 
     with needed("a file of a learned code", "torch"):
         import torch
@@ -191,4 +191,4 @@ def _first_line(error: Exception) -> str:
 
 
 def _refused(must: str, got: object) -> FileError:
-    return FileError(str(refusal("kofn.learned", "path", must, got, "save or copy the code again")))
+    return FileError(str(refusal("kofn.tuning.learned", "path", must, got, "save or copy the code again")))

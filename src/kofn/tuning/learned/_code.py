@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base._numbers import chebyshev_nodes, chebyshev_rows
-from ..checks import integer, refusal
-from ..codes._linear import LinearCode
-from ..codes._prior import Prior
-from ..schemes.functions._scheme import Evaluations
-from .computation import Computation, Term
-from .encoder import Encoder, encoded, powers
+from ..._base._numbers import chebyshev_nodes, chebyshev_rows
+from ...checks import integer, refusal
+from ...codes._linear import LinearCode
+from ...codes._prior import Prior
+from ...schemes.functions._scheme import Evaluations
+from ._computation import Computation, Term
+from ._encoder import Encoder, encoded, powers
 
 Floats = NDArray[Any]
 CALL = "kofn.map"
@@ -52,7 +52,7 @@ class Nodes:
                 points = np.array([np.nan])
             if not np.isfinite(points).all():
                 must, remedy = "be distinct finite numbers, at least one", "use Nodes.chebyshev"
-                raise refusal("kofn.learned.Nodes", name, must, repr(getattr(self, name)), remedy)
+                raise refusal("kofn.tuning.learned.Nodes", name, must, repr(getattr(self, name)), remedy)
             object.__setattr__(self, name, points)
 
     @classmethod
@@ -75,7 +75,7 @@ class Nodes:
 
 
 def _count(name: str, value: Any) -> int:
-    return integer("kofn.learned.Nodes", name, value, 1, "there is at least one")
+    return integer("kofn.tuning.learned.Nodes", name, value, 1, "there is at least one")
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,11 +132,15 @@ class LearnedCode:
         rows = len(self.nodes.alphas)
         if rows < self.recover:
             remedy = "add workers, or recover from fewer"
-            raise refusal("kofn.learned", "alphas", f"be at least R = {self.recover} nodes", rows, remedy)
+            raise refusal("kofn.tuning.learned", "alphas", f"be at least R = {self.recover} nodes", rows, remedy)
         if self.prior.unknowns != len(self.mean) or self.mean.shape != (self.recover + self.inputs, *self.shape):
             must = f"have shape {(self.recover + self.inputs, *self.shape)}"
             raise refusal(
-                "kofn.learned", "mean", must, self.mean.shape, "estimate it with kofn.learned.expectation.expected"
+                "kofn.tuning.learned",
+                "mean",
+                must,
+                self.mean.shape,
+                "estimate it with kofn.tuning.learned._prior.expected",
             )
 
     def __repr__(self) -> str:

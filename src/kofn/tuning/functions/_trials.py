@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codes.decoding._decode import decode
-from ..schemes.functions._scheme import EvaluationFailed, Evaluations, evaluate, function_scheme, place_of
-from .best_linear import row_of_output
-from .draws import Draws
-from .families import Candidate
-from .report import Trial
+from ...codes.decoding._decode import decode
+from ...schemes.functions._scheme import EvaluationFailed, Evaluations, evaluate, function_scheme, place_of
+from ._best_linear import row_of_output
+from ._families import Candidate
+from ._report import Trial
+from ._samples import Draws
 
 Array = NDArray[Any]
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base._numbers import Floats
-from ..simulation._latency import Latency
+from ..._base._numbers import Floats
+from ...simulation._latency import Latency
 
 Rows = NDArray[np.intp]
 

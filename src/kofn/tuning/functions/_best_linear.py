@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base._numbers import Floats
-from ..codes._linear import LinearCode
-from ..codes._prior import Prior
-from ..schemes.functions._scheme import Evaluations, around
+from ..._base._numbers import Floats
+from ...codes._linear import LinearCode
+from ...codes._prior import Prior
+from ...schemes.functions._scheme import Evaluations, around
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,23 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from .. import checks
-from .._base._numbers import Floats
-from ..codes._linear import LinearCode
-from ..codes._prior import Prior
-from ..schemes._scheme import Scheme
-from ..schemes.products._cuts import row_column
-from ..schemes.products._importance import cut as classes_of
-from ..schemes.products._importance import even_sizes
-from ..schemes.products._operands import Operands, generator
-from ..schemes.products._row_column import dealt, row_column_scheme, spare
-from ..schemes.products._shaping import Directions
-from ..simulation._latency import Latency
-from ..simulation._simulate import errors_by_count
-from .amplification import Amplification, amplifications, subsets
-from .objective import CALL, Objective, asked, deadline
-from .search import Question, plain, search
-from .windows import Windows, best_windows
+from ... import checks
+from ..._base._numbers import Floats
+from ...codes._linear import LinearCode
+from ...codes._prior import Prior
+from ...schemes._scheme import Scheme
+from ...schemes.products._cuts import row_column
+from ...schemes.products._importance import cut as classes_of
+from ...schemes.products._importance import even_sizes
+from ...schemes.products._operands import Operands, generator
+from ...schemes.products._row_column import dealt, row_column_scheme, spare
+from ...schemes.products._shaping import Directions
+from ...simulation._latency import Latency
+from ...simulation._simulate import errors_by_count
+from ._amplification import Amplification, amplifications, subsets
+from ._objective import CALL, Objective, asked, deadline
+from ._search import Question, plain, search
+from ._windows import Windows, best_windows
 
 CLASSES = 3
 
@@ -109,7 +109,7 @@ class Design:
         Examples
         --------
         >>> import kofn
-        >>> from kofn.designing import design_for
+        >>> from kofn.tuning.products import design_for
         >>> energies = kofn.Prior.independent([4.0, 1.0])
         >>> found = design_for(energies, (2, 1), workers=4, latency=kofn.Exponential(1.0), deadline=0.5, rng=0)
         >>> found.expected_loss(0.5) < found.expected_loss(0.1) < 1

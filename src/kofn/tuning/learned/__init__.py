@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .._base._extras import loader
-from .computation import Computation, Term
-from .costs import Costs
-from .learned_code import LearnedCode, Nodes
-from .problems import PROBLEMS, Problem
-from .structured import structured_code
+from ..._base._extras import loader
+from ...learned.problems import PROBLEMS, Problem
+from ._code import LearnedCode, Nodes
+from ._computation import Computation, Term
+from ._costs import Costs
+from ._structured import structured_code
 
 __all__ = ["PROBLEMS", "Computation", "Costs", "LearnedCode", "Nodes", "Problem", "Term", "structured_code"]
 

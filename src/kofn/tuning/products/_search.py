@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import checks
-from .._base._numbers import Floats, certify, row_kronecker
-from ..codes._linear import LinearCode
-from ..codes._prior import Prior
-from ..codes.decoding._decode import decode
-from ..schemes.products._shaping import Directions
-from ..schemes.spread import spread
-from ..simulation._latency import Latency
-from .amplification import INVERTED, STACK, subsets
-from .objective import CALL, Objective
-from .strata import Strata, strata
+from ... import checks
+from ..._base._numbers import Floats, certify, row_kronecker
+from ...codes._linear import LinearCode
+from ...codes._prior import Prior
+from ...codes.decoding._decode import decode
+from ...schemes.products._shaping import Directions
+from ...simulation._latency import Latency
+from ._amplification import INVERTED, STACK, subsets
+from ._objective import CALL, Objective
+from ._spread import spread
+from ._strata import Strata, strata
 
 POWERS = (0.5, 1.0, 1.5)
 STEPS = (0.25, 0.125)

@@ -1,0 +1,1 @@
+"""Which code: designs for products, fits for functions, learned codes."""
