@@ -12,7 +12,7 @@ import pytest
 
 import kofn
 import kofn.testing
-from kofn.coded_sum import built
+from kofn._api._coded_sum import built
 from kofn.schemes import SUMS
 from kofn.schemes.sums._scheme import Terms, sum_scheme
 

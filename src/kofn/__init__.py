@@ -6,9 +6,13 @@ Importing it loads NumPy and nothing heavier.
 from __future__ import annotations
 
 from . import schemes
+from ._api._coded_map import CodedMap
+from ._api._coded_sum import CodedSum
+from ._api._map import map
+from ._api._matmul import matmul
+from ._api._operator import operator
+from ._api._sum import sum
 from ._base._extras import loader
-from .coded_map import CodedMap
-from .coded_sum import CodedSum
 from .codes._linear import LinearCode
 from .codes._prior import Prior
 from .engines import DaskPool, ExecutorPool, LocalPool, Straggling, ThreadPool
@@ -35,13 +39,9 @@ from .jobs._collector import Collector, Progress
 from .jobs._job import Job, run, start
 from .jobs._stop import Count, Deadline, Decodable, Tolerance
 from .jobs.report._report import Report
-from .maps import map
-from .operators import operator
-from .products import matmul
 from .schemes._scheme import Canvas, Scheme, Task
 from .simulation._latency import Constant, Delayed, Dying, Exponential, Pareto, ShiftedExponential, Slowdown, Trace
 from .simulation._simulate import simulate
-from .sums import sum
 from .tuning.functions import FitReport, Fitted, fit
 from .tuning.products import Design, design
 

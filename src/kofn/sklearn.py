@@ -13,10 +13,10 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from ._api._coded_sum import CodedSum, CodeLike
 from ._base._closeable import Closing
 from ._base._extras import needed
 from .checks import masked, named, refusal
-from .coded_sum import CodedSum, CodeLike
 from .codes._linear import LinearCode
 from .jobs._answer import Answer
 from .jobs._stop import rule

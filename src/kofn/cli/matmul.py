@@ -9,13 +9,13 @@ from contextlib import nullcontext
 
 import numpy as np
 
+from .._api._matmul import matmul
 from ..arrays._file import FileMatrix
 from ..arrays._npy import check_target, new_matrix, read_matrix, replacing
 from ..checks import refusal
 from ..errors import ArgumentError, KofnError, MissingPackage
 from ..jobs._answer import Answer
 from ..jobs.report._progress import Live, told
-from ..products import matmul
 from ..schemes import PRODUCTS
 from .command import Command
 from .drawing import require_drawing, timeline

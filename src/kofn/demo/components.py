@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from .._api._operator import operator
 from ..engines import Pool
 from ..jobs._answer import Answer
-from ..operators import operator
 
 Array = NDArray[Any]
 

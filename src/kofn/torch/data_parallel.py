@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .._api._coded_sum import CodedSum, CodeLike
 from .._base._closeable import Closing
 from ..checks import function, generator, integer, named, refusal
-from ..coded_sum import CodedSum, CodeLike
 from ..errors import TermError
 from .additive import Shares, shares
 from .failures import of_kind

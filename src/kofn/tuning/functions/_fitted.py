@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..._api._map import map as kofn_map
 from ...checks import refusal
 from ...codes._prior import Prior
 from ...jobs._answer import Answer
-from ...maps import map as kofn_map
 from ...schemes.functions._scheme import CALL, Evaluations, stacked
 from ._report import FitReport
 

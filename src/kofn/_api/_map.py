@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .checks import named
-from .coded_map import Builder, CodedMap, FittedCode
-from .codes.decoding._decode import Estimator
-from .jobs._answer import Answer
-from .jobs._collector import Progress
-from .schemes.functions._scheme import CALL
+from ..checks import named
+from ..codes.decoding._decode import Estimator
+from ..jobs._answer import Answer
+from ..jobs._collector import Progress
+from ..schemes.functions._scheme import CALL
+from ._coded_map import Builder, CodedMap, FittedCode
 
 
 @named(CALL)

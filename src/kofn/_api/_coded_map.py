@@ -10,22 +10,22 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from . import checks
-from ._base._closeable import Closing
-from ._base._snapshots import Snapshot
-from .codes._linear import LinearCode
-from .codes.decoding._decode import ZERO_FILLED, Estimator
-from .errors import FunctionError, TaskError
-from .jobs._answer import Answer
-from .jobs._collector import Progress
-from .jobs._job import run
-from .jobs._lease import Workers
-from .jobs._stop import Count, Rule, rule
-from .jobs.report._report import Report
-from .schemes import FUNCTIONS
-from .schemes._scheme import Scheme
-from .schemes.functions._hedged import hedged_scheme
-from .schemes.functions._scheme import (
+from .. import checks
+from .._base._closeable import Closing
+from .._base._snapshots import Snapshot
+from ..codes._linear import LinearCode
+from ..codes.decoding._decode import ZERO_FILLED, Estimator
+from ..errors import FunctionError, TaskError
+from ..jobs._answer import Answer
+from ..jobs._collector import Progress
+from ..jobs._job import run
+from ..jobs._lease import Workers
+from ..jobs._stop import Count, Rule, rule
+from ..jobs.report._report import Report
+from ..schemes import FUNCTIONS
+from ..schemes._scheme import Scheme
+from ..schemes.functions._hedged import hedged_scheme
+from ..schemes.functions._scheme import (
     CALL,
     EvaluationFailed,
     Evaluations,

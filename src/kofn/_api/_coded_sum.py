@@ -8,21 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from . import checks
-from ._base._closeable import Closing
-from ._base._snapshots import Snapshot
-from .codes._linear import LinearCode
-from .codes._prior import Prior
-from .codes._sparse import is_sparse
-from .errors import TaskError, TermError
-from .jobs._answer import Answer
-from .jobs._collector import Progress
-from .jobs._job import run
-from .jobs._lease import Workers
-from .jobs._stop import Rule, rule
-from .schemes import SUMS
-from .schemes.sums._code import CALL
-from .schemes.sums._scheme import Input, TermFailed, Terms, sum_scheme
+from .. import checks
+from .._base._closeable import Closing
+from .._base._snapshots import Snapshot
+from ..codes._linear import LinearCode
+from ..codes._prior import Prior
+from ..codes._sparse import is_sparse
+from ..errors import TaskError, TermError
+from ..jobs._answer import Answer
+from ..jobs._collector import Progress
+from ..jobs._job import run
+from ..jobs._lease import Workers
+from ..jobs._stop import Rule, rule
+from ..schemes import SUMS
+from ..schemes.sums._code import CALL
+from ..schemes.sums._scheme import Input, TermFailed, Terms, sum_scheme
 
 FACE = "kofn.CodedSum"
 CodeLike = str | LinearCode | Callable[..., LinearCode]

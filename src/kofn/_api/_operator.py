@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .coded_operator import CodedOperator
+    from ._coded_operator import CodedOperator
 
 
 def operator(
@@ -65,7 +65,7 @@ def operator(
     ...     bool(np.allclose(op @ np.ones(3), A @ np.ones(3))), bool(np.allclose(op.H @ np.ones(4), A.T @ np.ones(4)))
     (True, True)
     """
-    from .coded_operator import CodedOperator  # SciPy is not needed before somebody wants an operator
+    from ._coded_operator import CodedOperator  # SciPy is not needed before somebody wants an operator
 
     return CodedOperator(
         A,

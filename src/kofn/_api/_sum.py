@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .checks import named
-from .coded_sum import CodedSum, CodeLike
-from .jobs._answer import Answer
-from .jobs._collector import Progress
-from .jobs._stop import rule
-from .schemes.sums._code import CALL
+from ..checks import named
+from ..jobs._answer import Answer
+from ..jobs._collector import Progress
+from ..jobs._stop import rule
+from ..schemes.sums._code import CALL
+from ._coded_sum import CodedSum, CodeLike
 
 
 @named(CALL)

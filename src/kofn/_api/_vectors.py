@@ -8,8 +8,8 @@ import numpy as np
 from scipy.sparse import issparse
 from scipy.sparse.linalg import LinearOperator
 
-from . import checks
-from .schemes.products._operands import plain_array
+from .. import checks
+from ..schemes.products._operands import plain_array
 
 CALL = "kofn.operator"
 

@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from . import checks
-from .arrays._blocks import Grid, Spans
-from .arrays._file import FileMatrix
-from .arrays._reductions import looked_at_once
-from .engines.dask._output import ClusterArray
-from .jobs._answer import Answer
-from .jobs._collector import Progress
-from .jobs._job import run
-from .jobs._lease import Workers
-from .jobs._stop import rule
-from .jobs.report._report import Report
-from .schemes import PRODUCTS
-from .schemes._scheme import Parts, Scheme
-from .schemes.products._operands import Operands
+from .. import checks
+from ..arrays._blocks import Grid, Spans
+from ..arrays._file import FileMatrix
+from ..arrays._reductions import looked_at_once
+from ..engines.dask._output import ClusterArray
+from ..jobs._answer import Answer
+from ..jobs._collector import Progress
+from ..jobs._job import run
+from ..jobs._lease import Workers
+from ..jobs._stop import rule
+from ..jobs.report._report import Report
+from ..schemes import PRODUCTS
+from ..schemes._scheme import Parts, Scheme
+from ..schemes.products._operands import Operands
 
 CALL = "kofn.matmul"
 

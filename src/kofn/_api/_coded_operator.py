@@ -10,28 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
 
-from . import checks
-from ._base._closeable import Closing
-from ._base._numbers import precision
-from ._base._snapshots import Snapshot
-from .arrays._blocks import Blocks, Grid, Spans
-from .arrays._reductions import norms
-from .arrays._scaling import balanced, shifted, sizes_of, spread_of
-from .arrays._source import Adjoint, Cast, Source
-from .codes._linear import LinearCode
-from .codes._prior import Prior
-from .jobs._answer import Answer
-from .jobs._job import run
-from .jobs._lease import Workers
-from .jobs._memory import require_memory
-from .jobs._placement import size_of
-from .jobs._stop import Rule, rule
-from .schemes import mds, mds_chebyshev, repetition, uncoded
-from .schemes._encoding import Factor
-from .schemes._scheme import Canvas, Parts, Scheme, Task
-from .schemes.products._operands import measured, plain_array, require_room
-from .schemes.products._scheme import SKETCH, grid_canvas, left_sketches, real_type, samples_prior
-from .vectors import Unmasked
+from .. import checks
+from .._base._closeable import Closing
+from .._base._numbers import precision
+from .._base._snapshots import Snapshot
+from ..arrays._blocks import Blocks, Grid, Spans
+from ..arrays._reductions import norms
+from ..arrays._scaling import balanced, shifted, sizes_of, spread_of
+from ..arrays._source import Adjoint, Cast, Source
+from ..codes._linear import LinearCode
+from ..codes._prior import Prior
+from ..jobs._answer import Answer
+from ..jobs._job import run
+from ..jobs._lease import Workers
+from ..jobs._memory import require_memory
+from ..jobs._placement import size_of
+from ..jobs._stop import Rule, rule
+from ..schemes import mds, mds_chebyshev, repetition, uncoded
+from ..schemes._encoding import Factor
+from ..schemes._scheme import Canvas, Parts, Scheme, Task
+from ..schemes.products._operands import measured, plain_array, require_room
+from ..schemes.products._scheme import SKETCH, grid_canvas, left_sketches, real_type, samples_prior
+from ._vectors import Unmasked
 
 Array = NDArray[Any]
 CALL = "kofn.operator"
