@@ -13,9 +13,9 @@ from torch.nn.utils import parametrizations
 
 import kofn
 from kofn.torch import DataParallel
-from kofn.torch.additive import Shares
-from kofn.torch.shard import Asked, Shard
-from kofn.torch.state import state
+from kofn.torch._additive import Shares
+from kofn.torch._shard import Asked, Shard
+from kofn.torch._state import state
 from torch_parallel import CUTS, DOUBLE, assert_same, both, classes, data, network
 
 pytestmark = pytest.mark.filterwarnings("ignore:Casting complex values to real:UserWarning")

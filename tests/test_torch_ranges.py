@@ -7,7 +7,7 @@ from torch.nn import functional
 
 import kofn
 from kofn.torch import DataParallel
-from kofn.torch.additive import shares
+from kofn.torch._additive import shares
 from test_torch_losses import CLASSIFY, REGRESS
 from torch_parallel import DOUBLE, data, network
 

@@ -10,13 +10,13 @@ from torch import nn
 
 import kofn
 import kofn.torch
-from kofn.torch import pooled
-from kofn.torch.coder import Coder
-from kofn.torch.coding import Coding
-from kofn.torch.cutting import ColumnRow, Groups, RowColumn
-from kofn.torch.simulated import Simulated
-from kofn.torch.thresholds import sparsified
-from kofn.torch.turning import principal
+from kofn.torch import _pool_driver as pooled
+from kofn.torch._coder import Coder
+from kofn.torch._options import Coding
+from kofn.torch._partition import ColumnRow, Groups, RowColumn
+from kofn.torch._principal import principal
+from kofn.torch._simulated_driver import Simulated
+from kofn.torch._sparsify import sparsified
 
 torch.set_num_threads(1)  # small products on a busy machine would wait for their threads
 

@@ -10,8 +10,8 @@ from torch.utils.checkpoint import checkpoint
 
 import kofn
 from kofn.torch import DataParallel
-from kofn.torch.pulled import Trial, check_gradients
-from kofn.torch.samplewise import Draws, check_samplewise, sides
+from kofn.torch._pulled import Trial, check_gradients
+from kofn.torch._samplewise import Draws, check_samplewise, sides
 from torch_parallel import DOUBLE, assert_same, both
 
 torch.set_num_threads(1)  # small products on a busy machine would wait for their threads
@@ -228,7 +228,7 @@ def test_a_gradient_clipped_on_its_way_is_right_where_the_loss_is_a_sum():
 
 def test_nothing_is_tried_while_a_deadline_runs(monkeypatch):
     calls = []
-    monkeypatch.setattr("kofn.torch.data_parallel.check_samplewise", lambda *_: calls.append(1) or Draws.NONE)
+    monkeypatch.setattr("kofn.torch._data_parallel.check_samplewise", lambda *_: calls.append(1) or Draws.NONE)
     x, y = torch.randn(12, 4), torch.randint(2, (12,))
     with (
         kofn.ThreadPool(3) as pool,

@@ -10,13 +10,13 @@ from .._base._extras import needed
 with needed("kofn.torch", "torch"):
     import torch as _torch  # noqa: F401
 
-from .convert import LeftExact, convert
-from .data_parallel import DataParallel
-from .deadline import AdaptiveDeadline
-from .layers import CodedConv2d, CodedLinear
-from .report import ProductReport, report
-from .thresholds import Threshold
-from .width import wide_layers
+from ._convert import LeftExact, convert
+from ._data_parallel import DataParallel
+from ._deadline import AdaptiveDeadline
+from ._layers import CodedConv2d, CodedLinear
+from ._report import ProductReport, report
+from ._sparsify import Threshold
+from ._width import wide_layers
 
 __all__ = [
     "AdaptiveDeadline",

@@ -19,12 +19,12 @@ from .._api._coded_sum import CodedSum, CodeLike
 from .._base._closeable import Closing
 from ..checks import function, generator, integer, named, refusal
 from ..errors import TermError
-from .additive import Shares, shares
-from .failures import of_kind
-from .pulled import Trial, check_gradients, sparse_gradients
-from .samplewise import CALL, check_alone, check_samplewise, examples_of, samples_of
-from .shard import Asked, Layout, Shard
-from .state import BACKWARD, Form, State, put, state
+from ._additive import Shares, shares
+from ._failures import of_kind
+from ._pulled import Trial, check_gradients, sparse_gradients
+from ._samplewise import CALL, check_alone, check_samplewise, examples_of, samples_of
+from ._shard import Asked, Layout, Shard
+from ._state import BACKWARD, Form, State, put, state
 
 
 class Step(NamedTuple):

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..checks import refusal
-from .coder import Coder
-from .coding import CALL
-from .product import coded_product
+from ._coder import Coder
+from ._options import CALL
+from ._product import coded_product
 
 
 class CodedProducts:

@@ -11,10 +11,10 @@ from .._base._numbers import Floats, certify
 from ..codes._prior import Prior
 from ..codes.decoding._decode import exactly
 from ..errors import NotDecodable
-from .coding import Coding
-from .draws import Rows, draw, targets_of
-from .expectation import Expectation
-from .mixing import Question
+from ._covariance import Expectation
+from ._draws import Rows, draw, targets_of
+from ._mixture import Question
+from ._options import Coding
 
 BATCH = 32
 """Codes drawn at a time: the prior that they are shaped by is at most so many steps old."""

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ..checks import integer, refusal
-from .convert import codable
+from ._convert import codable
 
 CALL = "kofn.torch.wide_layers"
 

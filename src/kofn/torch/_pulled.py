@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from ..errors import ArgumentError
-from .samplewise import Draws, outputs_of, refused
-from .steady import Steady
+from ._samplewise import Draws, outputs_of, refused
+from ._steady import Steady
 
 
 class Trial(NamedTuple):

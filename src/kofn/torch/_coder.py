@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from ..checks import refusal
-from .coding import CALL, Coding
-from .cutting import ColumnRow, RowColumn, line_weights
-from .expectation import Expectation
-from .simulated import Estimate
-from .stock import Stock
-from .thresholds import Schedule, sparsified
-from .turning import principal
+from ._code_cache import Stock
+from ._covariance import Expectation
+from ._options import CALL, Coding
+from ._partition import ColumnRow, RowColumn, line_weights
+from ._principal import principal
+from ._simulated_driver import Estimate
+from ._sparsify import Schedule, sparsified
 
 LOOKS = 8
 """A product is sketched in every eighth step, after so many first ones in a row."""

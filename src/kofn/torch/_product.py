@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from ..errors import NotDifferentiable
-from .coder import Coder
+from ._coder import Coder
 
 HALF = (torch.float16, torch.bfloat16)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from .._base._numbers import Floats
 from ..codes._prior import Prior
 from ..schemes.products._scheme import SKETCH_DIAGONAL
-from .cutting import ColumnRow, RowColumn
+from ._partition import ColumnRow, RowColumn
 
 WIDTH = 8
 """Width of the random sketch on either side: few numbers a step, averaged over many steps."""

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .additive import Shares
-from .samplewise import drawn
-from .state import State, put
+from ._additive import Shares
+from ._samplewise import drawn
+from ._state import State, put
 
 
 class Asked(NamedTuple):

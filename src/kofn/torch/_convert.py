@@ -12,12 +12,12 @@ from torch import nn
 
 from ..checks import choice, function, generator, integer, refusal
 from ..jobs._lease import Workers
-from .coder import Coder, Driver
-from .coding import CALL, Coding
-from .layers import CodedConv2d, CodedLinear, CodedProducts
-from .pooled import Pooled
-from .simulated import Simulated
-from .thresholds import Schedule
+from ._coder import Coder, Driver
+from ._layers import CodedConv2d, CodedLinear, CodedProducts
+from ._options import CALL, Coding
+from ._pool_driver import Pooled
+from ._simulated_driver import Simulated
+from ._sparsify import Schedule
 
 KINDS: dict[type[nn.Module], type[nn.Module]] = {nn.Linear: CodedLinear, nn.Conv2d: CodedConv2d}
 

@@ -24,11 +24,11 @@ from ..errors import NotDecodable
 from ..schemes.products._row_column import dealt
 from ..simulation._latency import Latency
 from ..simulation._turns import arrivals_from
-from .coding import CALL, Coding
-from .cutting import ColumnRow, RowColumn
-from .deadline import Clock, check_times
-from .mixing import RunningShare
-from .stock import Code, Stock
+from ._code_cache import Code, Stock
+from ._deadline import Clock, check_times
+from ._mixture import RunningShare
+from ._options import CALL, Coding
+from ._partition import ColumnRow, RowColumn
 
 
 class Estimate(NamedTuple):

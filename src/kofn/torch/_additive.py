@@ -21,8 +21,8 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ..checks import refusal
 from ..errors import ArgumentError
-from .graphs import leaves
-from .ranges import PARTS, WITHIN, Kind, few, kinds
+from ._graphs import leaves
+from ._ranges import PARTS, WITHIN, Kind, few, kinds
 
 CALL = "kofn.torch.DataParallel"
 

@@ -17,7 +17,7 @@ from ..schemes.products._classes import Classes
 from ..schemes.products._kronecker import FLOOR, SINGLE_FLOOR
 from ..schemes.products._shaping import Directions
 from ..schemes.products._uep_code import factor_rows, free_rows
-from .coding import Coding
+from ._options import Coding
 
 SINGLE = 1e-10
 """A precision above which numbers are single or less."""

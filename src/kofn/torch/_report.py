@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import nn
 
-from .layers import CodedConv2d, CodedLinear
+from ._layers import CodedConv2d, CodedLinear
 
 
 @dataclass(frozen=True)

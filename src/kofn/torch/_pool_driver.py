@@ -29,12 +29,12 @@ from ..schemes.products._operands import Operands
 from ..schemes.products._row_column import dealt, in_like_units, spread
 from ..schemes.products._scheme import product_scheme
 from ..schemes.products._windows import apart, window_scheme
-from .coding import CALL, Coding
-from .cutting import ColumnRow, RowColumn
-from .deadline import Clock, check_times
-from .mixing import Mixing, RunningShare
-from .simulated import Estimate
-from .stock import ATTEMPTS, Code, Stock
+from ._code_cache import ATTEMPTS, Code, Stock
+from ._deadline import Clock, check_times
+from ._mixture import Mixing, RunningShare
+from ._options import CALL, Coding
+from ._partition import ColumnRow, RowColumn
+from ._simulated_driver import Estimate
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,9 +16,9 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from ..checks import refusal
 from ..errors import ArgumentError
-from .graphs import leaves
-from .state import tensors_of
-from .steady import Steady
+from ._graphs import leaves
+from ._state import tensors_of
+from ._steady import Steady
 
 CALL = "kofn.torch.DataParallel"
 

@@ -13,7 +13,7 @@ from ..schemes.products._cuts import PARTITIONS
 from ..schemes.products._importance import RULES, even_sizes
 from ..schemes.products._operands import balanced_blocks
 from ..schemes.products._row_column import spare
-from .turning import pays
+from ._principal import pays
 
 CALL = "kofn.torch.convert"
 CODES = ("uncoded", "repetition", "now-uep", "ew-uep", "kronecker")
