@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kofn.testing._schemes._engines import child_processes
 
-from kofn.engine_testing import child_processes
 from kofn.engines import LocalPool
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from kofn.testing._schemes._schemes import results_of
 
 from kofn.codes.decoding._decode import decode
 from kofn.schemes import PRODUCTS
-from kofn.testing import results_of
 from oracles import code_verdict
 
 DIGITS = 1200

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kofn.testing._schemes._schemes import results_of
 from threadpoolctl import threadpool_limits
 
 import kofn
 from kofn.codes._prior import Prior
 from kofn.codes.decoding._decode import decode
 from kofn.schemes import kronecker, mds
-from kofn.testing import results_of
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "calibration.py"
 SPEC = importlib.util.spec_from_file_location("calibration", SCRIPT)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kofn.testing._schemes._schemes import results_of
 
 from kofn.codes._linear import LinearCode
 from kofn.codes._prior import Prior
@@ -12,7 +13,6 @@ from kofn.errors import CodeError
 from kofn.jobs._collector import Collector
 from kofn.jobs._stop import Count, Deadline, Decodable, Tolerance
 from kofn.schemes import PRODUCTS
-from kofn.testing import results_of
 from oracles import code_verdict
 
 seeds = st.integers(0, 2**32 - 1)

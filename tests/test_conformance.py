@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from kofn.testing._schemes._schemes import check_scheme, results_of, unknowns_of
 
 from kofn.codes._linear import LinearCode
 from kofn.codes._prior import Prior
 from kofn.schemes import PRODUCTS, mds, repetition, uncoded
-from kofn.testing import check_scheme, results_of, unknowns_of
 from oracles import chebyshev_coefficients, gaussian
 
 SHAPES = [(12, 8, 12), (13, 7, 11), (1, 5, 1), (9, 1, 9), (17, 9, 1), (1, 30, 17)]

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kofn.testing._schemes._schemes import check_engine
 
 import kofn
 from dask_processes import Processes, processes
 from kofn.engines import DaskPool, LocalPool, as_pool
 from kofn.errors import ArgumentError, KofnError, NotDecodable, PoolClosed, WorkerLost
-from kofn.testing import check_engine
 
 distributed = pytest.importorskip("distributed")
 Client = distributed.Client

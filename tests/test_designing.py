@@ -8,6 +8,7 @@ import pytest
 from kofn.simulation._simulate._simulate import errors_at, errors_by_count
 from kofn.simulation._simulate.theory._losses import at_times, zero_fill_loss
 from kofn.simulation._simulate.theory._uep import decoding_probabilities
+from kofn.testing._schemes._schemes import check_scheme, unknowns_of
 
 import kofn
 from kofn._base._numbers import row_kronecker
@@ -15,7 +16,6 @@ from kofn.schemes.products._classes import Classes
 from kofn.schemes.products._plain_codes import mds_code
 from kofn.schemes.products._shaping import Directions, sizes_of
 from kofn.schemes.products._uep_code import uep_code
-from kofn.testing import check_scheme, unknowns_of
 from kofn.tuning.products import best_windows, design_for
 from kofn.tuning.products._amplification import amplifications, subsets
 from kofn.tuning.products._objective import deadline

@@ -12,10 +12,10 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
+from kofn.testing._schemes._schemes import ENGINE_CHECKS, check_engine
 
 from kofn.engines import ExecutorPool, LocalPool, Pool, ThreadPool
 from kofn.errors import ArgumentError, WorkerError
-from kofn.testing import ENGINE_CHECKS, check_engine
 from processes import until
 
 BY_REFERENCE = "arguments are handed over by reference"

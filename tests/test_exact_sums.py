@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kofn.testing._schemes._schemes import results_of
 
 import kofn
 from kofn.codes.decoding._decode import decode
 from kofn.schemes import SUMS, gradient
 from kofn.schemes.sums._scheme import Terms, sum_scheme
-from kofn.testing import results_of
 
 EPS = 2.0**-52
 

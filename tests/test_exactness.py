@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from kofn.testing._schemes._schemes import results_of, unknowns_of
 
 from kofn._base._numbers import certify
 from kofn.arrays._combine import apply
@@ -11,7 +12,6 @@ from kofn.codes._linear import LinearCode
 from kofn.codes.decoding._decode import decodable, decode
 from kofn.jobs._collector import Collector
 from kofn.schemes import PRODUCTS, kronecker, mds, mds_chebyshev
-from kofn.testing import results_of, unknowns_of
 from oracles import code_verdict, float_verdict
 
 EPS = 2.0**-52

@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from kofn.simulation._simulate._simulate import errors_by_count
+from kofn.testing._schemes._schemes import check_scheme
 from scipy.interpolate import make_smoothing_spline
 
 import kofn
@@ -19,7 +20,6 @@ from kofn.schemes.functions._berrut import Berrut, alternating, berrut_rows, wor
 from kofn.schemes.functions._letcc import spline_rows
 from kofn.schemes.functions._parity import parity_weights
 from kofn.schemes.functions._scheme import around, function_scheme
-from kofn.testing import check_scheme
 
 RNG = np.random.default_rng(5)
 MATRICES = RNG.standard_normal((3, 4, 4))

@@ -7,13 +7,13 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from kofn.testing._schemes._schemes import check_scheme
 from kofn.tuning.learned.measure import decoded, errors, interpolated, nrmse
 
 import kofn
 from kofn.codes.decoding._decode import decode
 from kofn.errors import ArgumentError
 from kofn.schemes.functions._scheme import function_scheme
-from kofn.testing import check_scheme
 from kofn.tuning.learned import PROBLEMS, Computation, Nodes, Term, structured_code
 from kofn.tuning.learned._features import FEATURES, Powers
 from kofn.tuning.learned._least_squares import Moments

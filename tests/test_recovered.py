@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 from kofn.simulation._simulate._virtual import ScriptedPool, VirtualClock
+from kofn.testing._schemes._schemes import results_of
 
 import kofn
 from kofn.jobs._collector import Collector
@@ -14,7 +15,6 @@ from kofn.jobs._loop import Run
 from kofn.jobs._placement import Placement
 from kofn.schemes import PRODUCTS, SUMS
 from kofn.schemes.sums._scheme import Terms, sum_scheme
-from kofn.testing import results_of
 
 RNG = np.random.default_rng(11)
 A, B = RNG.standard_normal((13, 7)) * RNG.permutation(13)[:, None], RNG.standard_normal((7, 11)) * RNG.permutation(11)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from kofn.testing._schemes._schemes import results_of
 
 import kofn
 from kofn.arrays._reductions import norm, norms
 from kofn.codes._prior import Prior
 from kofn.codes.decoding._decode import decode
 from kofn.schemes import PRODUCTS, matdot
-from kofn.testing import results_of
 
 RNG = np.random.default_rng(5)
 A, B = RNG.standard_normal((40, 24)), RNG.standard_normal((24, 30))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import kofn
-import kofn.testing
+import kofn.testing._schemes
 from kofn._api._coded_sum import built
 from kofn.schemes import SUMS
 from kofn.schemes.sums._scheme import Terms, sum_scheme
@@ -178,7 +178,7 @@ def test_schemes_pass_the_conformance_battery(name):
     if name == "lt":
         code = SUMS["lt"](12, rows=10, workers=4, rng=2)
     scheme = sum_scheme(code, Terms.of(lambda i, x: values[i], size=12), None, energies=np.full(12, 3.0))
-    kofn.testing.check_scheme(scheme, values.sum(axis=0), unknowns=list(values), rng=0)
+    kofn.testing._schemes.check_scheme(scheme, values.sum(axis=0), unknowns=list(values), rng=0)
 
 
 def test_calls_of_several_threads_keep_their_inputs_apart():

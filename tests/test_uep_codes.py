@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from kofn.testing._schemes._schemes import check_scheme, results_of, unknowns_of
 
 import kofn
 from kofn.codes._prior import Prior
@@ -9,7 +10,6 @@ from kofn.codes.decoding._decode import decode
 from kofn.errors import ArgumentError, CodeError
 from kofn.schemes import Classes, ew_uep, now_uep, uep_code
 from kofn.schemes.products._importance import RULES, block_weights, levels_of, sorted_spans
-from kofn.testing import check_scheme, results_of, unknowns_of
 from oracles import gaussian
 
 BUILDERS = {"now": now_uep, "ew": ew_uep}

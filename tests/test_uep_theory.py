@@ -21,6 +21,7 @@ from kofn.simulation._simulate.theory._losses import (
     zero_fill_loss,
 )
 from kofn.simulation._simulate.theory._uep import decoding_probabilities
+from kofn.testing._schemes._schemes import results_of
 
 from kofn.codes._prior import Prior
 from kofn.codes.decoding._decode import decode
@@ -30,7 +31,6 @@ from kofn.figures.uep_times import crossing
 from kofn.jobs._collector import Collector
 from kofn.schemes import now_uep, uep_code
 from kofn.schemes.products._plain_codes import mds_code, repetition_code
-from kofn.testing import results_of
 from oracles import in_row_space
 
 GAMMA = (0.40, 0.35, 0.25)

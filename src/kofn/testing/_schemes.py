@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ._base._numbers import backward_limit, certify
-from .arrays._blocks import View
-from .arrays._combine import apply
-from .codes._linear import LinearCode
-from .codes._sparse import is_sparse
-from .codes.decoding._decode import decode
-from .engine_testing import ENGINE_CHECKS, check_engine
-from .errors import TaskError
-from .jobs._collector import Collector
-from .schemes._scheme import Scheme, Task
+from .._base._numbers import backward_limit, certify
+from ..arrays._blocks import View
+from ..arrays._combine import apply
+from ..codes._linear import LinearCode
+from ..codes._sparse import is_sparse
+from ..codes.decoding._decode import decode
+from ..errors import TaskError
+from ..jobs._collector import Collector
+from ..schemes._scheme import Scheme, Task
+from ._engines import ENGINE_CHECKS, check_engine
 
 __all__ = ["ENGINE_CHECKS", "check_engine", "check_scheme", "results_of", "unknowns_of"]
 

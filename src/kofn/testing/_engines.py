@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from .checks import choice
-from .engines._protocol import Pool, State, Stop
-from .errors import ArgumentError, PoolClosed, WorkerError, WorkerLost
+from ..checks import choice
+from ..engines._protocol import Pool, State, Stop
+from ..errors import ArgumentError, PoolClosed, WorkerError, WorkerLost
 
 MakePool = Callable[[], AbstractContextManager[Pool]]
 

@@ -1,0 +1,1 @@
+"""Batteries of checks for codes and engines of one's own."""
