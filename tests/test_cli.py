@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn.cli import app, main
-from kofn.cli import matmul as command
+from kofn.cli import _app as app
+from kofn.cli import _matmul as command
+from kofn.cli import main
 from kofn.engines import ThreadPool
 from kofn.jobs._collector import Progress
 from kofn.jobs.report import _progress as live

@@ -51,7 +51,7 @@ def test_the_demo_on_a_cluster(cluster, tmp_path, monkeypatch, capsys):
 
 
 def test_an_address_where_nobody_is_is_refused_in_one_sentence(factors, monkeypatch, capsys):
-    monkeypatch.setattr("kofn.cli.engine.PATIENCE", 1)
+    monkeypatch.setattr("kofn.cli._engine.PATIENCE", 1)
     for address in ("tcp://127.0.0.1:9", "nonsense"):
         assert multiplied("--engine", address) == 2
         told = capsys.readouterr().err
@@ -66,14 +66,14 @@ def test_a_cluster_decides_how_many_workers_there_are(cluster, factors, capsys):
 
 
 def test_a_cluster_without_workers_is_refused(factors, monkeypatch, capsys):
-    monkeypatch.setattr("kofn.cli.engine.PATIENCE", 2)
+    monkeypatch.setattr("kofn.cli._engine.PATIENCE", 2)
     with processes() as empty:
         assert multiplied("--engine", empty.address) == 2
     assert "'--engine' must have at least 1 workers, but got 0; start more" in capsys.readouterr().err
 
 
 def test_without_dask_it_says_what_to_install(factors, monkeypatch, capsys):
-    monkeypatch.setattr("kofn.cli.engine.find_spec", lambda name: None)
+    monkeypatch.setattr("kofn.cli._engine.find_spec", lambda name: None)
     assert multiplied("--engine", "tcp://127.0.0.1:9") == 2
     assert "needs Dask; install it with pip install 'kofn[dask]'" in capsys.readouterr().err
     assert sys.modules.get("kofn") is not None

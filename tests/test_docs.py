@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import kofn
-from kofn.cli.app import COMMANDS
+from kofn.cli._app import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")] + sorted(ROOT.glob("docs/*.md"))

@@ -78,7 +78,7 @@ BEHIND = {
     "tuning/learned/_saving.py": {"safetensors"},  # after `_library`
     "figures/aicc_fig5.py": {"torch"},
     "engines/dask/_slot.py": {"distributed"},  # given a client
-    "cli/engine.py": {"distributed"},
+    "cli/_engine.py": {"distributed"},
 }
 """What is loaded only once the package is known to be there."""
 

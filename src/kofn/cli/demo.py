@@ -29,10 +29,10 @@ from ..demo import (
 )
 from ..engines import LocalPool, Pool
 from ..jobs.report._progress import Live, percent, told
-from .codes import columns
-from .command import Command
-from .drawing import make_folder, require_drawing
-from .engine import Spared, add_engine, dask_pool
+from ._codes import columns
+from ._command import Command
+from ._drawing import make_folder, require_drawing
+from ._engine import Spared, add_engine, dask_pool
 
 EXAMPLES = """\
   kofn demo

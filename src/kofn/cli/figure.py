@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from .._base._extras import missing
 from ..checks import integer, refusal
 from ..errors import MissingPackage
-from .codes import columns
-from .command import Command
-from .drawing import make_folder, require_drawing
+from ._codes import columns
+from ._command import Command
+from ._drawing import make_folder, require_drawing
 
 if TYPE_CHECKING:
     from ..figures import Figure, Recipe, Request

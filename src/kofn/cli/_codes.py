@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
 from ..schemes.catalogue import FAMILIES, HEADINGS, bibtex
-from .command import Command
+from ._command import Command
 
 LEGEND = "Threshold: how many results are always enough. Amplification: of rounding, when exact."
 

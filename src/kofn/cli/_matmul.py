@@ -17,9 +17,9 @@ from ..errors import ArgumentError, KofnError, MissingPackage
 from ..jobs._answer import Answer
 from ..jobs.report._progress import Live, told
 from ..schemes import PRODUCTS
-from .command import Command
-from .drawing import require_drawing, timeline
-from .engine import add_engine, dask_pool
+from ._command import Command
+from ._drawing import require_drawing, timeline
+from ._engine import add_engine, dask_pool
 
 EXAMPLES = """\
   kofn matmul A.npy B.npy --out C.npy

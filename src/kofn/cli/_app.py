@@ -12,8 +12,10 @@ from importlib.metadata import version
 from typing import NoReturn
 
 from ..errors import ArgumentError, KofnError, MissingPackage
-from . import codes, demo, figure, matmul
-from .command import Command
+from . import _codes as codes
+from . import _matmul as matmul
+from . import demo, figure
+from ._command import Command
 
 COMMANDS: dict[str, Command] = {
     "demo": demo.COMMAND,
