@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from kofn.codes.decoding._decode import decode
-from kofn.datasets import load
 from kofn.schemes import FUNCTIONS
 from kofn.schemes.functions._parity import parity_weights
 from kofn.schemes.functions._scheme import function_scheme
@@ -31,6 +30,7 @@ from kofn.tuning.functions._parities import learned_parities
 from kofn.tuning.functions._samples import Draws
 from kofn.tuning.functions._trials import Decoder, Evaluated, as_it_is, evaluated
 from kofn.tuning.learned import structured_code
+from kofn_studies.datasets import load
 
 Floats = NDArray[Any]
 SETTINGS = ((3, 4), (6, 8))

@@ -16,10 +16,10 @@ from kofn.simulation._simulate.theory._losses import at_times
 from numpy.typing import NDArray
 
 import kofn
-from kofn.figures.uep_setting import CLASSES, VARIANCES, closed_forms
 from kofn.schemes import uep_code
 from kofn.schemes.products._plain_codes import mds_code
 from kofn.tuning.products import Design, design_for
+from kofn_studies.figures.uep_setting import CLASSES, VARIANCES, closed_forms
 
 Floats = NDArray[Any]
 

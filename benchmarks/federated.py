@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 import kofn
-from kofn.datasets import load
 from kofn.schemes import SUMS
-from kofn.training.federated import Federation, federate, shards_by_label
-from kofn.training.networks import dense_network
+from kofn_studies.datasets import load
+from kofn_studies.training.federated import Federation, federate, shards_by_label
+from kofn_studies.training.networks import dense_network
 
 SHARDS, ROUNDS, SLOW, FACTOR = 10, 60, (2, 3, 7), 6.0
 DEADLINES = (1.0, 1.5, 2.0, 3.0)

@@ -14,10 +14,10 @@ import copy
 import numpy as np
 import torch
 
-from kofn.datasets import Dataset, load
-from kofn.training.contenders import CONTENDERS
-from kofn.training.course import Course, train
-from kofn.training.networks import convolutional_network
+from kofn_studies.datasets import Dataset, load
+from kofn_studies.training.contenders import CONTENDERS
+from kofn_studies.training.networks import convolutional_network
+from kofn_studies.training.sgd import Course, train
 
 WARM_UP, LOOKS, BATCH, SEED = 300, 100, 64, 0
 JUDGED = 12

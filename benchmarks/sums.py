@@ -13,13 +13,13 @@ import numpy as np
 from kofn.codes._prior import Prior
 from kofn.codes.decoding._decode import decode
 from kofn.codes.decoding._learning import Learner
-from kofn.figures import Request
-from kofn.figures.sr_decode import points as decode_points
-from kofn.figures.sr_setting import PACE, SCHEMES, TERMS, paper_delays, sr_code
-from kofn.modular import rows_needed
-from kofn.rateless_times import arrived, rateless, rows_predicted
 from kofn.schemes import SUMS
-from kofn.sum_times import Delays
+from kofn_studies.figures import Request
+from kofn_studies.figures.sr_decode import points as decode_points
+from kofn_studies.figures.sr_setting import PACE, SCHEMES, TERMS, paper_delays, sr_code
+from kofn_studies.sums.modular import rows_needed
+from kofn_studies.sums.rateless import arrived, rateless, rows_predicted
+from kofn_studies.sums.times import Delays
 
 RATELESS = ("lt", "lt-tuned", "sr-1000", "sr-400", "sr-100")
 

@@ -19,9 +19,9 @@ import torch
 
 import kofn
 import kofn.torch
-from kofn.datasets import Dataset, load
-from kofn.training.course import Course, train
-from kofn.training.networks import dense_network
+from kofn_studies.datasets import Dataset, load
+from kofn_studies.training.networks import dense_network
+from kofn_studies.training.sgd import Course, train
 
 DEADLINES = (0.25, 0.5, 1.0, 2.0)
 LATE = 4.0

@@ -12,10 +12,10 @@ import argparse
 
 import numpy as np
 
-from kofn.datasets import load
-from kofn.figures.figure import Request
-from kofn.figures.training_setting import NAMES, WIDE, Setting, trained
-from kofn.training.course import Course
+from kofn_studies.datasets import load
+from kofn_studies.figures.figure import Request
+from kofn_studies.figures.training_setting import NAMES, WIDE, Setting, trained
+from kofn_studies.training.sgd import Course
 
 ROWS = ["no-straggler", "uncoded", "uncoded-wide", "kronecker-rescaled", *WIDE[1:]]
 

@@ -18,7 +18,7 @@ from torch import nn
 
 import kofn
 import kofn.torch
-from kofn.training.networks import dense_network
+from kofn_studies.training.networks import dense_network
 
 IDEAL = {"realisation": "ideal", "classes": (1, 2, 6), "gamma": (0.45, 0.35, 0.20)}
 SCHEMES: Mapping[str, Mapping[str, Any]] = {

@@ -10,9 +10,9 @@ import tarfile
 import numpy as np
 import pytest
 
-from kofn.datasets import Dataset, load, mnist_test_images, official
-from kofn.datasets.idx import array_of
 from kofn.errors import ArgumentError, CodeError, FileError, KofnError
+from kofn_studies.datasets import Dataset, load, mnist_test_images, official
+from kofn_studies.datasets.idx import array_of
 
 SHAPES = {"train": (4, 28, 28), "t10k": (2, 28, 28)}
 

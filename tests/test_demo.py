@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from kofn import demo
-from kofn.cli import demo as command
 from kofn.cli import main
 from kofn.engines import LocalPool
 from kofn.errors import KofnError
+from kofn_studies import demo
+from kofn_studies.demo import command as command
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ def _without(monkeypatch, package, *modules):
     ("module", "package", "extra"),
     [
         ("kofn.torch", "torch", "torch"),
-        ("kofn.training", "torch", "torch"),
+        ("kofn_studies.training", "torch", "torch"),
         ("kofn.tuning.learned.aicc", "torch", "torch"),
         ("kofn.tuning.learned.training", "torch", "torch"),
         ("kofn.sklearn", "sklearn", "sklearn"),
@@ -74,9 +74,9 @@ def _imports(node, guarded=False):
 BEHIND = {
     "torch": {"torch", "safetensors"},
     "training": {"torch"},
-    "learned/problems.py": {"torch"},  # given a tensor
+    "kofn_studies/aicc/problems.py": {"torch"},  # given a tensor
     "tuning/learned/_saving.py": {"safetensors"},  # after `_library`
-    "figures/aicc_fig5.py": {"torch"},
+    "kofn_studies/figures/aicc_fig5.py": {"torch"},
     "engines/dask/_slot.py": {"distributed"},  # given a client
     "cli/_engine.py": {"distributed"},
 }

@@ -8,11 +8,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import kofn  # noqa: E402
-from kofn.datasets import load  # noqa: E402
 from kofn.errors import ArgumentError  # noqa: E402
 from kofn.schemes import SUMS  # noqa: E402
-from kofn.training.federated import Federation, federate, shards_by_label  # noqa: E402
-from kofn.training.networks import dense_network  # noqa: E402
+from kofn_studies.datasets import load  # noqa: E402
+from kofn_studies.training.federated import Federation, federate, shards_by_label  # noqa: E402
+from kofn_studies.training.networks import dense_network  # noqa: E402
 
 SHARDS = 10
 

@@ -10,9 +10,9 @@ from kofn.simulation._simulate.theory._uep import decoding_probabilities
 
 from kofn.cli import main
 from kofn.errors import CodeError
-from kofn.figures import FIGURES, LEARNED, TRAINING, Figure, Request, Series
-from kofn.figures.sampling import UNSEEN, mean_and_error
-from kofn.figures.uep_times import TIMES, exact
+from kofn_studies.figures import FIGURES, LEARNED, TRAINING, Figure, Request, Series
+from kofn_studies.figures.sampling import UNSEEN, mean_and_error
+from kofn_studies.figures.uep_times import TIMES, exact
 
 GAMMA = (0.40, 0.35, 0.25)
 TRIALS = 24

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from kofn.figures import FIGURES, Request
+from kofn_studies.figures import FIGURES, Request
 
 pytest.importorskip("torch")
 
-from kofn.figures import aicc_contenders, aicc_fig4, aicc_setting
-from kofn.figures.aicc_contenders import Cell, Contest
+from kofn_studies.figures import aicc_contenders, aicc_fig4, aicc_setting
+from kofn_studies.figures.aicc_contenders import Cell, Contest
 
 CODED = {"aicc", "aicc-structured", "lagrange-fit", "berrut", "mean-predictor", "first-order"}
 ENDINGS = ("-p1", "-p2", "-p3", "-p4")
@@ -76,8 +76,8 @@ def test_what_is_timed_is_what_is_claimed():
     import torch
     from kofn.tuning.learned.measure import decoded, interpolated
 
-    from kofn.figures.aicc_fig5 import closed_form, structured
     from kofn.tuning.learned import PROBLEMS
+    from kofn_studies.figures.aicc_fig5 import closed_form, structured
 
     code = closed_form("P3", 6, seed=0)
     X = PROBLEMS["P3"].sample(np.random.default_rng(5), (2, 3), 6)

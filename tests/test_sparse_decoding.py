@@ -14,10 +14,10 @@ from kofn.codes.decoding import _sparse as sparse_decoding
 from kofn.codes.decoding._decode import decodable, decode
 from kofn.codes.decoding._peeling import peel, peeled
 from kofn.codes.decoding._sparse import backward_error, decode_sparse, scaled_conjugate_gradients, solved
-from kofn.modular import rows_needed
-from kofn.rateless_times import arrived, rows_peeled, rows_predicted
 from kofn.schemes import SUMS, cyclic, lt, sr
-from kofn.sum_times import Delays
+from kofn_studies.sums.modular import rows_needed
+from kofn_studies.sums.rateless import arrived, rows_peeled, rows_predicted
+from kofn_studies.sums.times import Delays
 
 PRIME = (1 << 31) - 1
 

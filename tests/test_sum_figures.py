@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kofn.figures import FIGURES, Request, sr_decode
+from kofn_studies.figures import FIGURES, Request, sr_decode
 
 NAMES = {
     "sr-fig2a": "one unc rep bcc lt lt-tuned sr-1000 cyclic ring hint bound",

@@ -8,10 +8,10 @@ from kofn.simulation._simulate._simulate import stop_times
 
 import kofn
 import kofn.codes.decoding._decode
-from kofn.modular import rows_needed
-from kofn.rateless_times import arrived, rateless, rows_peeled, rows_predicted
 from kofn.schemes import SUMS, lt, sr
-from kofn.sum_times import Delays, bound, hinted, shared, walked
+from kofn_studies.sums.modular import rows_needed
+from kofn_studies.sums.rateless import arrived, rateless, rows_peeled, rows_predicted
+from kofn_studies.sums.times import Delays, bound, hinted, shared, walked
 
 M = 40
 SMALL = Delays.exponential(6, M, 1.0, 0.05, rng=1)

@@ -12,15 +12,15 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import kofn  # noqa: E402
-from kofn.datasets import load  # noqa: E402
 from kofn.errors import ArgumentError, FileError, KofnError  # noqa: E402
-from kofn.training.contenders import CONTENDERS  # noqa: E402
-from kofn.training.course import Course, Curve, accuracy, train  # noqa: E402
-from kofn.training.experiment import Experiment  # noqa: E402
-from kofn.training.networks import convolutional_network, dense_network  # noqa: E402
-from kofn.training.side_by_side import side_by_side  # noqa: E402
-from kofn.training.sparsity import fitted_before_relu, snapshot  # noqa: E402
-from kofn.training.study import Run, Store, complete  # noqa: E402
+from kofn_studies.datasets import load  # noqa: E402
+from kofn_studies.training.contenders import CONTENDERS  # noqa: E402
+from kofn_studies.training.experiment import Experiment  # noqa: E402
+from kofn_studies.training.networks import convolutional_network, dense_network  # noqa: E402
+from kofn_studies.training.parallel import side_by_side  # noqa: E402
+from kofn_studies.training.sgd import Course, Curve, accuracy, train  # noqa: E402
+from kofn_studies.training.sparsity import fitted_before_relu, snapshot  # noqa: E402
+from kofn_studies.training.study import Run, Store, complete  # noqa: E402
 
 SHORT = Course(epochs=1, batch=64, learning_rate=0.1, marks=2)
 
@@ -197,7 +197,7 @@ def test_what_comes_first_is_the_same_for_everybody(data):
 def test_traffic_is_what_encoded_arrays_hold():
     """Counted on arrays: what `kofn.schemes` encodes for a worker, and what it gives back."""
     from kofn.schemes import kronecker
-    from kofn.training.communication import coded_products, data_parallel
+    from kofn_studies.training.communication import coded_products, data_parallel
 
     sizes, batch = (18, 9, 6), 12
     products = [
@@ -254,7 +254,7 @@ SERIES = [
 
 
 def test_quick_figures_share_their_runs(tmp_path, monkeypatch, capsys):
-    from kofn.figures import FIGURES, Request, training_setting, uep_fig15
+    from kofn_studies.figures import FIGURES, Request, training_setting, uep_fig15
 
     assert list(CONTENDERS) == [*SERIES, *training_setting.WIDE] and list(training_setting.NAMES) == SERIES
     for module in (training_setting, uep_fig15):
@@ -277,10 +277,10 @@ def test_quick_figures_share_their_runs(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("name", ["uep-fig1", "uep-fig5", "uep-table2"])
 def test_other_quick_figures(name, tmp_path, monkeypatch):
-    from kofn.figures import FIGURES, Request, uep_fig1
+    from kofn_studies.figures import FIGURES, Request, uep_fig1
 
     if name == "uep-fig1":
-        for module in (uep_fig1, sys.modules["kofn.figures.training_setting"]):
+        for module in (uep_fig1, sys.modules["kofn_studies.figures.training_setting"]):
             monkeypatch.setattr(module, "NAMES", ("no-straggler", "kronecker-rescaled"))
         monkeypatch.setattr(uep_fig1, "WIDE", ("kronecker-principal-late-wide",))
     figure = FIGURES[name].points(Request(2, quick=True))
@@ -300,7 +300,7 @@ def test_other_quick_figures(name, tmp_path, monkeypatch):
 
 
 def test_figures_refuse_what_is_not_there(tmp_path):
-    from kofn.figures import FIGURES, Request
+    from kofn_studies.figures import FIGURES, Request
 
     with pytest.raises(FileError, match=r"must hold mnist/train-images-idx3-ubyte\.gz"):
         FIGURES["uep-fig13"].points(Request(2, data=str(tmp_path)))
@@ -315,7 +315,7 @@ def test_without_pytorch_there_is_a_sentence(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delattr(kofn, "training", raising=False)
-    from kofn.figures import FIGURES, Request
+    from kofn_studies.figures import FIGURES, Request
 
     with pytest.raises(KofnError, match=r"pip install 'kofn\[torch\]'"):
         FIGURES["uep-fig15"].points(Request(2, quick=True))

@@ -26,11 +26,11 @@ from kofn.testing._schemes._schemes import results_of
 from kofn.codes._prior import Prior
 from kofn.codes.decoding._decode import decode
 from kofn.errors import ArgumentError
-from kofn.figures.uep_setting import closed_forms
-from kofn.figures.uep_times import crossing
 from kofn.jobs._collector import Collector
 from kofn.schemes import now_uep, uep_code
 from kofn.schemes.products._plain_codes import mds_code, repetition_code
+from kofn_studies.figures.uep_setting import closed_forms
+from kofn_studies.figures.uep_times import crossing
 from oracles import in_row_space
 
 GAMMA = (0.40, 0.35, 0.25)

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
+from kofn_studies.demo import command as demo
+from kofn_studies.figures import command as figure
+
 from ..errors import ArgumentError, KofnError, MissingPackage
 from . import _codes as codes
 from . import _matmul as matmul
-from . import demo, figure
 from ._command import Command
 
 COMMANDS: dict[str, Command] = {

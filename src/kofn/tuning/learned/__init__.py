@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from kofn_studies.aicc.problems import PROBLEMS, Problem
+
 from ..._base._extras import loader
-from ...learned.problems import PROBLEMS, Problem
 from ._code import LearnedCode, Nodes
 from ._computation import Computation, Term
 from ._costs import Costs

@@ -109,7 +109,7 @@ def load_code(path: str | os.PathLike[str]) -> LearnedCode:
 def _encoder_parts(encoder: Encoder) -> tuple[dict[str, Any], dict[str, Floats]]:
     if isinstance(encoder, Linear):
         return {"kind": "linear", "degree": encoder.degree}, {"constant": encoder.constant}
-    from ...learned.aicc import Networks
+    from kofn_studies.aicc.network import Networks
 
     assert isinstance(encoder, Networks)
     sizes = encoder.model.sizes
@@ -126,7 +126,7 @@ def _encoder_parts(encoder: Encoder) -> tuple[dict[str, Any], dict[str, Floats]]
 def _encoder(said: dict[str, Any], tensors: dict[str, Floats], nodes: Nodes) -> Encoder:
     if said["kind"] == "linear":
         return Linear(nodes.betas, said["degree"], tensors["constant"])
-    from ...learned.aicc import Aicc, Networks, Sizes
+    from kofn_studies.aicc.network import Aicc, Networks, Sizes
 
     with needed("a file of a learned code", "torch"):
         import torch

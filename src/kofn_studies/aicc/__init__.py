@@ -1,0 +1,1 @@
+"""Learned codes of Agrawal et al. 2022, trained as published."""

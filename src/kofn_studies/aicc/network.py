@@ -1,0 +1,229 @@
+"""AICC (Agrawal et al. 2022, Sec. III) in PyTorch: Γ_0 … Γ_G and Λ_0 are networks, Λ_1 … Λ_P weight matrices.
+
+It needs PyTorch: ``pip install 'kofn[torch]'``. The same code runs on CPU and GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kofn._base._extras import needed
+from kofn.checks import integer, refusal
+from kofn.tuning.learned._code import LearnedCode, Nodes
+from kofn.tuning.learned._computation import Computation, Term
+from kofn.tuning.learned._encoder import Linear, encoded, powers
+from kofn.tuning.learned._features import width
+from kofn.tuning.learned._prior import expected
+
+with needed("kofn.tuning.learned.aicc", "torch"):
+    import torch
+    from torch import Tensor, nn
+
+Floats = NDArray[Any]
+CALL = "kofn.tuning.learned.Aicc"
+
+HIDDEN = 100
+"""Nodes in each of the two hidden layers (Agrawal et al. 2022, Sec. IV-B)."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What an architecture is made of; its recovery threshold is R = GP + 1.
+
+    Parameters
+    ----------
+    size, inputs, outputs : int
+        M, K and V.
+    degree : int
+        G, that of e.
+    terms : tuple of (p, feature, shape of the weight)
+        Those of h; P is the largest p.
+
+    Examples
+    --------
+    >>> Sizes.paper(size=4, inputs=3, outputs=4, degree=2, power=2).terms
+    ((1, 'entries', (4, 16)), (2, 'entries', (4, 16)))
+    """
+
+    size: int
+    inputs: int
+    outputs: int
+    degree: int
+    terms: tuple[tuple[int, str, tuple[int, ...]], ...]
+
+    def __post_init__(self) -> None:
+        for name in ("size", "inputs", "outputs", "degree"):
+            integer("kofn.tuning.learned.aicc.Sizes", name, getattr(self, name), 1, "there is at least one")
+
+    @classmethod
+    def paper(cls, size: int, inputs: int, outputs: int, degree: int, power: int) -> Sizes:
+        """Dense V_1 … V_P, as in the paper."""
+        for name, value in (("size", size), ("power", power)):
+            integer("kofn.tuning.learned.aicc.Sizes", name, value, 1, "there is at least one")
+        dense = tuple((p, "entries", (outputs, width("entries", size))) for p in range(1, power + 1))
+        return cls(size, inputs, outputs, degree, dense)
+
+    @classmethod
+    def of(cls, code: LearnedCode) -> Sizes:
+        """Those of a code."""
+        terms = tuple((term.power, term.feature, np.shape(term.weight)) for term in code.terms)
+        return cls(code.size, code.inputs, int(np.prod(code.shape)), code.encoder.degree, terms)
+
+
+class Aicc(nn.Module):
+    """v(β_k) = h(e(β_k)) for k = 1 … K, the whole of Agrawal et al. 2022, Fig. 2 and 3, to be trained as one network.
+
+    The networks' last layers add to a linear start: U_g = Σ_k C_gk X_k + Γ_g(𝒳), V_0 Vec(I) = c + Λ_0(𝒳). It is zero
+    for the paper's random start. From a `LearnedCode` (`from_code`), the networks' last layers are zero instead, so
+    that training begins at the closed form.
+
+    V_0 enters eq. (3) as V_0 Vec(I) alone, so Λ_0 gives these V numbers, and V_0 itself is never formed.
+
+    Parameters
+    ----------
+    sizes : Sizes
+    betas : (K,) array
+    seed : int
+        Draws the networks' weights.
+
+    Examples
+    --------
+    >>> model = Aicc(Sizes.paper(size=4, inputs=3, outputs=4, degree=2, power=2), Nodes.paper(3, 8).betas, seed=0)
+    >>> tuple(model(torch.zeros(5, 3, 4, 4)).shape)
+    (5, 3, 4)
+    """
+
+    start: Tensor
+    constant: Tensor
+    basis: Tensor
+
+    def __init__(self, sizes: Sizes, betas: Floats, seed: int) -> None:
+        super().__init__()
+        if not isinstance(sizes, Sizes):
+            raise refusal(CALL, "sizes", "be kofn.tuning.learned.aicc.Sizes", repr(sizes), "see Sizes.paper")
+        integer(CALL, "seed", seed, 0, "an int repeats a run")
+        self.sizes, self.betas, self.seed = sizes, Nodes(betas, betas).betas, seed
+        if len(self.betas) != sizes.inputs:
+            raise refusal(CALL, "betas", f"be K = {sizes.inputs} nodes, one an input", len(self.betas), "see Nodes")
+        entries, K, G = sizes.size**2, sizes.inputs, sizes.degree
+        random = torch.Generator().manual_seed(seed)
+        self.gammas = nn.ModuleList(_network(K * entries, entries, random) for _ in range(G + 1))
+        self.lambda_0 = _network(K * entries, sizes.outputs, random)
+        self.weights = nn.ParameterList(_drawn(shape, random) for _, _, shape in sizes.terms)
+        self.register_buffer("start", torch.zeros(G + 1, K))
+        self.register_buffer("constant", torch.zeros(sizes.outputs))
+        self.register_buffer("basis", torch.as_tensor(powers(self.betas, G), dtype=torch.float32))
+
+    @classmethod
+    def from_code(cls, code: LearnedCode, seed: int) -> Aicc:
+        """The same function as a code in closed form, with networks that add nothing yet."""
+        if not isinstance(code.encoder, Linear):
+            got = f"one with a {type(code.encoder).__name__}"
+            raise refusal(CALL, "code", "be in closed form", got, "use kofn.tuning.learned.structured_code")
+        model = cls(Sizes.of(code), code.nodes.betas, seed)
+        with torch.no_grad():
+            for network in (*model.gammas, model.lambda_0):
+                network[-1].weight.zero_()
+            for weight, term in zip(model.weights, code.terms, strict=True):
+                weight.copy_(torch.as_tensor(term.weight))
+            model.start.copy_(torch.as_tensor(code.encoder.weights))
+            model.constant.copy_(torch.as_tensor(code.encoder.constant))
+        return model
+
+    def coefficients(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """U_0 … U_G, (…, G + 1, M, M), and V_0 Vec(I), (…, V), of inputs (…, K, M, M)."""
+        each = inputs.flatten(-2)
+        every = each.flatten(-2)
+        networks = torch.stack([gamma(every) for gamma in self.gammas], dim=-2)
+        U = self.start @ each + networks
+        return U.reshape(*U.shape[:-1], *inputs.shape[-2:]), self.constant + self.lambda_0(every)
+
+    @property
+    def terms(self) -> list[Term]:
+        """V_1 … V_P as they are now."""
+        shapes = zip(self.sizes.terms, self.weights, strict=True)
+        return [Term(power, feature, weight) for (power, feature, _), weight in shapes]
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """v(β_k) of inputs (…, K, M, M): (…, K, V), Agrawal et al. 2022, eq. (5) as in training."""
+        U, constant = self.coefficients(inputs)
+        value: Tensor = Computation(constant[..., None, :], self.terms)(encoded(U, self.basis))
+        return value
+
+    def code(self, nodes: Nodes, inputs: Floats, values: Floats, name: str = "aicc") -> LearnedCode:
+        """The code for `kofn.map`, in float64, with what is expected of it from samples.
+
+        Parameters
+        ----------
+        nodes : Nodes
+            Their β must be those that the model was trained with.
+        inputs : (draws, K, M, M) array
+        values : (draws, K, …) array
+            f of the inputs.
+        """
+        inputs, values = self._samples(inputs, values)
+        if not np.array_equal(nodes.betas, self.betas):
+            raise refusal(CALL, "nodes", "have the β of training", nodes.betas, "keep them as they were")
+        encoder = Networks(self)
+        terms = [replace(term, weight=_plain(term.weight)) for term in self.terms]
+        mean, prior = expected(nodes, encoder, terms, inputs, values)
+        return LearnedCode(name, nodes, encoder, terms, self.sizes.size, values.shape[2:], mean, prior)
+
+    def _samples(self, inputs: Any, values: Any) -> tuple[Floats, Floats]:
+        sizes, (inputs, values) = self.sizes, (np.asarray(inputs), np.asarray(values))
+        if inputs.ndim != 4 or inputs.shape[1:] != (sizes.inputs, sizes.size, sizes.size):
+            must = f"have shape (draws, {sizes.inputs}, {sizes.size}, {sizes.size}), as this model was made for"
+            raise refusal(CALL, "inputs", must, inputs.shape, "draw them as in training")
+        if values.shape[:2] != inputs.shape[:2] or np.prod(values.shape[2:]) != sizes.outputs:
+            must = f"hold V = {sizes.outputs} numbers of each input, shape ({len(inputs)}, {sizes.inputs}, …)"
+            raise refusal(CALL, "values", must, values.shape, "evaluate f at every input")
+        return inputs, values
+
+
+class Networks:
+    """Γ_0 … Γ_G and Λ_0 of a trained model as an encoder of arrays, in float64 and on the CPU."""
+
+    def __init__(self, model: Aicc) -> None:
+        self.model = Aicc(model.sizes, model.betas, model.seed)
+        self.model.load_state_dict(model.state_dict())
+        self.model.double()
+
+    @property
+    def degree(self) -> int:
+        """G."""
+        return self.model.sizes.degree
+
+    def __call__(self, inputs: Floats) -> tuple[Floats, Floats]:
+        """U and V_0 Vec(I) of inputs (…, K, M, M)."""
+        with torch.inference_mode():
+            U, constant = self.model.coefficients(torch.as_tensor(inputs, dtype=torch.float64))
+        return U.numpy(), constant.numpy()
+
+    def multiplications(self, size: int) -> int:
+        """One a weight, and K (G + 1) M² of the linear start."""
+        networks = (*self.model.gammas, self.model.lambda_0)
+        weights = sum(int(parameter.numel()) for network in networks for parameter in network.parameters())
+        return weights + int(self.model.start.numel()) * size**2
+
+
+def _network(inputs: int, outputs: int, random: torch.Generator) -> nn.Sequential:
+    """Two hidden layers of 100 nodes (Agrawal et al., Sec. IV-B); initialised as Keras does, which the paper used."""
+    layers: Sequence[nn.Linear] = [nn.Linear(inputs, HIDDEN), nn.Linear(HIDDEN, HIDDEN), nn.Linear(HIDDEN, outputs)]
+    for layer in layers:
+        nn.init.xavier_uniform_(layer.weight, generator=random)
+        nn.init.zeros_(layer.bias)
+    return nn.Sequential(layers[0], nn.SiLU(), layers[1], nn.SiLU(), layers[2])
+
+
+def _drawn(shape: tuple[int, ...], random: torch.Generator) -> nn.Parameter:
+    weight = torch.zeros(shape)
+    return nn.Parameter(nn.init.xavier_uniform_(weight, generator=random) if weight.ndim == 2 else weight)
+
+
+def _plain(weight: Tensor) -> Floats:
+    return weight.detach().cpu().double().numpy()

@@ -1,0 +1,28 @@
+"""The main job: a kernel matrix and its principal components on processes that straggle and die."""
+
+from __future__ import annotations
+
+from .comparison import CONTENDERS, GOOD, Contender, Outcome, compete
+from .components import Components, centred, disagreement, reference, subspace_iteration
+from .delays import DYING, SLOW, SLOWNESS, Stage
+from .images import images
+from .picture import picture
+
+__all__ = [
+    "CONTENDERS",
+    "DYING",
+    "GOOD",
+    "SLOW",
+    "SLOWNESS",
+    "Components",
+    "Contender",
+    "Outcome",
+    "Stage",
+    "centred",
+    "compete",
+    "disagreement",
+    "images",
+    "picture",
+    "reference",
+    "subspace_iteration",
+]

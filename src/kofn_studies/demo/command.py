@@ -1,0 +1,157 @@
+"""``kofn demo``: the main job on real data, on real processes with injected stragglers."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kofn.arrays._npy import check_target, replacing
+from kofn.checks import integer, refusal
+from kofn.cli._codes import columns
+from kofn.cli._command import Command
+from kofn.cli._drawing import make_folder, require_drawing
+from kofn.cli._engine import Spared, add_engine, dask_pool
+from kofn.engines import LocalPool, Pool
+from kofn.jobs.report._progress import Live, percent, told
+
+from . import (
+    CONTENDERS,
+    DYING,
+    GOOD,
+    SLOW,
+    SLOWNESS,
+    Outcome,
+    Stage,
+    centred,
+    compete,
+    disagreement,
+    images,
+    picture,
+    reference,
+    subspace_iteration,
+)
+
+EXAMPLES = """\
+  kofn demo
+  kofn demo --seed 7 --out pictures
+  kofn demo --data DIR        with MNIST's images from DIR/mnist/t10k-images-idx3-ubyte.gz
+  kofn demo --engine tcp://scheduler:8786"""
+
+INTRODUCTION = """\
+{name}: X is {n} × {pixels}, and its kernel matrix K = X Xᵀ is {n} × {n}.
+
+{workers} worker processes compute K in block products of a sixth of the work each. Every task is late by
+{pace:g} s and some more; worker {slow} is {slowness:g} times slower, and worker {dying} is killed
+{death:.2f} s into its first task. Delays are the same for every code, and so is the estimator, kofn's.
+"""
+
+EXPLANATION = """
+Uncoded needs all six products, so it waits for worker {slow}. Repetition and backup tasks compute the same
+products again. A code needs any six of {workers} different results, so no particular worker matters. Each
+estimate tells its error without knowing the truth; the table shows the true one beside it.
+"""
+
+FILE = "kofn-demo.png"
+DEFAULT = 8
+
+
+def _add(parser: ArgumentParser) -> None:
+    parser.add_argument("--data", metavar="DIR", type=Path, help="folder that holds mnist/ (default: digits)")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        default=Path(),
+        help="folder for the picture (default: here); made if need be",
+    )
+    parser.add_argument("--workers", metavar="N", type=int, help="processes, 6 or more (default: 8)")
+    add_engine(parser)
+    parser.add_argument("--seed", metavar="S", type=int, default=0, help="of all delays and coefficients")
+    parser.add_argument("--quick", action="store_true", help="fewer images, shorter delays")
+
+
+def _execute(arguments: Namespace) -> int:
+    if arguments.workers is not None:
+        integer("kofn demo", "--workers", arguments.workers, 6, "there are six block products")
+    seed = integer("kofn demo", "--seed", arguments.seed, 0, "leave it out for 0")
+    target = arguments.out / FILE
+    require_drawing("kofn demo: the picture", "kofn[demo]")
+    stage = Stage(seed, 0.05 if arguments.quick else 0.3)
+    name, pixels = images(arguments.data, 500 if arguments.quick else 2000)
+    make_folder("kofn demo", arguments.out)
+    check_target(target, "--out")
+    with _pool(arguments) as pool:
+        workers = pool.n
+        print(_introduction(name, pixels, workers, stage), flush=True)
+        outcomes = _contest(pixels, pool, stage)
+        print(*_table(outcomes), EXPLANATION.format(slow=SLOW, workers=workers), sep="\n", flush=True)
+        _components(outcomes[-1].value, pool, stage, 4 if arguments.quick else 6)
+    with replacing(target, "--out") as file:
+        picture(outcomes).savefig(file, format="png", dpi=90)
+    print(f"Who computed what when: {target}")
+    return 0
+
+
+@contextmanager
+def _pool(arguments: Namespace) -> Iterator[Pool]:
+    if arguments.engine is None:
+        with LocalPool(arguments.workers or DEFAULT) as pool:
+            yield pool
+        return
+    if arguments.workers is not None:
+        remedy = "leave it out to use all of them"
+        raise refusal("kofn demo", "--workers", "be left to the cluster of '--engine'", arguments.workers, remedy)
+    with dask_pool("kofn demo", arguments.engine, minimum=6) as cluster:
+        yield Spared(cluster)
+
+
+def _introduction(name: str, pixels: Any, workers: int, stage: Stage) -> str:
+    n, size = pixels.shape
+    return INTRODUCTION.format(
+        name=name[0].upper() + name[1:], n=n, pixels=size, workers=workers,
+        pace=stage.pace, slow=SLOW, slowness=SLOWNESS, dying=DYING, death=stage.death_seconds,
+    )  # fmt: skip
+
+
+def _contest(pixels: Any, pool: Pool, stage: Stage) -> list[Outcome]:
+    truth = pixels @ pixels.T
+    outcomes = []
+    for contender in CONTENDERS:
+        print(f"{contender.name}: {contender.idea}", flush=True)
+        with Live(sys.stdout) as live:
+            watch = lambda now: live.show(f"  {told(now)}")  # noqa: E731
+            staged = stage.staged(pool)
+            outcomes.append(compete(contender, pixels, pixels.T, truth, staged, stage.seed, watch))
+    return outcomes
+
+
+def _table(outcomes: Sequence[Outcome]) -> list[str]:
+    good = f"{100 * GOOD:.0f} % error after"
+    rows = [("", "exact after", good, "expected then", "true then", "work wasted")]
+    for o in outcomes:
+        errors = (percent(o.good_error), percent(o.good_true_error)) if o.good_error else ("exact", "exact")
+        seconds = (f"{o.exact_seconds:.2f} s", f"{o.good_seconds:.2f} s")
+        rows.append((o.name, *seconds, *errors, percent(o.report.wasted)))
+    lines = columns(rows, right=True)
+    return ["", lines[0], "─" * max(map(len, lines)), *lines[1:]]
+
+
+def _components(kernel: Any, pool: Pool, stage: Stage, products: int) -> None:
+    print(f"Principal components of K, by {products} products K·V with K coded (mds) and placed once:", flush=True)
+    centre = centred(kernel)
+    with Live(sys.stdout) as live:
+        found = subspace_iteration(
+            centre, stage.staged(pool), products, stage.seed,
+            lambda number, answer: live.show(f"  product {number + 1} of {products}: {answer!r}"),
+        )  # fmt: skip
+    values, angle = disagreement(found, reference(centre))
+    shares = ", ".join(f"{100 * share:.2f} %" for share in found.shares)
+    print(f"  the first {len(found.shares)} hold {shares} of the variance")
+    print(f"  numpy.linalg.eigh: eigenvalues agree to {values:.0e}, the subspace to an angle of {angle:.0e}\n")
+
+
+COMMAND = Command("run the main job: real data, real processes, one slow, one dying", EXAMPLES, _add, _execute)

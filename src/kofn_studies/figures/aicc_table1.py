@@ -1,0 +1,50 @@
+"""Agrawal et al. 2022, Table I: error of the four problems from R = 5 of N = 8 results, M = 50, K = 3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kofn._base._extras import needed
+
+from .aicc_setting import NAMES, PAPER, PROBLEMS, Runs, cells, require_torch, told
+from .figure import Figure, Published, Recipe, Request, Series
+
+TITLE = "Coded evaluation of matrix functions: NRMSE in percent"
+SIZE, INPUTS = 50, 3
+PUBLISHED = (Published("aicc", PROBLEMS, (4.64, 5.81, 7.85, 1.50), "Table I"),)
+
+
+def points(request: Request) -> Figure:
+    """One row a contender; mean over outputs of tested sets, each from 5 random survivors of 8."""
+    require_torch(request.device)
+    runs = Runs(request.folder)
+    size = 12 if request.quick else SIZE
+    columns = [cells(request, problem, [(size, INPUTS)])[0] for problem in PROBLEMS]
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in NAMES}
+    for cell in columns:
+        for name in NAMES:
+            found[name].append(runs[name, cell])
+    rows = [Series(name, PROBLEMS, *zip(*values, strict=True)) for name, values in found.items()]
+    title = told(f"{TITLE}, M = {size}, K = {INPUTS}", request)
+    paper = f"{PAPER}, Table I"
+    return Figure("aicc-table1", title, paper, "", "NRMSE, %", request.seed, columns[0].trials, rows, PUBLISHED)
+
+
+def draw(figure: Figure) -> Any:
+    """A table: ours with standard errors, and the paper's in the last row."""
+    with needed("drawing", "matplotlib"):
+        from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=(9, 3.2), layout="constrained")
+    axes = canvas.subplots()
+    axes.axis("off")
+    text = [[f"{y:.3g} ± {err:.1g}" for y, err in zip(row.y, row.err, strict=True)] for row in figure.series]
+    text += [[f"{y:.3g}" for y in entry.y] for entry in figure.published]
+    names = [*figure.names, *(f"published: {entry.name}, M = {SIZE}" for entry in figure.published)]
+    table = axes.table(text, rowLabels=names, colLabels=list(figure.series[0].x), loc="center")
+    table.scale(1, 1.5)
+    canvas.suptitle(f"{figure.title}\n{figure.paper}", fontsize=10)
+    return canvas
+
+
+RECIPE = Recipe("aicc-table1", TITLE, points, draw, trials=100, quick_trials=8, needs="torch")

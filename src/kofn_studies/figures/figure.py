@@ -1,0 +1,216 @@
+"""What a reproduced figure is: named series beside what was published, as JSON and as a picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kofn.arrays._npy import replacing
+from kofn.errors import CodeError
+
+Values = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One curve, or one row of a table.
+
+    Parameters
+    ----------
+    name : str
+    x : sequence
+        Numbers, or the names of a table's columns.
+    y : sequence of float
+    err : sequence of float, optional
+        Standard errors, for what was drawn at random.
+
+    Examples
+    --------
+    >>> Series("mds", range(3), np.ones(3)).y
+    (1.0, 1.0, 1.0)
+    """
+
+    name: str
+    x: Any
+    y: Any
+    err: Any = None
+
+    def __post_init__(self) -> None:
+        for field in ("x", "y", "err"):
+            value = getattr(self, field)
+            object.__setattr__(self, field, None if value is None else _plain(value))
+        lengths = {len(values) for values in (self.x, self.y, self.err) if values is not None}
+        if len(lengths) != 1 or not np.isfinite([*self.y, *(self.err or ())]).all():
+            raise CodeError(f"series {self.name!r} must have as many finite y (and err) as x, got {lengths}.")
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """As `Figure.json` has it."""
+        whole = {"name": self.name, "x": self.x, "y": self.y, "err": self.err}
+        return {key: value for key, value in whole.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a paper states: where, and in which words of it."""
+
+    name: str
+    x: Sequence[Any]
+    y: Sequence[float]
+    source: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """As `Figure.json` has it."""
+        return {"name": self.name, "x": _plain(self.x), "y": _plain(self.y), "source": self.source}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """The points of a figure.
+
+    Parameters
+    ----------
+    id, title, paper, x_label, y_label : str
+    seed, trials : int
+        Enough to compute it again.
+    series : sequence of Series
+        With distinct names.
+    published : sequence of Published
+
+    Examples
+    --------
+    >>> figure = Figure("f", "A figure", "a paper", "x", "y", 0, 1, [Series("a", [0], [1])])
+    >>> figure["a"].y
+    (1,)
+    """
+
+    id: str
+    title: str
+    paper: str
+    x_label: str
+    y_label: str
+    seed: int
+    trials: int
+    series: Sequence[Series]
+    published: Sequence[Published] = ()
+
+    def __post_init__(self) -> None:
+        if len(set(self.names)) != len(self.series):
+            raise CodeError(f"series of figure {self.id!r} must have distinct names, got {self.names}.")
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the series, in order."""
+        return [series.name for series in self.series]
+
+    def __getitem__(self, name: str) -> Series:
+        return self.series[self.names.index(name)]
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The form of ``ID.json``: plain lists, strings and numbers."""
+        parts = ("id", "title", "paper", "x_label", "y_label", "seed", "trials")
+        head = {part: getattr(self, part) for part in parts}
+        return head | {
+            "series": [series.json for series in self.series],
+            "published": [entry.json for entry in self.published],
+        }
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a figure.
+
+    Parameters
+    ----------
+    trials, seed : int
+    data : str, optional
+        Folder of data sets; left out, a figure uses data that scikit-learn carries.
+    quick : bool
+        A run of seconds that shows that everything works, on less data than the figure is about.
+    device : str
+        Where PyTorch computes, as ``"cpu"`` or ``"cuda"``; other figures take no notice.
+    folder : str, optional
+        Where a long run keeps what it has, to go on from there after an interruption.
+    """
+
+    trials: int
+    seed: int = 0
+    data: str | None = None
+    quick: bool = False
+    device: str = "cpu"
+    folder: str | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a figure is made.
+
+    Parameters
+    ----------
+    id, title : str
+    points : callable
+        ``points(request)`` computes a `Figure` as a `Request` asks.
+    draw : callable
+        ``draw(figure)`` returns a matplotlib Figure.
+    trials : int
+        As many as are computed within a minute; seeds, where networks are trained for longer.
+    quick_trials : int
+        The most that a quick run computes.
+    needs : str
+        The extra of kofn without which it cannot be computed, as ``"torch"``.
+    faster : str
+        The extra with which it is computed much faster.
+    """
+
+    id: str
+    title: str
+    points: Callable[[Request], Figure]
+    draw: Callable[[Figure], Any]
+    trials: int
+    quick_trials: int = 10
+    needs: str = ""
+    faster: str = ""
+
+    def compute(self, request: Request) -> Figure:
+        """The points, of fewer trials where the request is a quick one.
+
+        Examples
+        --------
+        >>> def points(request):
+        ...     return Figure("f", "A figure", "a paper", "x", "y", 0, request.trials, [])
+        >>> Recipe("f", "A figure", points, print, trials=100, quick_trials=4).compute(Request(100, quick=True)).trials
+        4
+        """
+        return self.points(replace(request, trials=self.trials_of(request)))
+
+    def trials_of(self, request: Request) -> int:
+        """How many trials are computed for a request."""
+        return min(request.trials, self.quick_trials) if request.quick else request.trials
+
+
+def write(recipe: Recipe, figure: Figure, folder: str) -> tuple[Path, Path]:
+    """Write ``ID.json`` and ``ID.png`` into a folder; each whole or not at all.
+
+    Raises
+    ------
+    FileError
+        The folder does not exist or cannot be written to.
+    """
+    data, picture = (Path(folder) / f"{figure.id}.{ending}" for ending in ("json", "png"))
+    drawing = recipe.draw(figure)
+    with replacing(data, "--out") as file:
+        file.write((json.dumps(figure.json, indent=1, allow_nan=False) + "\n").encode())
+    with replacing(picture, "--out") as file:
+        drawing.savefig(file, format="png", dpi=120)
+    return data, picture
+
+
+def _plain(values: Any) -> Values:
+    return tuple(np.asarray(values).tolist()) if not isinstance(values, tuple | list) else tuple(values)

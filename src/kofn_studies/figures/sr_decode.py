@@ -1,0 +1,129 @@
+"""The paper's open question of decoding cost: decode time, latency and messages against the number of terms."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from kofn._base._extras import needed
+from kofn._base._numbers import Floats
+from kofn.codes._linear import LinearCode
+from kofn.codes.decoding._decode import decode
+from kofn.codes.decoding._peeling import peeled
+from kofn.codes.decoding._sparse import scaled_conjugate_gradients
+from kofn.schemes import cyclic as cyclic_code
+from kofn.schemes.sums._cyclic import starts_of, usual_blocks
+
+from ..sums.modular import rows_covering
+from ..sums.rateless import arrived, rateless, rows_predicted
+from ..sums.times import Delays, Outcome
+from .drawing import curve
+from .figure import Figure, Recipe, Request, Series
+from .sr_setting import PAPER, cyclic, paper_delays, sr_code
+
+TITLE = "Decode time, latency and messages against the number of terms"
+SIZES = (1000, 10_000, 100_000)
+QUICK_SIZES = (500, 1000, 2000)
+PARTS = ("decode", "latency", "messages")
+SPARE = 1.05
+"""Rows that conjugate gradients are given, over those that are needed: a few more make them converge."""
+PEELING_DEGREE, PEELING_ROWS = 3, 4.4
+"""With three terms a row, 4.4 m rows peel."""
+
+
+def points(request: Request) -> Figure:
+    """Processor seconds to decode, seconds until the sum is there, and rows by then, for three codes."""
+    trials, seed = request.trials, request.seed
+    runs, sizes = min(trials, 3), QUICK_SIZES if request.quick else SIZES
+    found = {name: np.array([_averaged(run, m, runs, seed) for m in sizes]) for name, run in RUNS.items()}
+    series = [
+        Series(f"{name}-{part}", sizes, values[:, 0, place], values[:, 1, place])
+        for name, values in found.items()
+        for place, part in enumerate(PARTS)
+    ]
+    where, y = f"{PAPER}, open question 3", "seconds, or messages"
+    return Figure("sr-decode", TITLE, where, "terms m", y, seed, runs, series)
+
+
+def _averaged(run: Callable[[Delays, int], Floats], m: int, runs: int, seed: int) -> Floats:
+    """Mean and standard error of decode time, latency and messages, (2, 3)."""
+    delays = paper_delays(runs, seed, m)
+    measured = np.array([run(Delays(delays.wake[i : i + 1], delays.pace[i : i + 1]), seed + i) for i in range(runs)])
+    return np.array([measured.mean(axis=0), measured.std(axis=0) / np.sqrt(runs)])
+
+
+def _cyclic(delays: Delays, seed: int) -> Floats:
+    m = delays.wake.shape[1]
+    outcome, blocks = cyclic(delays), usual_blocks(m, m)
+    workers = np.flatnonzero(delays.wake[0] < outcome.times[0])
+    starts = starts_of(None, m, blocks)[workers]
+    rows = int(delays.terms_by(0, outcome.times[0]).max() * blocks / m) + 1
+    code = cyclic_code(m, blocks=blocks, starts=starts.tolist(), rows=min(rows, blocks), workers=len(workers))
+    order, times = arrived(delays, 0, code, workers)
+    order = order[times <= outcome.times[0] * (1 + 1e-9)]
+    assert code.blocks is not None  # known to whoever made the code: not part of decoding
+    seconds, decoding = _timed(lambda: decode(code, order))
+    assert decoding.exact
+    return np.array([seconds, outcome.times[0], outcome.messages[0]])
+
+
+def _rateless(
+    degree_of: Callable[[int], int], needed: Any, solve: Any, spare: float, delays: Delays, seed: int
+) -> Floats:
+    m = delays.wake.shape[1]
+    degree = degree_of(m)
+    codes: list[LinearCode] = []
+
+    def build(workers: int, rows: int, rng: np.random.Generator) -> LinearCode:
+        codes.append(sr_code(m, degree, m, workers, rows, rng))
+        return codes[-1]
+
+    outcome: Outcome
+    outcome, _ = rateless(delays, build, needed, least=0.8 * degree * m * spare, cap=m, rng=[seed, 7])
+    workers = np.argsort(delays.wake[0])[: codes[-1].workers]
+    order, times = arrived(delays, 0, codes[-1], workers)
+    count = int(outcome.messages[0] * SPARE) if solve is scaled_conjugate_gradients else int(outcome.messages[0])
+    generator = codes[-1].generator[order[:count]]
+    seconds, _ = _timed(lambda: solve(generator, np.ones(m)))
+    return np.array([seconds, times[count - 1], count])
+
+
+def _rows_peelable(generator: Any) -> int:
+    return max(int(PEELING_ROWS * generator.shape[1]), rows_covering(generator))
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    before = time.process_time()
+    result = work()
+    return time.process_time() - before, result
+
+
+RUNS: dict[str, Callable[[Delays, int], Floats]] = {
+    "cyclic": _cyclic,
+    "sr": partial(_rateless, lambda m: round(np.log2(m)), rows_predicted, scaled_conjugate_gradients, 1.0),
+    "sr-3": partial(_rateless, lambda m: PEELING_DEGREE, _rows_peelable, peeled, PEELING_ROWS),
+}
+
+
+def draw(figure: Figure) -> Any:
+    """Three panels, both axes logarithmic."""
+    with needed("drawing", "matplotlib"):
+        from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=(15, 5), layout="constrained")
+    for axes, part in zip(canvas.subplots(1, 3), PARTS, strict=True):
+        for series in figure.series:
+            if series.name.endswith(part):
+                curve(axes, series)
+        axes.set(xscale="log", yscale="log", xlabel=figure.x_label, title=part)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    canvas.suptitle(f"{figure.title}\n{figure.paper}", fontsize=10)
+    return canvas
+
+
+RECIPE = Recipe("sr-decode", TITLE, points, draw, trials=2, quick_trials=2, faster="compiled")

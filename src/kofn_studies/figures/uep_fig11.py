@@ -1,0 +1,48 @@
+"""Tegin et al., Fig. 11: column × row, the loss against the bound of Theorem 2, and what workers can really run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from kofn.schemes.products._classes import GAMMA
+from kofn.simulation.theory._losses import at_times, theorem_2_bound
+from kofn.simulation.theory._uep import KINDS, decoding_probabilities
+
+from .drawing import panels
+from .figure import Figure, Recipe, Request, Series
+from .uep_setting import PAPER, PARTS, SIZES, WORKERS, class_energies, column_row, published, windows
+from .uep_times import TIMES, answered, exact, load_balancing, loaded, mixed
+
+TITLE = "Loss of column × row products by time, and the bound of Theorem 2"
+
+
+def points(request: Request) -> Figure:
+    """Theorem 2 (``-bound``), the exact loss of independent blocks, samples of it, and other codes."""
+    trials, seed = request.trials, request.seed
+    sampled = mixed([*published("cxr"), *column_row()], trials, seed)
+    others = loaded(windows(), trials, seed)
+    lines = [*exact("cxr"), *_bounds(), *sampled, *others, load_balancing("cxr", trials, seed)]
+    x, y = "time", "normalised loss"
+    return Figure("uep-fig11", TITLE, f"{PAPER}, Fig. 11", x, y, seed, trials, lines)
+
+
+def _bounds() -> Iterator[Series]:
+    """Eq. (18): Theorem 2 by count, mixed over the number of answers."""
+    for kind in KINDS:
+        probabilities = decoding_probabilities(kind, SIZES, GAMMA, WORKERS)
+        bound = theorem_2_bound(probabilities, class_energies("cxr"), PARTS)
+        yield Series(f"{kind}-cxr-bound", TIMES, at_times(bound, answered(TIMES)))
+
+
+def draw(figure: Figure) -> Any:
+    """The paper's curves on the left, codes that are real on the right."""
+    real = [n for n in figure.names if any(word in n for word in ("window", "factor", "matdot", "uncoded", "load"))]
+    return panels(
+        figure,
+        {"free coefficients, as published": [n for n in figure.names if n not in real], "as workers run it": real},
+        bottom=1e-5,
+    )
+
+
+RECIPE = Recipe("uep-fig11", TITLE, points, draw, trials=500)

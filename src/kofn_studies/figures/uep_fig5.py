@@ -1,0 +1,95 @@
+"""Tegin et al. 2022, Fig. 5: Gaussians fitted to the gradients, weights and inputs of each layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kofn._base._extras import needed
+from kofn._base._numbers import Floats
+
+from .figure import Figure, Published, Recipe, Request, Series
+from .training_setting import PAPER, seeds, spread
+from .uep_table2 import KINDS, LAYERS, matrices
+
+TITLE = "Gaussians fitted to the non-zero entries of the matrices of a training"
+FIT = ("mean", "variance")
+BINS = 60
+
+PUBLISHED = (
+    Published("gradients-1-fit", FIT, (-7.09e-05, 7.24e-01), "Fig. 5b"),
+    Published("gradients-2-fit", FIT, (-3.90e-05, 6.31e-01), "Fig. 5b"),
+    Published("gradients-3-fit", FIT, (-1.02e-04, 2.56e-04), "Fig. 5b"),
+    Published("weights-1-fit", FIT, (-1.07e-03, 9.99e-01), "Fig. 5c"),
+    Published("weights-2-fit", FIT, (-4.40e-03, 1.00e00), "Fig. 5c"),
+    Published("weights-3-fit", FIT, (-2.71e-02, 9.98e-01), "Fig. 5c"),
+    Published("inputs-2-fit", FIT, (-2.40e-01, 2.28e00), "Fig. 5d"),
+    Published("inputs-3-fit", FIT, (1.69e-01, 1.66e00), "Fig. 5d"),
+)
+"""Gradients and weights of the paper are in units of their own: a Glorot weight of layer 1 has variance 0.002."""
+
+
+def points(request: Request) -> Figure:
+    """For each matrix its fit, the density of the fit, and as ``-histogram`` what there is."""
+    told, seen = matrices(request)
+    series: list[Series] = []
+    for kind in KINDS:
+        for layer in LAYERS:
+            if (kind, layer) != ("inputs", 1):  # pixels, which went through no ReLU
+                series += fitted_series(kind, layer, [one[kind, layer] for one in seen])
+    title = f"{TITLE}: {told}"
+    return Figure(
+        "uep-fig5", title, f"{PAPER}, Fig. 5", "entry", "density", request.seed, len(seeds(request)), series, PUBLISHED
+    )
+
+
+def fitted_series(kind: str, layer: int, samples: list[Floats]) -> list[Series]:
+    """Fit, density and histogram of one matrix, mean over seeds."""
+    from ..training.sparsity import TAU, fitted, fitted_before_relu
+
+    tau, name = TAU[kind], f"{kind}-{layer}"
+    fits = [(fitted_before_relu if kind == "inputs" else fitted)(values, tau) for values in samples]
+    wide = 4 * np.sqrt(max(fit.variance for fit in fits))
+    edges = np.linspace(0.0 if kind == "inputs" else -wide, wide, BINS + 1)
+    middle = (edges[1:] + edges[:-1]) / 2
+    densities = [fit.density(middle) * _share(kind, one, tau) for fit, one in zip(fits, samples, strict=True)]
+    return [
+        spread(f"{name}-fit", FIT, [(fit.mean, fit.variance) for fit in fits]),
+        spread(name, middle, densities),
+        spread(f"{name}-histogram", middle, [_histogram(values, tau, edges) for values in samples]),
+    ]
+
+
+def _share(kind: str, values: Floats, tau: float) -> float:
+    """Densities are those of all entries; zeros are left out, but where ReLU made them they belong to the fit."""
+    return 1.0 if kind == "inputs" else float(np.mean(np.abs(values) > tau))
+
+
+def _histogram(values: Floats, tau: float, edges: Floats) -> Floats:
+    counts, _ = np.histogram(values[np.abs(values) > tau], edges)
+    density: Floats = counts / (len(values) * np.diff(edges))
+    return density
+
+
+def draw(figure: Figure) -> Any:
+    """One panel a kind: histograms as steps, fits as lines."""
+    with needed("drawing", "matplotlib"):
+        from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=(16.0, 5.0), layout="constrained")
+    for axes, kind in zip(canvas.subplots(1, len(KINDS)), KINDS, strict=True):
+        for layer in LAYERS:
+            if (name := f"{kind}-{layer}") in figure.names:
+                mean, variance = figure[f"{name}-fit"].y
+                label = f"layer {layer}: N({mean:.2e}, {variance:.2e})"
+                (line,) = axes.plot(figure[name].x, figure[name].y, lw=1.3, label=label)
+                held = figure[f"{name}-histogram"]
+                axes.step(held.x, held.y, where="mid", lw=0.8, alpha=0.6, color=line.get_color())
+        axes.set(title=kind, xlabel="entry", yscale="log")
+        axes.legend(fontsize=8)
+    canvas.suptitle(f"{figure.title}\n{figure.paper}", fontsize=10)
+    return canvas
+
+
+RECIPE = Recipe("uep-fig5", TITLE, points, draw, trials=3, quick_trials=2, needs="torch")

@@ -1,0 +1,1 @@
+"""Times of sum recovery and rateless codes, and the field that counts exactly."""

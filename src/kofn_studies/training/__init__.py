@@ -1,0 +1,12 @@
+"""Studies of coded training: Tegin et al. 2022, Sec. VII, and past it.
+
+Importing this package needs PyTorch: ``pip install 'kofn[torch]'``. Read in this order: `networks` (Fig. 12 and
+Table V), `course` (Table IV), `contenders` (Table VII and what beats it), `study`.
+"""
+
+from __future__ import annotations
+
+from kofn._base._extras import needed
+
+with needed("kofn_studies.training", "torch"):
+    import torch  # noqa: F401
