@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from kofn.testing._schemes._schemes import unknowns_of
 from numpy.typing import NDArray
 
 from kofn.codes._prior import Prior
 from kofn.codes.decoding._decode import decode
 from kofn.schemes import kronecker, mds
 from kofn.schemes._scheme import Scheme
+from kofn.testing._schemes import unknowns_of
 
 Floats = NDArray[np.float64]
 

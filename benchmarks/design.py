@@ -11,13 +11,13 @@ import argparse
 from typing import Any
 
 import numpy as np
-from kofn.simulation._simulate._simulate import errors_by_count
-from kofn.simulation._simulate.theory._losses import at_times
 from numpy.typing import NDArray
 
 import kofn
 from kofn.schemes import uep_code
 from kofn.schemes.products._plain_codes import mds_code
+from kofn.simulation._simulate import errors_by_count
+from kofn.simulation.theory._losses import at_times
 from kofn.tuning.products import Design, design_for
 from kofn_studies.figures.uep_setting import CLASSES, VARIANCES, closed_forms
 

@@ -12,9 +12,9 @@ import argparse
 import math
 
 import numpy as np
-import torch
 
 import kofn
+import torch
 from kofn.schemes import SUMS
 from kofn_studies.datasets import load
 from kofn_studies.training.federated import Federation, federate, shards_by_label

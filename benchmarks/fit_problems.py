@@ -16,7 +16,7 @@ import numpy as np
 import kofn
 from kofn.codes.decoding._decode import decode
 from kofn.schemes.functions._scheme import evaluate, function_scheme
-from kofn.tuning.learned import PROBLEMS
+from kofn_studies.aicc.problems import PROBLEMS
 
 CALLS = 200
 

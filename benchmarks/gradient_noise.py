@@ -12,8 +12,8 @@ import argparse
 import copy
 
 import numpy as np
-import torch
 
+import torch
 from kofn_studies.datasets import Dataset, load
 from kofn_studies.training.contenders import CONTENDERS
 from kofn_studies.training.networks import convolutional_network

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from kofn.testing._schemes._schemes import unknowns_of
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
@@ -22,6 +21,7 @@ from kofn.codes.decoding._decode import decode
 from kofn.schemes.products import _scheme as product
 from kofn.schemes.products._cuts import row_column
 from kofn.schemes.products._operands import Operands
+from kofn.testing._schemes import unknowns_of
 from kofn.tuning.products import design_for
 
 Floats = NDArray[Any]

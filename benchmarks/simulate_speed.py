@@ -13,12 +13,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from kofn.simulation._simulate._latency import Exponential
-from kofn.simulation._simulate._simulate import errors_by_count, simulate
 
 from kofn.jobs._stop import Rule, Tolerance
 from kofn.schemes import kronecker, mds, mds_chebyshev, repetition
 from kofn.schemes._scheme import Scheme
+from kofn.simulation._latency import Exponential
+from kofn.simulation._simulate import errors_by_count, simulate
 
 LIMIT_SECONDS = 2.0
 SOLVE_FLOPS = 12

@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 
 import kofn
 import kofn.torch
+import torch
 from kofn_studies.datasets import Dataset, load
 from kofn_studies.training.networks import dense_network
 from kofn_studies.training.sgd import Course, train

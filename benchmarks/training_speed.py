@@ -13,12 +13,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import nn
-
 import kofn
 import kofn.torch
+import torch
 from kofn_studies.training.networks import dense_network
+from torch import nn
 
 IDEAL = {"realisation": "ideal", "classes": (1, 2, 6), "gamma": (0.45, 0.35, 0.20)}
 SCHEMES: Mapping[str, Mapping[str, Any]] = {

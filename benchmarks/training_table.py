@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-import torch
 
+import torch
 from kofn_studies.datasets import load
 from kofn_studies.figures.figure import Request
 from kofn_studies.figures.training_setting import DEADLINES, NAMES, Setting, trained

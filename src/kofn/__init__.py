@@ -15,7 +15,7 @@ from ._api._sum import sum
 from ._base._extras import loader
 from .codes._linear import LinearCode
 from .codes._prior import Prior
-from .engines import DaskPool, ExecutorPool, LocalPool, Straggling, ThreadPool
+from .engines import DaskPool, ExecutorPool, LocalPool, ThreadPool
 from .engines.dask._output import ClusterArray
 from .errors import (
     ArgumentError,
@@ -40,6 +40,7 @@ from .jobs._job import Job, run, start
 from .jobs._stop import Count, Deadline, Decodable, Tolerance
 from .jobs.report._report import Report
 from .schemes._scheme import Canvas, Scheme, Task
+from .simulation import Straggling
 from .simulation._latency import Constant, Delayed, Dying, Exponential, Pareto, ShiftedExponential, Slowdown, Trace
 from .simulation._simulate import simulate
 from .tuning.functions import FitReport, Fitted, fit
@@ -109,25 +110,31 @@ __all__ = [
 ]
 
 
-LAZY = (
-    "catalogue",
-    "datasets",
-    "files",
-    "learned",
-    "modular",
-    "sklearn",
-    "sparse_decoding",
-    "sum_times",
-    "testing",
-    "theory",
-    "torch",
-    "training",
-    "virtual",
-)
+LAZY = {
+    "arrays": ".arrays",
+    "catalogue": ".schemes.catalogue",
+    "codes": ".codes",
+    "learned": ".tuning.learned",
+    "simulation": ".simulation",
+    "sklearn": ".sklearn",
+    "testing": ".testing",
+    "theory": ".simulation.theory",
+    "torch": ".torch",
+}
 """Modules that are loaded when they are first used: not all need them, and some need what is not always there."""
 
+MOVED = {
+    "datasets": "kofn_studies.datasets",
+    "files": "kofn.arrays",
+    "modular": "kofn_studies.sums.modular",
+    "sparse_decoding": "kofn.codes.decoding",
+    "sum_times": "kofn_studies.sums.times",
+    "training": "kofn_studies.training",
+    "virtual": "kofn.simulation",
+}
+"""Where public names went."""
 
-__getattr__ = loader(__name__, LAZY)
+__getattr__ = loader(__name__, LAZY, MOVED)
 
 
 def __dir__() -> list[str]:

@@ -23,10 +23,7 @@ All of them can be pickled and copied, with everything that they carry; ``__caus
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .jobs._answer import Answer
+from typing import Any
 
 
 class KofnError(Exception):
@@ -81,7 +78,7 @@ class NotDecodable(KofnError):
         The best estimate from whatever arrived; None when nothing did.
     """
 
-    def __init__(self, message: str, estimate: Answer | None = None) -> None:
+    def __init__(self, message: str, estimate: Any = None) -> None:
         super().__init__(message)
         self.estimate = estimate
 

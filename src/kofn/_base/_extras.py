@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import MissingPackage
@@ -19,6 +20,8 @@ PACKAGES = {
     "torch": ("PyTorch", "'kofn[torch]'"),
 }
 """What kofn can do without: module, name, and what to install."""
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @contextmanager
@@ -57,18 +60,34 @@ def missing(what: str, package: str, extra: str | None = None, error: ImportErro
     return MissingPackage(f"{sentence}.", name=package)
 
 
-def loader(package: str, modules: Collection[str]) -> Callable[[str], Any]:
-    """Make the ``__getattr__`` of a package that loads these modules when they are first used.
+def loader(package: str, homes: Mapping[str, str], moved: Mapping[str, str] = NOTHING) -> Callable[[str], Any]:
+    """Make the ``__getattr__`` of a package that loads modules, or names out of them, when they are first used.
+
+    Parameters
+    ----------
+    package : str
+    homes : mapping
+        From the public name to the module that it is, or to ``module:name``; relative to the package.
+    moved : mapping, optional
+        From names that were public once to where they went, for the sentence that says so.
 
     Examples
     --------
-    >>> loader("json", ["tool"])("tool").__name__
-    'json.tool'
+    >>> load = loader("json", {"tool": ".tool", "scan": ".scanner:make_scanner"}, {"read": "json.load"})
+    >>> load("tool").__name__, load("scan").__name__
+    ('json.tool', 'c_make_scanner')
+    >>> load("read")
+    Traceback (most recent call last):
+    AttributeError: json.read is json.load now.
     """
 
     def load(name: str) -> Any:
-        if name in modules:
-            return import_module(f"{package}.{name}")
+        if name in homes:
+            module, _, inner = homes[name].partition(":")
+            found = import_module(module, package)
+            return getattr(found, inner) if inner else found
+        if name in moved:
+            raise AttributeError(f"{package}.{name} is {moved[name]} now.")
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     return load

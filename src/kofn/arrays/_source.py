@@ -51,7 +51,7 @@ class Source(ABC):
 
     @cached_property
     def norms(self) -> dict[int, NDArray[np.float64]]:
-        """What `kofn.arrays._reductions.norms` has found so far."""
+        """What `kofn.arrays.norms` has found so far."""
         return {}
 
     @abstractmethod

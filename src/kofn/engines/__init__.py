@@ -6,7 +6,6 @@ from typing import Any, cast
 
 from .._base._machine import processors
 from ..checks import integer, named, refusal
-from ..simulation._straggling import Straggling
 from ._engine import Engine
 from ._executors import ExecutorPool, is_executors
 from ._loading import load
@@ -15,7 +14,7 @@ from ._threads import ThreadPool
 from .dask._pool import DaskPool, is_client
 from .local._pool import LocalPool
 
-__all__ = ["DaskPool", "ExecutorPool", "LocalPool", "Pool", "Straggling", "ThreadPool", "as_pool", "processes"]
+__all__ = ["DaskPool", "ExecutorPool", "LocalPool", "Pool", "ThreadPool", "as_pool", "processes"]
 
 
 def as_pool(workers: object, call: str = "kofn.matmul") -> tuple[Pool, bool]:

@@ -104,4 +104,4 @@ __all__ = [
     "uncoded",
 ]
 
-__getattr__ = loader(__name__, ("plain_codes",))
+__getattr__ = loader(__name__, {"plain_codes": ".products._plain_codes"})

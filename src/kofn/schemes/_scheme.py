@@ -204,7 +204,7 @@ class Scheme(Carrying):
     epsilon : float
         Relative precision of the payloads' numbers.
     adaptive : bool
-        Whether a worker passes over rows whose equal has arrived or is under way (`kofn.jobs.scheduling._queue.Rota`).
+        Whether a worker passes over rows whose equal has arrived or is under way (`kofn.jobs.scheduling.Rota`).
     learn : callable, optional
         ``learn(results)`` returns the `Prior` from the payloads that have arrived, by row; asked instead of
         ``expect`` whenever an estimate is needed.

@@ -1,1 +1,27 @@
-"""When would it be done: models of delay, virtual time, closed forms."""
+"""When would it be done: models of delay, many trials at once, pools with delays, and virtual time."""
+
+from __future__ import annotations
+
+from ._latency import Constant, Delayed, Dying, Exponential, Latency, Pareto, ShiftedExponential, Slowdown, Trace
+from ._simulate import errors_at, errors_by_count, simulate, stop_times
+from ._straggling import Straggling
+from ._virtual import ScriptedPool, VirtualClock
+
+__all__ = [
+    "Constant",
+    "Delayed",
+    "Dying",
+    "Exponential",
+    "Latency",
+    "Pareto",
+    "ScriptedPool",
+    "ShiftedExponential",
+    "Slowdown",
+    "Straggling",
+    "Trace",
+    "VirtualClock",
+    "errors_at",
+    "errors_by_count",
+    "simulate",
+    "stop_times",
+]

@@ -1,7 +1,7 @@
 """Simulation: when would a job stop, and how wrong would its estimate be, over many trials at once.
 
 A latency model says when rows would arrive, and the functions that a `Collector` uses
-(`kofn.codes.decoding._decode.decodable` and `decode`) say what they are worth. That depends only on the set of rows that
+(`kofn.codes.decoding.decodable` and `decode`) say what they are worth. That depends only on the set of rows that
 arrived, so every distinct set of a simulation is examined once, in stacks that fit the cache. Arguments that
 cannot work are refused with `ArgumentError`.
 """
@@ -59,7 +59,7 @@ def simulate(
     prior : Prior, optional
         What is expected of the unknowns, for `Tolerance`; the scheme's own, or equal energies, by default.
     estimator : {"lmmse", "exact", "peeling"} or Rule
-        As for `kofn.codes.decoding._decode.decode`.
+        As for `kofn.codes.decoding.decode`.
 
     Returns
     -------

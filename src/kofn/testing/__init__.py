@@ -1,1 +1,8 @@
 """Batteries of checks for codes and engines of one's own."""
+
+from __future__ import annotations
+
+from ._engines import ENGINE_CHECKS, check_engine
+from ._schemes import check_scheme, results_of, unknowns_of
+
+__all__ = ["ENGINE_CHECKS", "check_engine", "check_scheme", "results_of", "unknowns_of"]

@@ -44,7 +44,7 @@ def check_engine(
     straggler_seconds: float = 1.0,
     patience_seconds: float = 20.0,
 ) -> dict[str, str]:
-    """Assert that an engine keeps what the seam `kofn.engines._protocol.Pool` promises.
+    """Assert that an engine keeps what the seam `kofn.engines.Pool` promises.
 
     Parameters
     ----------

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ..checks import refusal
 from ..errors import ArgumentError

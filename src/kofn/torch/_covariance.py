@@ -22,7 +22,7 @@ FORGETTING = 1.0 / 32.0
 class Expectation:
     """Running covariance S of the unknowns, up to a factor, from two-sided sketches (Ψ A_i)(B_j Ω).
 
-    A sketch is unbiased whatever the data (`kofn.schemes.products._scheme.sketched_prior`); it costs 2·8 of 2·H flops a
+    A sketch is unbiased whatever the data (`kofn.schemes.products.sketched_prior`); it costs 2·8 of 2·H flops a
     number of A and B, and blocks are sorted by weight first, so that unknown j means the same in every step.
 
     Parameters
@@ -30,7 +30,7 @@ class Expectation:
     seed : int
         Of the sketches.
     rule : str or None
-        What lines are weighed by, a name in `kofn.schemes.products._importance.RULES`; None where nobody asks for importance.
+        What lines are weighed by, a name in `kofn.schemes.products.RULES`; None where nobody asks for importance.
     """
 
     def __init__(self, seed: int, rule: str | None) -> None:

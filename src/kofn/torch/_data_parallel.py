@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
+
 import torch
 from torch import Tensor, nn
 

@@ -10,9 +10,10 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
+from torch.nn import functional
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ..checks import refusal
 from ._coder import Coder

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+
 import torch
 from torch import Tensor
 
@@ -65,7 +66,7 @@ class Groups:
 
     @classmethod
     def of(cls, weights: Tensor, count: int) -> Groups:
-        """Sort by weight, ties in place, and cut as `kofn.arrays._blocks.Spans` does."""
+        """Sort by weight, ties in place, and cut as `kofn.arrays.Spans` does."""
         length = len(weights)
         order = torch.argsort(weights, descending=True, stable=True)
         return cls(weights, order, count, Spans(length, count).size, length % count or count)

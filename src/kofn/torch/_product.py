@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from torch.autograd import forward_ad
+
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from ..errors import NotDifferentiable
 from ._coder import Coder

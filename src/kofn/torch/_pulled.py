@@ -11,9 +11,10 @@ import math
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
+from torch.utils._pytree import tree_leaves
+
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from ..errors import ArgumentError
 from ._samplewise import Draws, outputs_of, refused

@@ -9,10 +9,11 @@ from contextlib import contextmanager, nullcontext
 from enum import Enum
 from typing import Any
 
-import torch
-from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
+
+import torch
+from torch import Tensor, nn
 
 from ..checks import refusal
 from ..errors import ArgumentError

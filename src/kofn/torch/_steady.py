@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch.utils._python_dispatch import TorchDispatchMode
+
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 ONES = frozenset({"bernoulli", "bernoulli_"})
 HALVES = frozenset({"rand", "rand_like", "randn", "randn_like", "uniform_", "normal_", "exponential_"})

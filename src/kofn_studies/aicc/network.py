@@ -20,7 +20,7 @@ from kofn.tuning.learned._encoder import Linear, encoded, powers
 from kofn.tuning.learned._features import width
 from kofn.tuning.learned._prior import expected
 
-with needed("kofn.tuning.learned.aicc", "torch"):
+with needed("kofn_studies.aicc.network", "torch"):
     import torch
     from torch import Tensor, nn
 
@@ -58,13 +58,13 @@ class Sizes:
 
     def __post_init__(self) -> None:
         for name in ("size", "inputs", "outputs", "degree"):
-            integer("kofn.tuning.learned.aicc.Sizes", name, getattr(self, name), 1, "there is at least one")
+            integer("kofn_studies.aicc.network.Sizes", name, getattr(self, name), 1, "there is at least one")
 
     @classmethod
     def paper(cls, size: int, inputs: int, outputs: int, degree: int, power: int) -> Sizes:
         """Dense V_1 … V_P, as in the paper."""
         for name, value in (("size", size), ("power", power)):
-            integer("kofn.tuning.learned.aicc.Sizes", name, value, 1, "there is at least one")
+            integer("kofn_studies.aicc.network.Sizes", name, value, 1, "there is at least one")
         dense = tuple((p, "entries", (outputs, width("entries", size))) for p in range(1, power + 1))
         return cls(size, inputs, outputs, degree, dense)
 
@@ -105,7 +105,7 @@ class Aicc(nn.Module):
     def __init__(self, sizes: Sizes, betas: Floats, seed: int) -> None:
         super().__init__()
         if not isinstance(sizes, Sizes):
-            raise refusal(CALL, "sizes", "be kofn.tuning.learned.aicc.Sizes", repr(sizes), "see Sizes.paper")
+            raise refusal(CALL, "sizes", "be kofn_studies.aicc.network.Sizes", repr(sizes), "see Sizes.paper")
         integer(CALL, "seed", seed, 0, "an int repeats a run")
         self.sizes, self.betas, self.seed = sizes, Nodes(betas, betas).betas, seed
         if len(self.betas) != sizes.inputs:

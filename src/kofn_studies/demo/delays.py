@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from kofn.engines import Pool, Straggling
+from kofn.engines import Pool
 from kofn.errors import WorkerLost
+from kofn.simulation import Straggling
 from kofn.simulation._latency import Dying, ShiftedExponential, Slowdown
 
 SLOW, DYING = 1, 4

@@ -15,8 +15,9 @@ import numpy as np
 
 from kofn._base._numbers import Floats
 from kofn.schemes import berrut
-from kofn.tuning.learned import PROBLEMS, LearnedCode, Nodes, structured_code
+from kofn.tuning.learned import LearnedCode, Nodes, structured_code
 from kofn.tuning.learned._selection import Samples, select
+from kofn_studies.aicc.problems import PROBLEMS
 
 from ..aicc.measure import errors, interpolated, nrmse
 

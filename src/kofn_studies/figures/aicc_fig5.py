@@ -59,8 +59,7 @@ def timed(run: Callable[[], Any], trials: int, device: str) -> Any:
 def ways(problem: str, size: int, sets: int, request: Request) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Name and what to time, one at a time, as each holds large arrays."""
     import torch
-
-    from kofn.tuning.learned import PROBLEMS
+    from kofn_studies.aicc.problems import PROBLEMS
 
     from ..aicc.network import Aicc, Sizes
 
@@ -79,7 +78,8 @@ def ways(problem: str, size: int, sets: int, request: Request) -> Iterator[tuple
 
 def closed_form(problem: str, size: int, seed: int) -> Any:
     """The closed form, from few samples: its structure is all that matters here."""
-    from kofn.tuning.learned import PROBLEMS, structured_code
+    from kofn.tuning.learned import structured_code
+    from kofn_studies.aicc.problems import PROBLEMS
 
     draws = PROBLEMS[problem].sample(np.random.default_rng([seed, 1]), (16, INPUTS), size)
     return structured_code(draws, PROBLEMS[problem].function(draws), recover=RECOVER, rows=RECOVER)
@@ -88,7 +88,6 @@ def closed_form(problem: str, size: int, seed: int) -> Any:
 def structured(code: Any, tensor: Any) -> Callable[[], Any]:
     """Encode, evaluate at R workers, decode, for all sets at once."""
     import torch
-
     from kofn.tuning.learned import Term
 
     def moved(array: Any) -> Any:
@@ -121,7 +120,6 @@ def networks(model: Any, code: Any, tensor: Any) -> Callable[[], Any]:
 def decoded(U: Any, constant: Any, terms: Any, nodes: Any) -> Any:
     """From coefficients to outputs: eqs. (2), (3) and (5)."""
     import torch
-
     from kofn.tuning.learned import Computation
     from kofn.tuning.learned._encoder import encoded, powers
 

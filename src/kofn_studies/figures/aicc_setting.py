@@ -109,7 +109,7 @@ def curves(request: Request, points: Sequence[tuple[int, int]], x: Sequence[int]
 
 def require_torch(device: str) -> None:
     """Refuse a device that PyTorch does not have here, and the lack of PyTorch."""
-    from kofn.learned import aicc  # noqa: F401  a missing PyTorch gets its sentence
+    from kofn_studies.aicc import network  # noqa: F401  a missing PyTorch gets its sentence
 
     from .training_setting import checked
 

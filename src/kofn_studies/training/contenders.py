@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
-
 from kofn.simulation._latency import Exponential
 from kofn.torch import convert, wide_layers
+from torch import nn
 
 RATE = 0.5
 """λ of the exponential delays, Sec. VII-C."""

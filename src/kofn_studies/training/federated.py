@@ -12,16 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 from torch.func import functional_call, grad, vmap
 
+import torch
 from kofn.checks import integer, number, refusal
 from kofn.codes._linear import LinearCode
 from kofn.codes._prior import Prior
 from kofn.codes.decoding._decode import decode
 from kofn.simulation._latency import Latency
+from torch import nn
 
 from ..datasets import Dataset
 from .sgd import accuracy

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 import torch
-
 from kofn.engines import LocalPool
 
 from .experiment import Experiment

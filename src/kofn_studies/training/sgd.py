@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
+import torch
 from kofn.checks import integer, number
+from torch import nn
 
 from ..datasets import Dataset
 

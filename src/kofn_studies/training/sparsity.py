@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import ndtri
-from torch import nn
 
+import torch
 from kofn._base._numbers import Floats
+from torch import nn
 
 from ..datasets import Dataset
 from .sgd import Course, train

@@ -41,7 +41,7 @@ TOLERANCE = 1e-12
 
 
 def decode_sparse(code: LinearCode, rows: Indices, prior: Prior, estimator: Estimator, epsilon: float) -> Decoding:
-    """`kofn.codes.decoding._decode.decode` for a sparse code, or by peeling; a stack is decoded set by set."""
+    """`kofn.codes.decoding.decode` for a sparse code, or by peeling; a stack is decoded set by set."""
     if rows.ndim > 1:
         flat = rows.reshape(-1, rows.shape[-1])
         parts = [decode_sparse(code, part, prior, estimator, epsilon) for part in flat]
@@ -66,7 +66,7 @@ def decode_sparse(code: LinearCode, rows: Indices, prior: Prior, estimator: Esti
 
 
 def decodable_sparse(code: LinearCode, rows: Indices, estimator: Estimator, epsilon: float) -> NDArray[np.bool_]:
-    """`kofn.codes.decoding._decode.decodable` for a sparse code, or by peeling."""
+    """`kofn.codes.decoding.decodable` for a sparse code, or by peeling."""
     prior = Prior.independent(np.ones(code.unknowns))
     if code.blocks is None or estimator == "peeling":
         estimator = "exact" if estimator == "lmmse" else estimator

@@ -42,7 +42,7 @@ class DaskPool(Engine):
 
     *What cannot be stopped.* Dask cannot stop a function that runs. ``stop`` takes back a task that is still
     queued at its worker; otherwise the worker stays busy until the function ends, and kofn gives its rows to
-    others. A task can ask `kofn.engines._cancellation.unwanted` and end itself. ``"kill"`` ends the worker process, with
+    others. A task can ask `kofn.engines.unwanted` and end itself. ``"kill"`` ends the worker process, with
     everything that others run in it, if a nanny will start another; without one, it abandons.
 
     *Who comes and goes.* A lane belongs to a worker's name. A worker that leaves fails its task with

@@ -40,7 +40,7 @@ def main(fd: int, threads: int) -> None:
 
 def _prepare(threads: int) -> Callable[[], None]:
     """Load what every worker needs and return what a worker calls to get its number of BLAS threads."""
-    for name in ("numpy", "cloudpickle", "kofn.engines.local._pool._worker"):
+    for name in ("numpy", "cloudpickle", "kofn.engines.local._worker"):
         importlib.import_module(name)
     os.environ.update(dict.fromkeys(BLAS_VARIABLES, str(threads)))
     if threads == 1:

@@ -62,7 +62,7 @@ def repetition(
     Parameters
     ----------
     f, inputs, rng
-        As for `kofn.schemes.functions._copies.uncoded`.
+        As for `kofn.schemes.functions.uncoded`.
     workers, rows : int, optional
         Rows and the workers that they are dealt to, copies of one input to different ones. By default one row per
         worker, or per input where these are more.

@@ -28,7 +28,7 @@ def hedged_scheme(evaluations: Evaluations, number: int | None = None, zero_fill
     evaluations : Evaluations
         With ``picked``, from `kofn.schemes.functions._copies`.
     number : int, optional
-        As for `kofn.schemes.functions._scheme.function_scheme`.
+        As for `kofn.schemes.functions.function_scheme`.
     zero_fill : bool
         Whether what is missing in an array is zero, as papers have it.
 

@@ -121,6 +121,6 @@ class Spline:
     smoothing: float
 
     def __call__(self, solution: Floats, generator: Floats, targets: Floats, prior: Prior, epsilon: float) -> Floats:
-        """V for the received rows; a rule as `kofn.codes.decoding._decode.ESTIMATORS` has them."""
+        """V for the received rows; a rule as `kofn.codes.decoding.ESTIMATORS` has them."""
         points = np.array(self.points)
         return spline_rows(picked(points, targets), picked(points, generator), self.smoothing)

@@ -85,7 +85,7 @@ def spread_of(points: Array, inputs: Any) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """Looks at results and says which outputs are exact; a `kofn.schemes._scheme.Judge`.
+    """Looks at results and says which outputs are exact; a `kofn.schemes.Judge`.
 
     Parameters
     ----------

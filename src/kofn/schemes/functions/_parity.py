@@ -143,7 +143,7 @@ class Subtraction:
     outputs: int
 
     def __call__(self, solution: Floats, generator: Floats, targets: Floats, prior: Prior, epsilon: float) -> Floats:
-        """V for the received rows; a rule as `kofn.codes.decoding._decode.ESTIMATORS` has them."""
+        """V for the received rows; a rule as `kofn.codes.decoding.ESTIMATORS` has them."""
         right = np.arange(prior.unknowns) < self.outputs
         factor = prior.factor * (right if prior.factor.ndim == 1 else right[:, None])
         return least_squares(solution, generator, targets, replace(prior, factor=factor), epsilon)

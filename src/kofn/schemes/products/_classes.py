@@ -78,7 +78,7 @@ class Classes:
         ----------
         importance : (N, P) or (M,) array
         first, second : (N,) and (P,) int arrays
-            Levels of the blocks of A and of B, from `kofn.schemes.products._importance.levels_of`.
+            Levels of the blocks of A and of B, from `kofn.schemes.products.levels_of`.
 
         Examples
         --------

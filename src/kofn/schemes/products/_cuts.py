@@ -40,7 +40,7 @@ class Cut:
     expect : callable
         Returns the prior of all N·P block products, p running fastest.
     spread : (N·P, N·P) array, optional
-        How unlike these are in size, where they are (`kofn.arrays._scaling.spread_of`).
+        How unlike these are in size, where they are (`kofn.arrays.spread_of`).
     found : sequence of Found
         What was found of A and of B.
     """
@@ -65,7 +65,7 @@ def row_column(operands: Operands, blocks: Any, limit: int, rule: str, rng: np.r
     blocks : (N, P) or None
         At most ``limit`` products by default.
     rule : str
-        A name in `kofn.schemes.products._importance.RULES`.
+        A name in `kofn.schemes.products.RULES`.
 
     Examples
     --------

@@ -104,7 +104,7 @@ def hint(
 ) -> LinearCode:
     """The rows of `cyclic`, under another name: only the simulation treats it differently.
 
-    There a worker chooses its start when it wakes up: `kofn_studies.sums.times.hinted` sends it to the middle of the largest
+    There a worker chooses its start when it wakes up: `hinted` of the studies sends it to the middle of the largest
     gap, as a master would with one hint. A code is drawn before anybody wakes up, so ``starts`` here are those of
     one run, and without them those of `cyclic`. `kofn.sum` runs it as `cyclic`: on a pool of kofn's own, which hands
     out rows one by one, both pass over blocks that are in or under way, the same idea with a hint for every row.

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from ..._base._extras import loader
 
-__getattr__ = loader(__name__, ("losses", "uep"))
+__getattr__ = loader(__name__, {"losses": "._losses", "uep": "._uep"})

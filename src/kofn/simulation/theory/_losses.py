@@ -16,7 +16,7 @@ from ..._base._numbers import Floats
 from ...checks import generator, integer, number, refusal
 from .._latency import Latency
 
-CALL = "kofn.simulation._simulate.theory._losses"
+CALL = "kofn.simulation.theory._losses"
 
 
 def zero_fill_loss(probabilities: Floats, energies: ArrayLike) -> Floats:
@@ -28,7 +28,7 @@ def zero_fill_loss(probabilities: Floats, energies: ArrayLike) -> Floats:
     Parameters
     ----------
     probabilities : (…, L) array
-        P_{d,l} from `kofn.simulation.theory._uep.decoding_probabilities`.
+        P_{d,l} from `kofn.simulation.theory.decoding_probabilities`.
     energies : (L,) array
         Energy of all products of each class together, UHQ·k_l·σ²_{l,A}·σ²_{l,B}.
 

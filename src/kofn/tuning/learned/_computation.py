@@ -18,7 +18,7 @@ class Term:
     power : int
         p, from 1.
     feature : str
-        A name in `kofn.tuning.learned._features.FEATURES`; ``"entries"`` is Vec itself, row by row.
+        A name in `kofn.tuning.learned.FEATURES`; ``"entries"`` is Vec itself, row by row.
     weight : () or (V,) or (V, width) array
         A matrix is multiplied with the feature: with ``"entries"`` it is V_p itself. A number or a vector weighs the
         feature element by element, as V_p = c·I, diag(c) or c·φᵀ would: V_p of M⁴ entries is never formed.

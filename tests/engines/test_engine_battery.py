@@ -1,0 +1,120 @@
+"""The public battery of checks over every engine that needs no server; `test_dask` runs it over Dask."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+
+from kofn.engines import ExecutorPool, LocalPool, Pool, ThreadPool
+from kofn.errors import ArgumentError, WorkerError
+from kofn.testing._engines import ENGINE_CHECKS, check_engine
+from processes import until
+
+BY_REFERENCE = "arguments are handed over by reference"
+NOT_OURS = "the worker is a thread of this process"
+IN_THREADS = {"private": BY_REFERENCE, "unpicklable": BY_REFERENCE, "death": NOT_OURS}
+
+
+@contextmanager
+def over(make: Callable[[], Executor]) -> Iterator[Pool]:
+    executors = [make() for _ in range(3)]
+    with ExecutorPool(executors) as pool:
+        yield pool
+    for executor in executors:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def processes() -> Executor:
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+
+
+ENGINES: dict[str, tuple[Any, dict[str, str], float]] = {
+    "local": (lambda: LocalPool(3), {}, 0.6),
+    "threads": (lambda: ThreadPool(3), IN_THREADS, 0.6),
+    "thread executors": (lambda: over(lambda: ThreadPoolExecutor(1)), IN_THREADS, 0.6),
+    "process executors": (lambda: over(processes), {}, 1.5),
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_holds_or_says_why_not(engine: str) -> None:
+    make_pool, lacks, seconds = ENGINES[engine]
+    found = check_engine(make_pool, lacks=lacks, straggler_seconds=seconds)
+    assert list(found) == list(ENGINE_CHECKS)
+    assert {name for name, verdict in found.items() if verdict != "held"} == set(lacks)
+
+
+@pytest.mark.parametrize("engine", ["local", "threads", "thread executors"])
+def test_of_several_who_ask_one_worker_at_once_one_gets_it(engine: str) -> None:
+    def ask() -> None:
+        together.wait()
+        with suppress(WorkerError):
+            accepted.append(pool.submit(0, time.sleep, 0.01))
+
+    before = sys.getswitchinterval()
+    with ENGINES[engine][0]() as pool, ThreadPoolExecutor(4) as askers:
+        sys.setswitchinterval(1e-6)  # threads take turns between almost any two steps
+        try:
+            for _ in range(100):
+                until(lambda: pool.state(0) == "idle")
+                accepted: list[Any] = []
+                together = threading.Barrier(4)
+                wait([askers.submit(ask) for _ in range(4)])
+                assert len(accepted) == 1
+        finally:
+            sys.setswitchinterval(before)
+
+
+class Broken(ThreadPool):
+    """Wrong in one way."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(3)
+        self.fault = fault
+
+    def state(self, worker: int) -> Any:
+        return "idle" if self.fault == "one task" and not self._closed else super().state(worker)
+
+    def submit(self, worker: int, function: Any, *arguments: Any, keys: Any = ()) -> Any:
+        if self.fault == "identity":
+            worker = self.calls = (getattr(self, "calls", 0) + 1) % 2
+        if self.fault == "resident":
+            keys = keys[::-1]
+        return super().submit(worker, function, *arguments, keys=keys)
+
+    def stop(self, worker: int, how: Any) -> Any:
+        return "killed" if self.fault == "straggler" else super().stop(worker, how)
+
+    def close(self) -> None:
+        if self.fault == "closing" and not self._closed:
+            time.sleep(0.5)
+        if self.fault == "nothing left" and not self._closed:
+            threading.Thread(target=time.sleep, args=(1.0,), name="kofn-left", daemon=True).start()
+        super().close()
+
+
+@pytest.mark.parametrize("fault", ["identity", "resident", "one task", "straggler", "closing", "nothing left"])
+def test_the_battery_finds_what_is_wrong(fault: str) -> None:
+    others = {name: "not this time" for name in ENGINE_CHECKS if name != fault}
+    with pytest.raises(AssertionError, match=rf"^{fault}: .*\.$"):
+        check_engine(lambda: Broken(fault), lacks=others, straggler_seconds=0.3, patience_seconds=0.5)
+
+
+@pytest.mark.parametrize("fault", ["private", "unpicklable", "death"])
+def test_the_battery_finds_what_threads_cannot_do(fault: str) -> None:
+    others = {name: "not this time" for name in ENGINE_CHECKS if name != fault}
+    with pytest.raises(AssertionError, match=rf"^{fault}: "):
+        check_engine(lambda: ThreadPool(3), lacks=others, straggler_seconds=0.3, patience_seconds=0.5)
+
+
+def test_an_unknown_lack_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="'lacks' must be one of"):
+        check_engine(lambda: ThreadPool(3), lacks={"speed": "slow"})

@@ -1,0 +1,26 @@
+"""The examples run, in a short form."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def example(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_serving_answers_every_request(capsys):
+    pytest.importorskip("sklearn")
+    found = example("serving").main(requests=21, samples=16)
+    assert list(found) == ["uncoded", "repetition", "fitted"]
+    for p50, p99, agreement in found.values():
+        assert 0 < p50 <= p99
+        assert agreement >= 0.8
+    assert found["uncoded"][2] == found["repetition"][2] == 1.0
+    assert "fitted      4 workers: p50" in capsys.readouterr().out
