@@ -63,7 +63,7 @@ def test_a_pool_that_starts_while_the_program_ends_says_so():
     program = """
 import os, threading
 import kofn
-from kofn.engines import crew
+from kofn.engines.local import _supervisor as crew
 
 begun = threading.Event()
 crew.Crew.on_nursery = lambda self: (begun.set(), self.nursery.channel.poll())
@@ -77,7 +77,7 @@ def go():
 thread = threading.Thread(target=go, daemon=True)
 thread.start()
 begun.wait()
-kofn.engines.local._supervisor.Crew.close(next(crew for crew in kofn._base._closeable._owned if hasattr(crew, "lanes")))
+crew.Crew.close(next(one for one in kofn._base._closeable._owned if hasattr(one, "lanes")))
 thread.join(20.0)
 """
     assert said_by(program) == [

@@ -4,6 +4,7 @@ import io
 import os
 import re
 import sys
+from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
@@ -197,7 +198,7 @@ def test_interrupts_and_want_of_memory_end_in_a_sentence(files, capsys, monkeypa
 # -- the rest -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("argv", [["--help"], *([name, "--help"] for name in app.COMMANDS)])
+@pytest.mark.parametrize("argv", [["--help"], *([name, "--help"] for name in app.commands())])
 def test_help_has_examples(capsys, argv):
     with pytest.raises(SystemExit) as left:
         main(argv)
@@ -207,9 +208,11 @@ def test_help_has_examples(capsys, argv):
 
 
 def test_examples_in_help_are_accepted():
-    for known in app.COMMANDS.values():
+    parser = app.parser(app.commands())
+    for found in app.commands().values():
+        known = found.load() if isinstance(found, EntryPoint) else found
         for line in known.examples.splitlines():
-            app.parser().parse_args(line.split("  ")[1].split(" >> ")[0].split()[1:])
+            parser.parse_args(line.split("  ")[1].split(" >> ")[0].split()[1:])
 
 
 def test_version(capsys):

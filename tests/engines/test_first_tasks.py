@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn.engines.local._pool import _supervisor as crew
+from kofn.engines.local import _supervisor as crew
 from processes import slow_but, until
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

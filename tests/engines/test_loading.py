@@ -28,7 +28,7 @@ PROGRAM = """
 import sys, time
 import numpy as np
 import kofn
-from kofn import runtime
+from kofn.jobs import _loop as runtime
 
 A = np.random.default_rng(0).standard_normal((64, 64))
 calls = iter(range(1000))

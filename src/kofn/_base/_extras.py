@@ -75,7 +75,7 @@ def loader(package: str, homes: Mapping[str, str], moved: Mapping[str, str] = NO
     --------
     >>> load = loader("json", {"tool": ".tool", "scan": ".scanner:make_scanner"}, {"read": "json.load"})
     >>> load("tool").__name__, load("scan").__name__
-    ('json.tool', 'c_make_scanner')
+    ('json.tool', 'Scanner')
     >>> load("read")
     Traceback (most recent call last):
     AttributeError: json.read is json.load now.

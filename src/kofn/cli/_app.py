@@ -7,25 +7,19 @@ import os
 import signal
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points, version
 from typing import NoReturn
-
-from kofn_studies.demo import command as demo
-from kofn_studies.figures import command as figure
 
 from ..errors import ArgumentError, KofnError, MissingPackage
 from . import _codes as codes
 from . import _matmul as matmul
 from ._command import Command
 
-COMMANDS: dict[str, Command] = {
-    "demo": demo.COMMAND,
-    "matmul": matmul.COMMAND,
-    "figure": figure.COMMAND,
-    "codes": codes.CODES,
-    "cite": codes.CITE,
-}
+OWN = {"matmul": matmul.COMMAND, "codes": codes.CODES, "cite": codes.CITE}
+
+GROUP = "kofn.commands"
+"""Entry points that add commands: each the name of a `Command`, loaded when it is called."""
 
 DESCRIPTION = """\
 Numerical work on many workers without waiting for the slowest: exact from any k of n results,
@@ -42,13 +36,25 @@ class Parser(ArgumentParser):
         self.exit(REFUSED, f"{self.prog}: {message}; see {self.prog} --help.\n")
 
 
-def parser() -> ArgumentParser:
-    """Build the parser from `COMMANDS`."""
+def commands() -> dict[str, Command | EntryPoint]:
+    """Every command by name: the library's own, and those that entry points add.
+
+    Examples
+    --------
+    >>> sorted(commands())[:3]
+    ['cite', 'codes', 'demo']
+    """
+    return {**{point.name: point for point in entry_points(group=GROUP)}, **OWN}
+
+
+def parser(found: Mapping[str, Command | EntryPoint]) -> ArgumentParser:
+    """Build the parser for some commands; those of entry points are loaded."""
     example = "example:\n  kofn demo\n\nkofn COMMAND --help explains a command."
     top = Parser("kofn", description=DESCRIPTION, epilog=example, formatter_class=RawDescriptionHelpFormatter)
     top.add_argument("--version", action="version", version=f"kofn {version('kofn')}")
     subparsers = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, command in COMMANDS.items():
+    for name, entry in found.items():
+        command = entry.load() if isinstance(entry, EntryPoint) else entry
         sub = subparsers.add_parser(
             name,
             help=command.summary,
@@ -77,8 +83,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     _print_what_can_be_printed()
     with contextlib.suppress(ValueError):  # handlers belong to the main thread
         signal.signal(signal.SIGTERM, _end)
-    arguments = parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    found = commands()
+    called = {name: found[name] for name in argv[:1] if name in found}
     try:
+        arguments = parser(called or found).parse_args(argv)
         code: int = arguments.execute(arguments)
         sys.stdout.flush()
         return code

@@ -19,11 +19,11 @@ from kofn.errors import FileError
 from .network import Aicc
 from .problems import Problem
 
-with needed("kofn.tuning.learned.train", "torch"):
+with needed("kofn_studies.aicc.training", "torch"):
     import torch
     from torch import Tensor
 
-CALL = "kofn.tuning.learned.train"
+CALL = "kofn_studies.aicc.training"
 Weights = dict[str, Tensor]
 
 

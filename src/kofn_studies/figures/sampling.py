@@ -36,7 +36,7 @@ class Contender:
 
     Examples
     --------
-    >>> from ..schemes.plain_codes import mds_code
+    >>> from kofn.schemes.products._plain_codes import mds_code
     >>> mds = Contender("mds", lambda rows, rng: mds_code(2, rows, rng), Prior.independent([1.0, 1.0]), "exact")
     >>> mds.losses(trials=2, workers=3, seed=0)
     array([[1., 1., 0., 0.],

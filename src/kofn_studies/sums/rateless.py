@@ -1,6 +1,7 @@
 """When rateless sums are there (SR and LT): a code for the workers that are awake, its rows in order of arrival.
 
-The rows come from the builders in `kofn.schemes` and are judged in three ways: exactly (`modular`), by peeling, `rows_predicted`, which is right nearly always at the size of the paper and is checked against the first.
+The rows come from the builders in `kofn.schemes` and are judged in three ways: exactly (`modular`), by peeling, and by
+`rows_predicted`, which is right nearly always at the size of the paper and is checked against the first.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Decoding sparse codes: shortcuts that need no equation, peeling, and scaled conjugate gradients.
 
-What counts as exact is said in `kofn.codes.decoding._decode` and tested here in the same way, whichever way V was found:
+What counts as exact is said in `_decode` and tested here in the same way, whichever way V was found:
 
 1. rows that are equal or disjoint decode as soon as they cover the targets;
 2. a target with an unknown that no row has seen is out of reach, and iterations would stall on it;

@@ -27,7 +27,7 @@ def kriging(
     2·K·(results)·(size of an output), after some (results)³ to learn how smooth f is.
 
     Decoding by a formula of the nodes treats every f and every input alike. The master knows more: how far apart the
-    mixtures are in the space of inputs, and from the results how fast f varies there (`kofn.schemes.functions._gaussian_process`).
+    mixtures are in the space of inputs, and from the results how fast f varies there (`_gaussian_process`).
 
     Parameters
     ----------

@@ -93,7 +93,7 @@ def cautioned(found: Sequence[Found]) -> str:
 
     Examples
     --------
-    >>> from ..blocks import Spans
+    >>> from ...arrays._blocks import Spans
     >>> cautioned([Found(np.array([1.0, 0.0, 1e4]), Spans(3, 1), 1e-16), Found(np.ones(3), Spans(3, 1), 1e-16)])
     'rows of A differ in size by a factor of 1e+04: small ones may be wholly wrong within the error bar, ...'
     """

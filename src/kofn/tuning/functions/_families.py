@@ -38,7 +38,7 @@ def families(f: Callable[[Any], Any], draws: Draws, recover: int, rows: int) -> 
 
     Examples
     --------
-    >>> from .draws import drawn
+    >>> from ._samples import drawn
     >>> draws = drawn(np.sin, lambda rng: rng.standard_normal(3), 2, 10, 1.0, np.random.default_rng(0))
     >>> [candidate.name for candidate in families(np.sin, draws, 3, 4)]
     ['repetition', 'parity', 'learned parity', 'lagrange, degree 1', 'lagrange, degree 2', 'berrut', 'letcc', 'kriging']

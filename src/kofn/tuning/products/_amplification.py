@@ -57,7 +57,7 @@ def subsets(rows: int, count: int, size: int, seed: int) -> NDArray[np.intp]:
 
 
 def amplifications(code: LinearCode, sets: NDArray[np.intp]) -> Floats:
-    """Amplification of every set of rows, (sets,), as `kofn.codes.decoding.decode` counts it; inf where it is not exact.
+    """Amplification of every set of rows, (sets,), as `decode` counts it; inf where not exact.
 
     Examples
     --------
