@@ -1,6 +1,7 @@
 """Designed codes: better than what they are compared with, exact from any N·P, honest, and usable as code=."""
 
 from dataclasses import replace
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -21,6 +22,7 @@ from kofn.tuning.products._amplification import amplifications, subsets
 from kofn.tuning.products._objective import deadline
 from kofn.tuning.products._spread import spread
 from kofn.tuning.products._strata import strata
+from processes import slow_but
 
 VARIANCES = np.array([10.0, 1.0, 0.1])
 PAPER = kofn.Prior.independent(np.outer(VARIANCES, VARIANCES).ravel())
@@ -30,8 +32,22 @@ GAMMA = (0.40, 0.35, 0.25)
 TABLE = Classes.by_size(np.outer(VARIANCES, VARIANCES), (3, 3, 3))
 
 
-def designed(seconds, **options):
-    return design_for(PAPER, (3, 3), workers=30, latency=EXPONENTIAL, deadline=seconds, rng=0, **options)
+@cache
+def designed(seconds):
+    return design_for(PAPER, (3, 3), workers=30, latency=EXPONENTIAL, deadline=seconds, rng=0)
+
+
+SIZES = {"paper": (VARIANCES, VARIANCES, 30), "small": (VARIANCES, np.ones(1), 10)}
+"""Variances of the blocks of A and of B, and workers."""
+
+
+def of_size(size, results=1, **goal):
+    """A design for that size, with A in so many times as many blocks."""
+    first, second, workers = SIZES[size]
+    halves = np.repeat(first, results) / results
+    prior = kofn.Prior.independent(np.outer(halves, second).ravel())
+    options = {"workers": workers, "latency": EXPONENTIAL, "results": results, "rng": 0}
+    return design_for(prior, (len(halves), len(second)), **options, **goal)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +91,7 @@ def test_the_loss_at_every_time_is_below_all_others(found, rivals):
         assert np.all(mine < at_times(loss, done)), name
 
 
-@pytest.mark.parametrize("seconds", [0.1, 0.25, 0.5, 1.0])
+@pytest.mark.parametrize("seconds", slow_but((0.1, 0.25, 0.5, 1.0), {0.5}))
 def test_it_is_a_tenth_better_than_plain_shaping_and_far_better_than_the_papers_windows(seconds):
     found = designed(seconds)
     assert found.value <= 0.9 * found.plain
@@ -88,10 +104,11 @@ def test_the_amplification_stays_under_the_limit_on_sets_that_the_search_has_not
     assert found.amplification.largest < 6.7e7  # every one of them is exact in double precision
 
 
-def test_a_tight_limit_is_kept_or_refused():
-    assert designed(0.5, amplification_limit=2000).amplification.p99 <= 1.2 * 2000
+@pytest.mark.parametrize(("size", "too_tight"), [("small", 2), pytest.param("paper", 20, marks=pytest.mark.slow)])
+def test_a_tight_limit_is_kept_or_refused(size, too_tight):
+    assert of_size(size, deadline=0.5, amplification_limit=2000).amplification.p99 <= 1.2 * 2000
     with pytest.raises(kofn.ArgumentError, match="amplification_limit"):
-        designed(0.5, amplification_limit=20)
+        of_size(size, deadline=0.5, amplification_limit=too_tight)
 
 
 def test_the_value_is_what_the_simulation_finds(found):
@@ -99,16 +116,17 @@ def test_the_value_is_what_the_simulation_finds(found):
     assert found.expected_loss(0.1) == pytest.approx(simulated, rel=0.06)
 
 
-def test_more_results_of_smaller_blocks_are_better():
-    halves = kofn.Prior.independent(np.outer(np.repeat(VARIANCES, 2) / 2, VARIANCES).ravel())
-    fine = design_for(halves, (6, 3), workers=30, latency=EXPONENTIAL, deadline=0.25, results=2, rng=0)
-    assert fine.code.load.sum() == 30
-    assert fine.value < 0.2 * designed(0.25).value
+@pytest.mark.parametrize(("size", "seconds"), [("small", 0.5), pytest.param("paper", 0.25, marks=pytest.mark.slow)])
+def test_more_results_of_smaller_blocks_are_better(size, seconds):
+    fine = of_size(size, deadline=seconds, results=2)
+    assert fine.code.load.sum() == SIZES[size][-1]
+    assert fine.value < 0.2 * of_size(size, deadline=seconds).value
 
 
-@pytest.mark.parametrize("goal", [{"area": 0.5}, {"target_error": 0.2}])
-def test_other_goals(goal):
-    found = design_for(PAPER, (3, 3), workers=30, latency=EXPONENTIAL, rng=0, **goal)
+@pytest.mark.parametrize("size", slow_but(SIZES, {"small"}))
+@pytest.mark.parametrize("goal", [{"area": 0.5}, pytest.param({"target_error": 0.2}, marks=pytest.mark.slow)])
+def test_other_goals(size, goal):
+    found = of_size(size, **goal)
     assert found.value < 0.95 * found.plain
 
 
@@ -159,41 +177,43 @@ def test_what_cannot_work_is_refused(wrong):
         design_for(PAPER, **arguments)
 
 
-@pytest.fixture(scope="module")
-def correlated():
+@pytest.fixture(scope="module", params=[(2, 8), pytest.param((3, 12), marks=pytest.mark.slow)], ids=["2×2", "3×3"])
+def correlated(request):
     rng = np.random.default_rng(2)
+    n, workers = request.param
     A = 1.0 + rng.random((60, 20))
-    return A, A.T.copy(), kofn.design(A, A.T, workers=12, latency=EXPONENTIAL, deadline=0.3, blocks=(3, 3), rng=0)
+    options = {"workers": workers, "latency": EXPONENTIAL, "deadline": 0.3, "blocks": (n, n), "rng": 0}
+    return A, A.T.copy(), kofn.design(A, A.T, **options), options
 
 
 def test_a_design_is_a_scheme(correlated):
-    A, B, found = correlated
+    A, B, found, _ = correlated
     scheme = found.scheme(A, B, rng=1)
     scale = np.linalg.norm(A) * np.linalg.norm(B)
     check_scheme(scheme, A @ B, unknowns_of(scheme, A @ B), scale=scale)
 
 
 def test_the_full_prior_is_far_better_than_energies_alone_where_blocks_are_correlated(correlated):
-    A, B, found = correlated
-    alone = kofn.design(A, B, workers=12, latency=EXPONENTIAL, deadline=0.3, blocks=(3, 3), correlations=False, rng=0)
+    A, B, found, options = correlated
+    alone = kofn.design(A, B, correlations=False, **options)
     assert found.by_count[1] < 0.2 * alone.by_count[1]
 
 
 def test_a_design_is_a_code_for_matmul(correlated):
-    A, B, found = correlated
-    with kofn.ThreadPool(12) as pool:
+    A, B, found, options = correlated
+    with kofn.ThreadPool(options["workers"]) as pool:
         answer = kofn.matmul(A, B, workers=pool, code=found, rng=0)
         assert answer.exact
         assert np.allclose(answer.value, A @ B)
         with pytest.raises(kofn.ArgumentError, match="as designed"):
-            kofn.matmul(A, B, workers=pool, code=found, blocks=(2, 2))
+            kofn.matmul(A, B, workers=pool, code=found, blocks=(4, 4))
     with pytest.raises(kofn.ArgumentError, match="as designed"):
         found(A, B, workers=3)
 
 
 def test_the_report_says_what_was_found(correlated):
-    text = str(correlated[2])
-    for part in ("any 9 results are exact", "expected loss at 0.3 s", "amplification: median", "NOW-UEP, Γ"):
+    text, products = str(correlated[2]), correlated[3]["blocks"][0] ** 2
+    for part in (f"any {products} results are exact", "expected loss at 0.3 s", "amplification: median", "NOW-UEP, Γ"):
         assert part in text
 
 
