@@ -63,10 +63,10 @@ def test_a_pool_that_starts_while_the_program_ends_says_so():
     program = """
 import os, threading
 import kofn
-from kofn.engines.local import _supervisor as crew
+from kofn.engines.local import _supervisor as supervisor
 
 begun = threading.Event()
-crew.Crew.on_nursery = lambda self: (begun.set(), self.nursery.channel.poll())
+supervisor.Supervisor.on_server = lambda self: (begun.set(), self.server.connection.poll())
 
 def go():
     try:
@@ -77,7 +77,7 @@ def go():
 thread = threading.Thread(target=go, daemon=True)
 thread.start()
 begun.wait()
-crew.Crew.close(next(one for one in kofn._base._closeable._owned if hasattr(one, "lanes")))
+supervisor.Supervisor.close(next(one for one in kofn._base._closeable._owned if hasattr(one, "slots")))
 thread.join(20.0)
 """
     assert said_by(program) == [

@@ -72,15 +72,15 @@ def slow_product(seconds: float) -> kofn.Scheme:
     """Uncoded, so that every row is needed."""
     scheme = kofn.schemes.uncoded(A, B, workers=4)
 
-    def late(*arguments: Any, task: kofn.Task) -> Any:
+    def late(*arguments: Any, task: kofn.DaskCall) -> Any:
         time.sleep(seconds)
         return task.function(*arguments)
 
-    def encode(allocate: Any) -> list[kofn.Task]:
+    def encode(allocate: Any) -> list[kofn.DaskCall]:
         from functools import partial
 
         tasks = scheme.encode(allocate)
-        return [kofn.Task(partial(late, task=task), task.arguments, task.resident) for task in tasks]
+        return [kofn.DaskCall(partial(late, task=task), task.arguments, task.resident) for task in tasks]
 
     return kofn.Scheme(scheme.code, encode, scheme.canvas, scheme.expect)
 
@@ -166,7 +166,7 @@ def test_a_scheduler_has_nothing_to_tell_a_client_whose_pools_are_closed(own: tu
 # -- stragglers ---------------------------------------------------------------------------------------
 
 
-def test_a_running_task_keeps_its_lane_busy_for_every_pool_of_the_client(client: Any, pool: DaskPool) -> None:
+def test_a_running_task_keeps_its_slot_busy_for_every_pool_of_the_client(client: Any, pool: DaskPool) -> None:
     pool.submit(0, time.sleep, 2.0)
     time.sleep(0.5)
     assert pool.stop(0, "abandon") == "abandon"
@@ -180,12 +180,12 @@ def test_a_running_task_keeps_its_lane_busy_for_every_pool_of_the_client(client:
 def test_a_queued_task_is_taken_back(client: Any, pool: DaskPool) -> None:
     somebody = client.submit(time.sleep, 6.0, workers=["w2"], pure=False)
     time.sleep(0.5)
-    lane = next(worker for worker in range(4) if pool._lanes.all[worker].name == "w2")
-    pool.submit(lane, time.sleep, 8.0)
+    slot = next(worker for worker in range(4) if pool._slots.all[worker].name == "w2")
+    pool.submit(slot, time.sleep, 8.0)
     time.sleep(0.5)
     started = time.monotonic()
-    pool.stop(lane, "abandon")
-    await_states(pool, "idle", workers=[lane], seconds=5)
+    pool.stop(slot, "abandon")
+    await_states(pool, "idle", workers=[slot], seconds=5)
     assert time.monotonic() - started < 4
     assert somebody.status == "pending"
     somebody.result()
@@ -315,7 +315,7 @@ def test_all_workers_gone_is_a_clear_error_within_five_seconds(own: tuple[Proces
 # -- who comes and goes -------------------------------------------------------------------------------
 
 
-def test_a_lane_comes_back_under_its_name_and_a_dead_one_is_taken_over(own: tuple[Processes, Any]) -> None:
+def test_a_slot_comes_back_under_its_name_and_a_dead_one_is_taken_over(own: tuple[Processes, Any]) -> None:
     cluster, client = own
     with DaskPool(client) as pool:
         pool.put(0, "x", np.arange(10.0))
@@ -334,7 +334,7 @@ def test_a_lane_comes_back_under_its_name_and_a_dead_one_is_taken_over(own: tupl
         eventually(4, lambda: len(client.nthreads()), seconds=30)
         assert pool.n == 3
         cluster.kill("w0")
-        eventually("new", lambda: pool._lanes.all[0].name)
+        eventually("new", lambda: pool._slots.all[0].name)
         assert pool.submit(0, np.sum, keys=("x",)).result() == 45
     with DaskPool(client) as later:
         assert later.n == 3
@@ -396,5 +396,5 @@ def test_a_simulated_straggler_wakes_up_once_nobody_waits_for_it(pool: DaskPool)
     straggling.submit(2, int)
     time.sleep(0.5)
     pool.close()
-    with DaskPool(pool._lanes.all[2].client) as other:
+    with DaskPool(pool._slots.all[2].client) as other:
         await_states(other, "idle", workers=[2], seconds=5)

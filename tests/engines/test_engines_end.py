@@ -102,7 +102,7 @@ LASTING = textwrap.dedent(
     from kofn.engines import LocalPool
     pool = LocalPool(2)
     futures = [pool.submit(w, lambda: all(True for _ in iter(int, 1))) for w in range(2)]
-    print(*pool.pids(), pool._crew.nursery.process.pid, flush=True)
+    print(*pool.pids(), pool._supervisor.server.process.pid, flush=True)
     """
 )
 

@@ -159,11 +159,11 @@ def test_a_value_that_kills_its_worker_on_arrival_does_not_hang(pool: LocalPool)
     assert pool.submit(0, int, "3").result(timeout=5) == 3
 
 
-def test_the_nursery_may_die(pool: LocalPool) -> None:
+def test_the_fork_server_may_die(pool: LocalPool) -> None:
     pool.put(0, "x", 5)
     future = pool.submit(1, time.sleep, 30)
     before = pool.pids()
-    pool._crew.nursery.process.kill()
+    pool._supervisor.server.process.kill()
     with pytest.raises(WorkerLost):
         future.result(timeout=5)
     assert pool.submit(0, int, keys=("x",)).result(timeout=10) == 5
@@ -178,7 +178,7 @@ def test_workers_that_cannot_start_are_an_error(monkeypatch: pytest.MonkeyPatch,
 
 def test_all_dead_is_an_error_and_no_hang(pool: LocalPool) -> None:
     future = pool.submit(0, time.sleep, 30)
-    pool._crew.give_up("is gone")
+    pool._supervisor.give_up("is gone")
     with pytest.raises(WorkerLost, match="worker 0 is gone"):
         future.result(timeout=5)
     assert pool.state(0) == pool.state(1) == "dead"

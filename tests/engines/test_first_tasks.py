@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn.engines.local import _supervisor as crew
+from kofn.engines.local import _supervisor as supervisor
 from processes import slow_but, until
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -98,7 +98,7 @@ FACES: dict[str, Callable[..., Any]] = {
 def test_a_worker_is_not_ended_for_its_first_task_and_answers_later(slow, face, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     # What loads says so, however soon it is asked; what is kept in a function's own way has a time of its own.
-    monkeypatch.setattr(crew, "FIRST_RUN_SECONDS", 60.0 if slow.startswith("a model") else 0.0)
+    monkeypatch.setattr(supervisor, "FIRST_RUN_SECONDS", 60.0 if slow.startswith("a model") else 0.0)
     gate = str(tmp_path / "gate")
     f = SLOW_AT_FIRST[slow](gate, tmp_path)
     with kofn.LocalPool(2, grace_seconds=0.0) as pool:
@@ -161,7 +161,7 @@ def stubborn(x: float) -> float:
     "stuck", [sleepy, *(pytest.param(stuck, marks=pytest.mark.slow) for stuck in (deaf, stubborn))]
 )
 def test_a_first_task_that_is_stuck_does_not_keep_other_functions_waiting(stuck, monkeypatch):
-    monkeypatch.setattr(crew, "FIRST_RUN_SECONDS", 0.2)
+    monkeypatch.setattr(supervisor, "FIRST_RUN_SECONDS", 0.2)
     with kofn.LocalPool(2) as pool:
         for _ in range(2):
             with pytest.raises(kofn.NotDecodable):
@@ -172,8 +172,8 @@ def test_a_first_task_that_is_stuck_does_not_keep_other_functions_waiting(stuck,
 @pytest.mark.slow
 def test_even_an_import_has_an_end(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(crew, "FIRST_RUN_SECONDS", 0.0)
-    monkeypatch.setattr(crew, "LOADING_SECONDS", 0.7)
+    monkeypatch.setattr(supervisor, "FIRST_RUN_SECONDS", 0.0)
+    monkeypatch.setattr(supervisor, "LOADING_SECONDS", 0.7)
     with kofn.LocalPool(1) as pool:
         before = pool.pids()
         pool.submit(0, importing(str(tmp_path / "never"), tmp_path), 1.0).cancel()
@@ -182,7 +182,7 @@ def test_even_an_import_has_an_end(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("end", slow_but(["patience", "kill", "interrupt", "close"], ["interrupt"]))
 def test_a_first_task_that_never_ends_is_ended_after_all(end, monkeypatch):
-    monkeypatch.setattr(crew, "FIRST_RUN_SECONDS", 0.3 if end == "patience" else 1e4)
+    monkeypatch.setattr(supervisor, "FIRST_RUN_SECONDS", 0.3 if end == "patience" else 1e4)
     with kofn.LocalPool(1) as pool:
         before = pool.pids()
         future = pool.submit(0, lambda: time.sleep(1e4))

@@ -68,23 +68,23 @@ class Home:
 class Owned(Protocol):
     """What belongs to the process that made it."""
 
-    def disown(self) -> None:
+    def detach_after_fork(self) -> None:
         """Be without it, in a forked child."""
 
 
-def disown_in_forks(thing: Owned) -> None:
-    """Call ``thing.disown()`` in every fork of this process, as long as somebody holds it."""
+def detach_in_forks(thing: Owned) -> None:
+    """Call ``thing.detach_after_fork()`` in every fork of this process, as long as somebody holds it."""
     _owned.add(thing)
 
 
-def _disown_all() -> None:
+def _detach_all() -> None:
     for thing in list(_owned):
-        thing.disown()
+        thing.detach_after_fork()
 
 
 _owned: weakref.WeakSet[Owned] = weakref.WeakSet()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_disown_all)
+    os.register_at_fork(after_in_child=_detach_all)
 
 
 def at_end(thing: object, end: Callable[..., Any], *arguments: Any) -> weakref.finalize[..., object]:

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from .._base._machine import processors
 from ..checks import integer, named, refusal
+from ._cancellation import current_token
 from ._engine import Engine
 from ._executors import ExecutorPool, is_executors
 from ._loading import load
@@ -14,7 +15,7 @@ from ._threads import ThreadPool
 from .dask._pool import DaskPool, is_client
 from .local._pool import LocalPool
 
-__all__ = ["DaskPool", "ExecutorPool", "LocalPool", "Pool", "ThreadPool", "as_pool", "processes"]
+__all__ = ["DaskPool", "ExecutorPool", "LocalPool", "Pool", "ThreadPool", "as_pool", "current_token", "processes"]
 
 
 def as_pool(workers: object, call: str = "kofn.matmul") -> tuple[Pool, bool]:

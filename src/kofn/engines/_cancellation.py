@@ -10,23 +10,23 @@ _here = threading.local()
 
 
 @contextmanager
-def watching(unwanted: threading.Event) -> Iterator[None]:
-    """Run a task that ``unwanted`` tells of."""
-    _here.unwanted = unwanted
+def running_with(token: threading.Event) -> Iterator[None]:
+    """Run a task; ``token`` is set once nobody waits for it."""
+    _here.token = token
     try:
         yield
     finally:
-        _here.unwanted = None
+        _here.token = None
 
 
-def unwanted() -> threading.Event | None:
+def current_token() -> threading.Event | None:
     """Return the event that is set once nobody waits for the task that runs here, if the engine has one.
 
     Examples
     --------
-    >>> with watching(threading.Event()):
-    ...     unwanted().is_set()
+    >>> with running_with(threading.Event()):
+    ...     current_token().is_set()
     False
     """
-    event: threading.Event | None = getattr(_here, "unwanted", None)
-    return event
+    token: threading.Event | None = getattr(_here, "token", None)
+    return token

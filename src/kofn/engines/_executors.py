@@ -21,7 +21,7 @@ from .._base._pickles import dumps
 from ..checks import refusal
 from ..errors import PoolClosed, WorkerError, WorkerLost
 from ._engine import CLOSED, Engine
-from ._future import Promise, opened, pack_result
+from ._future import Promise, pack_result, rebuild
 from ._protocol import State, Stop, Stopped
 from ._validation import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
 
@@ -62,20 +62,22 @@ class ExecutorPool(Engine):
             raise PoolClosed("kofn.ExecutorPool: the executors belong to another process; make others in this one")
         super().__init__()
         token = uuid.uuid4().hex
-        self._lanes = [
-            _Lane(index, executor) if isinstance(executor, ThreadPoolExecutor) else _RemoteLane(index, executor, token)
+        self._slots = [
+            _ExecutorSlot(index, executor)
+            if isinstance(executor, ThreadPoolExecutor)
+            else _RemoteSlot(index, executor, token)
             for index, executor in enumerate(executors)
         ]
 
     @property
     def by_reference(self) -> bool:
         """Whether tasks are the caller's own functions: where all executors are threads of this process."""
-        return not any(isinstance(lane, _RemoteLane) for lane in self._lanes)
+        return not any(isinstance(slot, _RemoteSlot) for slot in self._slots)
 
     @property
     def n(self) -> int:
         """How many workers the pool has."""
-        return len(self._lanes)
+        return len(self._slots)
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike = np.float64) -> NDArray[Any]:
         """Allocate an array; executors copy it."""
@@ -83,36 +85,36 @@ class ExecutorPool(Engine):
 
     def put(self, worker: int, key: Hashable, value: object) -> None:
         """Make ``value`` resident at ``worker``; it gets there with the first task that uses it."""
-        self._lane("put", worker).put(check_key("put", key), value)
+        self._slot("put", worker).put(check_key("put", key), value)
 
     def drop(self, key: Hashable) -> None:
         """Forget ``key`` at every worker; its processes hear of it with their next task."""
         check_key("drop", key)
-        for lane in self._lanes:
-            lane.drop(key)
+        for slot in self._slots:
+            slot.drop(key)
 
     def submit(
         self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
     ) -> Future[Any]:
         """Run ``function(*(resident values of keys), *arguments)`` at an idle ``worker``."""
-        lane = self._lane("submit", worker)
+        slot = self._slot("submit", worker)
         check_task(function, keys)
-        with lane.lock:
+        with slot.lock:
             self.require_open("submit")
-            values = resident_values(worker, keys, lane.residents)
-            if lane.dead:
+            values = resident_values(worker, keys, slot.residents)
+            if slot.dead:
                 raise WorkerLost(f"worker {worker} is dead and cannot take a task", worker)
-            if lane.task is not None:
+            if slot.task is not None:
                 raise WorkerError(f"worker {worker} is busy; it takes one task at a time", worker)
-            future = lane.start(function, arguments, values)
-        lane.end_if_closed()  # by what interrupted this thread just now
+            future = slot.start(function, arguments, values)
+        slot.end_if_closed()  # by what interrupted this thread just now
         return future
 
     def stop(self, worker: int, how: Stop) -> Stopped:
         """Cancel the future of what ``worker`` runs; the task itself runs on if it has begun."""
         check_stop(how)
-        lane = self._lanes[check_worker("stop", worker, self.n)]
-        task, running = lane.task, lane.running
+        slot = self._slots[check_worker("stop", worker, self.n)]
+        task, running = slot.task, slot.running
         if task is None or not self.is_open:
             return "nothing"
         task.cancel()
@@ -122,22 +124,22 @@ class ExecutorPool(Engine):
 
     def state(self, worker: int) -> State:
         """Tell what ``worker`` is doing."""
-        lane = self._lanes[check_worker("state", worker, self.n)]
-        if lane.dead or not self.is_open:
+        slot = self._slots[check_worker("state", worker, self.n)]
+        if slot.dead or not self.is_open:
             return "dead"
-        return "idle" if lane.task is None else "busy"
+        return "idle" if slot.task is None else "busy"
 
     def close(self) -> None:
         """Let the executors go, still running; what was placed in them is forgotten. Safe to call twice."""
         closed, self._closed = self._closed, True
         if not closed and self._home.is_here:
-            for lane in self._lanes:
-                lane.close()
+            for slot in self._slots:
+                slot.close()
 
-    def _lane(self, call: str, worker: int) -> _Lane:
+    def _slot(self, call: str, worker: int) -> _ExecutorSlot:
         check_worker(call, worker, self.n)
         self.require_open(call)
-        return self._lanes[worker]
+        return self._slots[worker]
 
 
 def is_executors(workers: object) -> TypeGuard[Sequence[Executor]]:
@@ -154,7 +156,7 @@ def _is_of_this_process(executor: Executor) -> bool:
     return bool(ended) or all(thread.is_alive() for thread in served if isinstance(thread, threading.Thread))
 
 
-class _Lane:
+class _ExecutorSlot:
     """An executor of threads, and the task that it runs."""
 
     def __init__(self, index: int, executor: Executor) -> None:
@@ -249,7 +251,7 @@ class _Lane:
             task.fail(PoolClosed(CLOSED))
 
 
-class _RemoteLane(_Lane):
+class _RemoteSlot(_ExecutorSlot):
     """An executor whose tasks run elsewhere, and what its process is thought to hold."""
 
     def __init__(self, index: int, executor: Executor, token: str) -> None:
@@ -259,7 +261,7 @@ class _RemoteLane(_Lane):
         self.forget: list[int] = []
 
     def put(self, key: Hashable, value: object) -> None:
-        blob = _pickled("put", "value", value)
+        blob = _pickle("put", "value", value)
         self.drop(key)
         self.residents[key] = next(_ids), blob
 
@@ -270,7 +272,7 @@ class _RemoteLane(_Lane):
             self.forget.append(identity)
 
     def start(self, function: Callable[..., Any], arguments: tuple[Any, ...], values: list[Any]) -> Future[Any]:
-        call = _pickled("submit", "function and arguments", (function, arguments))
+        call = _pickle("submit", "function and arguments", (function, arguments))
         residents = values
         task = self.task = Promise()
         self.ship(task, call, residents, {identity for identity, _ in residents} - self.sent)
@@ -284,7 +286,7 @@ class _RemoteLane(_Lane):
             if kind == "missing":
                 self.ship(task, call, residents, answer)
             else:
-                here, value = opened(lambda: pickle.loads(answer))
+                here, value = rebuild(lambda: pickle.loads(answer))
                 self.on_value(task, (here and kind == "value", value))
 
         order = [identity for identity, _ in residents]
@@ -328,7 +330,7 @@ def _forget_pool(token: str) -> None:
     _held.pop(token, None)
 
 
-def _pickled(call: str, what: str, value: object) -> bytes:
+def _pickle(call: str, what: str, value: object) -> bytes:
     try:
         return dumps(value)
     except ESCAPES as error:

@@ -42,7 +42,7 @@ class Promise:
         _promises.add(weakref.ref(self, _promises.discard))
 
     @property
-    def claimed(self) -> bool:
+    def is_claimed(self) -> bool:
         """Whether it is decided how the future ends."""
         return self._claim.locked()
 
@@ -157,12 +157,12 @@ def _culprit(value: object, pack: Callable[[object], object]) -> object:
     return value
 
 
-def opened(load: Callable[[], Any]) -> tuple[bool, Any]:
+def rebuild(load: Callable[[], Any]) -> tuple[bool, Any]:
     """Rebuild here what a worker sent: (True, value), or (False, the exception that says why that cannot be).
 
     Examples
     --------
-    >>> opened(lambda: pickle.loads(b"cnowhere\\nNothing\\n."))  # doctest: +ELLIPSIS
+    >>> rebuild(lambda: pickle.loads(b"cnowhere\\nNothing\\n."))  # doctest: +ELLIPSIS
     (False, RuntimeError("the task's result could not be rebuilt in this process: ModuleNotFoundError: ..."))
     """
     try:

@@ -17,7 +17,7 @@ from .local._shared_memory import INLINE, Segment
 Buffer = NDArray[np.uint8]
 
 
-class Parcel:
+class BufferedPickle:
     """A pickle stream (protocol 5) and its buffers; travels by any pickle that keeps buffers apart.
 
     Parameters
@@ -27,8 +27,8 @@ class Parcel:
 
     Examples
     --------
-    >>> parcel = Parcel.of({"a": np.arange(3)})
-    >>> pickle.loads(pickle.dumps(parcel)).open()
+    >>> payload = BufferedPickle.of({"a": np.arange(3)})
+    >>> pickle.loads(pickle.dumps(payload)).open()
     {'a': array([0, 1, 2])}
     """
 
@@ -57,14 +57,14 @@ class Parcel:
         return self.size
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return Parcel, self.plain()
+        return BufferedPickle, self.plain()
 
     def plain(self) -> tuple[bytes, Sequence[Buffer]]:
-        """Return what the parcel is made of."""
+        """Return what the payload is made of."""
         return self.stream, self._buffers if self._buffers is not None else self._mapped()
 
     def open(self) -> Any:
-        """Return the value, on top of the parcel's own bytes where they may be written to; for one user."""
+        """Return the value, on top of the payload's own bytes where they may be written to; for one user."""
         stream, buffers = self.plain()
         return pickle.loads(stream, buffers=[_writeable(buffer) for buffer in buffers])
 

@@ -49,10 +49,10 @@ class ThreadPool(Engine):
     def __init__(self, n: int) -> None:
         super().__init__()
         self._n = integer("kofn.ThreadPool", "n", n, 1, "ask for at least one worker")
-        self._lanes = [_Lane() for _ in range(self._n)]
-        self._finalizer = at_end(self, _end, self._lanes)
-        for index, lane in enumerate(self._lanes):
-            threading.Thread(target=_serve, args=(lane,), name=f"kofn-worker-{index}", daemon=True).start()
+        self._slots = [_ThreadSlot() for _ in range(self._n)]
+        self._finalizer = at_end(self, _end, self._slots)
+        for index, slot in enumerate(self._slots):
+            threading.Thread(target=_serve, args=(slot,), name=f"kofn-worker-{index}", daemon=True).start()
 
     by_reference = True
     """Whether tasks are the caller's own functions; true of threads only."""
@@ -68,36 +68,36 @@ class ThreadPool(Engine):
 
     def put(self, worker: int, key: Hashable, value: object) -> None:
         """Remember ``value`` under ``key`` for tasks of ``worker``."""
-        self._lane("put", worker).residents[check_key("put", key)] = value
+        self._slot("put", worker).residents[check_key("put", key)] = value
 
     def drop(self, key: Hashable) -> None:
         """Forget ``key`` at every worker; unknown keys are ignored."""
         check_key("drop", key)
-        for lane in self._lanes:
-            lane.residents.pop(key, None)
+        for slot in self._slots:
+            slot.residents.pop(key, None)
 
     def submit(
         self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
     ) -> Future[Any]:
         """Run ``function(*(resident values of keys), *arguments)`` at an idle ``worker``."""
-        lane = self._lane("submit", worker)
+        slot = self._slot("submit", worker)
         check_task(function, keys)
-        with lane.lock:
+        with slot.lock:
             self.require_open("submit")
-            values = resident_values(worker, keys, lane.residents)
-            if lane.task is not None:
+            values = resident_values(worker, keys, slot.residents)
+            if slot.task is not None:
                 raise WorkerError(f"worker {worker} is busy; it takes one task at a time", worker)
-            task = lane.task = Promise()
-            lane.inbox.put((function, (*values, *arguments), task))
+            task = slot.task = Promise()
+            slot.inbox.put((function, (*values, *arguments), task))
         task.when_cancelled(lambda _: None)
-        if lane.closed:  # by what interrupted this thread just now
+        if slot.closed:  # by what interrupted this thread just now
             task.fail(PoolClosed(CLOSED))
         return task.future
 
     def stop(self, worker: int, how: Stop) -> Stopped:
         """Cancel the future of what ``worker`` runs; the task itself runs on."""
         check_stop(how)
-        task = self._lanes[check_worker("stop", worker, self._n)].task
+        task = self._slots[check_worker("stop", worker, self._n)].task
         if task is None or not self.is_open:
             return "nothing"
         task.cancel()
@@ -105,23 +105,23 @@ class ThreadPool(Engine):
 
     def state(self, worker: int) -> State:
         """Tell what ``worker`` is doing."""
-        lane = self._lanes[check_worker("state", worker, self._n)]
+        slot = self._slots[check_worker("state", worker, self._n)]
         if not self.is_open:
             return "dead"
-        return "idle" if lane.task is None else "busy"
+        return "idle" if slot.task is None else "busy"
 
     def close(self) -> None:
         """Let every thread go; one that runs a task ends after it. Safe to call twice and from any state."""
         self._closed = True
         self._finalizer()
 
-    def _lane(self, call: str, worker: int) -> _Lane:
+    def _slot(self, call: str, worker: int) -> _ThreadSlot:
         check_worker(call, worker, self._n)
         self.require_open(call)
-        return self._lanes[worker]
+        return self._slots[worker]
 
 
-class _Lane:
+class _ThreadSlot:
     """One thread, the task that it runs, and the values placed at it."""
 
     def __init__(self) -> None:
@@ -132,23 +132,23 @@ class _Lane:
         self.residents: dict[Hashable, object] = {}
 
 
-def _serve(lane: _Lane) -> None:
-    while (call := lane.inbox.get()) is not None:
-        _run(lane, *call)
+def _serve(slot: _ThreadSlot) -> None:
+    while (call := slot.inbox.get()) is not None:
+        _run(slot, *call)
         del call  # nothing of a task stays alive in a thread that waits for the next
 
 
-def _run(lane: _Lane, function: Callable[..., Any], arguments: tuple[Any, ...], task: Promise) -> None:
+def _run(slot: _ThreadSlot, function: Callable[..., Any], arguments: tuple[Any, ...], task: Promise) -> None:
     process = os.getpid()
     try:
         value = function(*arguments)
     except BaseException as error:
         _end_if_forked(process)
-        lane.task = None
+        slot.task = None
         task.fail(Envelope(error).open())
     else:
         _end_if_forked(process)
-        lane.task = None
+        slot.task = None
         task.settle(value)
 
 
@@ -158,12 +158,12 @@ def _end_if_forked(process: int) -> None:
         os._exit(0)
 
 
-def _end(lanes: list[_Lane]) -> None:
-    for lane in lanes:
-        with lane.lock:  # a task was put before this, or never will be
-            lane.closed = True
-            lane.inbox.put(None)
-            lane.residents.clear()
-            task = lane.task
+def _end(slots: list[_ThreadSlot]) -> None:
+    for slot in slots:
+        with slot.lock:  # a task was put before this, or never will be
+            slot.closed = True
+            slot.inbox.put(None)
+            slot.residents.clear()
+            task = slot.task
         if task is not None:
             task.fail(PoolClosed(CLOSED))

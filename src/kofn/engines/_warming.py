@@ -56,7 +56,7 @@ def warm_up(pool: Pool, function: Callable[[], object] | None = None, modules: S
         for worker in [worker for worker in left if worker not in running.values()]:
             if pool.state(worker) == "dead":
                 del left[worker]
-            elif (future := _given(pool, worker, tuple(modules), function)) is not None:
+            elif (future := _give(pool, worker, tuple(modules), function)) is not None:
                 running[future] = worker
         for future in wait(running, POLL_SECONDS).done:
             worker = running.pop(future)
@@ -70,7 +70,7 @@ def warm_up(pool: Pool, function: Callable[[], object] | None = None, modules: S
         raise WorkerLost(f"{call}: all {pool.n} workers are gone", 0)
 
 
-def _given(pool: Pool, worker: int, modules: tuple[str, ...], function: Callable[[], object] | None) -> Any:
+def _give(pool: Pool, worker: int, modules: tuple[str, ...], function: Callable[[], object] | None) -> Any:
     """The future of a task that an idle worker has been given; None where it took none."""
     if pool.state(worker) != "idle":
         return None

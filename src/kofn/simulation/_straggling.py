@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .._base._closeable import at_end
 from ..checks import integer, refusal
-from ..engines import _cancellation as wanted
+from ..engines._cancellation import current_token
 from ..engines._engine import Engine
 from ..engines._future import Promise
 from ..engines._protocol import Pool, State, Stop, Stopped
@@ -204,10 +204,10 @@ def run_late(token: int, seconds: float, function: Callable[..., Any], *argument
 
 
 def _sleep(seconds: float) -> None:
-    unwanted = wanted.unwanted()
-    if unwanted is None:
+    token = current_token()
+    if token is None:
         time.sleep(min(seconds, LONGEST_SLEEP))
-    elif unwanted.wait(min(seconds, LONGEST_ELSEWHERE)):
+    elif token.wait(min(seconds, LONGEST_ELSEWHERE)):
         raise Cancelled("nobody waits for the task any more")
 
 

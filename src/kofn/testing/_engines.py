@@ -27,7 +27,7 @@ MakePool = Callable[[], AbstractContextManager[Pool]]
 
 
 @dataclass(frozen=True)
-class Trial:
+class BatterySettings:
     """What the checks are run with."""
 
     make_pool: MakePool
@@ -81,24 +81,24 @@ def check_engine(
     lacks = dict(lacks or {})
     for name in lacks:
         choice("check_engine", "lacks", name, ENGINE_CHECKS, "name the checks that cannot hold")
-    trial = Trial(make_pool, payload_bytes, straggler_seconds, patience_seconds)
+    settings = BatterySettings(make_pool, payload_bytes, straggler_seconds, patience_seconds)
     wanted = [name for name in ENGINE_CHECKS if name not in lacks]
     with make_pool() as pool:
         for name in wanted:
             if ENGINE_CHECKS[name] in _SHARED:
-                _await_idle(pool, trial)
-                _named(name, pool, trial)
+                _await_idle(pool, settings)
+                _run_check(name, pool, settings)
     for name in wanted:
         if ENGINE_CHECKS[name] not in _SHARED:
             with make_pool() as pool:
-                _await_idle(pool, trial)
-                _named(name, pool, trial)
+                _await_idle(pool, settings)
+                _run_check(name, pool, settings)
     return {name: f"lacks: {lacks[name]}" if name in lacks else "held" for name in ENGINE_CHECKS}
 
 
-def _named(name: str, pool: Pool, trial: Trial) -> None:
+def _run_check(name: str, pool: Pool, settings: BatterySettings) -> None:
     try:
-        ENGINE_CHECKS[name](pool, trial)
+        ENGINE_CHECKS[name](pool, settings)
     except AssertionError as error:
         raise AssertionError(f"{name}: {error}") from error
     except Exception as error:
@@ -108,7 +108,7 @@ def _named(name: str, pool: Pool, trial: Trial) -> None:
 # -- checks that leave the pool as they found it ------------------------------------------------------
 
 
-def _seam(pool: Pool, trial: Trial) -> None:
+def _seam(pool: Pool, settings: BatterySettings) -> None:
     _assert(isinstance(pool, Pool), "the pool must have every member of kofn.engines._protocol.Pool")
     _assert(pool.n >= 3, f"the battery needs three workers, got {pool.n}")
     _assert([pool.state(w) for w in range(pool.n)] == ["idle"] * pool.n, "every worker must be idle")
@@ -116,14 +116,14 @@ def _seam(pool: Pool, trial: Trial) -> None:
     _raises(ArgumentError, lambda: pool.submit(pool.n, int), "a worker that is not there must be refused")
 
 
-def _identity(pool: Pool, trial: Trial) -> None:
+def _identity(pool: Pool, settings: BatterySettings) -> None:
     first = [pool.submit(worker, _who).result() for worker in range(pool.n)]
     again = [pool.submit(worker, _who).result() for worker in range(pool.n)]
     _assert(len(set(first)) == pool.n, f"{pool.n} workers must be as many threads or processes, got {first}")
     _assert(first == again, "a worker must be the same thread or process for every task")
 
 
-def _resident(pool: Pool, trial: Trial) -> None:
+def _resident(pool: Pool, settings: BatterySettings) -> None:
     for size in (10, 100_000):
         pool.put(1, "a", np.arange(float(size)))
         pool.put(1, ("b", 2), {"factor": 2.0})
@@ -138,7 +138,7 @@ def _resident(pool: Pool, trial: Trial) -> None:
         _raises(ArgumentError, lambda: pool.submit(1, np.sum, keys=("a",)), "a dropped value must be refused")
 
 
-def _private(pool: Pool, trial: Trial) -> None:
+def _private(pool: Pool, settings: BatterySettings) -> None:
     for size in (10, 100_000):
         argument = pool.empty((size,), np.float64)
         argument[:] = 1.0
@@ -150,7 +150,7 @@ def _private(pool: Pool, trial: Trial) -> None:
         pool.drop("x")
 
 
-def _results(pool: Pool, trial: Trial) -> None:
+def _results(pool: Pool, settings: BatterySettings) -> None:
     values = [
         np.zeros((0, 3)), np.zeros(()), np.asfortranarray(np.arange(12.0).reshape(3, 4)),
         np.arange(160_000.0).reshape(400, 400)[::2, ::3], np.arange(200_000, dtype=np.complex64),
@@ -167,7 +167,7 @@ def _results(pool: Pool, trial: Trial) -> None:
         _assert(result.flags.writeable, "an array that comes back can be written to")
 
 
-def _exception(pool: Pool, trial: Trial) -> None:
+def _exception(pool: Pool, settings: BatterySettings) -> None:
     error = pool.submit(0, _fail, LookupError("no such thing", 42)).exception()
     _assert(
         isinstance(error, LookupError) and error.args == ("no such thing", 42), f"a task's exception, got {error!r}"
@@ -180,7 +180,7 @@ def _exception(pool: Pool, trial: Trial) -> None:
     _assert(pool.submit(0, int, "3").result() == 3, "a worker goes on after an exception")
 
 
-def _unpicklable(pool: Pool, trial: Trial) -> None:
+def _unpicklable(pool: Pool, settings: BatterySettings) -> None:
     lock = threading.Lock()
     _raises(ArgumentError, lambda: pool.submit(0, id, lock), "an argument that cannot travel must be refused")
     _raises(ArgumentError, lambda: pool.put(0, "lock", lock), "a value that cannot travel must be refused")
@@ -190,8 +190,8 @@ def _unpicklable(pool: Pool, trial: Trial) -> None:
     _assert(pool.submit(0, int, "3").result() == 3, "a worker goes on after an unpicklable result")
 
 
-def _one_task(pool: Pool, trial: Trial) -> None:
-    future = pool.submit(0, time.sleep, trial.straggler_seconds / 2)
+def _one_task(pool: Pool, settings: BatterySettings) -> None:
+    future = pool.submit(0, time.sleep, settings.straggler_seconds / 2)
     _assert(pool.state(0) == "busy", "a worker with a task is busy")
     _raises(WorkerError, lambda: pool.submit(0, int), "a busy worker takes no second task")
     _assert(pool.submit(1, int).result() == 0, "other workers go on")
@@ -199,7 +199,7 @@ def _one_task(pool: Pool, trial: Trial) -> None:
     _assert(pool.state(0) == "idle", "a worker is idle when its result is there")
 
 
-def _callback(pool: Pool, trial: Trial) -> None:
+def _callback(pool: Pool, settings: BatterySettings) -> None:
     chain: list[Any] = []
     done = threading.Event()
 
@@ -211,16 +211,16 @@ def _callback(pool: Pool, trial: Trial) -> None:
             pool.submit(2, int, "1").add_done_callback(follow)
 
     pool.submit(2, int, "1").add_done_callback(follow)
-    _assert(done.wait(trial.patience_seconds), "a callback must be able to give its worker the next task")
+    _assert(done.wait(settings.patience_seconds), "a callback must be able to give its worker the next task")
     _assert(chain == [1] * 10, f"ten results of 1, got {chain}")
 
 
-def _straggler(pool: Pool, trial: Trial) -> None:
+def _straggler(pool: Pool, settings: BatterySettings) -> None:
     hows: list[Stop] = ["abandon", "interrupt", "kill"]
     for how in hows:
-        _await_idle(pool, trial)
+        _await_idle(pool, settings)
         started = time.monotonic()
-        futures = [pool.submit(w, time.sleep, 0.0 if w else trial.straggler_seconds) for w in range(pool.n)]
+        futures = [pool.submit(w, time.sleep, 0.0 if w else settings.straggler_seconds) for w in range(pool.n)]
         wait(futures[1:])
         happened = pool.stop(0, how)
         _assert(happened in ("abandon", how), f"stop(…, {how!r}) must say what happened, got {happened!r}")
@@ -228,25 +228,25 @@ def _straggler(pool: Pool, trial: Trial) -> None:
         again = [pool.submit(worker, int, "7").result() for worker in range(1, pool.n)]
         _assert(again == [7] * (pool.n - 1), "the next job gets its results")
         seconds = time.monotonic() - started
-        _assert(seconds < trial.straggler_seconds, f"the next job waited for a straggler: {seconds:.2f} s")
-    _await_idle(pool, trial)
-    future = pool.submit(0, time.sleep, trial.straggler_seconds)
+        _assert(seconds < settings.straggler_seconds, f"the next job waited for a straggler: {seconds:.2f} s")
+    _await_idle(pool, settings)
+    future = pool.submit(0, time.sleep, settings.straggler_seconds)
     _assert(future.cancel() and pool.submit(1, int, "7").result() == 7, "to cancel a future is to abandon its task")
-    _await_idle(pool, trial)
+    _await_idle(pool, settings)
     _assert(pool.stop(0, "kill") == "nothing", "there is nothing to stop at an idle worker")
     _assert(pool.submit(0, int, "8").result() == 8, "the straggler's worker serves again")
 
 
-def _payload(pool: Pool, trial: Trial) -> None:
-    large = np.arange(trial.payload_bytes // 8, dtype=np.float64)
+def _payload(pool: Pool, settings: BatterySettings) -> None:
+    large = np.arange(settings.payload_bytes // 8, dtype=np.float64)
     back = pool.submit(0, _same, large).result()
-    _assert(np.array_equal(back, large), f"{trial.payload_bytes} bytes must travel there and back unchanged")
+    _assert(np.array_equal(back, large), f"{settings.payload_bytes} bytes must travel there and back unchanged")
 
 
 # -- checks that need a pool of their own -------------------------------------------------------------
 
 
-def _death(pool: Pool, trial: Trial) -> None:
+def _death(pool: Pool, settings: BatterySettings) -> None:
     process = pool.submit(0, os.getpid).result()
     _assert(process != os.getpid(), "the worker is this very process; say so in lacks")
     pool.put(0, "x", np.arange(100_000.0))
@@ -260,25 +260,25 @@ def _death(pool: Pool, trial: Trial) -> None:
         raise AssertionError("a task must not hang for more than 5 s when its worker dies.") from None
     _assert(isinstance(error, WorkerLost), f"a task whose worker dies must fail with WorkerLost, got {error!r}")
     _assert(pool.submit(1, int, "7").result() == 7, "other workers go on")
-    if _settled(pool, 0, trial) == "dead":
+    if _await_start(pool, 0, settings) == "dead":
         _raises(WorkerLost, lambda: pool.submit(0, int), "a dead worker takes no task")
     else:
         total = pool.submit(0, np.sum, keys=("x",)).result()
         _assert(total == np.arange(100_000.0).sum(), "resident values are replayed to a worker that came back")
 
 
-def _closing(pool: Pool, trial: Trial) -> None:
+def _closing(pool: Pool, settings: BatterySettings) -> None:
     result = pool.submit(0, np.ones, 1_000_000).result()
     mine = pool.empty((100_000,), np.float64)
     mine[:] = 2.0
-    futures = [pool.submit(worker, time.sleep, trial.straggler_seconds) for worker in range(pool.n)]
+    futures = [pool.submit(worker, time.sleep, settings.straggler_seconds) for worker in range(pool.n)]
     started = time.monotonic()
     pool.close()
     pool.close()
-    errors = [future.exception(timeout=trial.patience_seconds) for future in futures]
+    errors = [future.exception(timeout=settings.patience_seconds) for future in futures]
     _assert(all(isinstance(error, PoolClosed) for error in errors), f"tasks of a closed pool, got {errors!r}")
     seconds = time.monotonic() - started
-    _assert(seconds < trial.straggler_seconds, f"closing must not wait for tasks: {seconds:.2f} s")
+    _assert(seconds < settings.straggler_seconds, f"closing must not wait for tasks: {seconds:.2f} s")
     _assert(pool.state(0) == "dead" and pool.stop(0, "kill") == "nothing", "workers of a closed pool are dead")
     pool.drop("x")
     _raises(PoolClosed, lambda: pool.submit(0, int), "a closed pool takes no task")
@@ -286,23 +286,23 @@ def _closing(pool: Pool, trial: Trial) -> None:
     _assert(result.sum() == 1_000_000 and mine.sum() == 200_000, "arrays outlive the pool")
 
 
-def _nothing_left(pool: Pool, trial: Trial) -> None:
+def _nothing_left(pool: Pool, settings: BatterySettings) -> None:
     """Two more pools beside the first, the second closed under running tasks."""
     for running in (False, True):
         before = _belongings() if running else None
-        with trial.make_pool() as other:
-            _await_idle(other, trial)
+        with settings.make_pool() as other:
+            _await_idle(other, settings)
             other.put(0, "x", np.ones(100_000))
             other.submit(0, np.sum, keys=("x",)).result()
             if running:
-                other.submit(1, time.sleep, trial.straggler_seconds)
-        until = time.monotonic() + trial.patience_seconds
+                other.submit(1, time.sleep, settings.straggler_seconds)
+        until = time.monotonic() + settings.patience_seconds
         while before is not None and not _belongings() <= before:
             _assert(time.monotonic() < until, f"a closed pool leaves behind {_belongings() - before}")
             time.sleep(0.05)
 
 
-ENGINE_CHECKS: dict[str, Callable[[Pool, Trial], None]] = {
+ENGINE_CHECKS: dict[str, Callable[[Pool, BatterySettings], None]] = {
     "seam": _seam,
     "identity": _identity,
     "resident": _resident,
@@ -344,16 +344,16 @@ def _spoil(resident: Any, other: Any) -> float:
     return float(resident.sum() + other.sum())
 
 
-def _await_idle(pool: Pool, trial: Trial) -> None:
-    until = time.monotonic() + trial.patience_seconds
+def _await_idle(pool: Pool, settings: BatterySettings) -> None:
+    until = time.monotonic() + settings.patience_seconds
     while not all(pool.state(worker) == "idle" for worker in range(pool.n)):
         states = [pool.state(worker) for worker in range(pool.n)]
         _assert(time.monotonic() < until, f"workers must become idle by themselves, got {states}")
         time.sleep(0.002)
 
 
-def _settled(pool: Pool, worker: int, trial: Trial) -> State:
-    until = time.monotonic() + trial.patience_seconds
+def _await_start(pool: Pool, worker: int, settings: BatterySettings) -> State:
+    until = time.monotonic() + settings.patience_seconds
     while (state := pool.state(worker)) == "starting":
         _assert(time.monotonic() < until, "a worker that starts must become idle or dead")
         time.sleep(0.01)

@@ -31,10 +31,10 @@ class Member:
 class Listener(Protocol):
     """Who wants to hear of workers; called on the client's event loop."""
 
-    def joined(self) -> None:
+    def on_join(self) -> None:
         """Workers have joined."""
 
-    def left(self, address: str) -> None:
+    def on_leave(self, address: str) -> None:
         """A worker has gone."""
 
 
@@ -57,16 +57,16 @@ class Cluster:
         self._theirs: Any = _ignore
 
     @property
-    def reachable(self) -> bool:
+    def is_reachable(self) -> bool:
         """Whether the connection to the scheduler has held since the beginning."""
         client = self._client()
         return client is not None and client.status == "running" and client.scheduler_comm is self._connection
 
-    def began(self, address: str, key: str) -> None:
+    def note_begin(self, address: str, key: str) -> None:
         """Note a task of any pool."""
         self._running.setdefault(address, set()).add(key)
 
-    def ended(self, address: str | None, key: str) -> None:
+    def note_end(self, address: str | None, key: str) -> None:
         """Note its end."""
         self._running.get(address or "", set()).discard(key)
 
@@ -95,7 +95,7 @@ class Cluster:
         """
         self._pools -= 1
         client = self._client()
-        if self._pools or client is None or not self.reachable:
+        if self._pools or client is None or not self.is_reachable:
             return
         if self._theirs is _ignore:
             client.unsubscribe_topic(TOPIC)
@@ -126,21 +126,21 @@ class Cluster:
             for address in self.members.keys() - workers.keys():
                 self._leave(address)
             for listener in list(self.listeners):
-                listener.joined()
+                listener.on_join()
 
     def _leave(self, address: str) -> None:
         self._left.add(address)
         self.members.pop(address, None)
         self._running.pop(address, None)
         for listener in list(self.listeners):
-            listener.left(address)
+            listener.on_leave(address)
 
 
 def cluster_of(client: Client) -> Cluster:
     """Return the cluster behind ``client`` for one more pool; called outside the client's event loop."""
     with _lock:
         cluster = _clusters.get(client)
-        if cluster is None or not cluster.reachable:
+        if cluster is None or not cluster.is_reachable:
             cluster = _clusters[client] = Cluster(client)
         client.sync(cluster.start, client)
         return cluster

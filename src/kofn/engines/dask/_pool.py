@@ -17,12 +17,12 @@ from ..._base._extras import needed
 from ...checks import refusal
 from ...errors import PoolClosed
 from .._engine import CLOSED, Engine
-from .._pickling import Parcel
+from .._pickling import BufferedPickle
 from .._protocol import State, Stop, Stopped
 from .._validation import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
 from ._cluster import cluster_of
-from ._slot import Lane, Resident, Task, unreachable
-from ._slots import Lanes
+from ._slot import DaskCall, DaskPlacedValue, DaskSlot, unreachable
+from ._slots import DaskSlots
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -34,7 +34,7 @@ FAREWELL = 1.0
 
 
 class DaskPool(Engine):
-    """The workers of a `distributed.Client` as they are when the pool is made, one lane each.
+    """The workers of a `distributed.Client` as they are when the pool is made, one slot each.
 
     Resident values are scattered to their worker once, and again to the process that replaces it. Tasks are
     pinned, never stolen, retried or merged with equal ones. kofn must be installed, in one version, on client,
@@ -42,12 +42,12 @@ class DaskPool(Engine):
 
     *What cannot be stopped.* Dask cannot stop a function that runs. ``stop`` takes back a task that is still
     queued at its worker; otherwise the worker stays busy until the function ends, and kofn gives its rows to
-    others. A task can ask `kofn.engines.unwanted` and end itself. ``"kill"`` ends the worker process, with
+    others. A task can ask `kofn.engines.current_token` and end itself. ``"kill"`` ends the worker process, with
     everything that others run in it, if a nanny will start another; without one, it abandons.
 
-    *Who comes and goes.* A lane belongs to a worker's name. A worker that leaves fails its task with
-    `WorkerLost`; its lane is starting for two seconds if it has a nanny, then dead, and alive again when a
-    worker of that name joins. A worker with a new name takes over a dead lane; if there is none it is kept for
+    *Who comes and goes.* A slot belongs to a worker's name. A worker that leaves fails its task with
+    `WorkerLost`; its slot is starting for two seconds if it has a nanny, then dead, and alive again when a
+    worker of that name joins. A worker with a new name takes over a dead slot; if there is none it is kept for
     the next one, or for the next pool. A pool never grows beyond the workers it was made with.
 
     *When the scheduler goes*, tasks in flight fail with `PoolClosed`, and the pool stays dead even if the
@@ -78,19 +78,19 @@ class DaskPool(Engine):
             raise PoolClosed(f"{CALL}: the client belongs to another process; make another in this one")
         super().__init__()
         cluster = cluster_of(client)
-        self._lanes = Lanes(cluster, client)
+        self._slots = DaskSlots(cluster, client)
         self._loop = client.loop.asyncio_loop
-        if not self._lanes.all:
+        if not self._slots.all:
             _start(self._loop, cluster.stop)
             remedy = "wait for them with client.wait_for_workers(n)"
             raise refusal(CALL, "client", "have at least one worker", "none", remedy)
         self._cluster = cluster
-        self._finalizer = at_end(self, _end, self._lanes, self._loop)
+        self._finalizer = at_end(self, _end, self._slots, self._loop)
 
     @property
     def n(self) -> int:
         """How many workers the pool has."""
-        return len(self._lanes.all)
+        return len(self._slots.all)
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike = np.float64) -> NDArray[Any]:
         """Allocate an array; Dask sends it from where it is."""
@@ -98,29 +98,29 @@ class DaskPool(Engine):
 
     def put(self, worker: int, key: Hashable, value: object) -> None:
         """Make ``value`` resident at ``worker``; it is scattered with the first task that uses it."""
-        lane = self._lane("put", worker)
-        lane.residents[check_key("put", key)] = Resident(_packed("put", "value", value))
+        slot = self._slot("put", worker)
+        slot.residents[check_key("put", key)] = DaskPlacedValue(_pack("put", "value", value))
 
     def drop(self, key: Hashable) -> None:
         """Forget ``key`` at every worker; unknown keys are ignored."""
         check_key("drop", key)
-        for lane in self._lanes.all:
-            lane.residents.pop(key, None)
+        for slot in self._slots.all:
+            slot.residents.pop(key, None)
 
     def submit(
         self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
     ) -> Future[Any]:
         """Run ``function(*(resident values of keys), *arguments)`` at an idle ``worker``."""
-        lane = self._lane("submit", worker)
+        slot = self._slot("submit", worker)
         check_task(function, keys)
-        values = resident_values(worker, keys, lane.residents)
-        call = _packed("submit", "function and arguments", (function, arguments), copy=True)
+        values = resident_values(worker, keys, slot.residents)
+        call = _pack("submit", "function and arguments", (function, arguments), copy=True)
         name = getattr(function, "__name__", "task").strip("<>")
-        task = Task(name, call, values)
-        lane.reserve(task)
-        task.when_cancelled(lambda gone: _start(self._loop, lane.abandon, gone))
+        task = DaskCall(name, call, values)
+        slot.reserve(task)
+        task.when_cancelled(lambda gone: _start(self._loop, slot.abandon, gone))
         try:
-            self._loop.call_soon_threadsafe(lane.begin, task)
+            self._loop.call_soon_threadsafe(slot.begin, task)
         except RuntimeError as error:  # the client was closed, and its loop with it
             raise PoolClosed(f"submit: {unreachable(self._cluster)}") from error
         return task.future
@@ -128,22 +128,22 @@ class DaskPool(Engine):
     def stop(self, worker: int, how: Stop) -> Stopped:
         """Cancel the future of what ``worker`` runs; the task itself runs on if it has begun."""
         check_stop(how)
-        lane = self._lanes.all[check_worker("stop", worker, self.n)]
-        task = lane.task
-        # Nothing can be asked of a worker that is out of reach; its task is failed by the lane itself.
+        slot = self._slots.all[check_worker("stop", worker, self.n)]
+        task = slot.task
+        # Nothing can be asked of a worker that is out of reach; its task is failed by the slot itself.
         if task is None or self.state(worker) == "dead":
             return "nothing"
         task.cancel()
-        if how == "kill" and lane.has_nanny:
-            _start(self._loop, lane.kill)
+        if how == "kill" and slot.has_nanny:
+            _start(self._loop, slot.kill)
             return "kill"
-        _start(self._loop, lane.abandon, task)
+        _start(self._loop, slot.abandon, task)
         return "abandon"
 
     def state(self, worker: int) -> State:
         """Tell what ``worker`` is doing."""
-        lane = self._lanes.all[check_worker("state", worker, self.n)]
-        return lane.state if self.is_open else "dead"
+        slot = self._slots.all[check_worker("state", worker, self.n)]
+        return slot.state if self.is_open else "dead"
 
     def close(self) -> None:
         """Let the workers go, still running; what was placed there is released. Safe to call twice."""
@@ -153,12 +153,12 @@ class DaskPool(Engine):
             # The user may close the client next, and then nobody could tell the workers any more.
             wait(told, timeout=FAREWELL)
 
-    def _lane(self, call: str, worker: int) -> Lane:
+    def _slot(self, call: str, worker: int) -> DaskSlot:
         check_worker(call, worker, self.n)
         self.require_open(call)
-        if not self._cluster.reachable:
+        if not self._cluster.is_reachable:
             raise PoolClosed(f"{call}: {unreachable(self._cluster)}")
-        return self._lanes.all[worker]
+        return self._slots.all[worker]
 
 
 def is_client(workers: object) -> bool:
@@ -173,9 +173,9 @@ def is_client(workers: object) -> bool:
     return any(kind.__name__ == "Client" and kind.__module__.startswith("distributed.") for kind in kinds)
 
 
-def _packed(call: str, argument: str, value: object, copy: bool = False) -> Parcel:
+def _pack(call: str, argument: str, value: object, copy: bool = False) -> BufferedPickle:
     try:
-        return Parcel.of(value, copy)
+        return BufferedPickle.of(value, copy)
     except ESCAPES as error:
         raise unpicklable(call, argument, error) from error
 
@@ -219,13 +219,13 @@ def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
         return False
 
 
-def _end(lanes: Lanes, loop: asyncio.AbstractEventLoop) -> list[Future[None]]:
+def _end(slots: DaskSlots, loop: asyncio.AbstractEventLoop) -> list[Future[None]]:
     """End every task; return what ends once their workers have been told."""
     told = []
-    for lane in lanes.all:
-        task = lane.close()
+    for slot in slots.all:
+        task = slot.close()
         if task is not None:
             task.fail(PoolClosed(CLOSED))
-            told.append(_start(loop, lane.abandon, task))
-    told.append(_start(loop, lanes.cluster.stop))
+            told.append(_start(loop, slot.abandon, task))
+    told.append(_start(loop, slots.cluster.stop))
     return told

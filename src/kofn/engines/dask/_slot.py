@@ -1,6 +1,6 @@
-"""One Dask worker as a lane: the task in flight, what is resident there, what becomes of both.
+"""One Dask worker as a slot: the task in flight, what is resident there, what becomes of both.
 
-Everything here but `Lane.state` and `Lane.reserve` runs on the client's event loop.
+Everything here but `DaskSlot.state` and `DaskSlot.reserve` runs on the client's event loop.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from uuid import uuid4
 
 from ..._base._envelope import told
 from ...errors import PoolClosed, WorkerError, WorkerLost
-from .._future import Promise, opened
-from .._pickling import Parcel
+from .._future import Promise, rebuild
+from .._pickling import BufferedPickle
 from .._protocol import State
 from ._cluster import Cluster, Member
 from ._worker import end_process, perform, refuse
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 REVIVAL = 2.0
-"""Seconds that a nanny has to bring its worker back before the lane counts as dead."""
+"""Seconds that a nanny has to bring its worker back before the slot counts as dead."""
 
 INLINE = 1 << 20
 """Bytes up to which a task travels inside its message; what is larger is scattered to the worker first."""
@@ -49,33 +49,33 @@ SETTLING = 0.2
 
 
 @dataclass
-class Resident:
+class DaskPlacedValue:
     """A value placed at a worker, kept for replay; ``future`` is Dask's handle on it at ``address``."""
 
-    parcel: Parcel
+    payload: BufferedPickle
     address: str = ""
     future: Future | None = None
 
 
-class Task(Promise):
+class DaskCall(Promise):
     """One call at one worker; its key is like no other, so equal calls stay two."""
 
-    def __init__(self, name: str, call: Parcel, residents: Sequence[Resident]) -> None:
+    def __init__(self, name: str, call: BufferedPickle, residents: Sequence[DaskPlacedValue]) -> None:
         super().__init__()
         self.call = call
         self.residents = residents
         self.key = f"kofn-{name}-{uuid4().hex}"
 
 
-class Lane:
+class DaskSlot:
     """A place in the pool, held by a worker name and served by whichever process bears it."""
 
     def __init__(self, index: int, member: Member, cluster: Cluster, client: Client) -> None:
         self.index = index
         self.cluster = cluster
         self.client = client
-        self.residents: dict[Hashable, Resident] = {}
-        self.task: Task | None = None
+        self.residents: dict[Hashable, DaskPlacedValue] = {}
+        self.task: DaskCall | None = None
         self._lock = threading.RLock()
         self._closed = False
         self._running: asyncio.Task[tuple[str, Any]] | None = None
@@ -90,7 +90,7 @@ class Lane:
         self.address: str | None = member.address
 
     def lose(self) -> float:
-        """Lose the process and its task; return the seconds until the lane may be given to another name."""
+        """Lose the process and its task; return the seconds until the slot may be given to another name."""
         self.address = None
         self._lost_at = time.monotonic()
         if self._running is not None:
@@ -101,14 +101,14 @@ class Lane:
     def state(self) -> State:
         """What the worker does, as far as kofn is concerned."""
         address = self.address
-        if not self.cluster.reachable:
+        if not self.cluster.is_reachable:
             return "dead"
         if address is None:
             late = time.monotonic() - self._lost_at >= REVIVAL
             return "starting" if self._has_nanny and not late else "dead"
         return "busy" if self.task is not None or self.cluster.is_running(address) else "idle"
 
-    def reserve(self, task: Task) -> None:
+    def reserve(self, task: DaskCall) -> None:
         """Take ``task`` if the worker is idle; callable on any thread."""
         with self._lock:
             if self._closed:
@@ -120,7 +120,7 @@ class Lane:
                 raise WorkerError(f"worker {self.index} is busy; it takes one task at a time", self.index)
             self.task = task
 
-    def close(self) -> Task | None:
+    def close(self) -> DaskCall | None:
         """Take no task any more, forget what is resident, and return what is under way."""
         with self._lock:
             self._closed = True
@@ -129,60 +129,60 @@ class Lane:
 
     # -- a task ---------------------------------------------------------------------------------------
 
-    def begin(self, task: Task) -> None:
-        """Run a task that the lane has already been reserved for."""
+    def begin(self, task: DaskCall) -> None:
+        """Run a task that the slot has already been reserved for."""
         address = self.address
         if address is None:
-            self._ended(task, address, "error", self._lost())
+            self._end(task, address, "error", self._lost())
             return
-        self.cluster.began(address, task.key)
+        self.cluster.note_begin(address, task.key)
         self._running = asyncio.ensure_future(self._attempt(task, address))
         self._running.add_done_callback(lambda done: self._on_done(task, address, done))
 
-    def _on_done(self, task: Task, address: str, done: asyncio.Task[tuple[str, Any]]) -> None:
+    def _on_done(self, task: DaskCall, address: str, done: asyncio.Task[tuple[str, Any]]) -> None:
         # Cancelled: the worker has gone, or never began a task that nobody wants any more.
         try:
             failed = self._lost() if done.cancelled() else done.exception()
             kind, answer = done.result() if failed is None else ("error", failed)
         except Exception as error:  # what came is no outcome
             kind, answer = "error", self._lost(told(error))
-        self._ended(task, address, kind, answer)
+        self._end(task, address, kind, answer)
 
-    def _ended(self, task: Task, address: str | None, kind: str, answer: Any) -> None:
-        self.cluster.ended(address, task.key)
+    def _end(self, task: DaskCall, address: str | None, kind: str, answer: Any) -> None:
+        self.cluster.note_end(address, task.key)
         self.task = self._running = None
         if kind == "refused":
             task.cancel()
             return
         here, value = True, answer
         if kind == "value":
-            here, value = opened(lambda: Parcel(*answer).open())
+            here, value = rebuild(lambda: BufferedPickle(*answer).open())
         elif kind == "failed":
-            _, value = opened(lambda: pickle.loads(answer).open())
+            _, value = rebuild(lambda: pickle.loads(answer).open())
         if here and kind == "value":
             task.settle(value)
         else:
             task.fail(value)
 
-    async def _attempt(self, task: Task, address: str) -> tuple[str, Any]:
+    async def _attempt(self, task: DaskCall, address: str) -> tuple[str, Any]:
         work = asyncio.ensure_future(self._outcome(task, address))
         try:
             while not work.done():
                 await asyncio.wait([work], timeout=LOOKING)
-                if not self.cluster.reachable:
+                if not self.cluster.is_reachable:
                     return "error", self._lost()
             return work.result()
         except Exception as error:
-            return "error", await self._explained(error)
+            return "error", await self._explain(error)
         finally:
             work.cancel()
 
-    async def _outcome(self, task: Task, address: str) -> tuple[str, Any]:
-        if task.claimed:
+    async def _outcome(self, task: DaskCall, address: str) -> tuple[str, Any]:
+        if task.is_claimed:
             return "refused", None
-        residents = [await self._placed(resident, address) for resident in task.residents]
+        residents = [await self._place(resident, address) for resident in task.residents]
         call = task.call if task.call.size <= INLINE else await self._scatter(task.call, address)
-        if task.claimed:
+        if task.is_claimed:
             return "refused", None
         future = self.client.submit(
             perform, task.key, call, *residents,
@@ -192,7 +192,7 @@ class Lane:
         error = await future.exception()
         if error is not None or future.status != "finished":
             raise error or CancelledError()
-        outcome = ("refused", None) if task.claimed else await self._fetch(future, address)
+        outcome = ("refused", None) if task.is_claimed else await self._fetch(future, address)
         self._spent = future
         asyncio.get_running_loop().call_later(RELEASE, self._release, future)
         return outcome
@@ -201,16 +201,16 @@ class Lane:
         if self._spent is future:
             self._spent = None
 
-    async def _placed(self, resident: Resident, address: str) -> Future:
+    async def _place(self, resident: DaskPlacedValue, address: str) -> Future:
         """Scatter a resident value unless this very process holds it."""
         future = resident.future
         if future is None or resident.address != address or future.status != "finished":
-            future = resident.future = await self._scatter(resident.parcel, address)
+            future = resident.future = await self._scatter(resident.payload, address)
             resident.address = address
         return future
 
-    async def _scatter(self, parcel: Parcel, address: str) -> Future:
-        return await self.client.scatter(parcel, workers=[address], broadcast=False, hash=False)
+    async def _scatter(self, payload: BufferedPickle, address: str) -> Future:
+        return await self.client.scatter(payload, workers=[address], broadcast=False, hash=False)
 
     async def _fetch(self, future: Future, address: str) -> tuple[str, Any]:
         """Fetch one result by itself; `Client.gather` would make it wait for those on slower links."""
@@ -227,8 +227,8 @@ class Lane:
 
     # -- the end of one -------------------------------------------------------------------------------
 
-    async def abandon(self, task: Task) -> None:
-        """Keep a queued task from running; one that has begun keeps its lane busy until it ends."""
+    async def abandon(self, task: DaskCall) -> None:
+        """Keep a queued task from running; one that has begun keeps its slot busy until it ends."""
         address = self.address
         if address is None or self.task is not task:
             return
@@ -249,16 +249,16 @@ class Lane:
         return self._has_nanny
 
     def _lost(self, why: str = "it left the cluster") -> Exception:
-        if not self.cluster.reachable:
+        if not self.cluster.is_reachable:
             return PoolClosed(unreachable(self.cluster))
         return WorkerLost(f"worker {self.index} (Dask worker {self.name!r}) is lost: {why}", self.index)
 
-    async def _explained(self, error: Exception) -> Exception:
+    async def _explain(self, error: Exception) -> Exception:
         """Tell what went wrong with Dask in kofn's terms."""
         await asyncio.sleep(SETTLING if isinstance(error, OSError) else 0.0)
         if isinstance(error, (OSError, CancelledError, KeyError)) or type(error).__name__ in LOSSES:
             return self._lost("Dask cancelled its task" if isinstance(error, CancelledError) else str(error))
-        if not self.cluster.reachable:
+        if not self.cluster.is_reachable:
             return self._lost()
         error.add_note(
             "kofn and what the task needs must be installed, in one version, on client, scheduler and workers"

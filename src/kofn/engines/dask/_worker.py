@@ -9,9 +9,9 @@ from collections import deque
 from typing import Any, Literal
 
 from ..._base._envelope import Envelope
-from .._cancellation import watching
+from .._cancellation import running_with
 from .._future import pack_result
-from .._pickling import Parcel
+from .._pickling import BufferedPickle
 
 Outcome = tuple[Literal["value", "failed", "refused"], Any]
 
@@ -20,24 +20,24 @@ _begun: dict[str, threading.Event] = {}
 _refused: deque[str] = deque(maxlen=1000)
 
 
-def perform(key: str, call: Parcel, *residents: Parcel) -> Outcome:
+def perform(key: str, call: BufferedPickle, *residents: BufferedPickle) -> Outcome:
     """Run the task in ``call``, unless it was refused; its exceptions are results to Dask, as envelopes.
 
     Examples
     --------
-    >>> kind, value = perform("task-1", Parcel.of((sum, ([1, 2],))))
-    >>> kind, Parcel(*value).open()
+    >>> kind, value = perform("task-1", BufferedPickle.of((sum, ([1, 2],))))
+    >>> kind, BufferedPickle(*value).open()
     ('value', 3)
     """
-    unwanted = _begin(key)
-    if unwanted is None:
+    token = _begin(key)
+    if token is None:
         return "refused", None
     try:
         function, arguments = call.open()
-        with watching(unwanted):
+        with running_with(token):
             value = function(*(resident.view() for resident in residents), *arguments)
         # As plain tuples: Dask takes two to three times longer to fetch an object of a class of ours.
-        return "value", pack_result(value, Parcel.of).plain()
+        return "value", pack_result(value, BufferedPickle.of).plain()
     except BaseException as error:
         return "failed", pickle.dumps(Envelope(error))
     finally:
@@ -49,7 +49,7 @@ def refuse(key: str) -> bool:
 
     Examples
     --------
-    >>> refuse("task-2"), perform("task-2", Parcel.of(None))
+    >>> refuse("task-2"), perform("task-2", BufferedPickle.of(None))
     (True, ('refused', None))
     """
     with _lock:

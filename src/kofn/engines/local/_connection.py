@@ -26,12 +26,12 @@ _ROOM = socket.CMSG_SPACE(253 * array.array("i").itemsize) if hasattr(socket, "C
 _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
-class Channel:
+class Connection:
     """One end of a socket pair that carries pickled messages of plain values.
 
     Examples
     --------
-    >>> left, right = map(Channel, socket.socketpair())
+    >>> left, right = map(Connection, socket.socketpair())
     >>> _ = left.send(("hello", 1))
     >>> right.wait()
     (('hello', 1), [])
@@ -74,7 +74,7 @@ class Channel:
         poll = select.poll()
         poll.register(self._socket, select.POLLOUT)
         if not poll.poll(None if patience is None else patience * 1000):
-            raise TimeoutError("the other end of the channel does not read")
+            raise TimeoutError("the other end of the connection does not read")
 
     def poll(self) -> list[Message]:
         """Return the messages that are complete by now; raise `EOFError` once the other end has closed."""
@@ -82,7 +82,7 @@ class Channel:
         messages = list(self._ready)
         self._ready.clear()
         if self._ended and not messages:
-            raise EOFError("the other end of the channel has closed")
+            raise EOFError("the other end of the connection has closed")
         return messages
 
     def wait(self) -> Message:
@@ -91,7 +91,7 @@ class Channel:
         poll.register(self._socket, select.POLLIN)
         while not self._ready:
             if self._ended:
-                raise EOFError("the other end of the channel has closed")
+                raise EOFError("the other end of the connection has closed")
             poll.poll()
             self._read()
         return self._ready.popleft()

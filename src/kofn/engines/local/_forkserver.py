@@ -1,9 +1,9 @@
-"""The nursery: a small process that has NumPy loaded and forks workers on request.
+"""The fork server: a small process that has NumPy loaded and forks workers on request.
 
-It is started by `subprocess` (link.py), not by `multiprocessing`, so the user's main module is never imported again and
-a script needs no ``if __name__ == "__main__"``. It has one thread, so forking is safe; it is the workers'
-parent, so it knows which process ids are still theirs, and it ends them all when the master's end of the
-channel closes.
+It is started by `subprocess` (`ForkServerClient`), not by `multiprocessing`, so the user's main module is never
+imported again and a script needs no ``if __name__ == "__main__"``. It has one thread, so forking is safe; it is the
+workers' parent, so it knows which process ids are still theirs, and it ends them all when the client's end of the
+connection closes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..._base._place import Place
-from ._connection import Channel, bell
+from ._connection import Connection, bell
 
 BLAS_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
@@ -27,15 +27,15 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(fd: int, threads: int) -> None:
-    """Run the nursery on the socket ``fd`` until its other end is closed."""
+    """Run the fork server on the socket ``fd`` until its other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    nursery = Nursery(Channel(socket.socket(fileno=fd)), _prepare(threads))
+    server = ForkServer(Connection(socket.socket(fileno=fd)), _prepare(threads))
     try:
-        nursery.run()
+        server.run()
     except OSError:
-        pass  # the master went away while we told it something
+        pass  # the client went away while we told it something
     finally:
-        nursery.end()
+        server.end()
 
 
 def _prepare(threads: int) -> Callable[[], None]:
@@ -51,13 +51,13 @@ def _prepare(threads: int) -> Callable[[], None]:
     return lambda: controller.limit(limits=threads) and None
 
 
-class Nursery:
-    """Forks, kills and reaps workers; each is known by the number that the master gave it."""
+class ForkServer:
+    """Forks, kills and reaps workers; each is known by the number that the client gave it."""
 
-    def __init__(self, channel: Channel, set_threads: Callable[[], None]) -> None:
-        self.channel = channel
+    def __init__(self, connection: Connection, set_threads: Callable[[], None]) -> None:
+        self.connection = connection
         self.set_threads = set_threads
-        self.master = os.getppid()
+        self.client = os.getppid()
         self.pids: dict[int, int] = {}
         self.prctl = _prctl()
         self.woken, self.waker = bell()
@@ -67,24 +67,24 @@ class Nursery:
         gc.freeze()
 
     def run(self) -> None:
-        """Serve the master until it is gone."""
-        self.channel.send(("ready", frozenset(sys.modules) - {"__main__"}))
+        """Serve the client until it is gone."""
+        self.connection.send(("ready", frozenset(sys.modules) - {"__main__"}))
         poll = select.poll()
-        poll.register(self.channel.fileno(), select.POLLIN)
+        poll.register(self.connection.fileno(), select.POLLIN)
         poll.register(self.woken.fileno(), select.POLLIN)
-        # A forked child of the master may hold the channel open after the master died; hence the timeout.
-        while os.getppid() == self.master:
+        # A forked child of the client may hold the connection open after the client died; hence the timeout.
+        while os.getppid() == self.client:
             poll.poll(1000)
             self.reap()
             try:
-                messages = self.channel.poll()
+                messages = self.connection.poll()
             except EOFError:
                 return
             for message, fds in messages:
                 self.obey(message, fds)
 
     def obey(self, message: tuple[Any, ...], fds: list[int]) -> None:
-        """Do what the master asks."""
+        """Do what the client asks."""
         if message[0] == "spawn":
             _, number, place = message
             self.spawn(number, fds[0], place)
@@ -93,19 +93,19 @@ class Nursery:
 
     def spawn(self, number: int, fd: int, place: Place) -> None:
         """Fork worker ``number`` on the socket ``fd``."""
-        nursery = os.getpid()
+        server = os.getpid()
         try:
             pid = os.fork()
         except OSError as error:
             os.close(fd)
-            self.channel.send(("exit", number, f"could not be forked: {error}"))
+            self.connection.send(("exit", number, f"could not be forked: {error}"))
             return
         if pid == 0:
-            self.become_worker(nursery, fd, place)
+            self.become_worker(server, fd, place)
         os.close(fd)
         self.pids[number] = pid
 
-    def become_worker(self, nursery: int, fd: int, place: Place) -> None:
+    def become_worker(self, server: int, fd: int, place: Place) -> None:
         """Serve as a worker; never returns."""
         status = 1
         try:
@@ -113,9 +113,9 @@ class Nursery:
             self.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            if os.getppid() != nursery:
+            if os.getppid() != server:
                 raise EOFError
-            self.channel.close()
+            self.connection.close()
             self.woken.close()
             self.waker.close()
             # Spawn requests read together with this one left the sockets of other workers open here.
@@ -126,7 +126,7 @@ class Nursery:
             _draw_anew()
             from ._worker import serve
 
-            serve(Channel(socket.socket(fileno=fd)))
+            serve(Connection(socket.socket(fileno=fd)))
         except (EOFError, BrokenPipeError):
             status = 0
         except BaseException:
@@ -145,7 +145,7 @@ class Nursery:
             _kill_group(pid)
             _, status = os.waitpid(pid, 0)
             del self.pids[number]
-            self.channel.send(("exit", number, _how(os.waitstatus_to_exitcode(status))))
+            self.connection.send(("exit", number, _how(os.waitstatus_to_exitcode(status))))
 
     def woken_bytes(self) -> bytes:
         """Empty the pipe of signals."""

@@ -1,4 +1,4 @@
-"""The master's hold on its nursery: start it, have it fork and kill, end it."""
+"""The client's hold on its fork server: start it, have it fork and kill, end it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import sys
 from typing import Any
 
 from ..._base._place import Place
-from . import _forkserver as nursery
-from ._connection import Channel
+from . import _forkserver
+from ._connection import Connection
 
 PATIENCE = 5.0
 """Seconds that a process may leave its socket full before it counts as lost."""
 
 CLOSING = 1.0
-"""Seconds that the nursery gets to end its workers before it is killed, which ends them too."""
+"""Seconds that the fork server gets to end its workers before it is killed, which ends them too."""
 
 
-class Link:
-    """A nursery process and the channel to it.
+class ForkServerClient:
+    """A fork server process and the connection to it.
 
     Parameters
     ----------
@@ -33,48 +33,48 @@ class Link:
         ours, theirs = socket.socketpair()
         with theirs:
             fd = theirs.fileno()
-            enter = f"from {nursery.__name__} import main; main({fd}, {threads})"
+            enter = f"from {_forkserver.__name__} import main; main({fd}, {threads})"
             self.process = subprocess.Popen(
                 [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}; {enter}"],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(fd,),
-                env={**os.environ, **dict.fromkeys(nursery.BLAS_VARIABLES, "1")},
+                env={**os.environ, **dict.fromkeys(_forkserver.BLAS_VARIABLES, "1")},
                 start_new_session=True,
             )
-        self.channel = Channel(ours)
+        self.connection = Connection(ours)
 
-    def spawn(self, number: int) -> Channel:
-        """Ask for worker ``number`` and return the channel to it."""
+    def spawn(self, number: int) -> Connection:
+        """Ask for worker ``number`` and return the connection to it."""
         ours, theirs = socket.socketpair()
         with theirs:
             self._ask("spawn", number, Place.here(), fds=[theirs.fileno()])
-        return Channel(ours)
+        return Connection(ours)
 
     def kill(self, number: int) -> None:
         """Ask for the death of worker ``number``."""
         self._ask("kill", number)
 
     def _ask(self, *message: Any, fds: list[int] | None = None) -> None:
-        # When the nursery is gone its channel says so to whoever reads it.
+        # When the fork server is gone its connection says so to whoever reads it.
         with contextlib.suppress(OSError):
-            self.channel.send(message, fds or [], PATIENCE)
+            self.connection.send(message, fds or [], PATIENCE)
 
-    def bury(self) -> int:
-        """Take leave of a nursery that has hung up, and return its exit status."""
-        self.channel.close()
+    def reap(self) -> int:
+        """Take leave of a fork server that has hung up, and return its exit status."""
+        self.connection.close()
         self.process.kill()
         return self.process.wait()
 
     def close(self) -> None:
-        """Hang up, which ends the nursery and its workers, and make sure that it did."""
-        self.channel.close()
+        """Hang up, which ends the fork server and its workers, and make sure that it did."""
+        self.connection.close()
         try:
             self.process.wait(CLOSING)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
 
-    def disown(self) -> None:
-        """Be without the nursery in a forked child; it belongs to the parent."""
-        self.channel.close()
+    def detach_after_fork(self) -> None:
+        """Be without the fork server in a forked child; it belongs to the parent."""
+        self.connection.close()
         self.process.returncode = 0  # or its finalizer would complain that it still runs

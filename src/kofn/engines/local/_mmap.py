@@ -15,11 +15,11 @@ from functools import cache
 
 import numpy as np
 
-Block = ctypes.Array[ctypes.c_ubyte]
+MappedBytes = ctypes.Array[ctypes.c_ubyte]
 """Mapped bytes; supports the buffer protocol."""
 
 
-def map_shared(fd: int, size: int) -> Block:
+def map_shared(fd: int, size: int) -> MappedBytes:
     """Map ``size`` bytes of a file for reading and writing.
 
     Examples
@@ -34,18 +34,18 @@ def map_shared(fd: int, size: int) -> Block:
     return _map(fd, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED)
 
 
-def map_private(fd: int, size: int) -> Block:
+def map_private(fd: int, size: int) -> MappedBytes:
     """Map ``size`` bytes of a file so that writes stay in this process, and `restore` undoes them."""
     return _map(fd, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE)
 
 
-def address(buffer: memoryview | Block) -> int:
+def address(buffer: memoryview | MappedBytes) -> int:
     """Return where the bytes of ``buffer`` begin."""
     view: memoryview = memoryview(buffer)
     return int(np.frombuffer(view, np.uint8).__array_interface__["data"][0])
 
 
-def restore(block: Block) -> None:
+def restore(block: MappedBytes) -> None:
     """Undo what was written into a private map.
 
     Dropping clean pages would make the next reader fault them in again, which more than doubles the time of a
@@ -57,7 +57,7 @@ def restore(block: Block) -> None:
         raise OSError(ctypes.get_errno(), "madvise failed")
 
 
-def _written(block: Block) -> bool:
+def _written(block: MappedBytes) -> bool:
     pages = -(-len(block) // mmap.PAGESIZE)
     first = ctypes.addressof(block) // mmap.PAGESIZE
     try:
@@ -75,7 +75,7 @@ def _written(block: Block) -> bool:
     return len(entries) < pages or bool(np.any((entries & here != 0) & (entries & of_file == 0)))
 
 
-def _map(fd: int, size: int, protection: int, flags: int) -> Block:
+def _map(fd: int, size: int, protection: int, flags: int) -> MappedBytes:
     place = _libc().mmap(None, size, protection, flags, fd, 0)
     if place == ctypes.c_void_p(-1).value:
         raise OSError(ctypes.get_errno(), f"cannot map {size} bytes: {os.strerror(ctypes.get_errno())}")

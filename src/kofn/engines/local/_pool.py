@@ -19,9 +19,9 @@ from ...errors import ArgumentError, KofnError, PoolClosed, WorkerError, WorkerL
 from .._engine import Engine
 from .._protocol import State, Stop, Stopped
 from .._validation import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
-from ._shared_memory import Parcel, pack
-from ._slot import Resident, Task
-from ._supervisor import Crew
+from ._shared_memory import SharedPickle, pack
+from ._slot import LocalCall, PlacedValue
+from ._supervisor import Supervisor
 
 START_SECONDS = 60.0
 """How long the constructor waits for the first workers."""
@@ -70,14 +70,14 @@ class LocalPool(Engine):
         if not hasattr(os, "fork"):
             raise ArgumentError(f"{call}: this system cannot fork; use kofn.ThreadPool or a list of executors.")
         try:
-            self._crew = crew = Crew(self._n, threads, float(grace_seconds))
+            self._supervisor = supervisor = Supervisor(self._n, threads, float(grace_seconds))
         except (OSError, RuntimeError) as error:
             raise KofnError(f"{call}: the system lets no workers start: {told(error)}") from error
-        self._finalizer = at_end(self, crew.close)
+        self._finalizer = at_end(self, supervisor.close)
         try:
             super().__init__()  # loads what jobs need, while processes start
-            if not crew.await_start(START_SECONDS):
-                if crew.closed:
+            if not supervisor.await_start(START_SECONDS):
+                if supervisor.closed:
                     raise PoolClosed(f"{call}: the pool was closed while its workers started, as the program ended")
                 raise WorkerLost(f"{call}: no worker could be started; what they said is on stderr.", 0)
         except BaseException:
@@ -92,18 +92,18 @@ class LocalPool(Engine):
     @property
     def bytes_sent(self) -> dict[str, int]:
         """Bytes that went through sockets, that were copied to shared memory, and that came back in it."""
-        return dict(self._crew.bytes_sent)
+        return dict(self._supervisor.bytes_sent)
 
     def pids(self) -> list[int | None]:
         """Return the process id of each worker, None while it has none."""
-        return [None if lane.doomed or lane.channel is None else lane.pid for lane in self._crew.lanes]
+        return [None if slot.doomed or slot.connection is None else slot.pid for slot in self._supervisor.slots]
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike = np.float64) -> NDArray[Any]:
         """Allocate an array that reaches workers without a copy.
 
         Do not change it while a task that got it runs or while it is resident.
         """
-        return self._crew.store.empty(shape, dtype)
+        return self._supervisor.store.empty(shape, dtype)
 
     def put(self, worker: int, key: Hashable, value: object) -> None:
         """Make ``value`` resident at ``worker``; it gets there with the first task that uses it.
@@ -112,24 +112,24 @@ class LocalPool(Engine):
         """
         self._check("put", worker)
         check_key("put", key)
-        resident = Resident(self._pack("put", "value", value))
-        with self._crew.lock:
+        resident = PlacedValue(self._pack("put", "value", value))
+        with self._supervisor.lock:
             self._check("put", worker)
-            lane = self._crew.lanes[worker]
-            old, lane.residents[key] = lane.residents.get(key), resident
+            slot = self._supervisor.slots[worker]
+            old, slot.residents[key] = slot.residents.get(key), resident
             if old is not None:
-                lane.resident_gone(old)
-        self._crew.wake()
+                slot.value_gone(old)
+        self._supervisor.wake()
 
     def drop(self, key: Hashable) -> None:
         """Forget ``key`` at every worker; unknown keys are ignored."""
         check_key("drop", key)
-        with self._crew.lock:
-            for lane in self._crew.lanes:
-                old = lane.residents.pop(key, None)
+        with self._supervisor.lock:
+            for slot in self._supervisor.slots:
+                old = slot.residents.pop(key, None)
                 if old is not None:
-                    lane.resident_gone(old)
-        self._crew.wake()
+                    slot.value_gone(old)
+        self._supervisor.wake()
 
     def submit(
         self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
@@ -141,24 +141,24 @@ class LocalPool(Engine):
         """
         self._check("submit", worker)
         check_task(function, keys)
-        crew, lane = self._crew, self._crew.lanes[worker]
-        parcel = self._pack("submit", "function and arguments", (function, arguments))
-        with crew.lock:
+        supervisor, slot = self._supervisor, self._supervisor.slots[worker]
+        payload = self._pack("submit", "function and arguments", (function, arguments))
+        with supervisor.lock:
             self._check("submit", worker)
-            values = resident_values(worker, keys, lane.residents)
-            if lane.state == "dead":
+            values = resident_values(worker, keys, slot.residents)
+            if slot.state == "dead":
                 raise WorkerLost(f"worker {worker} is dead and cannot take a task", worker)
-            if lane.task is not None or lane.state == "busy":
+            if slot.task is not None or slot.state == "busy":
                 raise WorkerError(f"worker {worker} is busy; it takes one task at a time", worker)
-            task = Task(parcel, values)
+            task = LocalCall(payload, values)
             try:
-                lane.task = task
-                task.when_cancelled(lambda gone: crew.on_cancelled(lane, gone))
-                if lane.state == "idle":
-                    crew.give(lane)
+                slot.task = task
+                task.when_cancelled(lambda gone: supervisor.on_cancelled(slot, gone))
+                if slot.state == "idle":
+                    supervisor.dispatch(slot)
             except BaseException:
                 # Ctrl-C: nobody will have this future.
-                crew.condemn(lane, task)
+                supervisor.kill_after_interrupt(slot, task)
                 raise
         return task.future
 
@@ -169,33 +169,33 @@ class LocalPool(Engine):
         has not ended after the grace, the worker is replaced. ``kill`` replaces the worker at once.
         """
         check_worker("stop", worker, self._n)
-        return self._crew.stop(self._crew.lanes[worker], check_stop(how))
+        return self._supervisor.stop(self._supervisor.slots[worker], check_stop(how))
 
     def state(self, worker: int) -> State:
         """Tell what ``worker`` is doing."""
-        lane = self._crew.lanes[check_worker("state", worker, self._n)]
-        return "busy" if lane.state == "starting" and lane.task is not None else lane.state
+        slot = self._supervisor.slots[check_worker("state", worker, self._n)]
+        return "busy" if slot.state == "starting" and slot.task is not None else slot.state
 
     def close(self) -> None:
         """End all workers and release everything; results stay valid. Safe to call twice, in any state."""
         self._closed = True
-        self._crew.close()
+        self._supervisor.close()
         self._finalizer.detach()
 
     def __repr__(self) -> str:
-        return f"<LocalPool of {self._n}: {', '.join(lane.state for lane in self._crew.lanes)}>"
+        return f"<LocalPool of {self._n}: {', '.join(slot.state for slot in self._supervisor.slots)}>"
 
     def _check(self, call: str, worker: int) -> None:
         check_worker(call, worker, self._n)
         self.require_open(call)
 
-    def _pack(self, call: str, what: str, value: object) -> Parcel:
+    def _pack(self, call: str, what: str, value: object) -> SharedPickle:
         try:
-            parcel = pack(value, self._crew.store)
+            payload = pack(value, self._supervisor.store)
         except ESCAPES as error:
             if type(error) is KofnError:  # the system has no memory for it
                 raise
             raise unpicklable(call, what, error) from error
-        if parcel.fresh is not None:
-            self._crew.bytes_sent["shared"] += parcel.fresh.size
-        return parcel
+        if payload.fresh is not None:
+            self._supervisor.bytes_sent["shared"] += payload.fresh.size
+        return payload

@@ -1,6 +1,6 @@
 """Shared memory without names: a segment is a descriptor, so nothing can be left in /dev/shm.
 
-A value becomes a `Parcel`: a pickle stream (protocol 5) and its array buffers. A buffer that already lies in
+A value becomes a `SharedPickle`: a pickle stream (protocol 5) and its array buffers. A buffer that already lies in
 a segment travels as (segment, offset, length); the rest goes inline when small, or is copied once to a new
 segment.
 """
@@ -24,10 +24,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..._base._pickles import NOTHING, Code, pickled
 from ...errors import KofnError
-from ._mmap import Block, address, map_shared
+from ._mmap import MappedBytes, address, map_shared
 
 INLINE = 1 << 16
-"""Parcels below this many bytes travel in the message itself."""
+"""Payloads below this many bytes travel in the message itself."""
 
 ALIGNMENT = 64
 """Buffers of a segment start at multiples of this."""
@@ -88,7 +88,7 @@ class Segment:
 
     def __init__(self, on_free: Callable[[int], None] | None = None) -> None:
         self.id = next(_ids)
-        with _granted(0):
+        with _tell_limits(0):
             self.fd = anonymous_file()
         self.size = 0
         self._finalizer = weakref.finalize(self, _release, self.fd, self.id, on_free, os.getpid())
@@ -101,22 +101,22 @@ class Segment:
             offset = -(-self.size // ALIGNMENT) * ALIGNMENT
             offsets.append(offset)
             self.size = offset + len(buffer)
-            with _granted(self.size):
+            with _tell_limits(self.size):
                 written = 0
                 while written < len(buffer):
                     written += os.pwrite(self.fd, buffer[written:], offset + written)
         return offsets
 
-    def map(self, size: int) -> Block:
+    def map(self, size: int) -> MappedBytes:
         """Make the segment ``size`` bytes large and map it, shared and writable."""
-        with _granted(size):
+        with _tell_limits(size):
             os.ftruncate(self.fd, size)
             self.size = size
             return map_shared(self.fd, size)
 
 
 @contextmanager
-def _granted(size: int) -> Iterator[None]:
+def _tell_limits(size: int) -> Iterator[None]:
     """Ask the system for shared memory, and say so where it gives none."""
     try:
         yield
@@ -132,18 +132,18 @@ def _release(fd: int, identity: int, on_free: Callable[[int], None] | None, owne
 
 
 @dataclass
-class Parcel:
+class SharedPickle:
     """A value ready to travel: the pickle stream, then its buffers."""
 
     frames: list[Frame]
     segments: list[Segment] = field(default_factory=list)
     fresh: Segment | None = None
-    """The one of ``segments`` that was made for this parcel alone."""
+    """The one of ``segments`` that was made for this payload alone."""
     code: Code = NOTHING
     """Functions and classes that the value refers to."""
 
 
-class Store:
+class SegmentStore:
     """The arrays of `empty`, found again by address; ``freed`` collects the ids of segments that are gone.
 
     Finalizers may run inside any of these methods, so each change is one operation on a dict or deque.
@@ -159,7 +159,7 @@ class Store:
         self._wake()
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """Allocate an array in a segment of its own; it lives as long as the array or a parcel uses it.
+        """Allocate an array in a segment of its own; it lives as long as the array or a payload uses it.
 
         A small array is an ordinary one: sending its bytes is cheaper than sending a descriptor and mapping it.
         """
@@ -185,46 +185,46 @@ class Store:
         return None
 
 
-def pack(value: object, store: Store | None = None) -> Parcel:
+def pack(value: object, store: SegmentStore | None = None) -> SharedPickle:
     """Pickle ``value``, functions and classes of ``__main__`` included, copying large buffers once.
 
     Examples
     --------
-    >>> parcel = pack({"a": 1})
-    >>> unpack(parcel.frames, {})
+    >>> payload = pack({"a": 1})
+    >>> unpack(payload.frames, {})
     {'a': 1}
     """
     buffers: list[pickle.PickleBuffer] = []
     stream, code = pickled(value, buffers.append)
     views = [memoryview(stream), *(buffer.raw() for buffer in buffers)]
     homes = [None, *(store.find(view) if store else None for view in views[1:])]
-    parcel = _copy([view for view, home in zip(views, homes, strict=True) if home is None])
-    copied = iter(parcel.frames)
-    parcel.frames = [
+    payload = _copy([view for view, home in zip(views, homes, strict=True) if home is None])
+    copied = iter(payload.frames)
+    payload.frames = [
         (home[0].id, home[1], len(view)) if home else next(copied) for view, home in zip(views, homes, strict=True)
     ]
-    parcel.segments += {home[0].id: home[0] for home in homes if home}.values()
-    parcel.code = code
-    return parcel
+    payload.segments += {home[0].id: home[0] for home in homes if home}.values()
+    payload.code = code
+    return payload
 
 
-def _copy(views: list[memoryview]) -> Parcel:
+def _copy(views: list[memoryview]) -> SharedPickle:
     """Put ``views`` inline when they are small together, otherwise in one fresh segment."""
     if sum(map(len, views)) < INLINE:
-        return Parcel([bytes(view) for view in views])
+        return SharedPickle([bytes(view) for view in views])
     fresh = Segment()
     offsets = fresh.write(views)
     frames: list[Frame] = [(fresh.id, offset, len(view)) for offset, view in zip(offsets, views, strict=True)]
-    return Parcel(frames, [fresh], fresh)
+    return SharedPickle(frames, [fresh], fresh)
 
 
-def unpack(frames: Sequence[Frame | bytearray], segments: Mapping[int, Block]) -> Any:
-    """Rebuild the value of a parcel on top of mapped segments."""
+def unpack(frames: Sequence[Frame | bytearray], segments: Mapping[int, MappedBytes]) -> Any:
+    """Rebuild the value of a payload on top of mapped segments."""
     stream, *buffers = [_view(frame, segments) for frame in frames]
     return pickle.loads(stream, buffers=buffers)
 
 
-def _view(frame: Frame | bytearray, segments: Mapping[int, Block]) -> memoryview:
+def _view(frame: Frame | bytearray, segments: Mapping[int, MappedBytes]) -> memoryview:
     if isinstance(frame, tuple):
         identity, offset, length = frame
         return memoryview(segments[identity])[offset : offset + length]
@@ -232,7 +232,7 @@ def _view(frame: Frame | bytearray, segments: Mapping[int, Block]) -> memoryview
     return memoryview(frame if isinstance(frame, bytearray) else bytearray(frame))
 
 
-def take(map_: Callable[[int, int], Block], fd: int, size: int) -> Block:
+def map_received(map_: Callable[[int, int], MappedBytes], fd: int, size: int) -> MappedBytes:
     """Map a received segment and close its descriptor."""
     try:
         return map_(fd, size)

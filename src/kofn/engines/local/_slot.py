@@ -1,4 +1,4 @@
-"""The master's books on one worker process: what it runs, what it holds, what it must still be told."""
+"""The client's books on one worker process: what it runs, what it holds, what it must still be told."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from typing import Any
 
 from ..._base._pickles import Code
 from ..._base._place import Place
-from .._future import Promise, opened
+from .._future import Promise, rebuild
 from .._protocol import State
-from ._connection import MOST_DESCRIPTORS, Channel
+from ._connection import MOST_DESCRIPTORS, Connection
 from ._familiar import AGAIN_SECONDS, SILENT_SECONDS, Familiar
-from ._mmap import Block, map_shared
-from ._shared_memory import Frame, Parcel, take, unpack
+from ._mmap import MappedBytes, map_shared
+from ._shared_memory import Frame, SharedPickle, map_received, unpack
 from ._worker import QUESTION, Order
 
 _numbers: Iterator[int] = count(1)
 
 
 @dataclass
-class Resident:
+class PlacedValue:
     """A value placed at a worker, kept for replay."""
 
-    parcel: Parcel
+    payload: SharedPickle
     id: int = field(default_factory=lambda: next(_numbers))
 
 
-class Task(Promise):
+class LocalCall(Promise):
     """One call at one worker."""
 
-    def __init__(self, parcel: Parcel, residents: list[Resident]) -> None:
+    def __init__(self, payload: SharedPickle, residents: list[PlacedValue]) -> None:
         super().__init__()
-        self.parcel = parcel
+        self.payload = payload
         self.residents = residents
         self.place = Place.here()
         self.number = next(_numbers)
@@ -45,9 +45,9 @@ class Task(Promise):
     @property
     def code(self) -> Code:
         """Functions and classes that it takes."""
-        return self.parcel.code.union(*(resident.parcel.code for resident in self.residents))
+        return self.payload.code.union(*(resident.payload.code for resident in self.residents))
 
-    def end(self, ok: bool, frames: list[Frame], mapped: dict[int, Block] | OSError) -> None:
+    def end(self, ok: bool, frames: list[Frame], mapped: dict[int, MappedBytes] | OSError) -> None:
         """End the future with what the worker sent, by the one who has the claim."""
 
         def load() -> Any:
@@ -55,31 +55,33 @@ class Task(Promise):
                 raise mapped
             return unpack(frames, mapped)
 
-        rebuilt, value = opened(load)
+        rebuilt, value = rebuild(load)
         if ok and rebuilt:
             self.settle_claimed(value)
         else:
             self.fail_claimed(value.open() if rebuilt else value)
 
 
-def received(arriving: list[tuple[int, int]], fds: list[int]) -> dict[int, Block] | OSError:
+def map_results(arriving: list[tuple[int, int]], fds: list[int]) -> dict[int, MappedBytes] | OSError:
     """Map the segments of a result, or tell why that cannot be: it concerns this result alone."""
     try:
-        return {identity: take(map_shared, fd, size) for (identity, size), fd in zip(arriving, fds, strict=True)}
+        return {
+            identity: map_received(map_shared, fd, size) for (identity, size), fd in zip(arriving, fds, strict=True)
+        }
     except OSError as error:
         return error
 
 
-class Lane:
+class WorkerSlot:
     """A place in the pool, served by one process after another."""
 
     def __init__(self, index: int) -> None:
         self.index = index
         self.state: State = "starting"
-        self.residents: dict[Hashable, Resident] = {}
-        self.task: Task | None = None
+        self.residents: dict[Hashable, PlacedValue] = {}
+        self.task: LocalCall | None = None
         self.failures = 0
-        self.channel: Channel | None = None
+        self.connection: Connection | None = None
         self.begin(0)
 
     def begin(self, process: int) -> None:
@@ -123,45 +125,45 @@ class Lane:
             self.asked = not loads
             self.deadline = time.monotonic() + (AGAIN_SECONDS if loads else 0.0)
 
-    def take_task(self) -> Task | None:
+    def take_task(self) -> LocalCall | None:
         """Return the task in flight, if any, and be without one."""
         task, self.task = self.task, None
         self.sent, self.deadline = False, None
         return task
 
     def segment_gone(self, identity: int) -> None:
-        """Note that the master freed a segment."""
+        """Note that the client freed a segment."""
         if identity in self.segments:
             self.segments.discard(identity)
             self.forget_segments.append(identity)
 
-    def resident_gone(self, resident: Resident) -> None:
+    def value_gone(self, resident: PlacedValue) -> None:
         """Note that a value was dropped or replaced."""
         if resident.id in self.held:
             self.held.discard(resident.id)
             self.forget_residents.append(resident.id)
-            if resident.parcel.fresh is not None:
-                self.segment_gone(resident.parcel.fresh.id)
+            if resident.payload.fresh is not None:
+                self.segment_gone(resident.payload.fresh.id)
 
     @property
-    def behind(self) -> bool:
+    def has_pending(self) -> bool:
         """Whether the process holds something that it should forget."""
         return bool(self.forget_segments or self.forget_residents)
 
-    def tell(self, patience: float) -> int:
+    def flush(self, patience: float) -> int:
         """Send the process its task, what it lacks for it and what it must forget; return the bytes sent."""
         task = self.task
         residents = task.residents if task else []
         lacking = [resident for resident in residents if resident.id not in self.held]
-        sent = self._send_segments([r.parcel for r in lacking], task.parcel if task else None, patience)
+        sent = self._send_segments([r.payload for r in lacking], task.payload if task else None, patience)
         place = None if task is None or task.place == self.place else task.place
         order: Order = (
             self.forget_segments,
             self.forget_residents,
             [],
-            [(resident.id, resident.parcel.frames) for resident in lacking],
+            [(resident.id, resident.payload.frames) for resident in lacking],
             place,
-            (task.number, task.parcel.frames, [resident.id for resident in residents]) if task else None,
+            (task.number, task.payload.frames, [resident.id for resident in residents]) if task else None,
         )
         sent += self._send(order, [], patience)
         self.held.update(resident.id for resident in lacking)
@@ -169,9 +171,9 @@ class Lane:
         self.place = place or self.place
         return sent
 
-    def _send_segments(self, kept: list[Parcel], own: Parcel | None, patience: float) -> int:
+    def _send_segments(self, kept: list[SharedPickle], own: SharedPickle | None, patience: float) -> int:
         """Send the descriptors that the process lacks; a task's own copies are mapped for that task only."""
-        wanted = {segment.id: segment for parcel in kept for segment in parcel.segments}
+        wanted = {segment.id: segment for payload in kept for segment in payload.segments}
         if own is not None:
             wanted.update((segment.id, segment) for segment in own.segments)
         once = own.fresh if own else None
@@ -186,6 +188,6 @@ class Lane:
         return sent
 
     def _send(self, order: Order, fds: list[int], patience: float) -> int:
-        if self.channel is None:
-            raise BrokenPipeError("the worker has no channel")
-        return self.channel.send(order, fds, patience)
+        if self.connection is None:
+            raise BrokenPipeError("the worker has no connection")
+        return self.connection.send(order, fds, patience)

@@ -1,6 +1,6 @@
-"""The master's side of local processes: one thread that hears the nursery and the workers, and one lock.
+"""The client's side of local processes: one thread that hears the fork server and the workers, and one lock.
 
-`LocalPool` holds a `Crew`; the thread never holds the pool, so a forgotten pool is closed by the garbage
+`LocalPool` holds a `Supervisor`; the thread never holds the pool, so a forgotten pool is closed by the garbage
 collector. Only that thread receives and changes the selector; any thread sends, under the lock.
 """
 
@@ -17,22 +17,22 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ..._base._closeable import disown_in_forks
+from ..._base._closeable import detach_in_forks
 from ...errors import PoolClosed, WorkerLost
 from .._engine import CLOSED
 from .._protocol import Stop, Stopped
 from ._connection import bell
 from ._familiar import FIRST_RUN_SECONDS, LOADING_SECONDS
-from ._forkserver_client import CLOSING, PATIENCE, Link
-from ._shared_memory import Store
-from ._slot import Lane, Task, received
+from ._forkserver_client import CLOSING, PATIENCE, ForkServerClient
+from ._shared_memory import SegmentStore
+from ._slot import LocalCall, WorkerSlot, map_results
 
 TRIES = 3
 """Deaths in a row before a worker was ready, after which its place in the pool is given up."""
 
 
-class Crew:
-    """Worker processes, their nursery, and the books on them."""
+class Supervisor:
+    """Worker processes, their fork server, and the books on them."""
 
     def __init__(self, n: int, threads: int, grace: float) -> None:
         self.threads = threads
@@ -42,53 +42,53 @@ class Crew:
         self.changed = threading.Condition(self.lock)
         self.closed = self.released = False
         self.bytes_sent = {"pipe": 0, "shared": 0, "returned": 0}
-        self.lanes = [Lane(index) for index in range(n)]
-        self.processes: dict[int, Lane] = {}
-        self.last_process = self.nursery_failures = 0
+        self.slots = [WorkerSlot(index) for index in range(n)]
+        self.processes: dict[int, WorkerSlot] = {}
+        self.last_process = self.server_failures = 0
         self.modules: frozenset[str] = frozenset()
         self.commands = deque[Callable[[], None]]()
         self.woken, self.waker = bell()
-        self.store = Store(self.wake)
+        self.store = SegmentStore(self.wake)
         self.selector = selectors.PollSelector()
         self.selector.register(self.woken, selectors.EVENT_READ, self.on_wake)
         self.thread = threading.Thread(target=self.listen, name="kofn-local-pool", daemon=True)
-        self.start_nursery()
-        disown_in_forks(self)
+        self.start_server()
+        detach_in_forks(self)
         try:
             self.thread.start()
         except RuntimeError:  # a system that gives no more threads, or a program that ends
-            self.nursery.close()
+            self.server.close()
             self.release()
             raise
 
     # Starting and ending processes
 
-    def start_nursery(self) -> None:
-        """Start the nursery and ask it for every worker; it reads that when it has loaded."""
-        self.nursery = Link(self.threads)
-        self.selector.register(self.nursery.channel, selectors.EVENT_READ, self.on_nursery)
-        for lane in self.lanes:
-            if lane.state != "dead":
-                self.spawn(lane)
+    def start_server(self) -> None:
+        """Start the fork server and ask it for every worker; it reads that when it has loaded."""
+        self.server = ForkServerClient(self.threads)
+        self.selector.register(self.server.connection, selectors.EVENT_READ, self.on_server)
+        for slot in self.slots:
+            if slot.state != "dead":
+                self.spawn(slot)
 
-    def spawn(self, lane: Lane) -> None:
-        """Ask the nursery for a new process in ``lane``."""
+    def spawn(self, slot: WorkerSlot) -> None:
+        """Ask the fork server for a new process in ``slot``."""
         self.last_process += 1
-        lane.begin(self.last_process)
-        lane.state = "starting"
-        lane.channel = self.nursery.spawn(lane.process)
-        self.processes[lane.process] = lane
-        self.selector.register(lane.channel, selectors.EVENT_READ, lambda: self.on_worker(lane))
+        slot.begin(self.last_process)
+        slot.state = "starting"
+        slot.connection = self.server.spawn(slot.process)
+        self.processes[slot.process] = slot
+        self.selector.register(slot.connection, selectors.EVENT_READ, lambda: self.on_worker(slot))
 
-    def kill(self, lane: Lane) -> None:
-        """Have the nursery kill the process of ``lane``; `on_exit` starts the next one."""
-        lane.deadline = None
-        lane.doomed = True
-        if lane.task is not None and lane.task.claimed:
-            lane.take_task()
-        if lane.task is None and lane.state != "dead":
-            lane.state = "starting"
-        self.nursery.kill(lane.process)
+    def kill(self, slot: WorkerSlot) -> None:
+        """Have the fork server kill the process of ``slot``; `on_exit` starts the next one."""
+        slot.deadline = None
+        slot.doomed = True
+        if slot.task is not None and slot.task.is_claimed:
+            slot.take_task()
+        if slot.task is None and slot.state != "dead":
+            slot.state = "starting"
+        self.server.kill(slot.process)
 
     # What the thread hears
 
@@ -106,15 +106,15 @@ class Crew:
 
     def until_deadline(self) -> float | None:
         """Return the seconds until the next grace ends."""
-        deadlines = [lane.deadline for lane in self.lanes if lane.deadline is not None]
+        deadlines = [slot.deadline for slot in self.slots if slot.deadline is not None]
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
     def enforce(self) -> None:
         """Kill the workers whose stopped task outlived its grace, and do not load anything."""
         with self.lock:
-            for lane in self.lanes:
-                if lane.deadline is not None and time.monotonic() >= lane.deadline and not lane.ask():
-                    self.kill(lane)
+            for slot in self.slots:
+                if slot.deadline is not None and time.monotonic() >= slot.deadline and not slot.ask():
+                    self.kill(slot)
 
     def on_wake(self) -> None:
         """Do what was posted, and tell idle workers what they should forget."""
@@ -126,18 +126,18 @@ class Crew:
         with self.lock:
             while self.store.freed:
                 gone = self.store.freed.popleft()
-                for lane in self.lanes:
-                    lane.segment_gone(gone)
-            for lane in self.lanes:
-                if lane.behind and lane.state == "idle":
-                    self.tell(lane)
+                for slot in self.slots:
+                    slot.segment_gone(gone)
+            for slot in self.slots:
+                if slot.has_pending and slot.state == "idle":
+                    self.flush(slot)
 
-    def on_nursery(self) -> None:
-        """Take the deaths of workers, or of the nursery itself."""
+    def on_server(self) -> None:
+        """Take the deaths of workers, or of the fork server itself."""
         try:
-            messages = self.nursery.channel.poll()
+            messages = self.server.connection.poll()
         except EOFError:
-            self.on_nursery_lost()
+            self.on_server_lost()
             return
         for message, _ in messages:
             if message[0] == "ready":
@@ -145,119 +145,119 @@ class Crew:
             elif message[1] in self.processes:
                 self.on_exit(self.processes[message[1]], message[2])
 
-    def on_nursery_lost(self) -> None:
-        """Start another nursery; its workers died with it."""
+    def on_server_lost(self) -> None:
+        """Start another fork server; its workers died with it."""
         if self.closed:
             return
-        self.selector.unregister(self.nursery.channel)
-        code = self.nursery.bury()
-        self.nursery_failures += 1
-        if self.nursery_failures >= TRIES:
+        self.selector.unregister(self.server.connection)
+        code = self.server.reap()
+        self.server_failures += 1
+        if self.server_failures >= TRIES:
             self.give_up(f"could not be started: the process that forks workers ended with status {code}")
             return
-        for lane in list(self.processes.values()):
-            if lane.pid is not None:
+        for slot in list(self.processes.values()):
+            if slot.pid is not None:
                 with contextlib.suppress(OSError):
-                    os.killpg(lane.pid, signal.SIGKILL)
-            self.on_exit(lane, "was lost with the process that forked it", again=False)
+                    os.killpg(slot.pid, signal.SIGKILL)
+            self.on_exit(slot, "was lost with the process that forked it", again=False)
         with self.lock:
-            self.start_nursery()
+            self.start_server()
 
-    def on_exit(self, lane: Lane, how: str, again: bool = True) -> None:
+    def on_exit(self, slot: WorkerSlot, how: str, again: bool = True) -> None:
         """Take the death of a worker: fail its task, and start another process unless that is hopeless."""
-        while self.on_worker(lane):  # what it sent before it died still counts
+        while self.on_worker(slot):  # what it sent before it died still counts
             pass
         with self.lock:
             if self.closed:
                 return
-            del self.processes[lane.process]
-            self.leave(lane)
-            lane.failures = 0 if lane.started else lane.failures + 1
-            lane.state = "dead" if lane.failures >= TRIES else "starting"
-            task = lane.take_task() if lane.sent or lane.state == "dead" else None
-            pid = lane.pid
-            if again and lane.state != "dead":
-                self.spawn(lane)
+            del self.processes[slot.process]
+            self.hang_up(slot)
+            slot.failures = 0 if slot.started else slot.failures + 1
+            slot.state = "dead" if slot.failures >= TRIES else "starting"
+            task = slot.take_task() if slot.sent or slot.state == "dead" else None
+            pid = slot.pid
+            if again and slot.state != "dead":
+                self.spawn(slot)
             self.changed.notify_all()
         if task is not None:
-            task.fail(WorkerLost(f"worker {lane.index} (process {pid}) {how}", lane.index))
+            task.fail(WorkerLost(f"worker {slot.index} (process {pid}) {how}", slot.index))
 
-    def leave(self, lane: Lane) -> None:
-        """Hang up on the process of ``lane``."""
-        if lane.channel is not None:
+    def hang_up(self, slot: WorkerSlot) -> None:
+        """Hang up on the process of ``slot``."""
+        if slot.connection is not None:
             with contextlib.suppress(KeyError, ValueError):
-                self.selector.unregister(lane.channel)
-            lane.channel.close()
-            lane.channel = None
+                self.selector.unregister(slot.connection)
+            slot.connection.close()
+            slot.connection = None
 
-    def on_worker(self, lane: Lane) -> bool:
+    def on_worker(self, slot: WorkerSlot) -> bool:
         """Take what a worker sent; tell whether there was anything."""
-        if lane.channel is None:
+        if slot.connection is None:
             return False
         try:
-            messages = lane.channel.poll()
+            messages = slot.connection.poll()
         except EOFError:
             with self.lock:
-                self.leave(lane)
-                self.kill(lane)
+                self.hang_up(slot)
+                self.kill(slot)
             return False
         for message, fds in messages:
             if message[0] == "hello":
-                self.on_hello(lane, message[1])
+                self.on_hello(slot, message[1])
             elif message[0] == "loads":
                 with self.lock:
-                    lane.answered(*message[1:])
+                    slot.answered(*message[1:])
             else:
-                self.on_reply(lane, message, fds)
+                self.on_reply(slot, message, fds)
         return bool(messages)
 
-    def on_hello(self, lane: Lane, pid: int) -> None:
+    def on_hello(self, slot: WorkerSlot, pid: int) -> None:
         """Note that a worker is ready, and give it the task that waited for it."""
         with self.lock:
-            lane.started, lane.pid = True, pid
-            self.nursery_failures = 0
-            if not lane.doomed:
-                lane.state = "idle"
-                if lane.task is not None:
-                    self.give(lane)
+            slot.started, slot.pid = True, pid
+            self.server_failures = 0
+            if not slot.doomed:
+                slot.state = "idle"
+                if slot.task is not None:
+                    self.dispatch(slot)
             self.changed.notify_all()
 
-    def on_reply(self, lane: Lane, message: tuple[Any, ...], fds: list[int]) -> None:
+    def on_reply(self, slot: WorkerSlot, message: tuple[Any, ...], fds: list[int]) -> None:
         """Take a result; the worker is idle before anybody hears of it."""
         _, number, ok, frames, arriving = message
-        mapped = received(arriving, fds)
+        mapped = map_results(arriving, fds)
         with self.lock:
             self.bytes_sent["returned"] += sum(size for _, size in arriving)
-            if lane.task is None or lane.task.number != number or lane.doomed:
+            if slot.task is None or slot.task.number != number or slot.doomed:
                 return
-            lane.familiar.add(lane.task.code)
-            task = lane.take_task()
-            lane.state = "idle"
-            if lane.behind:
-                self.tell(lane)
+            slot.familiar.add(slot.task.code)
+            task = slot.take_task()
+            slot.state = "idle"
+            if slot.has_pending:
+                self.flush(slot)
             self.changed.notify_all()
         if task is not None and task.claim():
             task.end(ok, frames, mapped)
 
     # What any thread may ask
 
-    def give(self, lane: Lane) -> None:
-        """Send ``lane`` its task; a send that fails half-way leaves a process nobody can talk to."""
-        lane.state = "busy"
-        lane.sent = True
-        if self.tell(lane) and lane.task is not None:
+    def dispatch(self, slot: WorkerSlot) -> None:
+        """Send ``slot`` its task; a send that fails half-way leaves a process nobody can talk to."""
+        slot.state = "busy"
+        slot.sent = True
+        if self.flush(slot) and slot.task is not None:
             # The process has its own descriptors now.
-            lane.task.parcel.segments, lane.task.parcel.fresh = [], None
+            slot.task.payload.segments, slot.task.payload.fresh = [], None
 
-    def tell(self, lane: Lane) -> bool:
-        """Send ``lane`` what it must know; return whether that worked."""
+    def flush(self, slot: WorkerSlot) -> bool:
+        """Send ``slot`` what it must know; return whether that worked."""
         try:
-            self.bytes_sent["pipe"] += lane.tell(PATIENCE)
+            self.bytes_sent["pipe"] += slot.flush(PATIENCE)
         except OSError:
-            self.kill(lane)
+            self.kill(slot)
             return False
         except BaseException:
-            self.kill(lane)
+            self.kill(slot)
             raise
         return True
 
@@ -266,53 +266,53 @@ class Crew:
         with contextlib.suppress(OSError):
             self.waker.send(b"!")
 
-    def stop(self, lane: Lane, how: Stop) -> Stopped:
-        """Stop the task of ``lane``; a kill is left to the thread, where no Ctrl-C can cut it in half."""
-        if (task := lane.task) is None:
+    def stop(self, slot: WorkerSlot, how: Stop) -> Stopped:
+        """Stop the task of ``slot``; a kill is left to the thread, where no Ctrl-C can cut it in half."""
+        if (task := slot.task) is None:
             return "nothing"
         if how != "kill" or threading.current_thread() is self.thread:
-            return self.stop_task(lane, task, how)
+            return self.stop_task(slot, task, how)
         answer = queue.SimpleQueue[Stopped]()
-        self.post(lambda: answer.put(self.stop_task(lane, task, how)))
+        self.post(lambda: answer.put(self.stop_task(slot, task, how)))
         try:
             return answer.get(timeout=PATIENCE)
         except queue.Empty:
             return "nothing"  # the pool was closed meanwhile
 
-    def stop_task(self, lane: Lane, task: Task, how: Stop) -> Stopped:
+    def stop_task(self, slot: WorkerSlot, task: LocalCall, how: Stop) -> Stopped:
         """Stop ``task`` unless it has ended meanwhile."""
         with self.lock:
-            if lane.task is not task:
+            if slot.task is not task:
                 return "nothing"
             done: Stopped = how
-            if not lane.sent:
-                lane.take_task()
+            if not slot.sent:
+                slot.take_task()
                 done = "abandon"
             elif how == "kill":
-                lane.take_task()
-                self.kill(lane)
+                slot.take_task()
+                self.kill(slot)
             else:
-                done = self.interrupt(lane) if how == "interrupt" else "abandon"
-                self.set_grace(lane, patient=done == "abandon")
+                done = self.interrupt(slot) if how == "interrupt" else "abandon"
+                self.set_grace(slot, patient=done == "abandon")
         task.cancel()
         return done
 
-    def interrupt(self, lane: Lane) -> Stopped:
+    def interrupt(self, slot: WorkerSlot) -> Stopped:
         """Raise KeyboardInterrupt in the task; it ends when its Python code runs next, or with the grace."""
-        if lane.pid is None or lane.doomed:
+        if slot.pid is None or slot.doomed:
             return "abandon"
         with contextlib.suppress(ProcessLookupError):
-            os.kill(lane.pid, signal.SIGINT)
+            os.kill(slot.pid, signal.SIGINT)
         return "interrupt"
 
-    def condemn(self, lane: Lane, task: Task) -> None:
+    def kill_after_interrupt(self, slot: WorkerSlot, task: LocalCall) -> None:
         """Undo a submit that was interrupted half-way."""
 
         def undo() -> None:
             with self.lock:
-                if lane.task is task:
-                    lane.take_task()
-                    self.kill(lane)
+                if slot.task is task:
+                    slot.take_task()
+                    self.kill(slot)
 
         self.post(undo)
 
@@ -321,42 +321,42 @@ class Crew:
         self.commands.append(command)
         self.wake()
 
-    def set_grace(self, lane: Lane, patient: bool = True) -> None:
-        """Let the task of ``lane`` run until the end of the grace, or of an earlier one."""
-        new = patient and lane.task is not None and not lane.familiar.covers(lane.task.code, self.modules)
-        if lane.set_deadline(max(self.grace, FIRST_RUN_SECONDS * new), LOADING_SECONDS * new):
+    def set_grace(self, slot: WorkerSlot, patient: bool = True) -> None:
+        """Let the task of ``slot`` run until the end of the grace, or of an earlier one."""
+        new = patient and slot.task is not None and not slot.familiar.covers(slot.task.code, self.modules)
+        if slot.set_deadline(max(self.grace, FIRST_RUN_SECONDS * new), LOADING_SECONDS * new):
             self.wake()
 
-    def on_cancelled(self, lane: Lane, task: Task) -> None:
+    def on_cancelled(self, slot: WorkerSlot, task: LocalCall) -> None:
         """Abandon a task whose future was cancelled by the user."""
         with self.lock:
-            if lane.task is not task:
+            if slot.task is not task:
                 return
-            if lane.sent:
-                self.set_grace(lane)
+            if slot.sent:
+                self.set_grace(slot)
             else:
-                lane.take_task()
+                slot.take_task()
 
     def await_start(self, seconds: float) -> bool:
         """Wait until every worker is ready or given up; tell whether one is ready."""
         with self.changed:
-            self.changed.wait_for(lambda: all(lane.state != "starting" for lane in self.lanes), seconds)
-            return any(lane.state == "idle" for lane in self.lanes)
+            self.changed.wait_for(lambda: all(slot.state != "starting" for slot in self.slots), seconds)
+            return any(slot.state == "idle" for slot in self.slots)
 
     # The end
 
     def give_up(self, why: str) -> None:
         """Make every worker dead for good."""
         with self.lock:
-            tasks = [(lane, lane.take_task()) for lane in self.lanes]
-            for lane in self.lanes:
-                lane.state = "dead"
-                self.leave(lane)
+            tasks = [(slot, slot.take_task()) for slot in self.slots]
+            for slot in self.slots:
+                slot.state = "dead"
+                self.hang_up(slot)
             self.processes.clear()
             self.changed.notify_all()
-        for lane, task in tasks:
+        for slot, task in tasks:
             if task is not None:
-                task.fail(WorkerLost(f"worker {lane.index} {why}", lane.index))
+                task.fail(WorkerLost(f"worker {slot.index} {why}", slot.index))
 
     def close(self) -> None:
         """End every process, the thread and the descriptors; an interrupted close can be repeated."""
@@ -364,37 +364,37 @@ class Crew:
             if self.released or os.getpid() != self.owner:
                 return
             self.closed = True
-            tasks = [task for lane in self.lanes if (task := lane.take_task()) is not None]
-            for lane in self.lanes:
-                lane.state = "dead"
+            tasks = [task for slot in self.slots if (task := slot.take_task()) is not None]
+            for slot in self.slots:
+                slot.state = "dead"
             self.changed.notify_all()
         for task in tasks:
             task.fail(PoolClosed(CLOSED))
         self.wake()
         if threading.current_thread() is not self.thread:
             self.thread.join(CLOSING)
-        self.nursery.close()
+        self.server.close()
         self.release()
         self.released = True
 
     def release(self) -> None:
         """Close every descriptor of this process and forget all data."""
-        for lane in self.lanes:
-            if lane.channel is not None:
-                lane.channel.close()
-            lane.residents.clear()
+        for slot in self.slots:
+            if slot.connection is not None:
+                slot.connection.close()
+            slot.residents.clear()
         self.selector.close()
         self.woken.close()
         self.waker.close()
 
-    def disown(self) -> None:
+    def detach_after_fork(self) -> None:
         """Be without the pool in a forked child; the processes belong to the parent."""
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self.closed = self.released = True
-        self.nursery.disown()
-        for lane in self.lanes:
-            lane.state = "dead"
-            if (task := lane.take_task()) is not None:
+        self.server.detach_after_fork()
+        for slot in self.slots:
+            slot.state = "dead"
+            if (task := slot.take_task()) is not None:
                 task.orphan()  # nobody else may hold it any longer
         self.release()

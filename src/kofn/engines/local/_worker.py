@@ -13,27 +13,27 @@ from ..._base._envelope import Envelope
 from ..._base._importing import become_worker, is_loading, loading
 from ..._base._place import Place
 from .._future import pack_result
-from ._connection import Channel
-from ._mmap import Block, map_private, restore
-from ._shared_memory import Frame, Parcel, pack, take, unpack
+from ._connection import Connection
+from ._mmap import MappedBytes, map_private, restore
+from ._shared_memory import Frame, SharedPickle, map_received, pack, unpack
 
 Order = tuple[
     list[int],  # segments to forget
     list[int],  # residents to forget
     list[tuple[int, int, bool]],  # segments that come with this order: id, size, whether to keep it after a task
-    list[tuple[int, list[Frame]]],  # residents: id, parcel
+    list[tuple[int, list[Frame]]],  # residents: id, payload
     Place | None,  # import path and working directory of the task, where they changed
-    tuple[int, list[Frame], list[int]] | None,  # task: number, parcel of (function, arguments), residents
+    tuple[int, list[Frame], list[int]] | None,  # task: number, payload of (function, arguments), residents
 ]
 
 QUESTION = signal.SIGURG
 """Asks a worker whether it loads something; a process that has set no handler ignores it."""
 
 
-class Resident:
+class ResidentValue:
     """A value that stays at the worker, rebuilt once; `restore` undoes what a task wrote into its arrays."""
 
-    def __init__(self, frames: Sequence[Frame], segments: dict[int, Block]) -> None:
+    def __init__(self, frames: Sequence[Frame], segments: dict[int, MappedBytes]) -> None:
         self._pristine = [frame for frame in frames[1:] if isinstance(frame, bytes)]
         used = {frame[0] for frame in frames if isinstance(frame, tuple)}
         self._segments = [segments[identity] for identity in used]
@@ -52,36 +52,36 @@ class Resident:
 class Worker:
     """The state of one worker process."""
 
-    def __init__(self, channel: Channel) -> None:
-        self.channel = channel
-        self.segments: dict[int, Block] = {}
-        self.parcels: dict[int, list[Frame]] = {}
-        self.residents: dict[int, Resident] = {}
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.segments: dict[int, MappedBytes] = {}
+        self.payloads: dict[int, list[Frame]] = {}
+        self.residents: dict[int, ResidentValue] = {}
         self.once: list[int] = []
         self.running = False
         self.number = 0
         self.pid = os.getpid()
 
     def serve(self) -> None:
-        """Take orders until the master is gone."""
-        self.channel.send(("hello", self.pid))
+        """Take orders until the client is gone."""
+        self.connection.send(("hello", self.pid))
         while True:
-            order, fds = self.channel.wait()
+            order, fds = self.connection.wait()
             self.obey(order, fds)
 
     def obey(self, order: Order, fds: list[int]) -> None:
         """Do everything that one order says."""
         forget_segments, forget_residents, arriving, residents, place, task = order
         for identity in forget_residents:
-            self.parcels.pop(identity, None)
+            self.payloads.pop(identity, None)
             self.residents.pop(identity, None)
         for identity in forget_segments:
             self.segments.pop(identity, None)
         for (identity, size, keep), fd in zip(arriving, fds, strict=True):
-            self.segments[identity] = take(map_private, fd, size)
+            self.segments[identity] = map_received(map_private, fd, size)
             if not keep:
                 self.once.append(identity)
-        self.parcels.update(residents)
+        self.payloads.update(residents)
         if place is not None:
             place.enter()
         if task is not None:
@@ -100,17 +100,17 @@ class Worker:
                 function, arguments = unpack(frames, self.segments)
                 resident = [self.resident(identity).value for identity in residents]
             value = self.run(function, *resident, *arguments)
-            parcel, ok = pack_result(value, pack), True
+            payload, ok = pack_result(value, pack), True
         except BaseException as error:
-            parcel, ok = pack(Envelope(error)), False
-        self.reply(number, ok, parcel)
+            payload, ok = pack(Envelope(error)), False
+        self.reply(number, ok, payload)
         del function, arguments, value
         self.clean(frames, residents)
 
-    def resident(self, identity: int) -> Resident:
-        """Return a resident value, rebuilt from its parcel the first time."""
+    def resident(self, identity: int) -> ResidentValue:
+        """Return a resident value, rebuilt from its payload the first time."""
         if identity not in self.residents:
-            self.residents[identity] = Resident(self.parcels[identity], self.segments)
+            self.residents[identity] = ResidentValue(self.payloads[identity], self.segments)
         return self.residents[identity]
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -129,18 +129,18 @@ class Worker:
     def on_question(self, *_: object) -> None:
         """Tell whether the task loads something, in the midst of it."""
         if os.getpid() == self.pid and (self.running or is_loading()):
-            self.channel.send(("loads", self.number, is_loading()))
+            self.connection.send(("loads", self.number, is_loading()))
 
-    def reply(self, number: int, ok: bool, parcel: Parcel) -> None:
+    def reply(self, number: int, ok: bool, payload: SharedPickle) -> None:
         """Send a result; what the task printed comes first."""
         if os.getpid() != self.pid:
             os._exit(0)  # the task has forked, and this is its child, which nobody asked
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):  # a task may have closed it, or put something else in its place
                 stream.flush()
-        arriving = [(segment.id, segment.size) for segment in parcel.segments]
-        fds = [segment.fd for segment in parcel.segments]
-        self.channel.send(("reply", number, ok, parcel.frames, arriving), fds)
+        arriving = [(segment.id, segment.size) for segment in payload.segments]
+        fds = [segment.fd for segment in payload.segments]
+        self.connection.send(("reply", number, ok, payload.frames, arriving), fds)
 
     def clean(self, frames: list[Frame], residents: list[int]) -> None:
         """Undo what the task wrote into memory that later tasks will see."""
@@ -152,10 +152,10 @@ class Worker:
             restore(self.segments[identity])
 
 
-def serve(channel: Channel) -> None:
-    """Be a worker until the master closes the other end of ``channel``."""
+def serve(connection: Connection) -> None:
+    """Be a worker until the client closes the other end of ``connection``."""
     become_worker()
-    worker = Worker(channel)
+    worker = Worker(connection)
     signal.signal(signal.SIGINT, worker.on_interrupt)
     signal.signal(QUESTION, worker.on_question)
     worker.serve()

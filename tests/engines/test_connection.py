@@ -10,7 +10,7 @@ import struct
 
 import pytest
 
-from kofn.engines.local._connection import Channel
+from kofn.engines.local._connection import Connection
 
 HEADER = struct.Struct("<QI")
 
@@ -18,10 +18,10 @@ HEADER = struct.Struct("<QI")
 @pytest.fixture
 def ends():
     left, right = socket.socketpair()
-    channel = Channel(right)
-    yield left, channel
+    connection = Connection(right)
+    yield left, connection
     left.close()
-    channel.close()
+    connection.close()
 
 
 def framed(*messages, fds=0):
@@ -33,27 +33,27 @@ def test_messages_may_be_split_at_every_byte():
     stream = framed("one", {"two": [2, 2]})
     for cut in range(len(stream) + 1):
         left, right = socket.socketpair()
-        channel = Channel(right)
+        connection = Connection(right)
         left.sendall(stream[:cut])
-        got = channel.poll()
+        got = connection.poll()
         left.sendall(stream[cut:])
-        got += channel.poll()
+        got += connection.poll()
         assert got == [("one", []), ({"two": [2, 2]}, [])]
         left.close()
-        channel.close()
+        connection.close()
 
 
 def test_messages_byte_by_byte(ends):
-    left, channel = ends
+    left, connection = ends
     got = []
     for byte in framed("one", "two"):
         left.sendall(bytes([byte]))
-        got += channel.poll()
+        got += connection.poll()
     assert got == [("one", []), ("two", [])]
 
 
 def test_descriptors_come_with_their_message_and_in_their_order(tmp_path):
-    sender, receiver = map(Channel, socket.socketpair())
+    sender, receiver = map(Connection, socket.socketpair())
     paths = [tmp_path / f"{number}" for number in range(5)]
     for path in paths:
         path.write_text(path.name)
@@ -71,27 +71,27 @@ def test_descriptors_come_with_their_message_and_in_their_order(tmp_path):
 
 
 def test_an_end_after_a_message_is_told_after_the_message(ends):
-    left, channel = ends
+    left, connection = ends
     left.sendall(framed("last"))
     left.close()
-    assert channel.poll() == [("last", [])]
+    assert connection.poll() == [("last", [])]
     with pytest.raises(EOFError):
-        channel.poll()
+        connection.poll()
     with pytest.raises(EOFError):
-        channel.wait()
+        connection.wait()
 
 
 @pytest.mark.parametrize("cut", [1, HEADER.size - 1, HEADER.size, HEADER.size + 3])
 def test_an_end_in_the_middle_of_a_message_is_an_end(ends, cut):
-    left, channel = ends
+    left, connection = ends
     left.sendall(framed("never whole")[:cut])
     left.close()
     with pytest.raises(EOFError):
-        channel.wait()
+        connection.wait()
 
 
 def test_who_does_not_read_is_not_waited_for():
-    sender, receiver = map(Channel, socket.socketpair())
+    sender, receiver = map(Connection, socket.socketpair())
     with pytest.raises(TimeoutError, match="does not read"):
         sender.send(b"x" * (1 << 24), patience=0.01)
     sender.close()
@@ -101,7 +101,7 @@ def test_who_does_not_read_is_not_waited_for():
 def test_a_message_larger_than_the_buffers_arrives_whole():
     from threading import Thread
 
-    sender, receiver = map(Channel, socket.socketpair())
+    sender, receiver = map(Connection, socket.socketpair())
     large = os.urandom(1 << 22)
     thread = Thread(target=sender.send, args=(large,))
     thread.start()
@@ -112,16 +112,16 @@ def test_a_message_larger_than_the_buffers_arrives_whole():
 
 
 def test_descriptors_that_nobody_took_are_closed(ends):
-    left, channel = ends
+    left, connection = ends
     read, write = os.pipe()
     body = pickle.dumps("first", protocol=5)
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [write]))]
     left.sendmsg([framed("taken") + HEADER.pack(len(body), 1) + body], rights)
     os.close(write)
     os.set_blocking(read, False)
-    assert channel.wait() == ("taken", [])  # the other has come too, and nobody asks for it
+    assert connection.wait() == ("taken", [])  # the other has come too, and nobody asks for it
     with pytest.raises(BlockingIOError):
-        os.read(read, 1)  # the channel holds the writing end
-    channel.close()
+        os.read(read, 1)  # the connection holds the writing end
+    connection.close()
     assert os.read(read, 1) == b""
     os.close(read)

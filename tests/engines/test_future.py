@@ -31,7 +31,7 @@ def test_the_first_to_claim_decides(order):
     promise = Promise()
     for end in order:
         ENDS[end](promise)
-    assert promise.claimed
+    assert promise.is_claimed
     assert how(promise) == order[0]
 
 
@@ -79,7 +79,7 @@ def test_a_future_whose_lock_is_never_free_does_not_hold_up_the_engine(monkeypat
         holder.start()
         holder.join()
         end(promise)
-        assert promise.claimed
+        assert promise.is_claimed
 
 
 def test_a_promise_is_held_by_nobody_but_its_owner():

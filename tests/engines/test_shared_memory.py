@@ -1,4 +1,4 @@
-"""Parcels, segments and maps, without any process."""
+"""Payloads, segments and maps, without any process."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import os
 import numpy as np
 import pytest
 
-from kofn.engines.local._mmap import Block, map_private, map_shared, restore
-from kofn.engines.local._shared_memory import ALIGNMENT, INLINE, Parcel, Segment, Store, pack, unpack
+from kofn.engines.local._mmap import MappedBytes, map_private, map_shared, restore
+from kofn.engines.local._shared_memory import ALIGNMENT, INLINE, Segment, SegmentStore, SharedPickle, pack, unpack
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="looks at memory files")
 
 
-def opened(parcel: Parcel) -> dict[int, Block]:
-    return {segment.id: map_private(segment.fd, segment.size) for segment in parcel.segments}
+def opened(payload: SharedPickle) -> dict[int, MappedBytes]:
+    return {segment.id: map_private(segment.fd, segment.size) for segment in payload.segments}
 
 
 def is_open(fd: int) -> bool:
@@ -29,55 +29,55 @@ def is_open(fd: int) -> bool:
 @pytest.mark.parametrize("size", [0, 1, INLINE - 500, INLINE, 3 * INLINE + 1])
 def test_what_is_packed_is_what_is_unpacked(size: int) -> None:
     value = {"a": np.arange(size, dtype=np.uint8), "b": [np.ones(3), "text"]}
-    parcel = pack(value)
-    assert (parcel.fresh is not None) == (size >= INLINE)
-    back = unpack(parcel.frames, opened(parcel))
+    payload = pack(value)
+    assert (payload.fresh is not None) == (size >= INLINE)
+    back = unpack(payload.frames, opened(payload))
     assert np.array_equal(back["a"], value["a"])
     assert back["b"][1] == "text"
     back["a"][:] = 0  # writable, whichever way it came
-    assert all(frame[1] % ALIGNMENT == 0 for frame in parcel.frames if isinstance(frame, tuple))
+    assert all(frame[1] % ALIGNMENT == 0 for frame in payload.frames if isinstance(frame, tuple))
 
 
 def test_arrays_of_the_store_are_not_copied() -> None:
-    store = Store(lambda: None)
+    store = SegmentStore(lambda: None)
     array = store.empty((1000, 10), np.float64)
     array[:] = np.arange(10.0)
     neighbour = store.empty((20_000,), np.float64)
-    parcel = pack((array[200:400], neighbour), store)
-    assert parcel.fresh is None
-    assert len(parcel.segments) == 2
-    assert parcel.frames[1][1:] == (200 * 80, 200 * 80)  # offset and length
-    back, _ = unpack(parcel.frames, opened(parcel))
+    payload = pack((array[200:400], neighbour), store)
+    assert payload.fresh is None
+    assert len(payload.segments) == 2
+    assert payload.frames[1][1:] == (200 * 80, 200 * 80)  # offset and length
+    back, _ = unpack(payload.frames, opened(payload))
     assert np.array_equal(back, array[200:400])
 
 
 def test_a_segment_ends_with_its_last_user() -> None:
-    store = Store(lambda: None)
+    store = SegmentStore(lambda: None)
     array = store.empty((20_000,), np.float64)
-    parcel = pack(array, store)
-    fd, identity = parcel.segments[0].fd, parcel.segments[0].id
+    payload = pack(array, store)
+    fd, identity = payload.segments[0].fd, payload.segments[0].id
     view = array[10:20]
     del array
     gc.collect()
     assert store.find(memoryview(view).cast("B")) is not None
     del view
     gc.collect()
-    assert is_open(fd)  # the parcel holds it
+    assert is_open(fd)  # the payload holds it
     assert not store.freed
-    del parcel
+    del payload
     gc.collect()
     assert not is_open(fd)
     assert list(store.freed) == [identity]
 
 
 def test_small_arrays_are_sent_rather_than_shared() -> None:
-    store = Store(lambda: None)
-    parcel = pack(store.empty((10,), np.float64), store)
-    assert not parcel.segments and parcel.fresh is None
+    store = SegmentStore(lambda: None)
+    payload = pack(store.empty((10,), np.float64), store)
+    assert not payload.segments and payload.fresh is None
 
 
 def test_other_arrays_are_not_found() -> None:
-    store = Store(lambda: None)
+    store = SegmentStore(lambda: None)
     kept = store.empty((20_000,), np.float64)
     assert store.find(memoryview(np.ones(10)).cast("B")) is None
     assert store.find(memoryview(kept[:0]).cast("B")) is None
