@@ -17,7 +17,7 @@ import kofn
 from kofn.arrays._combine import apply
 from kofn.codes.decoding._decode import decode
 from kofn.jobs._collector import Collector
-from kofn.jobs._loop import Run
+from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
 
 
@@ -86,7 +86,7 @@ def tiny(pool: kofn.LocalPool) -> None:
 
     scheme = kofn.Scheme(code, lambda allocate: tasks, canvas, lambda: kofn.Prior.independent(np.ones(8)))
     placement = Placement(pool)
-    jobs = [_timed(lambda: Run(scheme, pool, Collector(code), placement).run()) for _ in range(300)]
+    jobs = [_timed(lambda: RunLoop(scheme, pool, Collector(code), placement).run()) for _ in range(300)]
     print(f"job of 8 tiny tasks on resident data: {1e3 * median(jobs):.2f} ms")
     placement.close()
 

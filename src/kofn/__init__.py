@@ -39,6 +39,7 @@ from .jobs._collector import Collector, Progress
 from .jobs._job import Job, run, start
 from .jobs._stop import Count, Deadline, Decodable, Tolerance
 from .jobs.report._report import Report
+from .jobs.scheduling import Adaptive, Static
 from .schemes._scheme import Canvas, Scheme, Task
 from .simulation import Straggling
 from .simulation._latency import Constant, Delayed, Dying, Exponential, Pareto, ShiftedExponential, Slowdown, Trace
@@ -49,6 +50,7 @@ from .tuning.products import Design, design
 __version__ = "0.1.0"
 
 __all__ = [
+    "Adaptive",
     "Answer",
     "ArgumentError",
     "Cancelled",
@@ -87,6 +89,7 @@ __all__ = [
     "Scheme",
     "ShiftedExponential",
     "Slowdown",
+    "Static",
     "StaysHere",
     "Straggling",
     "Task",

@@ -10,7 +10,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 
 import kofn
 from kofn.jobs._collector import Collector
-from kofn.jobs._loop import Run
+from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
 from kofn.schemes import cyclic
 from kofn.schemes.sums._scheme import Terms, sum_scheme
@@ -77,7 +77,7 @@ def virtual(code, delays, adaptive, deaths=None):
     clock = VirtualClock()
     workers = ScriptedPool(clock, delays, deaths)
     scheme = sum_scheme(code, Terms.of(lambda i, x: i * 1.0, size=code.unknowns), None, adaptive=adaptive)
-    answer = Run(scheme, workers, Collector(code), Placement(workers), clock=clock).run()
+    answer = RunLoop(scheme, workers, Collector(code), Placement(workers), clock=clock).run()
     assert answer.value == pytest.approx(sum(range(code.unknowns)))
     return answer
 

@@ -10,7 +10,7 @@ from scipy.linalg import expm
 import kofn
 from kofn.codes.decoding._decode import decode
 from kofn.errors import ArgumentError, FunctionError, TaskError
-from kofn.jobs._loop import MESSAGE_SECONDS
+from kofn.jobs.scheduling._pace import MESSAGE_SECONDS
 from kofn.schemes import FUNCTIONS
 from kofn.schemes.functions._scheme import function_scheme
 

@@ -9,7 +9,7 @@ import pytest
 
 import kofn
 from kofn.jobs._collector import Collector
-from kofn.jobs._loop import Run
+from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
 from kofn.schemes import PRODUCTS, SUMS
 from kofn.schemes.sums._scheme import Terms, sum_scheme
@@ -33,7 +33,7 @@ def after(scheme, rows, estimator):
     delays = [[0.1] if row in rows else [np.inf] for row in range(scheme.code.rows)]
     pool = ScriptedPool(clock, delays)
     collector = Collector(scheme.code, lambda: scheme.prior, estimator, kofn.Deadline(1.0), scheme.epsilon)
-    return Run(scheme, pool, collector, Placement(pool), clock=clock).run()
+    return RunLoop(scheme, pool, collector, Placement(pool), clock=clock).run()
 
 
 @pytest.mark.parametrize("estimator", ["lmmse", "exact"])
@@ -72,7 +72,7 @@ def test_a_sum_is_recovered_or_not(name):
         told.append((bool(estimate.recovered), estimate.exact, np.shape(estimate.recovered), estimate.where()))
 
     collector = Collector(code, lambda: scheme.prior, "exact", None)
-    answer = Run(scheme, pool, collector, Placement(pool), clock=clock).run(watch)
+    answer = RunLoop(scheme, pool, collector, Placement(pool), clock=clock).run(watch)
     assert all(entry == (entry[1], entry[1], (), ()) for entry in told)
     assert answer.recovered and answer.value == pytest.approx(78.0)
 
@@ -102,7 +102,7 @@ def test_an_estimate_in_an_error_tells_what_is_recovered():
     scheme = PRODUCTS["uncoded"](A, B, blocks=(4, 1))
     clock = VirtualClock()
     pool = ScriptedPool(clock, [[0.1], [0.1], [5.0], [5.0]], deaths={2: 1.0, 3: 1.0, 0: 1.0, 1: 1.0})
-    run = Run(scheme, pool, Collector(scheme.code, lambda: scheme.prior), Placement(pool), clock=clock)
+    run = RunLoop(scheme, pool, Collector(scheme.code, lambda: scheme.prior), Placement(pool), clock=clock)
     with pytest.raises(kofn.NotDecodable) as caught:
         run.run()
     estimate = caught.value.estimate

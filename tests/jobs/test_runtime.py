@@ -9,12 +9,14 @@ import sys
 import numpy as np
 import pytest
 
+import golden_runs
 import kofn
 from kofn.errors import CodeError, NotDecodable, TaskError
 from kofn.jobs._collector import Collector
-from kofn.jobs._loop import Run
+from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
 from kofn.jobs._stop import Rule
+from kofn.jobs.scheduling import as_scheduler
 from kofn.schemes.functions._scheme import function_scheme
 from kofn.simulation._simulate import stop_times
 from kofn.simulation._virtual import ScriptedPool, VirtualClock
@@ -27,7 +29,9 @@ def virtual_run(scheme, delays, *, stop: Rule | None = None, deaths=None, backup
     clock = VirtualClock()
     pool = ScriptedPool(clock, delays, deaths)
     collector = Collector(scheme.code, lambda: scheme.prior, estimator, stop, scheme.epsilon)
-    return Run(scheme, pool, collector, Placement(pool), backup, clock).run()
+    scheduler = as_scheduler("kofn.run", "auto", scheme.adaptive)
+    scheduler = golden_runs.EagerCopies(scheduler) if backup else scheduler
+    return RunLoop(scheme, pool, collector, Placement(pool), scheduler, clock).run()
 
 
 @pytest.mark.parametrize("name", kofn.schemes.PRODUCTS)
@@ -89,7 +93,7 @@ def test_the_end_of_a_job_leaves_alone_what_its_workers_run_for_another():
         others.append(pool.submit(1, int, "7"))
 
     stop = kofn.Count(1)
-    Run(scheme, pool, Collector(scheme.code, stop=stop), Placement(pool), clock=clock).run(meanwhile)
+    RunLoop(scheme, pool, Collector(scheme.code, stop=stop), Placement(pool), clock=clock).run(meanwhile)
     clock.wait(queue.SimpleQueue(), 2.0)
     assert others[0].result(timeout=0) == 7
 
@@ -190,7 +194,7 @@ def test_resident_data_is_placed_once_for_many_jobs():
     for factor in (1.0, 2.0):
         tasks = [kofn.Task(np.multiply, (factor,), {f"half{i}": half}) for i, half in enumerate(halves)]
         scheme = kofn.Scheme(code, lambda allocate, tasks=tasks: tasks, canvas, lambda: kofn.Prior.independent([1, 1]))
-        answer = Run(scheme, pool, Collector(code), placement, clock=clock).run()
+        answer = RunLoop(scheme, pool, Collector(code), placement, clock=clock).run()
         np.testing.assert_allclose(answer.value, factor * (halves[0] + halves[1]))
     assert Counting.puts == 2
     placement.close()
@@ -216,7 +220,7 @@ def test_a_row_that_keeps_losing_workers_is_given_up():
     clock = VirtualClock()
     pool = Fragile(clock, [[1.0]] * 3)
     with pytest.raises(NotDecodable, match="row 0 was given up after 3 lost workers"):
-        Run(scheme, pool, Collector(scheme.code, lambda: scheme.prior), Placement(pool), clock=clock).run()
+        RunLoop(scheme, pool, Collector(scheme.code, lambda: scheme.prior), Placement(pool), clock=clock).run()
 
 
 def test_what_keeps_data_at_workers_is_of_no_use_once_closed():
@@ -314,7 +318,7 @@ def test_a_row_that_was_not_needed_does_not_spoil_what_is_exact(third):
     clock, results = AtOnce(), {}
     pool = ScriptedPool(clock, [[1.0], [1.0 + 1e-9], [1.0]])
     collector = Collector(scheme.code, epsilon=scheme.epsilon, judge=scheme.judge, results=results)
-    answer = Run(scheme, pool, collector, Placement(pool), clock=clock, results=results).run()
+    answer = RunLoop(scheme, pool, collector, Placement(pool), clock=clock, results=results).run()
     assert answer.exact and answer.value.tolist() == [3.0, 6.0]
 
 
@@ -323,5 +327,5 @@ def test_a_row_that_was_not_needed_and_contradicts_the_others_is_heard():
     clock, results = AtOnce(), {}
     pool = ScriptedPool(clock, [[1.0], [1.0 + 1e-9], [1.0]])
     collector = Collector(scheme.code, epsilon=scheme.epsilon, judge=scheme.judge, results=results)
-    answer = Run(scheme, pool, collector, Placement(pool), clock=clock, results=results).run()
+    answer = RunLoop(scheme, pool, collector, Placement(pool), clock=clock, results=results).run()
     assert answer.recovered.all()  # both were computed at their own inputs, whatever f is

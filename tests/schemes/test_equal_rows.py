@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kofn
+from golden_runs import EagerCopies
 from kofn.codes._linear import LinearCode, groups_of, kept_apart
 from kofn.jobs._collector import Collector
-from kofn.jobs._loop import Run
+from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
-from kofn.jobs.scheduling._queue import Rota
+from kofn.jobs.scheduling import as_scheduler
+from kofn.jobs.scheduling._queue import RowQueue
 from kofn.schemes import FUNCTIONS, PRODUCTS, SUMS
 from kofn.schemes.products._row_column import dealt
 from kofn.schemes.products._uep_code import uep_code
@@ -72,15 +74,15 @@ def test_sums_on_a_smaller_pool_keep_equal_rows_apart(name):
     for pool in (2, 3, 4, 5):
         worker = code.on_workers(pool).worker.tolist()
         assert not uneven(worker, group, pool)
-        lanes = Rota(code, pool)._lanes
-        assert {row: w for w, lane in enumerate(lanes) for row in lane} == dict(enumerate(worker))
+        lanes = RowQueue(code, pool).lanes
+        assert {row: w for w, lane in lanes.items() for row in lane} == dict(enumerate(worker))
 
 
 @pytest.mark.parametrize("name", SUMS)
 def test_workers_keep_the_rows_that_their_code_gives_them(name):
     code = SUMS[name](12, workers=6, rng=0)
     for pool in (6, 8):
-        for worker, lane in enumerate(Rota(code, pool)._lanes):
+        for worker, lane in RowQueue(code, pool).lanes.items():
             assert list(lane) == np.flatnonzero(code.worker == worker).tolist()
 
 
@@ -128,21 +130,10 @@ def test_whatever_workers_do_one_that_is_free_has_what_a_straggler_has_twice(dat
     clock = VirtualClock()
     pool = ScriptedPool(clock, paces, {w: data.draw(st.sampled_from([0.1, 0.7, 2.0])) for w in dying})
     stop = kofn.Decodable() | kofn.Deadline(100.0)
-    run = Run(scheme, pool, Collector(code, lambda: scheme.prior, stop=stop), Placement(pool), clock=clock,
-              backup=data.draw(st.booleans()))  # fmt: skip
-    answer = run.run()
+    scheduler = as_scheduler("kofn.run", "auto", scheme.adaptive)
+    scheduler = EagerCopies(scheduler) if data.draw(st.booleans()) else scheduler
+    collector = Collector(code, lambda: scheme.prior, stop=stop)
+    answer = RunLoop(scheme, pool, collector, Placement(pool), scheduler, clock).run()
     assert answer.exact and answer.report.seconds < 50.0
     messages = Counter((a.worker, a.submitted, a.row % inputs) for a in answer.report.attempts)
     assert max(messages.values()) == 1
-
-
-def test_a_backup_is_a_row_of_which_nothing_equal_has_arrived_or_runs_elsewhere():
-    code = LinearCode("copies", np.eye(2)[[0, 1, 0]], np.eye(2), worker=[0, 1, 2])
-    rota = Rota(code, 3)
-    for worker in range(3):
-        rota.sent(rota.next(worker, 1))
-    assert rota.backup([0, 2, 1]) == [1]
-    rota.came_back([1], arrived=True)
-    assert rota.backup([0, 2]) == []
-    rota.came_back([0], arrived=False)
-    assert rota.backup([2]) == [2]

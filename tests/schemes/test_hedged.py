@@ -16,7 +16,7 @@ import kofn
 from kofn.codes._copies import CopyCode
 from kofn.codes.decoding._decode import decodable, decode
 from kofn.jobs._collector import Collector
-from kofn.jobs._loop import Run
+from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
 from kofn.schemes import FUNCTIONS
 from kofn.schemes.functions._hedged import hedged_scheme, together
@@ -148,7 +148,7 @@ def after(inputs, there, *, zero_fill=False, f=twice):
     clock = VirtualClock()
     pool = ScriptedPool(clock, [[1.0 if k in there else np.inf] for k in range(len(inputs))])
     collector = Collector(scheme.code, lambda: scheme.prior, "exact", kofn.Deadline(2.0))
-    return Run(scheme, pool, collector, Placement(pool), clock=clock).run()
+    return RunLoop(scheme, pool, collector, Placement(pool), clock=clock).run()
 
 
 def test_what_is_missing_is_nan_none_or_masked_and_zero_where_that_was_asked_for():
@@ -191,7 +191,7 @@ def test_a_tolerance_is_a_share_of_outputs_that_may_be_missing():
     clock = VirtualClock()
     pool = ScriptedPool(clock, [[1.0]] * 4)
     collector = Collector(scheme.code, lambda: scheme.prior, "exact", kofn.Tolerance(0.5))
-    answer = Run(scheme, pool, collector, Placement(pool), clock=clock).run()
+    answer = RunLoop(scheme, pool, collector, Placement(pool), clock=clock).run()
     assert answer.count == 12 and answer.error == 0.5
 
 
@@ -200,7 +200,7 @@ def test_idle_workers_take_what_waits_behind_a_slow_one_and_repeat_what_it_runs(
         scheme = hedged_scheme(FUNCTIONS["repetition"](twice, list(range(12)), workers=4, rows=rows))
         clock = VirtualClock()
         pool = ScriptedPool(clock, [[1.0], [1.0], [1.0], [40.0]])
-        answer = Run(scheme, pool, Collector(scheme.code, None, "exact"), Placement(pool), clock=clock).run()
+        answer = RunLoop(scheme, pool, Collector(scheme.code, None, "exact"), Placement(pool), clock=clock).run()
         assert answer.exact and answer.report.seconds <= seconds
         assert answer.value.tolist() == [2 * x for x in range(12)]
         assert sum(attempt.worker == 3 for attempt in answer.report.attempts) == 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,14 @@ import numpy as np
 import kofn
 from kofn.errors import NotDecodable
 from kofn.jobs._collector import Collector
-from kofn.jobs._loop import Run
+from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
+from kofn.jobs.scheduling import as_scheduler
 from kofn.schemes.functions._scheme import function_scheme
 from kofn.schemes.sums._scheme import Terms, sum_scheme
 from kofn.simulation._virtual import ScriptedPool, VirtualClock
 
+EagerCopies = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "eager_copies.py"))["EagerCopies"]
 FILE = Path(__file__).with_suffix(".json")
 WORKERS = 4
 
@@ -83,7 +86,9 @@ def attempts(scheme, stop, delays, deaths=None, backup=False, deadline=math.inf)
     collector = Collector(
         scheme.code, lambda: scheme.prior_given(results), "lmmse", stop, scheme.epsilon, scheme.judge, results
     )
-    run = Run(scheme, pool, collector, Placement(pool), backup, clock, results)
+    scheduler = as_scheduler("kofn.run", "auto", scheme.adaptive)
+    scheduler = EagerCopies(scheduler) if backup else scheduler
+    run = RunLoop(scheme, pool, collector, Placement(pool), scheduler, clock, results)
     try:
         report, end = run.run().report, "exact" if collector.exact else "estimate"
     except NotDecodable:

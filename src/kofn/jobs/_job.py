@@ -28,9 +28,11 @@ from ..schemes._scheme import Scheme
 from ._answer import Answer
 from ._collector import Collector, Progress
 from ._lease import Workers
-from ._loop import Run
+from ._loop import RunLoop
 from ._memory import fitted
 from ._stop import Rule, rule
+from .scheduling import as_scheduler
+from .scheduling._backup import EagerCopies
 
 CALL = "kofn.start"
 
@@ -154,7 +156,7 @@ class Job(Staying):
     0.0
     """
 
-    def __init__(self, run: Run, close: Callable[[], None]) -> None:
+    def __init__(self, run: RunLoop, close: Callable[[], None]) -> None:
         self._run = run
         self._home = Home()
         self._course = course = _Course()
@@ -261,7 +263,7 @@ class _Course:
     def done(self) -> bool:
         return self.answer is not None or self.error is not None
 
-    def follow(self, run: Run, close: Callable[[], None]) -> None:
+    def follow(self, run: RunLoop, close: Callable[[], None]) -> None:
         """Run the job to its end; this is what the thread does."""
         answer, error = None, None
         try:
@@ -276,7 +278,7 @@ class _Course:
             self.answer, self.error = answer, error
             self.changed.notify_all()
 
-    def _arrived(self, run: Run) -> None:
+    def _arrived(self, run: RunLoop) -> None:
         with self.changed:
             if self.watched and not run.collector.done:  # the last estimate is the answer itself
                 self.latest = run.estimate()
@@ -293,7 +295,7 @@ def _prepared(
     results: dict[int, Any] | None = None,
     scratch: str | os.PathLike[str] | None = None,
     keep: bool = False,
-) -> tuple[Run, Callable[[], None]]:
+) -> tuple[RunLoop, Callable[[], None]]:
     if not isinstance(scheme, Scheme):
         raise _no_scheme(scheme)
     estimator = checked(CALL, estimator)
@@ -306,7 +308,9 @@ def _prepared(
             scheme = scheme.taken(team.pool.empty, Snapshot(team.by_reference))
         expect = lambda: scheme.prior_given(results)  # noqa: E731
         collector = Collector(scheme.code, expect, estimator, stop, scheme.epsilon, scheme.judge, results)
-        job = Run(scheme, team.pool, collector, team.placement, backup, results=results)
+        scheduler = as_scheduler(CALL, "auto", scheme.adaptive)
+        scheduler = EagerCopies(scheduler) if backup else scheduler
+        job = RunLoop(scheme, team.pool, collector, team.placement, scheduler, results=results)
         return job, ours.pop_all().close
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,16 +12,6 @@ from .._base._snapshots import guarded, is_own, sealed
 from ..engines._protocol import Pool
 from ..errors import TaskError
 from ..schemes._scheme import Task
-
-
-@dataclass(frozen=True)
-class Message:
-    """Rows that one worker is computing."""
-
-    rows: Sequence[int]
-    worker: int
-    submitted: float
-    future: Future[Any]
 
 
 class Caught:
@@ -95,9 +84,8 @@ def _call_of(task: Task) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     return partial(guarded, task.function), tuple(map(sealed, task.arguments))
 
 
-def has_results(message: Message) -> bool:
+def has_results(future: Future[Any]) -> bool:
     """Whether a message that ended brought results, and no failure or death."""
-    future = message.future
     return not (future.cancelled() or future.exception() or isinstance(future.result(), Envelope))
 
 

@@ -58,9 +58,10 @@ class Placement:
             self._pool.drop(self._named(key))
             self._placed = {(worker, other) for worker, other in self._placed if other != key}
 
-    def holds(self, worker: int, task: Task) -> bool:
-        """Whether ``worker`` has what ``task`` needs."""
-        return all((worker, key) in self._placed for key in task.resident)
+    def missing(self, worker: int, task: Task) -> int:
+        """How many bytes ``worker`` lacks of what ``task`` needs: 0 where it lacks nothing, at least 1 a value."""
+        lacks = (value for key, value in task.resident.items() if (worker, key) not in self._placed)
+        return sum(max(1, size_of(value)) for value in lacks)
 
     def close(self) -> None:
         """Remove all of it from the workers, for good; safe to call twice."""

@@ -1,133 +1,115 @@
-"""The rota: which rows an idle worker is given next. Plain bookkeeping, asked and told by the runtime."""
+"""The rows that nobody has yet. Plain bookkeeping, told by a run and read by its scheduler."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 from ...codes._linear import LinearCode
-
-Free = Callable[[int, int], bool]
-"""``free(owner, row)``: whether the row may be taken from its owner's lane."""
+from ...errors import KofnError
 
 
-class Rota:
-    """The rows of a code that are still to be given out, a lane for each worker in the order of the code.
+class RowQueue:
+    """The rows of a code that wait, a lane for each worker in the order of the code.
 
-    Equal rows say the same. A code that is folded onto fewer workers keeps them apart (`LinearCode.on_workers`), no
-    message has two of them, and what idle workers take over or repeat is first of all what has no equal that arrived.
+    Equal rows say the same; a code that is folded onto fewer workers keeps them apart (`LinearCode.on_workers`).
 
     Parameters
     ----------
     code : LinearCode
     workers : int
-        Lanes; worker ``w`` of the code has lane ``w % workers``, but for what is kept apart there.
-    adaptive : bool
-        Whether a worker passes over rows whose equal has arrived or is under way elsewhere, and repeats one of the
-        latter once nothing else is left. It loses nothing; `simulate` knows nothing of it.
+        Worker ``w`` of the code has lane ``w % workers``, but for what is kept apart there.
+    skips_equal : bool
+        Whether rows are dropped as soon as an equal one arrives.
+
+    Attributes
+    ----------
+    groups : list of int
+        Number of each row among the distinct ones.
 
     Examples
     --------
     >>> import numpy as np
     >>> code = LinearCode("pair", [[1, 0], [0, 1], [0, 1], [1, 0]], np.ones((1, 2)), worker=[0, 0, 1, 1])
-    >>> rota = Rota(code, 2)
-    >>> rota.next(0, room=2), rota.next(1, room=1)
-    ([0, 1], [2])
+    >>> queue = RowQueue(code, 2, skips_equal=True)
+    >>> queue.take([0])
+    >>> {worker: list(lane) for worker, lane in queue.lanes.items()}, queue.copies(3)
+    ({0: [1], 1: [2, 3]}, 1)
+    >>> queue.mark_back([0], arrived=True)
+    >>> {worker: list(lane) for worker, lane in queue.lanes.items()}, queue.is_news(3)
+    ({0: [1], 1: [2]}, False)
     """
 
-    def __init__(self, code: LinearCode, workers: int, adaptive: bool = False) -> None:
-        self._lanes: list[deque[int]] = [deque() for _ in range(workers)]
+    def __init__(self, code: LinearCode, workers: int, skips_equal: bool = False) -> None:
+        self.groups: list[int] = code.groups.tolist()
         self._owner: list[int] = code.on_workers(workers).worker.tolist()
+        self._lanes: dict[int, deque[int]] = {}
         for row, worker in enumerate(self._owner):
-            self._lanes[worker].append(row)
-        self._group: list[int] = code.groups.tolist()
-        self._adaptive = adaptive
-        self._under_way = [0] * code.rows
+            self._lanes.setdefault(worker, deque()).append(row)
+        self._waiting = set(range(code.rows))
+        self._skips_equal = skips_equal
+        self._members: dict[int, list[int]] = {}
+        for row, group in enumerate(self.groups if skips_equal else ()):
+            self._members.setdefault(group, []).append(row)
+        self._copies = [0] * code.rows
         self._arrived: set[int] = set()
 
     @property
-    def waiting(self) -> bool:
-        """Whether there are rows left to give out."""
-        return any(self._lanes)
+    def lanes(self) -> Mapping[int, Sequence[int]]:
+        """The rows that wait, by worker; workers that have none are not there."""
+        return self._lanes
 
-    def next(self, worker: int, room: int) -> list[int]:
-        """The next rows of a worker's own lane, at most ``room`` and no two of them equal."""
-        lane = self._lanes[worker]
-        rows: list[int] = []
-        passed: list[int] = []
-        taken: set[int] = set()
-        while lane and len(rows) < room:
-            row = lane.popleft()
-            group = self._group[row]
-            if group in taken or (self._adaptive and self._under_way[group]):
-                passed.append(row)
-            elif not (self._adaptive and group in self._arrived):
-                rows.append(row)
-                taken.add(group)
-        lane.extendleft(reversed(passed))
-        return rows
+    def is_waiting(self, row: int) -> bool:
+        """Whether nobody has a row and none of its worth arrived."""
+        return row in self._waiting
 
-    def from_lanes(self, owners: Iterable[int], free: Free) -> list[int]:
-        """A row from the first of the owners' lanes for which ``free`` holds, best one that says something new."""
-        stale = None
-        for owner in owners:
-            row = self._fresh(owner)
-            if row is not None and free(owner, row):
-                return self._taken(owner, row)
-            lane = self._lanes[owner]
-            if stale is None and row is None and not self._adaptive and lane and free(owner, lane[0]):
-                stale = owner, lane[0]
-        return [] if stale is None else self._taken(*stale)
+    def copies(self, row: int) -> int:
+        """How many workers have a row or an equal one."""
+        return self._copies[self.groups[row]]
 
-    def repeated(self, owners: Iterable[int], free: Free) -> list[int]:
-        """Adaptive: a row of these lanes whose equal is under way, the one that is so least."""
-        best: tuple[int, int, int] | None = None
-        for owner in owners if self._adaptive else ():
-            self._drop_arrived(owner)
-            for row in self._lanes[owner]:
-                times = self._under_way[self._group[row]]
-                if (best is None or times < best[0]) and free(owner, row):
-                    best = times, owner, row
-        return [] if best is None else self._taken(*best[1:])
+    def is_news(self, row: int) -> bool:
+        """Whether nothing equal to a row has arrived."""
+        return self.groups[row] not in self._arrived
 
-    def backup(self, under_way: Iterable[int]) -> list[int]:
-        """The first of the rows under way whose result is nowhere else and of which nothing equal has arrived."""
-        for row in under_way:
-            if self._under_way[self._group[row]] == 1 and self._group[row] not in self._arrived:
-                return [row]
-        return []
-
-    def _fresh(self, owner: int) -> int | None:
-        """The first row of a lane of which nothing equal has arrived; adaptive, nor is under way."""
-        for row in self._lanes[owner]:
-            group = self._group[row]
-            if group not in self._arrived and not (self._adaptive and self._under_way[group]):
-                return row
-        if self._adaptive:
-            self._drop_arrived(owner)
-        return None
-
-    def _drop_arrived(self, owner: int) -> None:
-        lane = self._lanes[owner]
-        if any(self._group[row] in self._arrived for row in lane):
-            self._lanes[owner] = deque(row for row in lane if self._group[row] not in self._arrived)
-
-    def _taken(self, owner: int, row: int) -> list[int]:
-        self._lanes[owner].remove(row)
-        return [row]
-
-    def sent(self, rows: Sequence[int]) -> None:
-        """Take note that rows are under way."""
+    def take(self, rows: Sequence[int]) -> None:
+        """Give rows that wait to a worker."""
         for row in rows:
-            self._under_way[self._group[row]] += 1
+            self._remove(row)
+        self.mark_sent(rows)
 
-    def came_back(self, rows: Sequence[int], arrived: bool) -> None:
-        """Take note that rows are no longer under way."""
+    def mark_sent(self, rows: Sequence[int]) -> None:
+        """Take note that one more worker has these rows."""
         for row in rows:
-            self._under_way[self._group[row]] -= 1
-            if arrived:
-                self._arrived.add(self._group[row])
+            self._copies[self.groups[row]] += 1
 
-    def returned(self, row: int) -> None:
-        """Put a row back to the head of its lane."""
-        self._lanes[self._owner[row]].appendleft(row)
+    def mark_back(self, rows: Sequence[int], arrived: bool) -> None:
+        """Take note that one worker less has these rows."""
+        for row in rows:
+            group = self.groups[row]
+            self._copies[group] -= 1
+            if arrived and group not in self._arrived:
+                self._arrived.add(group)
+                for equal in self._members.get(group, ()):
+                    if equal in self._waiting:
+                        self._remove(equal)
+
+    def put_back(self, row: int) -> None:
+        """Let a row wait again, at the head of its lane, unless it is of no worth any more."""
+        if row in self._waiting:
+            raise KofnError(f"row {row} waits already.")
+        if self._skips_equal and not self.is_news(row):
+            return
+        self._waiting.add(row)
+        self._lanes.setdefault(self._owner[row], deque()).appendleft(row)
+
+    def _remove(self, row: int) -> None:
+        if row not in self._waiting:
+            raise KofnError(f"row {row} does not wait.")
+        self._waiting.remove(row)
+        lane = self._lanes[self._owner[row]]
+        if lane[0] == row:
+            lane.popleft()
+        else:
+            lane.remove(row)
+        if not lane:
+            del self._lanes[self._owner[row]]

@@ -1,0 +1,148 @@
+"""What can happen to a run, and what a run can want done: data that `RunState` and `RunLoop` exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Phase(Enum):
+    """Where a run stands: from ENCODING to RUNNING to DECODING to DONE, or to CANCELLED or FAILED before it is DONE."""
+
+    ENCODING = "encoding"
+    RUNNING = "running"
+    DECODING = "decoding"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+# -- events: what has happened ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Tasks are there, and this is what workers are doing."""
+
+    states: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A `Submit` was carried out at that time, after so many bytes of resident data were moved."""
+
+    worker: int
+    submitted: float
+    moved_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A `Submit` could not be carried out: the worker has just died, or has a task of another job."""
+
+    worker: int
+    state: str
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A worker returned results of its rows; ``epsilons`` is the relative precision of each."""
+
+    worker: int
+    state: str
+    epsilons: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What a worker had will never come: it died, or its task was stopped."""
+
+    worker: int
+    state: str
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """A task raised, or its result was refused: ``error`` says so to the user."""
+
+    worker: int
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """A message came back without results, for reasons unknown; ``error`` blames the first of its rows."""
+
+    worker: int
+    state: str
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed, and this is what some workers are doing."""
+
+    states: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAsked:
+    """Nobody wants the answer any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolGone:
+    """The pool cannot be used any more."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Nothing more is taken in."""
+
+
+Event = Encoded | Sent | Refused | Arrived | Lost | Raised | Undelivered | Tick | CancelAsked | PoolGone | Closed
+
+# -- actions: what is to be done ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Send rows to an idle worker, then say `Sent` or `Refused`."""
+
+    worker: int
+    rows: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Let go of what a worker computes."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class WakeAt:
+    """Say `Tick` at that time, in seconds since the start, if nothing happens before; inf for never."""
+
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decode:
+    """The stop rule is met: say `Closed`, and make the answer of what has arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """There will be no answer: ``error`` says why, or else ``reason`` says why nothing more will come."""
+
+    reason: str
+    error: BaseException | None = None
+
+
+Action = Submit | Abandon | WakeAt | Decode | Fail

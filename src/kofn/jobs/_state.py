@@ -1,0 +1,342 @@
+"""Where a run stands, and what is to be done next: no pool, no thread, no clock."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import checks
+from ..errors import Cancelled, WorkerLost
+from ._collector import Collector
+from ._events import (
+    Abandon,
+    Action,
+    Arrived,
+    CancelAsked,
+    Closed,
+    Decode,
+    Encoded,
+    Event,
+    Fail,
+    Lost,
+    Phase,
+    PoolGone,
+    Raised,
+    Refused,
+    Sent,
+    Submit,
+    Tick,
+    Undelivered,
+    WakeAt,
+)
+from ._view import Missing, RunView
+from .report._report import Attempt, Outcome
+from .scheduling import Copy, InFlight, Rows, Scheduler, Wait
+
+ATTEMPTS = 3
+"""A row that has cost so many workers their lives is given up."""
+
+POLL_SECONDS = 0.005
+"""How often to look for workers that become ready by themselves, while rows wait for one."""
+
+
+class RunState:
+    """A run as a state machine: `handle` takes an event and returns what is to be done.
+
+    Whoever drives it (`RunLoop` with a real or a virtual pool, or delays that were recorded) carries the actions out
+    and tells what came of them. An event that speaks of what a run does not know, or no longer, changes nothing.
+
+    Parameters
+    ----------
+    collector : Collector
+        Of the code that is run; decides when to stop.
+    workers : int
+    scheduler : Scheduler
+        Decides what an idle worker is given.
+    missing : callable, optional
+        ``missing(worker, row)`` tells how many bytes of resident data a worker lacks for a row; none by default.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kofn.codes._linear import LinearCode
+    >>> from kofn.jobs.scheduling import Static
+    >>> code = LinearCode("parity", [[1, 0], [0, 1], [1, 1]], np.eye(2), worker=[0, 1, 2], threshold=2)
+    >>> state = RunState(Collector(code), 2, Static())
+    >>> state.handle(Encoded(["idle", "idle"]), 0.0)
+    [Submit(worker=0, rows=[0])]
+    >>> state.handle(Sent(0, 0.0), 0.0), state.handle(Sent(1, 0.0), 0.0)
+    ([Submit(worker=1, rows=[1])], [WakeAt(time=inf)])
+    >>> state.handle(Arrived(1, "idle", [2e-16]), 0.5), state.handle(Arrived(0, "idle", [2e-16]), 0.7)
+    ([WakeAt(time=inf)], [Decode()])
+    """
+
+    def __init__(
+        self, collector: Collector, workers: int, scheduler: Scheduler, missing: Missing = lambda worker, row: 0
+    ) -> None:
+        self.phase = Phase.ENCODING
+        self.collector = collector
+        self.scheduler = scheduler
+        self.view = RunView(collector.code, workers, missing, scheduler.skips_equal)
+        self.attempts: list[Attempt] = []
+        self.loss: BaseException | None = None
+        self._lives = [ATTEMPTS] * collector.code.rows
+        self._load: list[float] = collector.code.load.tolist()
+        self._to_ask: deque[int] = deque()
+
+    def handle(self, event: Event, now: float) -> list[Action]:
+        """Take an event in, at a time in seconds since the start, and return what is to be done, in order."""
+        self.view.now = max(self.view.now, now)
+        if isinstance(event, Closed):
+            return self._close()
+        step = _STEPS[self.phase].get(type(event))
+        failure = None if step is None else step(self, event)
+        if failure is not None:
+            return [failure]
+        return [self._next()] if self.phase is Phase.RUNNING else []
+
+    @property
+    def given_up(self) -> list[int]:
+        """Rows that have cost too many workers their lives."""
+        return [row for row, lives in enumerate(self._lives) if lives == 0]
+
+    # -- what has happened ----------------------------------------------------------------------------
+
+    def _encoded(self, event: Encoded) -> None:
+        self.phase = Phase.RUNNING
+        for worker, state in enumerate(event.states):
+            self.view.set_state(worker, state)
+        self._ask_all()
+
+    def _tick(self, event: Tick) -> None:
+        for worker, state in event.states.items():
+            if worker not in self.view.in_flight:
+                self.view.set_state(worker, state)
+        self._ask_all()
+
+    def _sent(self, event: Sent) -> None:
+        if (message := self.view.in_flight.get(event.worker)) is not None:
+            self.view.in_flight[event.worker] = InFlight(
+                message.rows, event.worker, event.submitted, message.began, event.moved_bytes
+            )
+
+    def _refused(self, event: Refused) -> None:
+        if event.worker in self.view.in_flight:
+            self.loss = event.error or self.loss
+            # One that calls itself idle and takes nothing is looked at again before it is asked.
+            state = "busy" if event.state == "idle" else event.state
+            self.view.put_back(self.view.bring_back(event.worker, state, arrived=False).rows)
+
+    def _arrived(self, event: Arrived) -> None:
+        if event.worker not in self.view.in_flight:
+            return
+        message = self.view.bring_back(event.worker, event.state, arrived=True)
+        self._measure(message)
+        for row, epsilon in zip(message.rows, event.epsilons, strict=True):
+            if row in self.view.received:
+                self._note(message, [row], "late")
+                continue
+            self.view.received.add(row)
+            self._note(message, [row], "arrived")
+            self.collector.arrived(row, self.view.now, epsilon)
+        self._ask_all()
+
+    def _lost(self, event: Lost) -> None:
+        if event.worker not in self.view.in_flight:
+            return
+        self.loss = event.error or self.loss
+        message = self.view.bring_back(event.worker, event.state, arrived=False)
+        self._note(message, message.rows, "lost")
+        for row in message.rows:
+            self._lives[row] -= 1
+        self.view.put_back([row for row in message.rows if self._lives[row] > 0])
+        self._ask_all()
+
+    def _undelivered(self, event: Undelivered) -> Fail | None:
+        """Take that no results can come of a message; of several rows, each is tried alone, to find the one."""
+        if event.worker not in self.view.in_flight:
+            return None
+        if len(self.view.in_flight[event.worker].rows) == 1:
+            return self._raised(Raised(event.worker, event.error))
+        message = self.view.bring_back(event.worker, event.state, arrived=False)
+        self._note(message, message.rows, "lost")
+        self.view.one_by_one = True
+        self.view.put_back(message.rows)
+        self._ask_all()
+        return None
+
+    def _raised(self, event: Raised) -> Fail | None:
+        if event.worker not in self.view.in_flight:
+            return None
+        message = self.view.bring_back(event.worker, "busy", arrived=False)
+        self._note(message, message.rows, "lost")
+        return self._fail(event.error)
+
+    def _cancel_asked(self, event: CancelAsked) -> Fail:
+        self.phase = Phase.CANCELLED
+        return Fail("it was cancelled", Cancelled("the job was cancelled."))
+
+    def _pool_gone(self, event: PoolGone) -> Fail:
+        return self._fail(event.error)
+
+    def _fail(self, error: BaseException) -> Fail:
+        self.phase = Phase.FAILED
+        return Fail("", error)
+
+    # -- what is to be done ---------------------------------------------------------------------------
+
+    def _next(self) -> Action:
+        self.collector.passed(self.view.now)
+        if self.collector.done:
+            self.phase = Phase.DECODING
+            return Decode()
+        submit = self._assign()
+        if submit is not None:
+            return submit
+        reason = self._why_over()
+        return WakeAt(self._wake_at()) if reason is None else self._end(reason)
+
+    def _ask_all(self) -> None:
+        """Ask what each idle worker is to be given, in turn."""
+        self._to_ask.clear()
+        if self.view.idle and self.scheduler.has_work(self.view):
+            self._to_ask.extend(sorted(self.view.idle))
+
+    def _assign(self) -> Submit | None:
+        while self._to_ask:
+            worker = self._to_ask.popleft()
+            if worker not in self.view.idle:
+                continue
+            assignment = self.scheduler.assign(worker, self.view)
+            if not isinstance(assignment, Wait):
+                return self._submit(worker, assignment)
+        return None
+
+    def _submit(self, worker: int, assignment: Rows | Copy) -> Submit:
+        view, rows, copied = self.view, list(assignment.rows), isinstance(assignment, Copy)
+        under_way = {row for message in view.in_flight.values() for row in message.rows} if copied else ()
+        wrong = [row for row in rows if not (row in under_way if copied else view.queue.is_waiting(row))]
+        if wrong or not rows or len(set(rows)) < len(rows):
+            must = f"copy rows that are {'being computed' if copied else 'waiting'}, each once"
+            got = f"{assignment} from {self.scheduler}"
+            raise checks.refusal("kofn.run", "scheduler", must, got, "look at view.waiting and view.in_flight")
+        (view.queue.mark_sent if copied else view.queue.take)(rows)
+        view.send(InFlight(rows, worker, view.now, view.now))
+        return Submit(worker, rows)
+
+    def _why_over(self) -> str | None:
+        """Why nothing more will arrive, if that is so."""
+        view = self.view
+        if view.in_flight:
+            return None
+        if not view.waiting:
+            return "everything that can arrive has arrived"
+        if not view.idle and not view.absent:
+            last = f"; the last: {self.loss}" if isinstance(self.loss, WorkerLost) else ""
+            return f"all {len(view.states)} workers are gone{last}"
+        if not view.absent and math.isinf(self.scheduler.next_look(view)):
+            return f"{self.scheduler} gives out none of the rows that wait"
+        return None
+
+    def _end(self, reason: str) -> Decode | Fail:
+        """Let a run end now that only time would end later; its answer can only stay what it is."""
+        collector = self.collector
+        while collector.count and math.isfinite(wake := collector.stop.wake(collector.time)) and not collector.done:
+            collector.passed(wake)
+        if not collector.done:
+            collector.settle()
+        self.phase = Phase.DECODING if collector.done else Phase.FAILED
+        return Decode() if collector.done else Fail(reason)
+
+    def _wake_at(self) -> float:
+        view = self.view
+        # What the rule last heard of counts: a deadline may have passed since, while rows were given out.
+        wake = self.collector.stop.wake(self.collector.time)
+        if view.waiting and view.absent:
+            wake = min(wake, view.now + POLL_SECONDS)
+        if view.idle:
+            look = self.scheduler.next_look(view)
+            wake = min(wake, look if look > view.now else view.now + POLL_SECONDS)
+        return wake
+
+    def _close(self) -> list[Action]:
+        if self.phase in (Phase.ENCODING, Phase.RUNNING):
+            self.phase = Phase.FAILED
+        elif self.phase is Phase.DECODING:
+            self.phase = Phase.DONE
+        actions: list[Action] = [Abandon(worker) for worker in self.view.in_flight]
+        for message in self.view.in_flight.values():
+            self._note(message, message.rows, "abandoned")
+        self.view.in_flight.clear()
+        return actions
+
+    # -- what is kept ---------------------------------------------------------------------------------
+
+    def _measure(self, message: InFlight) -> None:
+        seconds = self.view.now - (message.began if message.moved_bytes else message.submitted)
+        load = sum(self._load[row] for row in message.rows)
+        self.view.speed.add(message.worker, len(message.rows), load, seconds, message.moved_bytes)
+
+    def _note(self, message: InFlight, rows: Sequence[int], outcome: Outcome) -> None:
+        now = self.view.now
+        self.attempts.extend(
+            Attempt(row, message.worker, self._load[row], message.submitted, now, outcome) for row in rows
+        )
+
+    def check(self) -> None:
+        """Assert what always holds of where each row is and where each worker is."""
+        view, rows = self.view, range(self.collector.code.rows)
+        lanes = [row for lane in view.waiting.values() for row in lane]
+        waiting, flying = set(lanes), {row for message in view.in_flight.values() for row in message.rows}
+        assert len(lanes) == len(waiting) and waiting == {row for row in rows if view.queue.is_waiting(row)}
+        assert not waiting & view.received and not waiting & flying and all(view.waiting.values())
+        dropped = {row for row in rows if self.scheduler.skips_equal and not view.is_news(row)}
+        closed = self.phase not in (Phase.ENCODING, Phase.RUNNING)
+        assert closed or waiting | flying | view.received | dropped | set(self.given_up) == set(rows)
+        assert set(self.collector.received) == view.received
+        dead = {worker for worker, state in enumerate(view.states) if state == "dead"}
+        parts = [view.idle, view.absent, set(view.in_flight), dead]
+        assert closed or sorted(worker for part in parts for worker in part) == list(range(len(view.states)))
+        for row in rows:
+            equal = [other for message in view.in_flight.values() for other in message.rows]
+            assert closed or view.copies(row) == sum(view.groups[other] == view.groups[row] for other in equal)
+
+    def summary(self) -> str:
+        """A page of text that says where everything is."""
+        view, code = self.view, self.collector.code
+        lines = [
+            f"{code.name}: {self.phase.value} at {view.now:.3f} s, {self.scheduler}",
+            f"  received {len(view.received)} of {code.rows}: {sorted(view.received)}",
+            f"  given up: {self.given_up}",
+        ]
+        for worker, state in enumerate(view.states):
+            message = view.in_flight.get(worker)
+            does = f"computes {list(message.rows)} since {message.submitted:.3f} s" if message else state
+            lines.append(f"  worker {worker} {does}, waiting {list(view.waiting.get(worker, ()))}")
+        return "\n".join(lines)
+
+
+Step = Callable[[RunState, Any], Fail | None]
+
+_ALWAYS: dict[type, Step] = {CancelAsked: RunState._cancel_asked, PoolGone: RunState._pool_gone}
+
+_STEPS: dict[Phase, dict[type, Step]] = {
+    Phase.ENCODING: {**_ALWAYS, Encoded: RunState._encoded},
+    Phase.RUNNING: {
+        **_ALWAYS,
+        Sent: RunState._sent,
+        Refused: RunState._refused,
+        Arrived: RunState._arrived,
+        Lost: RunState._lost,
+        Raised: RunState._raised,
+        Undelivered: RunState._undelivered,
+        Tick: RunState._tick,
+    },
+    Phase.DECODING: {Arrived: RunState._arrived},  # costs nothing, and may contradict what is there
+    Phase.DONE: {},
+    Phase.CANCELLED: {},
+    Phase.FAILED: {},
+}
+"""What each event does in each phase; what is not here changes nothing."""

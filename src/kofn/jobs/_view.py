@@ -1,0 +1,102 @@
+"""Where the rows and workers of a run are: written by `RunState`, read by its scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ..codes._linear import LinearCode
+from .scheduling._pace import Pace
+from .scheduling._queue import RowQueue
+from .scheduling._scheduler import InFlight
+
+Missing = Callable[[int, int], int]
+"""``missing(worker, row)``: how many bytes of resident data the worker lacks for the row."""
+
+
+class RunView:
+    """The `View` of a run.
+
+    Every worker is idle, in flight (with rows of this run), absent (starting, or busy with another job) or dead.
+
+    Parameters
+    ----------
+    code : LinearCode
+    workers : int
+    missing : callable
+    skips_equal : bool
+        Whether rows are dropped as soon as an equal one arrives.
+    """
+
+    def __init__(self, code: LinearCode, workers: int, missing: Missing, skips_equal: bool = False) -> None:
+        self.code = code
+        self.now = 0.0
+        self.states = ["starting"] * workers
+        self.in_flight: dict[int, InFlight] = {}
+        self.received: set[int] = set()
+        self.idle: set[int] = set()
+        self.absent = set(range(workers))
+        self.queue = RowQueue(code, workers, skips_equal)
+        self.speed = Pace(workers)
+        self.one_by_one = False
+        self._missing = missing
+
+    @property
+    def groups(self) -> Sequence[int]:
+        """Number of each row among the distinct ones."""
+        return self.queue.groups
+
+    @property
+    def waiting(self) -> Mapping[int, Sequence[int]]:
+        """Rows that nobody has, by the worker that the code gives them to."""
+        return self.queue.lanes
+
+    @property
+    def pace(self) -> float:
+        """Seconds that a row of load 1 takes, in the median; inf before the first."""
+        return self.speed.median
+
+    def room(self, worker: int) -> int:
+        """How many rows go into one message to a worker."""
+        return 1 if self.one_by_one else self.speed.room(worker)
+
+    def copies(self, row: int) -> int:
+        """How often a row, or an equal one, is being computed."""
+        return self.queue.copies(row)
+
+    def is_news(self, row: int) -> bool:
+        """Whether no equal of a row has arrived."""
+        return self.queue.is_news(row)
+
+    def holds(self, worker: int, row: int) -> bool:
+        """Whether a worker has the resident data that a row needs."""
+        return self._missing(worker, row) == 0
+
+    def moving_seconds(self, worker: int, row: int) -> float:
+        """What it takes to move that data there."""
+        missing = self._missing(worker, row)
+        return self.speed.moving_seconds(missing) if missing else 0.0
+
+    def set_state(self, worker: int, state: str) -> None:
+        """Take note of what a worker that has no rows of this run is doing."""
+        self.states[worker] = state
+        (self.idle.add if state == "idle" else self.idle.discard)(worker)
+        (self.absent.add if state in ("starting", "busy") else self.absent.discard)(worker)
+
+    def send(self, message: InFlight) -> None:
+        """Take note that a worker has these rows."""
+        self.set_state(message.worker, "in flight")
+        self.states[message.worker] = "busy"
+        self.in_flight[message.worker] = message
+
+    def bring_back(self, worker: int, state: str, arrived: bool) -> InFlight:
+        """Take note that a worker has them no more."""
+        message = self.in_flight.pop(worker)
+        self.set_state(worker, state)
+        self.queue.mark_back(message.rows, arrived)
+        return message
+
+    def put_back(self, rows: Sequence[int]) -> None:
+        """Let those of these rows wait again, in their order, that have not arrived and that nobody else has."""
+        for row in reversed(rows):
+            if row not in self.received and not any(row in other.rows for other in self.in_flight.values()):
+                self.queue.put_back(row)

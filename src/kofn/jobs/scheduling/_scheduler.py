@@ -1,0 +1,131 @@
+"""What decides which row an idle worker computes, and what it sees of a run."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ...codes._linear import LinearCode
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Give the worker rows that wait, in one message and in this order."""
+
+    rows: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Give the worker rows that others are computing, once more; the first result of each counts."""
+
+    rows: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Give the worker nothing for now; it is asked again when something has happened, or at `Scheduler.next_look`."""
+
+
+Assignment = Rows | Copy | Wait
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """Rows that a worker is computing.
+
+    Parameters
+    ----------
+    rows : sequence of int
+    worker : int
+    submitted : float
+        Seconds since the start.
+    began : float
+        When it was decided: resident data was moved between then and ``submitted``.
+    moved_bytes : int
+        How much of it.
+    """
+
+    rows: Sequence[int]
+    worker: int
+    submitted: float
+    began: float = 0.0
+    moved_bytes: int = 0
+
+
+class View(Protocol):
+    """What a scheduler sees of a run, to be read only. Workers and rows are numbered from 0."""
+
+    @property
+    def code(self) -> LinearCode:
+        """The code, whose ``load`` says what each row costs."""
+
+    @property
+    def groups(self) -> Sequence[int]:
+        """Number of each row among the distinct ones: rows of one number say the same."""
+
+    @property
+    def now(self) -> float:
+        """Seconds since the start."""
+
+    @property
+    def states(self) -> Sequence[str]:
+        """What each worker is doing: "starting", "idle", "dead", or "busy", with this job if it is in `in_flight`."""
+
+    @property
+    def waiting(self) -> Mapping[int, Sequence[int]]:
+        """Rows that nobody has, by the worker that the code gives them to, in order; without those that have none."""
+
+    @property
+    def in_flight(self) -> Mapping[int, InFlight]:
+        """What each worker of this job is computing, by worker."""
+
+    @property
+    def received(self) -> Collection[int]:
+        """Rows whose result is there."""
+
+    @property
+    def pace(self) -> float:
+        """Seconds that a row of load 1 takes, the median of those that came back; inf before the first."""
+
+    def room(self, worker: int) -> int:
+        """How many rows go into one message to a worker: short ones travel together, at least one."""
+
+    def copies(self, row: int) -> int:
+        """How often a row, or an equal one, is being computed."""
+
+    def is_news(self, row: int) -> bool:
+        """Whether no equal of a row has arrived."""
+
+    def holds(self, worker: int, row: int) -> bool:
+        """Whether a worker has the resident data that a row needs."""
+
+    def moving_seconds(self, worker: int, row: int) -> float:
+        """What it takes to move that data there, as far as what was moved so far can tell; 0.0 where it is there."""
+
+
+class Scheduler(ABC):
+    """Decides what an idle worker is given. Immutable, so that any number of runs may share it.
+
+    It sees a `View` and nothing else, so that real runs, virtual time and recorded delays come to the same decisions.
+    """
+
+    @abstractmethod
+    def assign(self, worker: int, view: View) -> Assignment:
+        """What an idle worker is given now."""
+
+    def next_look(self, view: View) -> float:
+        """When it would decide otherwise although nothing has happened until then; inf for never."""
+        return math.inf
+
+    def has_work(self, view: View) -> bool:
+        """Whether any idle worker might be given something now; asked first, so that waiting workers cost nothing."""
+        return True
+
+    @property
+    def skips_equal(self) -> bool:
+        """Whether rows that wait are dropped as soon as an equal one arrives."""
+        return False

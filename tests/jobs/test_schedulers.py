@@ -1,0 +1,164 @@
+"""What schedulers give to an idle worker, asked with nothing but a view."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import kofn
+from kofn.jobs._view import RunView
+from kofn.jobs.scheduling import InFlight, Rows, Wait, as_scheduler
+
+STATIC, ADAPTIVE = kofn.Static(), kofn.Adaptive()
+
+
+def view_of(blocks, workers, states, missing=lambda worker, row: 0, skips_equal=False):
+    """A view of a code whose row r is unknown ``blocks[r]``, at worker ``workers[r]``."""
+    code = kofn.LinearCode("drawn", np.eye(max(blocks) + 1)[blocks], np.ones((1, max(blocks) + 1)), worker=workers)
+    view = RunView(code, len(states), missing, skips_equal)
+    for worker, state in enumerate(states):
+        view.set_state(worker, state)
+    return view
+
+
+def send(view, worker, rows, at=0.0):
+    view.queue.take(rows)
+    view.send(InFlight(rows, worker, at, at))
+
+
+def receive(view, worker, seconds=None):
+    message = view.bring_back(worker, "idle", arrived=True)
+    view.received.update(message.rows)
+    if seconds is not None:
+        view.speed.add(worker, len(message.rows), float(len(message.rows)), seconds)
+
+
+@pytest.mark.parametrize("scheduler", [STATIC, ADAPTIVE])
+def test_a_worker_has_its_own_rows_in_order(scheduler):
+    view = view_of([0, 1, 2, 3], [0, 1, 0, 1], ["idle", "idle"])
+    assert scheduler.has_work(view)
+    assert scheduler.assign(1, view) == Rows([1])
+    send(view, 1, [1])
+    assert scheduler.assign(0, view) == Rows([0])
+
+
+def test_short_rows_go_together_and_no_two_of_them_are_equal():
+    view = view_of([0, 1, 1, 2, 3], [0, 0, 0, 0, 0], ["idle"])
+    view.speed.add(0, rows=1, load=1.0, seconds=0.002 / 3)
+    assert STATIC.assign(0, view) == Rows([0, 1, 3])
+    view.one_by_one = True
+    assert STATIC.assign(0, view) == Rows([0])
+
+
+@pytest.mark.parametrize("state", ["starting", "busy", "dead"])
+@pytest.mark.parametrize("moves", [False, True])
+def test_rows_of_a_worker_that_is_not_there_are_taken_over(state, moves):
+    view = view_of([0, 1, 2], [0, 1, 2], ["idle", state, "idle"], lambda worker, row: 8 * moves)
+    send(view, 0, [0])
+    send(view, 2, [2])
+    receive(view, 0)
+    expected = Wait() if moves and state != "dead" else Rows([1])  # the others come back by themselves
+    assert STATIC.assign(0, view) == expected
+    assert STATIC.has_work(view)
+    receive(view, 2)
+    assert STATIC.assign(0, view) == Rows([1])  # nothing else goes on
+
+
+def test_static_leaves_alone_what_waits_for_a_busy_or_an_idle_worker():
+    view = view_of([0, 1, 2, 3], [0, 1, 1, 2], ["idle"] * 3)
+    send(view, 1, [1])
+    send(view, 0, [0])
+    receive(view, 0)
+    assert STATIC.assign(0, view) == Wait()
+    assert STATIC.has_work(view)  # for worker 2
+    send(view, 2, [3])
+    assert not STATIC.has_work(view)
+    assert ADAPTIVE.assign(0, view) == Rows([2])
+
+
+def test_static_takes_over_what_is_news_first():
+    view = view_of([0, 0, 1], [0, 1, 2], ["idle", "dead", "dead"])
+    send(view, 0, [0])
+    receive(view, 0)
+    assert STATIC.assign(0, view) == Rows([2])
+    send(view, 0, [2])
+    receive(view, 0)
+    assert STATIC.assign(0, view) == Rows([1])  # it says nothing new, but it is a row of the code
+
+
+def test_adaptive_passes_over_what_others_have_and_repeats_it_in_the_end():
+    view = view_of([0, 0, 1, 1, 1], [0, 1, 1, 0, 2], ["idle", "idle", "idle"], skips_equal=True)
+    send(view, 0, [0])
+    assert ADAPTIVE.assign(1, view) == Rows([2])
+    send(view, 1, [2])
+    assert ADAPTIVE.assign(2, view) == Rows([4])  # its own, although an equal one is being computed
+    send(view, 2, [4])
+    receive(view, 0)
+    assert ADAPTIVE.assign(0, view) == Rows([3])
+    receive(view, 1)
+    assert not view.waiting and not ADAPTIVE.has_work(view)
+    assert ADAPTIVE.assign(0, view) == Wait()
+
+
+@given(st.data())
+def test_what_is_given_out_waits_and_may_be_had(data):
+    """Whatever the codes, states and data: rows wait, no two are equal, and data moves only if nothing else goes on."""
+    count, workers = data.draw(st.integers(1, 10)), data.draw(st.integers(1, 4))
+    draw = lambda most: data.draw(st.lists(st.integers(0, most), min_size=count, max_size=count))  # noqa: E731
+    blocks, owners = draw(3), draw(workers - 1)
+    states = [data.draw(st.sampled_from(["idle", "starting", "busy", "dead"])) for _ in range(workers)]
+    there = data.draw(st.sets(st.tuples(st.integers(0, workers - 1), st.integers(0, count - 1))))
+    missing = lambda worker, row: 0 if (worker, row) in there else 8  # noqa: E731
+    scheduler = data.draw(st.sampled_from([STATIC, ADAPTIVE]))
+    view = view_of(blocks, owners, states, missing, scheduler.skips_equal)
+    for _ in range(2 * count):
+        if not view.idle:
+            break
+        worker = data.draw(st.sampled_from(sorted(view.idle)))
+        assignment = scheduler.assign(worker, view)
+        if isinstance(assignment, Wait):
+            if view.in_flight:
+                receive(view, data.draw(st.sampled_from(sorted(view.in_flight))), data.draw(st.floats(0, 1)))
+                continue
+            break
+        assert isinstance(assignment, Rows) and scheduler.has_work(view)
+        rows = list(assignment.rows)
+        assert rows and all(view.queue.is_waiting(row) for row in rows)
+        assert len({blocks[row] for row in rows}) == len(rows) <= view.room(worker)
+        lane = view.waiting.get(worker, ())
+        own = all(row in lane for row in rows)
+        owner = next(w for w, lane in view.waiting.items() if rows[0] in lane)
+        assert own or states[owner] == "dead" or (worker, rows[0]) in there or not view.in_flight
+        send(view, worker, rows)
+
+
+@pytest.mark.parametrize("scheduler", [STATIC, ADAPTIVE])
+def test_a_scheduler_is_a_value(scheduler):
+    assert pickle.loads(pickle.dumps(scheduler)) == copy.deepcopy(scheduler) == scheduler == eval(f"kofn.{scheduler}")
+    assert hash(scheduler) == hash(copy.copy(scheduler))
+    assert scheduler.next_look(view_of([0], [0], ["idle"])) == np.inf
+
+
+@pytest.mark.parametrize(
+    ("given", "adaptive", "means"),
+    [
+        ("auto", False, STATIC),
+        ("auto", True, ADAPTIVE),
+        ("static", True, STATIC),
+        ("adaptive", False, ADAPTIVE),
+        (ADAPTIVE, False, ADAPTIVE),
+    ],
+)
+def test_what_scheduler_means(given, adaptive, means):
+    assert as_scheduler("kofn.run", given, adaptive) == means
+
+
+@pytest.mark.parametrize("bad", [3, None, "duplicates", "coded", "Static", kofn.Static, []])
+def test_what_is_no_scheduler_is_refused(bad):
+    with pytest.raises(kofn.ArgumentError, match=r"kofn\.run: 'scheduler' must be .*; leave it out"):
+        as_scheduler("kofn.run", bad)
