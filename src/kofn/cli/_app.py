@@ -54,7 +54,8 @@ def parser(found: Mapping[str, Command | EntryPoint]) -> ArgumentParser:
     top.add_argument("--version", action="version", version=f"kofn {version('kofn')}")
     subparsers = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, entry in found.items():
-        command = entry.load() if isinstance(entry, EntryPoint) else entry
+        # Whoever imports importlib_metadata, as Dask does, has entry points of another class.
+        command = entry if isinstance(entry, Command) else entry.load()
         sub = subparsers.add_parser(
             name,
             help=command.summary,
