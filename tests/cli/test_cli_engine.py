@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from dask_processes import Processes, processes
+from dask_processes import processes
 from kofn.cli import main
 
 pytest.importorskip("distributed")
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Processes]:
-    with processes(*(f"w{number}" for number in range(6))) as cluster:
-        yield cluster
 
 
 @pytest.fixture
@@ -35,16 +28,18 @@ def multiplied(*options: str) -> int:
     return main(["matmul", "A.npy", "B.npy", "--out", "C.npy", "--quiet", *options])
 
 
-def test_matmul_on_a_cluster(cluster, factors, capsys):
-    assert multiplied("--engine", cluster.address) == 0
+def test_matmul_on_a_cluster(dask_cluster, factors, capsys):
+    assert multiplied("--engine", dask_cluster.address) == 0
     assert "C.npy: exact" in capsys.readouterr().out
     np.testing.assert_allclose(np.load("C.npy"), factors[0] @ factors[1], atol=1e-9)
 
 
-def test_the_demo_on_a_cluster(cluster, tmp_path, monkeypatch, capsys):
+@pytest.mark.slow
+def test_the_demo_on_a_cluster(tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
-    assert main(["demo", "--quick", "--engine", cluster.address]) == 0
+    with processes(*(f"w{number}" for number in range(6))) as cluster:
+        assert main(["demo", "--quick", "--engine", cluster.address]) == 0
     told = capsys.readouterr().out
     assert "6 worker processes" in told and "eigenvalues agree" in told
     assert (tmp_path / "kofn-demo.png").exists()
@@ -59,9 +54,9 @@ def test_an_address_where_nobody_is_is_refused_in_one_sentence(factors, monkeypa
         assert told.count("\n") == 1
 
 
-def test_a_cluster_decides_how_many_workers_there_are(cluster, factors, capsys):
+def test_a_cluster_decides_how_many_workers_there_are(dask_cluster, factors, capsys):
     for command in (["matmul", "A.npy", "B.npy", "--out", "C.npy"], ["demo"]):
-        assert main([*command, "--engine", cluster.address, "--workers", "7"]) == 2
+        assert main([*command, "--engine", dask_cluster.address, "--workers", "7"]) == 2
         assert "'--workers' must be left to the cluster" in capsys.readouterr().err
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import kofn
-from dask_processes import processes
 
 distributed = pytest.importorskip("distributed")
 
@@ -55,12 +54,9 @@ def not_here():
 
 
 @pytest.fixture(scope="module")
-def client():
-    with (
-        processes("w0", "w1") as cluster,
-        distributed.Client(cluster.address, set_as_default=False) as client,
-    ):
-        client.wait_for_workers(2, 60)
+def client(dask_cluster):
+    with distributed.Client(dask_cluster.address, set_as_default=False) as client:
+        client.wait_for_workers(4, 60)
         cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the cluster does not have this file
         yield client
         cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
