@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 
 import kofn
-from dask_processes import Processes, processes
+from dask_processes import Processes, opens, processes
 from kofn.engines import DaskPool, LocalPool, as_pool
 from kofn.errors import ArgumentError, KofnError, NotDecodable, PoolClosed, WorkerLost
 from kofn.testing._engines import check_engine
-from processes import slow_but
+from processes import slow_but, until
 
 distributed = pytest.importorskip("distributed")
 Client = distributed.Client
@@ -63,28 +63,11 @@ def own() -> Iterator[tuple[Processes, Any]]:
 
 def await_states(pool: DaskPool, *states: str, workers: Any = None, seconds: float = 30) -> None:
     workers = range(pool.n) if workers is None else workers
-    until = time.monotonic() + seconds
-    while not all(pool.state(worker) in states for worker in workers):
-        assert time.monotonic() < until, [pool.state(worker) for worker in range(pool.n)]
-        time.sleep(0.005)
+    until(lambda: all(pool.state(worker) in states for worker in workers), seconds)
 
 
 def eventually(wanted: Any, call: Any, seconds: float = 10) -> None:
-    until = time.monotonic() + seconds
-    while (got := call()) != wanted:
-        assert time.monotonic() < until, got
-        time.sleep(0.05)
-
-
-def opens(gate: Path) -> Any:
-    """A task that ends when that file is there; a closure, because the cluster does not have this module."""
-
-    def wait() -> bool:
-        while not gate.exists():
-            time.sleep(0.01)
-        return True
-
-    return wait
+    until(lambda: call() == wanted, seconds)
 
 
 def slow_product(seconds: float) -> kofn.Scheme:
