@@ -74,15 +74,15 @@ def slow_product(seconds: float) -> kofn.Scheme:
     """Uncoded, so that every row is needed."""
     scheme = kofn.schemes.uncoded(A, B, workers=4)
 
-    def late(*arguments: Any, task: kofn.DaskCall) -> Any:
+    def late(*arguments: Any, task: kofn.Task) -> Any:
         time.sleep(seconds)
         return task.function(*arguments)
 
-    def encode(allocate: Any) -> list[kofn.DaskCall]:
+    def encode(allocate: Any) -> list[kofn.Task]:
         from functools import partial
 
         tasks = scheme.encode(allocate)
-        return [kofn.DaskCall(partial(late, task=task), task.arguments, task.resident) for task in tasks]
+        return [kofn.Task(partial(late, task=task), task.arguments, task.resident) for task in tasks]
 
     return kofn.Scheme(scheme.code, encode, scheme.canvas, scheme.expect)
 
