@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import kofn
+from kofn.cli._app import commands
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")] + sorted(ROOT.glob("docs/*.md"))
@@ -40,6 +41,6 @@ def test_the_reference_names_everything_public_and_nothing_else():
 
 def test_the_readme_opens_with_two_sentences_and_two_commands():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    commands = text.split("```")[1]
-    assert re.findall(r"^make \w+", commands, re.MULTILINE) == ["make demo", "make test"]
+    opening = text.split("```")[1]
+    assert re.findall(r"^make \w+", opening, re.MULTILINE) == ["make demo", "make test"]
     assert all(f"kofn {name}" in text for name in commands())

@@ -12,14 +12,13 @@ from importlib.metadata import EntryPoint, entry_points, version
 from typing import NoReturn
 
 from ..errors import ArgumentError, KofnError, MissingPackage
-from . import _codes as codes
-from . import _matmul as matmul
 from ._command import Command
-
-OWN = {"matmul": matmul.COMMAND, "codes": codes.CODES, "cite": codes.CITE}
 
 GROUP = "kofn.commands"
 """Entry points that add commands: each the name of a `Command`, loaded when it is called."""
+
+OWN = {"matmul": "_matmul:COMMAND", "codes": "_codes:CODES", "cite": "_codes:CITE"}
+"""The library's own commands, found in the same way."""
 
 DESCRIPTION = """\
 Numerical work on many workers without waiting for the slowest: exact from any k of n results,
@@ -36,26 +35,26 @@ class Parser(ArgumentParser):
         self.exit(REFUSED, f"{self.prog}: {message}; see {self.prog} --help.\n")
 
 
-def commands() -> dict[str, Command | EntryPoint]:
-    """Every command by name: the library's own, and those that entry points add.
+def commands() -> dict[str, EntryPoint]:
+    """Where every command is, by name: the library's own, and those that entry points add.
 
     Examples
     --------
     >>> sorted(commands())[:3]
     ['cite', 'codes', 'demo']
     """
-    return {**{point.name: point for point in entry_points(group=GROUP)}, **OWN}
+    own = [EntryPoint(name, f"{__package__}.{place}", GROUP) for name, place in OWN.items()]
+    return {point.name: point for point in [*entry_points(group=GROUP), *own]}
 
 
-def parser(found: Mapping[str, Command | EntryPoint]) -> ArgumentParser:
-    """Build the parser for some commands; those of entry points are loaded."""
+def parser(found: Mapping[str, EntryPoint]) -> ArgumentParser:
+    """Load some commands and build the parser for them."""
     example = "example:\n  kofn demo\n\nkofn COMMAND --help explains a command."
     top = Parser("kofn", description=DESCRIPTION, epilog=example, formatter_class=RawDescriptionHelpFormatter)
     top.add_argument("--version", action="version", version=f"kofn {version('kofn')}")
     subparsers = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, entry in found.items():
-        # Whoever imports importlib_metadata, as Dask does, has entry points of another class.
-        command = entry if isinstance(entry, Command) else entry.load()
+    for name, point in found.items():
+        command: Command = point.load()
         sub = subparsers.add_parser(
             name,
             help=command.summary,
