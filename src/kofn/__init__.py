@@ -39,7 +39,7 @@ from .jobs._collector import Collector, Progress
 from .jobs._job import Job, run, start
 from .jobs._stop import Count, Deadline, Decodable, Tolerance
 from .jobs.report._report import Report
-from .jobs.scheduling import Adaptive, Static
+from .jobs.scheduling import Adaptive, Speculative, Static
 from .schemes._scheme import Canvas, Scheme, Task
 from .simulation import Straggling
 from .simulation._latency import Constant, Delayed, Dying, Exponential, Pareto, ShiftedExponential, Slowdown, Trace
@@ -89,6 +89,7 @@ __all__ = [
     "Scheme",
     "ShiftedExponential",
     "Slowdown",
+    "Speculative",
     "Static",
     "StaysHere",
     "Straggling",

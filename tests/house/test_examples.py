@@ -1,6 +1,7 @@
 """The examples run, in a short form."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 def example(name):
     spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
@@ -24,3 +25,9 @@ def test_serving_answers_every_request(capsys):
         assert agreement >= 0.8
     assert found["uncoded"][2] == found["repetition"][2] == 1.0
     assert "fitted      4 workers: p50" in capsys.readouterr().out
+
+
+def test_a_scheduler_of_ones_own_repeats_a_row_that_hangs():
+    answer = example("eager_copies").main()
+    assert answer.exact
+    assert [attempt.row for attempt in answer.report.of("abandoned")] == [2]

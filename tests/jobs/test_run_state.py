@@ -227,11 +227,14 @@ class AnyEvents(RuleBasedStateMachine):
     """Events of any kind, whether they fit or not; the only thing that is true to life is that time goes on."""
 
     @initialize(
-        adaptive=st.booleans(), eager=st.booleans(), stop=st.sampled_from([None, kofn.Count(2), kofn.Deadline(5.0)])
+        base=st.sampled_from([kofn.Static(), kofn.Adaptive()]),
+        over=st.sampled_from(
+            [lambda base: base, golden_runs.EagerCopies, lambda base: kofn.Speculative(0.2, base=base)]
+        ),
+        stop=st.sampled_from([None, kofn.Count(2), kofn.Deadline(5.0)]),
     )
-    def start(self, adaptive, eager, stop):
-        scheduler = kofn.Adaptive() if adaptive else kofn.Static()
-        scheduler = golden_runs.EagerCopies(scheduler) if eager else scheduler
+    def start(self, base, over, stop):
+        scheduler = over(base)
         self.state = RunState(Collector(COPIES, stop=stop), 3, scheduler)
         self.now = 0.0
         self.tell(Encoded(["idle", "starting", "idle"]))

@@ -9,7 +9,6 @@ import sys
 import numpy as np
 import pytest
 
-import golden_runs
 import kofn
 from kofn.errors import CodeError, NotDecodable, TaskError
 from kofn.jobs._collector import Collector
@@ -25,12 +24,11 @@ RNG = np.random.default_rng(20)
 A, B = RNG.standard_normal((24, 10)), RNG.standard_normal((10, 18))
 
 
-def virtual_run(scheme, delays, *, stop: Rule | None = None, deaths=None, backup=False, estimator="lmmse"):
+def virtual_run(scheme, delays, *, stop: Rule | None = None, deaths=None, scheduler="auto", estimator="lmmse"):
     clock = VirtualClock()
     pool = ScriptedPool(clock, delays, deaths)
     collector = Collector(scheme.code, lambda: scheme.prior, estimator, stop, scheme.epsilon)
-    scheduler = as_scheduler("kofn.run", "auto", scheme.adaptive)
-    scheduler = golden_runs.EagerCopies(scheduler) if backup else scheduler
+    scheduler = as_scheduler("kofn.run", scheduler, scheme.adaptive)
     return RunLoop(scheme, pool, collector, Placement(pool), scheduler, clock).run()
 
 
@@ -98,12 +96,47 @@ def test_the_end_of_a_job_leaves_alone_what_its_workers_run_for_another():
     assert others[0].result(timeout=0) == 7
 
 
-def test_idle_workers_repeat_running_rows_when_backup_is_asked_for():
+def test_idle_workers_repeat_what_a_slow_one_computes():
     scheme = kofn.schemes.uncoded(A, B, workers=3)
     assert virtual_run(scheme, [[1.0], [1.5], [9.0]]).report.seconds == 9.0
-    report = virtual_run(scheme, [[1.0], [1.5], [9.0]], backup=True).report
-    assert report.seconds == 3.0  # worker 0 repeats row 1 from 1.0, worker 1 row 2 from 1.5
-    assert report.wasted > 0
+    report = virtual_run(scheme, [[1.0], [1.5], [9.0]], scheduler=kofn.Speculative(0.5)).report
+    assert report.seconds == 3.25  # 1.5 times the median of 1.0 and 1.5 is 2.25; worker 0 needs 1.0 more
+    assert [(a.worker, a.row, a.submitted) for a in report.of("arrived")] == [(0, 0, 0.0), (1, 1, 0.0), (0, 2, 2.25)]
+    assert [(a.worker, a.row) for a in report.of("abandoned")] == [(2, 2)]
+
+
+def test_rows_that_wait_for_a_slow_worker_move_and_are_computed_once():
+    scheme = kofn.schemes.uncoded(A, B, blocks=(8, 1), workers=2)
+    slow = [[1.0], [20.0]]
+    assert virtual_run(scheme, slow).report.seconds == 80.0
+    report = virtual_run(scheme, slow, scheduler=kofn.Speculative()).report
+    assert report.seconds < 10.0 and not report.of("late")
+    assert sorted(a.row for a in report.of("arrived")) == list(range(8))
+
+
+@pytest.mark.parametrize(("moving", "moves"), [(0.5, True), (30.0, False)])
+def test_rows_move_unless_that_costs_more_than_to_wait(moving, moves):
+    """Each row needs data of its own; to move it takes so long, as the first rows show."""
+
+    class Far(ScriptedPool):
+        def put(self, worker, key, value):
+            super().put(worker, key, value)
+            clock.wait(queue.SimpleQueue(), moving)
+
+    clock = VirtualClock()
+    pool = Far(clock, [[1.0], [6.0]])
+    code = kofn.LinearCode("four", np.eye(4), np.ones((1, 4)), worker=[0, 1, 0, 1])
+    tasks = [kofn.Task(np.sum, (), {("part", row): np.ones(10**6)}) for row in range(4)]
+
+    def canvas(shape, dtype):
+        total = np.empty(shape, dtype)
+        return kofn.Canvas([total], lambda: total)
+
+    scheme = kofn.Scheme(code, lambda allocate: tasks, canvas, lambda: kofn.Prior.independent(np.ones(4)))
+    answer = RunLoop(scheme, pool, Collector(code), Placement(pool), kofn.Speculative(quantile=1.0), clock).run()
+    assert float(answer.value) == 4e6
+    taken_over = [a for a in answer.report.attempts if a.worker == 0 and a.row in (1, 3)]
+    assert bool(taken_over) == moves
 
 
 def test_all_workers_dead_raises_with_the_best_estimate():

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import kofn
 from kofn.jobs._view import RunView
-from kofn.jobs.scheduling import InFlight, Rows, Wait, as_scheduler
+from kofn.jobs.scheduling import Copy, InFlight, Rows, Wait, as_scheduler
 
-STATIC, ADAPTIVE = kofn.Static(), kofn.Adaptive()
+STATIC, ADAPTIVE, SPECULATIVE = kofn.Static(), kofn.Adaptive(), kofn.Speculative()
 
 
 def view_of(blocks, workers, states, missing=lambda worker, row: 0, skips_equal=False):
@@ -105,6 +105,58 @@ def test_adaptive_passes_over_what_others_have_and_repeats_it_in_the_end():
     assert ADAPTIVE.assign(0, view) == Wait()
 
 
+def test_speculative_copies_a_slow_row_once_enough_have_arrived():
+    view = view_of(range(5), range(5), ["idle"] * 5)
+    for worker in range(5):
+        send(view, worker, [worker], at=0.25 * worker)
+    assert SPECULATIVE.next_look(view) == np.inf  # nobody knows yet how long a row takes
+    for worker, seconds in ((0, 1.0), (1, 1.2), (2, 0.8)):
+        receive(view, worker, seconds)
+    assert SPECULATIVE.next_look(view) == np.inf  # 3 of 5 rows are less than 3/4
+    view.now = 10.0
+    assert not SPECULATIVE.has_work(view)
+    half = kofn.Speculative(0.5, 2.0)
+    view.now = 2.5
+    assert not half.has_work(view) and half.assign(0, view) == Wait()
+    assert half.next_look(view) == 2.75
+    view.now = 2.75
+    assert half.has_work(view) and half.assign(0, view) == Copy([3])
+    view.queue.mark_sent([3])
+    view.send(InFlight([3], 0, 2.75, 2.75))
+    assert half.assign(1, view) == Wait() and half.next_look(view) == 3.0
+    view.now = 3.0
+    assert half.assign(1, view) == Copy([4])
+    assert kofn.Speculative(0.5, 2.0, minimum_tasks=6).assign(1, view) == Wait()
+
+
+def test_speculative_counts_load():
+    code = kofn.LinearCode("uneven", np.eye(3), np.eye(3), worker=[0, 1, 2], load=[1.0, 1.0, 4.0])
+    view = RunView(code, 3, lambda worker, row: 0)
+    for worker in range(3):
+        view.set_state(worker, "idle")
+        send(view, worker, [worker])
+    receive(view, 0, 1.0)
+    assert kofn.Speculative(0.0).next_look(view) == 1.5  # worker 1
+    view.now = 2.0
+    receive(view, 1, 2.0)
+    assert kofn.Speculative(0.0).next_look(view) == 1.5 * 2.0 * 4.0
+
+
+@pytest.mark.parametrize(("missing", "due"), [(0, 1.5), (10**8, 1.5), (4 * 10**8, 2.5)])
+def test_speculative_moves_the_last_row_when_waiting_costs_more(missing, due):
+    """Two rows wait for worker 1, so each second that it takes is at least two seconds for the last of them."""
+    view = view_of(range(4), [0, 1, 1, 1], ["idle", "idle"], lambda worker, row: missing)
+    send(view, 0, [0])
+    send(view, 1, [1])
+    view.now = 1.0
+    receive(view, 0, 1.0)
+    once = kofn.Speculative(multiplier=1.5)
+    # A gigabit line is assumed until something was moved: 0, 1 or 4 seconds, and 1 for the row, against 2 rows.
+    assert once.assign(0, view) == Wait() and once.next_look(view) == due
+    view.now = due
+    assert once.has_work(view) and once.assign(0, view) == Rows([3])
+
+
 @given(st.data())
 def test_what_is_given_out_waits_and_may_be_had(data):
     """Whatever the codes, states and data: rows wait, no two are equal, and data moves only if nothing else goes on."""
@@ -137,9 +189,14 @@ def test_what_is_given_out_waits_and_may_be_had(data):
         send(view, worker, rows)
 
 
-@pytest.mark.parametrize("scheduler", [STATIC, ADAPTIVE])
+@pytest.mark.parametrize("scheduler", [STATIC, ADAPTIVE, kofn.Speculative(0.5, 3.0, 10, kofn.Adaptive())])
 def test_a_scheduler_is_a_value(scheduler):
-    assert pickle.loads(pickle.dumps(scheduler)) == copy.deepcopy(scheduler) == scheduler == eval(f"kofn.{scheduler}")
+    assert (
+        pickle.loads(pickle.dumps(scheduler))
+        == copy.deepcopy(scheduler)
+        == scheduler
+        == eval(repr(scheduler), vars(kofn))
+    )
     assert hash(scheduler) == hash(copy.copy(scheduler))
     assert scheduler.next_look(view_of([0], [0], ["idle"])) == np.inf
 
@@ -152,6 +209,8 @@ def test_a_scheduler_is_a_value(scheduler):
         ("static", True, STATIC),
         ("adaptive", False, ADAPTIVE),
         (ADAPTIVE, False, ADAPTIVE),
+        ("speculative", False, SPECULATIVE),
+        ("speculative", True, kofn.Speculative(base=ADAPTIVE)),
     ],
 )
 def test_what_scheduler_means(given, adaptive, means):
@@ -162,3 +221,11 @@ def test_what_scheduler_means(given, adaptive, means):
 def test_what_is_no_scheduler_is_refused(bad):
     with pytest.raises(kofn.ArgumentError, match=r"kofn\.run: 'scheduler' must be .*; leave it out"):
         as_scheduler("kofn.run", bad)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"quantile": 1.5}, {"quantile": -1}, {"multiplier": 0}, {"minimum_tasks": 0}, {"base": "static"}]
+)
+def test_a_speculative_scheduler_that_cannot_be_is_refused(bad):
+    with pytest.raises(kofn.ArgumentError, match=rf"kofn\.Speculative: '{next(iter(bad))}' must be"):
+        kofn.Speculative(**bad)

@@ -31,8 +31,7 @@ from ._lease import Workers
 from ._loop import RunLoop
 from ._memory import fitted
 from ._stop import Rule, rule
-from .scheduling import as_scheduler
-from .scheduling._backup import EagerCopies
+from .scheduling import Scheduler, as_scheduler
 
 CALL = "kofn.start"
 
@@ -47,7 +46,7 @@ def start(
     deadline: float | None = None,
     stop: Rule | None = None,
     memory_limit_bytes: int | None = None,
-    backup: bool = False,
+    scheduler: str | Scheduler = "auto",
     scratch: str | os.PathLike[str] | None = None,
 ) -> Job:
     """Start a scheme on workers and return at once, with a copy of the arrays in memory that it is made of.
@@ -70,8 +69,8 @@ def start(
         Most bytes for encoded blocks and results; by default half of what this machine, its control group and
         ``ulimit -v`` leave. Where not all fits, blocks are encoded when workers ask for them, and results wait
         in a file.
-    backup : bool
-        Whether idle workers repeat rows that are still running elsewhere (speculative execution).
+    scheduler : {"auto", "static", "adaptive", "speculative"} or Scheduler
+        What idle workers are given: `kofn.Static`, `kofn.Adaptive`, `kofn.Speculative`, or one of your own.
     scratch : path, optional
         Folder for results that do not fit into memory; that of temporary files by default.
 
@@ -95,7 +94,7 @@ def start(
     True
     """
     stop = rule(CALL, tolerance, deadline, stop)
-    return Job(*_prepared(scheme, workers, estimator, stop, memory_limit_bytes, backup, scratch=scratch, keep=True))
+    return Job(*_prepared(scheme, workers, estimator, stop, memory_limit_bytes, scheduler, scratch=scratch, keep=True))
 
 
 @checks.named("kofn.run")
@@ -108,7 +107,7 @@ def run(
     deadline: float | None = None,
     stop: Rule | None = None,
     memory_limit_bytes: int | None = None,
-    backup: bool = False,
+    scheduler: str | Scheduler = "auto",
     progress: Callable[[Progress], None] | None = None,
     results: dict[int, Any] | None = None,
     scratch: str | os.PathLike[str] | None = None,
@@ -132,7 +131,7 @@ def run(
     if progress is not None:
         checks.function(CALL, "progress", progress, "leave it out")
     stop = rule(CALL, tolerance, deadline, stop)
-    job, close = _prepared(scheme, workers, estimator, stop, memory_limit_bytes, backup, results, scratch)
+    job, close = _prepared(scheme, workers, estimator, stop, memory_limit_bytes, scheduler, results, scratch)
     watch = None if progress is None else lambda now: progress(now.progress)
     try:
         return job.run(watch)
@@ -291,7 +290,7 @@ def _prepared(
     estimator: Estimator,
     stop: Rule,
     memory_limit_bytes: int | None,
-    backup: bool,
+    scheduler: str | Scheduler,
     results: dict[int, Any] | None = None,
     scratch: str | os.PathLike[str] | None = None,
     keep: bool = False,
@@ -308,9 +307,8 @@ def _prepared(
             scheme = scheme.taken(team.pool.empty, Snapshot(team.by_reference))
         expect = lambda: scheme.prior_given(results)  # noqa: E731
         collector = Collector(scheme.code, expect, estimator, stop, scheme.epsilon, scheme.judge, results)
-        scheduler = as_scheduler(CALL, "auto", scheme.adaptive)
-        scheduler = EagerCopies(scheduler) if backup else scheduler
-        job = RunLoop(scheme, team.pool, collector, team.placement, scheduler, results=results)
+        schedule = as_scheduler(CALL, scheduler, scheme.adaptive)
+        job = RunLoop(scheme, team.pool, collector, team.placement, schedule, results=results)
         return job, ours.pop_all().close
 
 

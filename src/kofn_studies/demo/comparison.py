@@ -35,14 +35,14 @@ class Contender:
     name, idea : str
     build : callable
         ``build(A, B, workers=…, rng=…)`` returns the scheme: block products of one size, whatever the code.
-    backup : bool
-        Whether idle workers repeat what others still compute.
+    scheduler : str
+        What idle workers are given, as `kofn.start` calls it.
     """
 
     name: str
     idea: str
     build: Callable[..., Scheme]
-    backup: bool = False
+    scheduler: str = "auto"
 
 
 CONTENDERS: Sequence[Contender] = (
@@ -54,9 +54,9 @@ CONTENDERS: Sequence[Contender] = (
     ),
     Contender(
         "backup tasks",
-        "uncoded, and idle workers repeat what still runs elsewhere",
+        "uncoded, and idle workers repeat what slow ones compute",
         partial(uncoded, blocks=BLOCKS),
-        backup=True,
+        scheduler="speculative",
     ),
     Contender("mds", "row blocks of the left factor coded", partial(mds, blocks=(math.prod(BLOCKS), 1))),
     Contender("kronecker", "both factors coded, the energy first", partial(kronecker, blocks=BLOCKS)),
@@ -110,7 +110,7 @@ def compete(
     """
     scheme = contender.build(A, B, workers=pool.n, rng=seed)
     estimates = []
-    with start(scheme, workers=pool, backup=contender.backup) as job:
+    with start(scheme, workers=pool, scheduler=contender.scheduler) as job:
         for estimate in job:
             estimates.append(estimate)
             watch(progress_of(scheme, estimate))

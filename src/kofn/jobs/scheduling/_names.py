@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ... import checks
 from ._adaptive import Adaptive
 from ._scheduler import Scheduler
+from ._speculative import Speculative
 from ._static import Static
 
-NAMES: dict[str, type[Scheduler]] = {"static": Static, "adaptive": Adaptive}
+NAMES = ("auto", "static", "adaptive", "speculative")
 
 
 def as_scheduler(call: str, given: Any, adaptive: bool = False) -> Scheduler:
@@ -21,7 +23,7 @@ def as_scheduler(call: str, given: Any, adaptive: bool = False) -> Scheduler:
         The public function that asks.
     given : str or Scheduler
     adaptive : bool
-        Whether "auto" is `Adaptive` instead of `Static`.
+        Whether "auto" is `Adaptive` instead of `Static`; so is what "speculative" asks first.
 
     Examples
     --------
@@ -30,9 +32,9 @@ def as_scheduler(call: str, given: Any, adaptive: bool = False) -> Scheduler:
     """
     if isinstance(given, Scheduler):
         return given
-    if given == "auto":
-        return Adaptive() if adaptive else Static()
-    if isinstance(given, str) and given in NAMES:
-        return NAMES[given]()
-    must = f'be "auto", {", ".join(map(repr, NAMES))} or an object such as kofn.Static()'.replace("'", '"')
-    raise checks.refusal(call, "scheduler", must, repr(given), "leave it out for what suits the code")
+    if not isinstance(given, str) or given not in NAMES:
+        must = f"be {', '.join(map(json.dumps, NAMES))} or an object such as kofn.Speculative(quantile=0.5)"
+        raise checks.refusal(call, "scheduler", must, repr(given), "leave it out for what suits the code")
+    if given == "speculative":
+        return Speculative(base=as_scheduler(call, "auto", adaptive))
+    return Adaptive() if given == "adaptive" or (given == "auto" and adaptive) else Static()

@@ -76,6 +76,10 @@ class View(Protocol):
         """What each worker is doing: "starting", "idle", "dead", or "busy", with this job if it is in `in_flight`."""
 
     @property
+    def idle(self) -> Collection[int]:
+        """Workers that could be given something."""
+
+    @property
     def waiting(self) -> Mapping[int, Sequence[int]]:
         """Rows that nobody has, by the worker that the code gives them to, in order; without those that have none."""
 
