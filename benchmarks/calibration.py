@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from kofn.codes import decode
 from kofn.codes._prior import Prior
-from kofn.codes.decoding._decode import decode
 from kofn.schemes import kronecker, mds
 from kofn.schemes._scheme import Scheme
 from kofn.testing._schemes import unknowns_of

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import kofn
-from kofn.codes.decoding._decode import decode
+from kofn.codes import decode
 
 
 def show(name: str, action: Callable[[], Any], repeat: int = 200) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from kofn.codes.decoding._decode import decode
+from kofn.codes import decode
 from kofn.schemes import FUNCTIONS
 from kofn.schemes.functions._parity import parity_weights
 from kofn.schemes.functions._scheme import function_scheme

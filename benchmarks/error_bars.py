@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kofn.codes.decoding._decode import decode
+from kofn.codes import decode
 from kofn.schemes import FUNCTIONS
 from kofn.schemes.functions._scheme import Evaluations, function_scheme
 

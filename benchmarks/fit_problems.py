@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 import kofn
-from kofn.codes.decoding._decode import decode
+from kofn.codes import decode
 from kofn.schemes.functions._scheme import evaluate, function_scheme
 from kofn_studies.aicc.problems import PROBLEMS
 

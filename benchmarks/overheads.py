@@ -15,7 +15,7 @@ import numpy as np
 
 import kofn
 from kofn.arrays._combine import apply
-from kofn.codes.decoding._decode import decode
+from kofn.codes import decode
 from kofn.jobs._collector import Collector
 from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 import kofn
-from kofn.codes.decoding._decode import decode
+from kofn.codes import decode
 from kofn.schemes.products import _scheme as product
 from kofn.schemes.products._cuts import row_column
 from kofn.schemes.products._operands import Operands

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 import kofn
-from kofn.codes.decoding._decode import decode
+from kofn.codes import decode
 
 Floats = NDArray[Any]
 WORKERS = 12

@@ -8,8 +8,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import kofn
+from kofn.codes import decode
 from kofn.codes._prior import Prior
-from kofn.codes.decoding._decode import decode
 from kofn.schemes import kronecker, mds
 from kofn.testing._schemes import results_of
 

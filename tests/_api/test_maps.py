@@ -8,7 +8,7 @@ import pytest
 from scipy.linalg import expm
 
 import kofn
-from kofn.codes.decoding._decode import decode
+from kofn.codes import decode
 from kofn.errors import ArgumentError, FunctionError, TaskError
 from kofn.jobs.scheduling._pace import MESSAGE_SECONDS
 from kofn.schemes import FUNCTIONS

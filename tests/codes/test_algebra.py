@@ -5,15 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kofn._base._numbers import (
-    RowSpace,
-    backward_limit,
-    certify,
-    chebyshev_nodes,
-    chebyshev_rows,
-    gaussian_frame,
-    row_kronecker,
-)
+from kofn.codes import certify, chebyshev_nodes, chebyshev_rows, gaussian_frame, row_kronecker
+from kofn.codes._certify import backward_limit
+from kofn.codes.decoding._rank import RowSpace
 from oracles import float_verdict, smallest_solution
 
 seeds = st.integers(0, 2**32 - 1)

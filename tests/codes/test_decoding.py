@@ -6,9 +6,9 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kofn.codes import decodable, decode
 from kofn.codes._linear import LinearCode
 from kofn.codes._prior import Prior
-from kofn.codes.decoding._decode import decodable, decode
 from kofn.errors import ArgumentError
 
 seeds = st.integers(0, 2**32 - 1)

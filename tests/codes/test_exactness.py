@@ -5,10 +5,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kofn._base._numbers import certify
 from kofn.arrays._combine import apply
+from kofn.codes import certify, decodable, decode
 from kofn.codes._linear import LinearCode
-from kofn.codes.decoding._decode import decodable, decode
 from kofn.jobs._collector import Collector
 from kofn.schemes import PRODUCTS, kronecker, mds, mds_chebyshev
 from kofn.testing._schemes import results_of, unknowns_of

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import kofn
+from kofn.codes import decode
 from kofn.codes._prior import Prior
-from kofn.codes.decoding._decode import decode
 from kofn.codes.decoding._learning import Learner
 from kofn.schemes import FUNCTIONS, SUMS
 from kofn.schemes.functions._scheme import function_scheme

@@ -9,9 +9,9 @@ from scipy.sparse import csr_array
 
 import kofn
 from kofn._base._numbers import EPSILON
+from kofn.codes import decodable, decode
 from kofn.codes._prior import Prior
 from kofn.codes.decoding import _sparse as sparse_decoding
-from kofn.codes.decoding._decode import decodable, decode
 from kofn.codes.decoding._peeling import peel, peeled
 from kofn.codes.decoding._sparse import backward_error, decode_sparse, scaled_conjugate_gradients, solved
 from kofn.schemes import SUMS, cyclic, lt, sr

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kofn.codes import decode
 from kofn.codes._linear import LinearCode
 from kofn.codes._prior import Prior
-from kofn.codes.decoding._decode import decode
 from kofn.errors import CodeError
 from kofn.jobs._collector import Collector
 from kofn.jobs._stop import Count, Deadline, Decodable, Tolerance

@@ -191,7 +191,7 @@ def test_what_is_lost_below_the_smallest_number_is_all_that_is_lost(pool, dtype)
 
 def test_an_error_bar_holds_for_rows_of_unlike_sizes():
     """Small rows are raised, but not so far that they would count beside the large ones they are mixed with."""
-    from kofn.codes.decoding._decode import decode
+    from kofn.codes import decode
     from kofn.testing._schemes import results_of
 
     true, expected = [], []

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kofn
-from kofn.codes.decoding._decode import decode
+from kofn.codes import decode
 from kofn.schemes import SUMS, gradient
 from kofn.schemes.sums._scheme import Terms, sum_scheme
 from kofn.testing._schemes import results_of

@@ -8,10 +8,9 @@ import pytest
 from scipy.interpolate import make_smoothing_spline
 
 import kofn
-from kofn._base._numbers import chebyshev_nodes, chebyshev_rows
+from kofn.codes import chebyshev_nodes, chebyshev_rows, decode
 from kofn.codes._linear import LinearCode
 from kofn.codes._prior import Prior
-from kofn.codes.decoding._decode import decode
 from kofn.errors import ArgumentError
 from kofn.schemes import FUNCTIONS, Evaluations, leakage_bits
 from kofn.schemes.functions._berrut import Berrut, alternating, berrut_rows, workers_nodes

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kofn
+from kofn.codes import decodable, decode
 from kofn.codes._copies import CopyCode
-from kofn.codes.decoding._decode import decodable, decode
 from kofn.jobs._collector import Collector
 from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement

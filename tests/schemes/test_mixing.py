@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kofn
-from kofn.codes.decoding._decode import decode
+from kofn.codes import decode
 from kofn.jobs._collector import Collector
 from kofn.schemes import FUNCTIONS, lagrange
 from kofn.schemes.functions._scheme import function_scheme

@@ -7,8 +7,8 @@ import pytest
 
 import kofn
 from kofn.arrays._reductions import norm, norms
+from kofn.codes import decode
 from kofn.codes._prior import Prior
-from kofn.codes.decoding._decode import decode
 from kofn.schemes import PRODUCTS, matdot
 from kofn.testing._schemes import results_of
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import kofn
+from kofn.codes import decode
 from kofn.codes._prior import Prior
-from kofn.codes.decoding._decode import decode
 from kofn.errors import ArgumentError, CodeError
 from kofn.schemes import Classes, ew_uep, now_uep, uep_code
 from kofn.schemes.products._importance import RULES, block_weights, levels_of, sorted_spans

@@ -12,10 +12,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from kofn._base._numbers import gaussian_frame
+from kofn.codes import decode, gaussian_frame
 from kofn.codes._linear import LinearCode
 from kofn.codes._prior import Prior
-from kofn.codes.decoding._decode import decode
 from kofn.errors import ArgumentError
 from kofn.jobs._collector import Collector
 from kofn.jobs._stop import Both, Count, Deadline, Decodable, Either, Rule, Tolerance

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kofn.codes import decode
 from kofn.codes._prior import Prior
-from kofn.codes.decoding._decode import decode
 from kofn.errors import ArgumentError
 from kofn.jobs._collector import Collector
 from kofn.schemes import now_uep, uep_code

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import kofn
-import kofn.codes.decoding._decode
+import kofn.codes
 from kofn.schemes import SUMS, lt, sr
 from kofn.simulation._simulate import stop_times
 from kofn_studies.sums.modular import rows_needed
@@ -126,7 +126,7 @@ def test_a_large_run_of_sum_recovery_is_exact_where_counting_says_so():
     code = sr(300, degree=8, sources=300, rows=12, workers=80, rng=0)
     rows, _ = arrived(Delays.exponential(1, 80, 1.0, 0.05, rng=4), 0, code, np.arange(80))
     count = rows_needed(code.generator[rows])
-    decodings = [kofn.codes.decoding._decode.decode(code, rows[:n]) for n in (count - 1, count)]
+    decodings = [kofn.codes.decode(code, rows[:n]) for n in (count - 1, count)]
     assert [decoding.exact for decoding in decodings] == [False, True]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kofn.codes.decoding._decode import decode
+from kofn.codes import decode
 from kofn.schemes import PRODUCTS
 from kofn.testing._schemes import results_of
 from oracles import code_verdict

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn._base._numbers import row_kronecker
+from kofn.codes import row_kronecker
 from kofn.schemes.products._classes import Classes
 from kofn.schemes.products._plain_codes import mds_code
 from kofn.schemes.products._shaping import Directions, sizes_of

@@ -7,7 +7,7 @@ import pytest
 from scipy.linalg import expm
 
 import kofn
-from kofn.codes.decoding._decode import decode
+from kofn.codes import decode
 from kofn.errors import ArgumentError
 from kofn.schemes import FUNCTIONS
 from kofn.schemes.functions._scheme import function_scheme

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn.codes.decoding._decode import decode
+from kofn.codes import decode
 from kofn.errors import ArgumentError
 from kofn.schemes.functions._scheme import function_scheme
 from kofn.testing._schemes import check_scheme

@@ -14,7 +14,7 @@ from .. import checks
 from .._base._closeable import Closing
 from .._base._snapshots import Snapshot
 from ..codes._linear import LinearCode
-from ..codes.decoding._decode import ZERO_FILLED, Estimator
+from ..codes.decoding._estimators import ZERO_FILLED, Estimator
 from ..errors import FunctionError, TaskError
 from ..jobs._answer import Answer
 from ..jobs._collector import Progress

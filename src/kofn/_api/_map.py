@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..checks import named
-from ..codes.decoding._decode import Estimator
+from ..codes.decoding._estimators import Estimator
 from ..jobs._answer import Answer
 from ..jobs._collector import Progress
 from ..schemes.functions._scheme import CALL

@@ -1,1 +1,21 @@
 """The mathematics: (G, T), priors, decoding. Nothing here knows a task."""
+
+from ._bases import chebyshev_nodes, chebyshev_rows, gaussian_frame, row_kronecker
+from ._certify import Certificate, certify
+from ._linear import LinearCode
+from ._prior import Prior
+from .decoding import Decoding, decodable, decode
+
+__all__ = [
+    "Certificate",
+    "Decoding",
+    "LinearCode",
+    "Prior",
+    "certify",
+    "chebyshev_nodes",
+    "chebyshev_rows",
+    "decodable",
+    "decode",
+    "gaussian_frame",
+    "row_kronecker",
+]

@@ -95,31 +95,3 @@ class CopyCode(LinearCode):
 def _locked(matrix: Floats) -> Floats:
     matrix.setflags(write=False)
     return matrix
-
-
-class Seen:
-    """How near the targets of a `CopyCode` are: what `kofn.codes.decoding._rank` asks of a space.
-
-    Examples
-    --------
-    >>> seen = Seen(CopyCode("repetition", 2, 4, 2))
-    >>> seen.add(0), seen.add(2), seen.near, seen.add(1), seen.near
-    (True, False, False, True, True)
-    """
-
-    def __init__(self, code: CopyCode) -> None:
-        self._unknown: list[int] = code.groups.tolist()
-        self._left = set(range(code.unknowns))
-        self.rank = 0
-
-    def add(self, row: int) -> bool:
-        """Add a row and tell whether it is the first of its unknown."""
-        new = self._unknown[row] in self._left
-        self._left.discard(self._unknown[row])
-        self.rank += new
-        return new
-
-    @property
-    def near(self) -> bool:
-        """Whether every unknown has come."""
-        return not self._left

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._base._numbers import Floats, backward_limit, certify
+from .._base._numbers import Floats
 from .._base._travel import Remade
 from ..checks import arrayed
 from ..errors import CodeError
+from ._certify import backward_limit, certify
 from ._sparse import Blocks, blocks_of, column_maxima, equal_rows, frozen, is_sparse
 
 

@@ -14,7 +14,6 @@ NEEDED = (
     "scipy.linalg",
     "scipy.sparse",
     "threadpoolctl",
-    "kofn.codes.decoding._picking",
     "kofn.codes.decoding._sparse",
 )
 

@@ -15,7 +15,9 @@ from .._base._numbers import EPSILON
 from .._base._travel import Carrying
 from ..codes._linear import LinearCode
 from ..codes._prior import Prior
-from ..codes.decoding._decode import Decoding, Estimator, decode
+from ..codes.decoding._assess import Decoding
+from ..codes.decoding._decode import decode
+from ..codes.decoding._estimators import Estimator
 from ..codes.decoding._rank import space_of
 from ..errors import CodeError
 from ..schemes._scheme import Judge, Judgement

@@ -21,7 +21,8 @@ from .._base._place import staying
 from .._base._snapshots import Snapshot
 from .._base._travel import Staying
 from ..codes._linear import LinearCode
-from ..codes.decoding._decode import Estimator, checked, decodable, decode
+from ..codes.decoding._decode import decodable, decode
+from ..codes.decoding._estimators import Estimator, checked
 from ..codes.decoding._rank import space_of
 from ..schemes import Evaluations
 from ..schemes._scheme import Scheme

@@ -19,7 +19,7 @@ from ..arrays._combine import apply
 from ..checks import arrayed, beyond, place
 from ..codes._linear import LinearCode
 from ..codes._prior import Prior
-from ..codes.decoding._decode import Decoding
+from ..codes.decoding._assess import Decoding
 from ..errors import CodeError, KofnError, TaskError
 
 Array = NDArray[Any]

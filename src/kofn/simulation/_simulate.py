@@ -21,7 +21,8 @@ from .. import checks
 from .._base._numbers import EPSILON, Floats
 from ..codes._linear import LinearCode
 from ..codes._prior import Prior
-from ..codes.decoding._decode import Estimator, checked, decodable, decode
+from ..codes.decoding._decode import decodable, decode
+from ..codes.decoding._estimators import Estimator, checked
 from ..jobs._collector import Collector
 from ..jobs._stop import Both, Count, Deadline, Decodable, Either, Rule, Tolerance
 from ._latency import Latency

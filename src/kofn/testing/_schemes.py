@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .._base._numbers import backward_limit, certify
 from ..arrays._blocks import View
 from ..arrays._combine import apply
+from ..codes._certify import backward_limit, certify
 from ..codes._linear import LinearCode
 from ..codes._sparse import is_sparse
 from ..codes.decoding._decode import decode

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base._numbers import Floats, certify
+from .._base._numbers import Floats
+from ..codes._certify import certify
 from ..codes._prior import Prior
-from ..codes.decoding._decode import exactly
+from ..codes.decoding._assess import exactly
 from ..errors import NotDecodable
 from ._covariance import Expectation
 from ._draws import Rows, draw, targets_of

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .._base._numbers import Floats
 from ..codes._prior import Prior
-from ..codes.decoding._decode import decode_dense
+from ..codes.decoding._dense import decode_dense
 
 
 class Mixing(NamedTuple):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..checks import choice, integer, probabilities, refusal
-from ..codes.decoding._decode import ESTIMATORS
+from ..codes.decoding._estimators import ESTIMATORS
 from ..schemes.products._cuts import PARTITIONS
 from ..schemes.products._importance import RULES, even_sizes
 from ..schemes.products._operands import balanced_blocks

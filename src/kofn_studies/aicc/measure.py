@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kofn.codes import decode
 from kofn.codes._prior import Prior
-from kofn.codes.decoding._decode import decode
 from kofn.schemes.functions._scheme import Evaluations, function_scheme
 from kofn.tuning.learned._code import LearnedCode
 

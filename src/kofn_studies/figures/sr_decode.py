@@ -11,8 +11,8 @@ import numpy as np
 
 from kofn._base._extras import needed
 from kofn._base._numbers import Floats
+from kofn.codes import decode
 from kofn.codes._linear import LinearCode
-from kofn.codes.decoding._decode import decode
 from kofn.codes.decoding._peeling import peeled
 from kofn.codes.decoding._sparse import scaled_conjugate_gradients
 from kofn.schemes import cyclic as cyclic_code

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kofn.codes.decoding._decode import decode
+from kofn.codes import decode
 from kofn.schemes.products._classes import GAMMA
 from kofn.schemes.products._uep_code import uep_code
 from kofn.simulation.theory._uep import KINDS, decoding_probabilities

@@ -10,7 +10,8 @@ from functools import cache, partial
 
 import numpy as np
 
-from kofn._base._numbers import Floats, chebyshev_nodes, chebyshev_rows
+from kofn._base._numbers import Floats
+from kofn.codes import chebyshev_nodes, chebyshev_rows
 from kofn.codes._linear import LinearCode
 from kofn.codes._prior import Prior
 from kofn.schemes.products._classes import GAMMA, Classes

@@ -17,9 +17,9 @@ from torch.func import functional_call, grad, vmap
 
 import torch
 from kofn.checks import integer, number, refusal
+from kofn.codes import decode
 from kofn.codes._linear import LinearCode
 from kofn.codes._prior import Prior
-from kofn.codes.decoding._decode import decode
 from kofn.simulation._latency import Latency
 from torch import nn
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..._base._numbers import Floats
 from .._copies import CopyCode, Indices
 from .._prior import Prior
-from ._decode import Decoding
+from ._assess import Decoding
 
 
 class Picks(Decoding):

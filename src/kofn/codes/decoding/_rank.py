@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from ..._base._numbers import Floats, RowSpace
-from .._copies import CopyCode, Seen
+from ..._base._numbers import Floats
+from .._copies import CopyCode
 from .._linear import LinearCode
-from .._sparse import Coverage, is_sparse
+from .._sparse import Indices, is_sparse
 
 SPAN_NUMBERS = 1 << 22
 """A sparse code keeps a basis of up to so many numbers (a thousand rows take about a second), then only counts."""
@@ -27,17 +28,6 @@ class Space(Protocol):
     @property
     def near(self) -> bool:
         """Whether decoding is worth an attempt."""
-
-
-class _Span(RowSpace):
-    """A `RowSpace` that is given rows by number."""
-
-    def __init__(self, code: LinearCode, row_of: Callable[[int], Floats]) -> None:
-        super().__init__(code.column_size, code.targets)
-        self._row_of = row_of
-
-    def add(self, row: int) -> bool:  # type: ignore[override]
-        return super().add(self._row_of(row))
 
 
 def space_of(code: LinearCode) -> Space:
@@ -57,3 +47,157 @@ def space_of(code: LinearCode) -> Space:
     if code.blocks is None and min(code.rows, code.unknowns) * code.unknowns <= SPAN_NUMBERS:
         return _Span(code, lambda row: generator[[row]].toarray()[0])
     return Coverage(generator, code.targets, np.asarray(code.worker), code.blocks is not None)
+
+
+class RowSpace:
+    """The span of the rows seen so far, grown one row at a time, and how far the targets are from it.
+
+    It costs O(rank·unknowns) a row and tells when a certificate is worth computing; it proves nothing itself.
+
+    Parameters
+    ----------
+    scale : (unknowns,) array
+        Sizes of the generator's columns, so that no column is invisible beside another.
+    targets : (targets, unknowns) array
+    """
+
+    def __init__(self, scale: Floats, targets: Floats) -> None:
+        self._scale = 1.0 / np.where(scale > 0, scale, 1.0)
+        self._missing = targets * self._scale
+        norms = np.linalg.norm(self._missing, axis=1, keepdims=True)
+        self._missing = self._missing / np.where(norms > 0, norms, 1.0)
+        self._distance = float(bool(norms.any()))  # squared, of the farthest target
+        self._basis = np.zeros((min(8, len(scale)), len(scale)))
+        self.rank = 0
+
+    def add(self, row: Floats) -> bool:
+        """Add a row and tell whether it was independent of the ones before."""
+        vector = row * self._scale
+        size = math.sqrt(vector @ vector)
+        if size == 0 or self.rank == len(vector):
+            return False
+        basis = self._basis[: self.rank]
+        vector /= size
+        for _ in range(2):  # the second pass removes what rounding left of the first
+            vector -= (basis @ vector) @ basis
+        rest = math.sqrt(vector @ vector)
+        if rest < 1e-10:
+            return False
+        self._append(vector / rest)
+        return True
+
+    def _append(self, direction: Floats) -> None:
+        if self.rank == len(self._basis):
+            grown = np.zeros((min(2 * self.rank, len(direction)), len(direction)))
+            grown[: self.rank] = self._basis
+            self._basis = grown
+        self._basis[self.rank] = direction
+        self.rank += 1
+        self._missing -= (self._missing @ direction)[:, None] * direction
+        self._distance = float(np.einsum("ij,ij->i", self._missing, self._missing).max(initial=0.0))
+
+    @property
+    def near(self) -> bool:
+        """Whether every target may lie in the span, so that `certify` should decide."""
+        return self._distance < 1e-10
+
+
+class _Span(RowSpace):
+    """A `RowSpace` that is given rows by number."""
+
+    def __init__(self, code: LinearCode, row_of: Callable[[int], Floats]) -> None:
+        super().__init__(code.column_size, code.targets)
+        self._row_of = row_of
+
+    def add(self, row: int) -> bool:  # type: ignore[override]
+        return super().add(self._row_of(row))
+
+
+class Coverage:
+    """What `kofn.codes.decoding._rank.RowSpace` is for dense rows, for codes that are too large for it: it only counts.
+
+    A target that uses an unknown which no row has seen is out of reach. Where all are seen, disjoint rows decode.
+    Others are worth an attempt once one worker has sent everything, or every unknown came alone, or there are as
+    many rows as unknowns; from there on after every hundredth more, because an attempt costs more than the rows
+    that it could save and a few more rows than necessary make the equations well conditioned.
+
+    Parameters
+    ----------
+    matrix : (rows, unknowns) CSR array
+    targets : (targets, unknowns) array
+    worker : (rows,) int array
+    disjoint : bool
+        Whether any two rows are equal or share no unknown.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> seen = Coverage(csr_array([[1, 1, 0], [0, 0, 1]]), np.ones((1, 3)), np.arange(2), disjoint=True)
+    >>> seen.add(0), seen.near, seen.add(1), seen.near
+    (True, False, True, True)
+    """
+
+    def __init__(self, matrix: Any, targets: Floats, worker: Indices, disjoint: bool) -> None:
+        self._matrix = matrix
+        self._worker = worker
+        self._disjoint = disjoint
+        self._open = np.any(targets != 0, axis=0)
+        self._wanted = self._left = int(np.sum(self._open))
+        self._seen = np.zeros(matrix.shape[1], dtype=bool)
+        self._sent = np.zeros(int(worker.max(initial=-1)) + 2, dtype=np.intp)  # the last entry: rows of one unknown
+        self._count = 0
+        self.rank = 0
+
+    def add(self, row: int) -> bool:
+        """Add a row and tell whether it brought an unknown that was not seen before.
+
+        ``rank`` counts such rows: a lower bound on the number of independent ones, and the number itself where
+        rows are disjoint.
+        """
+        start, stop = self._matrix.indptr[row : row + 2]
+        columns = self._matrix.indices[start:stop]
+        new = columns[~self._seen[columns]]
+        self._seen[new] = True
+        self._left -= int(np.sum(self._open[new]))
+        self._sent[self._worker[row]] += stop - start
+        self._sent[-1] += stop - start == 1
+        self._count += 1
+        self.rank += bool(len(new))
+        return bool(len(new))
+
+    @property
+    def near(self) -> bool:
+        """Whether decoding is worth an attempt."""
+        if self._left:
+            return False
+        spare = self._count - self._wanted
+        due = spare >= 0 and spare % max(1, self._wanted // 100) == 0
+        return bool(self._disjoint or due or self._sent.max() >= self._wanted)
+
+
+class Seen:
+    """How near the targets of a `CopyCode` are: what `kofn.codes.decoding._rank` asks of a space.
+
+    Examples
+    --------
+    >>> seen = Seen(CopyCode("repetition", 2, 4, 2))
+    >>> seen.add(0), seen.add(2), seen.near, seen.add(1), seen.near
+    (True, False, False, True, True)
+    """
+
+    def __init__(self, code: CopyCode) -> None:
+        self._unknown: list[int] = code.groups.tolist()
+        self._left = set(range(code.unknowns))
+        self.rank = 0
+
+    def add(self, row: int) -> bool:
+        """Add a row and tell whether it is the first of its unknown."""
+        new = self._unknown[row] in self._left
+        self._left.discard(self._unknown[row])
+        self.rank += new
+        return new
+
+    @property
+    def near(self) -> bool:
+        """Whether every unknown has come."""
+        return not self._left

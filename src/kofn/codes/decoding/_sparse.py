@@ -1,6 +1,6 @@
 """Decoding sparse codes: shortcuts that need no equation, peeling, and scaled conjugate gradients.
 
-What counts as exact is said in `_decode` and tested here in the same way, whichever way V was found:
+What counts as exact is said in `_assess` and tested here in the same way, whichever way V was found:
 
 1. rows that are equal or disjoint decode as soon as they cover the targets;
 2. a target with an unknown that no row has seen is out of reach, and iterations would stall on it;
@@ -21,11 +21,15 @@ from scipy.linalg import lstsq
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import LinearOperator, cg, lsmr
 
-from ..._base._numbers import EPSILON, Floats, backward_limit
+from ..._base._numbers import EPSILON, Floats
+from .._certify import backward_limit
 from .._linear import LinearCode
 from .._prior import Prior
 from .._sparse import Blocks, Indices
-from ._decode import Decoding, Estimator, amplification_of, assessed, decode_dense, exactly, unbiased
+from ._assess import Decoding, amplification_of, assessed, exactly
+from ._dense import decode_dense
+from ._estimators import Estimator, unbiased
+from ._estimators import least_squares as dense_least_squares
 from ._peeling import peeled
 
 DENSE_NUMBERS = 1 << 16
@@ -195,7 +199,7 @@ def _factorised(generator: Any, target: Floats) -> Floats:
 def least_squares(generator: Any, targets: Floats, prior: Prior, blocks: Blocks | None, rows: Indices) -> Floats:
     """The LMMSE estimate V = T S Gᵀ (G S Gᵀ)⁺ with S = diag(energies), unbiased in what unknowns have in common."""
     if prior.factor.ndim == 2:
-        return _dense_estimate(generator, targets, prior)
+        return dense_least_squares(np.zeros(0), generator.toarray(), targets, prior, EPSILON)
     if blocks is not None:
         estimate, inverse = _by_block(generator, targets, prior, blocks.block[rows])
     else:
@@ -233,9 +237,3 @@ def _iterated(generator: Any, targets: Floats, prior: Prior) -> tuple[Floats, Ca
         return fitted(np.divide(common, prior.factor, out=np.zeros_like(common), where=prior.factor > 0))
 
     return np.array([fitted(target * prior.factor) for target in targets]), inverse
-
-
-def _dense_estimate(generator: Any, targets: Floats, prior: Prior) -> Floats:
-    from ._decode import least_squares as dense
-
-    return dense(np.zeros(0), generator.toarray(), targets, prior, EPSILON)

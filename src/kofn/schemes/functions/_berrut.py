@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..._base._numbers import Floats, chebyshev_nodes
+from ..._base._numbers import Floats
+from ...codes._bases import chebyshev_nodes
 from ...codes._prior import Prior
 from ._code import barycentric_rows, team
 from ._curve import curve_evaluations, picked

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._base._numbers import Floats, chebyshev_nodes
+from ..._base._numbers import Floats
 from ...checks import integer, refusal
+from ...codes._bases import chebyshev_nodes
 from ..products._row_column import dealt, spare
 from ._scheme import CALL, stacked
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..._base._numbers import Floats, precision
 from ...codes._linear import LinearCode
-from ...codes.decoding._decode import Estimator
+from ...codes.decoding._estimators import Estimator
 from ._code import encoded, results_enough, through
 from ._gaussian_process import GaussianProcess
 from ._scheme import Array, Evaluations

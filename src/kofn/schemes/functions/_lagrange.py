@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ..._base._numbers import Floats, chebyshev_nodes, chebyshev_rows, precision
+from ..._base._numbers import Floats, precision
 from ...checks import generator as random_generator
 from ...checks import integer, number
+from ...codes._bases import chebyshev_nodes, chebyshev_rows
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from . import _masks as masks

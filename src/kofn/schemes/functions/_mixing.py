@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..._base._numbers import EPSILON, Floats
 from ...codes._linear import LinearCode
-from ...codes.decoding._decode import Decoding
+from ...codes.decoding._assess import Decoding
 from .._scheme import Judgement
 
 Array = NDArray[Any]

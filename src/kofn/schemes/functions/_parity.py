@@ -16,7 +16,7 @@ from ..._base._numbers import Floats, precision
 from ...checks import number, refusal
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
-from ...codes.decoding._decode import least_squares
+from ...codes.decoding._estimators import least_squares
 from ...codes.decoding._learning import sketched, with_unseen
 from ._code import encoded, require_rows, results_enough, team
 from ._scheme import CALL, Evaluations

@@ -24,7 +24,7 @@ from ...checks import arrayed, behaving, beyond, refusal
 from ...codes._copies import CopyCode
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
-from ...codes.decoding._decode import Estimator
+from ...codes.decoding._estimators import Estimator
 from ...errors import FunctionError
 from .._scheme import Allocate, Canvas, Parts, Scheme, Task, listed
 from ._mixing import Bar, Mixing, Verdict

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..._base._numbers import Floats, chebyshev_nodes, chebyshev_rows, row_kronecker
+from ..._base._numbers import Floats
 from ...arrays._blocks import Blocks, Grid, Spans
 from ...checks import refusal
+from ...codes._bases import chebyshev_nodes, chebyshev_rows, row_kronecker
 from ...codes._linear import LinearCode
 from .._encoding import Factor
 from .._scheme import Scheme

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..._base._numbers import Floats, chebyshev_nodes, chebyshev_rows, gaussian_frame
+from ..._base._numbers import Floats
 from ...checks import refusal
+from ...codes._bases import chebyshev_nodes, chebyshev_rows, gaussian_frame
 from .._scheme import Scheme
 from ._operands import CALL, Operands, generator
 from ._row_column import chosen, plain, require_threshold, row_column_scheme, row_count, spare

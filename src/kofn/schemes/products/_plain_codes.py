@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..._base._numbers import Floats, row_kronecker
+from ..._base._numbers import Floats
 from ...checks import integer
+from ...codes._bases import row_kronecker
 from ...codes._linear import LinearCode
 from ._kronecker import shape_of
 from ._operands import generator

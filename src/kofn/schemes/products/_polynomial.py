@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._base._numbers import chebyshev_nodes, chebyshev_rows
+from ...codes._bases import chebyshev_nodes, chebyshev_rows
 from .._scheme import Scheme
 from ._operands import Operands, generator
 from ._row_column import chosen, plain, require_threshold, row_column_scheme, row_count, spare

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._base._numbers import Floats, row_kronecker
+from ..._base._numbers import Floats
 from ...arrays._blocks import Blocks, Grid, Spans
 from ...arrays._scaling import alike, balanced, sizes_of, spread_of
 from ...checks import integer, refusal
+from ...codes._bases import row_kronecker
 from ...codes._linear import LinearCode, groups_of, kept_apart
 from .._encoding import Factor, Found
 from .._scheme import Scheme

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..._base._numbers import Floats, row_kronecker
+from ..._base._numbers import Floats
 from ...checks import choice, integer
+from ...codes._bases import row_kronecker
 from ...codes._linear import LinearCode, groups_of
 from ._classes import GAMMA, Classes
 from ._importance import CALL

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._base._numbers import chebyshev_nodes, chebyshev_rows
 from ...checks import integer, refusal
+from ...codes._bases import chebyshev_nodes, chebyshev_rows
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from ...schemes.functions._scheme import Evaluations

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._base._numbers import chebyshev_nodes
+from ...codes._bases import chebyshev_nodes
 from ...codes._prior import Prior
 from ...schemes.functions._scheme import around
 from ._code import Nodes

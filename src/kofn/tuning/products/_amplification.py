@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._base._numbers import Floats, certify
+from ..._base._numbers import Floats
+from ...codes._certify import certify
 from ...codes._linear import LinearCode
 
 STACK = 1 << 18

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import checks
-from ..._base._numbers import Floats, certify, row_kronecker
+from ..._base._numbers import Floats
+from ...codes._bases import row_kronecker
+from ...codes._certify import certify
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from ...codes.decoding._decode import decode

@@ -1,0 +1,42 @@
+"""Decoding stacks of dense generators: solve, certify, estimate what is not exact."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..._base._numbers import Floats
+from .._certify import Certificate, certify, selected
+from .._linear import LinearCode
+from .._prior import Prior
+from ._assess import Decoding, amplification_of, assessed, exactly
+from ._estimators import ESTIMATORS, Estimator
+
+
+def decode_dense(
+    generator: Floats,
+    targets: Floats,
+    prior: Prior,
+    estimator: Estimator,
+    epsilon: float,
+    code: LinearCode | None = None,
+) -> Decoding:
+    """`decode` for stacks of dense generators, (…, received, unknowns), of a code whose unknowns are of like size."""
+    certificate = certify_rows(generator, targets, code)
+    recovered = exactly(certificate.backward_error, certificate.amplification, generator, epsilon)
+    matrix = certificate.matrix
+    if not np.all(recovered):
+        rule = ESTIMATORS[estimator] if isinstance(estimator, str) else estimator
+        estimate = rule(matrix, generator, targets, prior, epsilon)
+        matrix = np.where(recovered[..., None], matrix, estimate)
+    spread = None if code is None else code.spread
+    return assessed(generator, targets, matrix, recovered, certificate.backward_error, prior, epsilon, spread)
+
+
+def certify_rows(generator: Floats, targets: Floats, code: LinearCode | None) -> Certificate:
+    """V for rows of a code: taken from them where nothing is mixed, solved for elsewhere; in units of the data."""
+    plain = code is not None and not code.mixes
+    certificate = selected(generator, targets) if plain else certify(generator, targets)
+    if code is None or code.spread is None:
+        return certificate
+    amplification = amplification_of(generator, targets, certificate.matrix, code.spread)
+    return certificate._replace(amplification=amplification)
