@@ -1,18 +1,38 @@
-"""Hypothesis draws the same examples every time, and no example is too slow on a busy machine."""
+"""Hypothesis draws the same examples every time, and no example is too slow on a busy machine.
+
+A property is tried on a quarter of its examples; on all of them with ``--hypothesis-profile=long``.
+"""
 
 import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile(
-    "kofn", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("kofn")
+always = settings(derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fast", always, max_examples=25)
+settings.register_profile("long", always, max_examples=100)
+settings.load_profile("fast")
 
 # A shell that starts tests in the background makes them ignore Ctrl-C, and so everything they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def _two_processes():
+    from kofn import LocalPool
+
+    with LocalPool(2) as pool:
+        yield pool
+
+
+@pytest.fixture
+def local_pool(_two_processes):
+    """Two processes, for the tests that leave them as they found them; those that a test kills are replaced."""
+    from processes import until
+
+    yield _two_processes
+    until(lambda: [_two_processes.state(worker) for worker in range(2)] == ["idle"] * 2)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Error bars are honest and estimates as good as measured: 200 seeded runs of `benchmarks/calibration.py` each."""
+"""Error bars are honest and estimates as good as measured: runs of `benchmarks/calibration.py`."""
 
 import importlib.util
 from pathlib import Path
@@ -18,7 +18,7 @@ SPEC = importlib.util.spec_from_file_location("calibration", SCRIPT)
 bench = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(bench)
 
-RUNS = 200
+RUNS = [60, pytest.param(200, marks=pytest.mark.slow)]
 MDS = {"blocks": (6, 1), "rows": 8}
 KRONECKER = {"blocks": (3, 3), "rows": 12}
 SPREAD = np.array([3.0, 2.0, 1.5, 1.0, 0.5, 0.3])
@@ -49,42 +49,49 @@ def within(ratio, low, high):
     assert np.all((ratio >= low) & (ratio <= high)), ratio.round(3)
 
 
-def test_mds_with_known_energies():
-    ratio, _ = summed(bench.independent(mds, SPREAD, np.ones(1), RUNS, known=True, **MDS))
+@pytest.mark.parametrize("runs", RUNS)
+def test_mds_with_known_energies(runs):
+    ratio, _ = summed(bench.independent(mds, SPREAD, np.ones(1), runs, known=True, **MDS))
     within(ratio, 0.9, 1.1)
 
 
-def test_kronecker_with_known_energies_at_the_papers_own():
-    ratio, loss = summed(bench.independent(kronecker, bench.LEVELS, bench.LEVELS, RUNS, known=True, **KRONECKER))
+@pytest.mark.parametrize("runs", RUNS)
+def test_kronecker_with_known_energies_at_the_papers_own(runs):
+    ratio, loss = summed(bench.independent(kronecker, bench.LEVELS, bench.LEVELS, runs, known=True, **KRONECKER))
     within(ratio, 0.9, 1.1)
     assert np.all(loss[:7] <= 1.15 * np.array(bench.PAPER_LOSS)), loss
 
 
-def test_kronecker_with_the_sketched_prior_at_the_papers_energies():
-    ratio, loss = summed(bench.independent(kronecker, bench.LEVELS, bench.LEVELS, RUNS, known=False, **KRONECKER))
+@pytest.mark.parametrize("runs", [200])
+def test_kronecker_with_the_sketched_prior_at_the_papers_energies(runs):
+    ratio, loss = summed(bench.independent(kronecker, bench.LEVELS, bench.LEVELS, runs, known=False, **KRONECKER))
     within(ratio, 0.7, 1.5)
     assert np.all(loss[:7] <= 1.15 * np.array(bench.PAPER_LOSS)), loss
 
 
-def test_mds_with_the_sketched_prior():
-    ratio, _ = summed(bench.independent(mds, SPREAD, np.ones(1), RUNS, known=False, **MDS))
+@pytest.mark.parametrize("runs", RUNS)
+def test_mds_with_the_sketched_prior(runs):
+    ratio, _ = summed(bench.independent(mds, SPREAD, np.ones(1), runs, known=False, **MDS))
     within(ratio, 0.7, 1.5)
 
 
-def test_kronecker_on_the_kernel_matrix_of_digits(digits):
-    ratio, loss = summed(bench.fixed(kronecker, digits, digits.T, RUNS, **KRONECKER))
+@pytest.mark.parametrize("runs", RUNS)
+def test_kronecker_on_the_kernel_matrix_of_digits(digits, runs):
+    ratio, loss = summed(bench.fixed(kronecker, digits, digits.T, runs, **KRONECKER))
     within(ratio, 0.7, 1.5)
     assert np.all(loss[[0, 1, 2, 5]] <= [0.28, 0.095, 0.05, 0.02]), loss
 
 
+@pytest.mark.parametrize("runs", RUNS)
 @pytest.mark.parametrize(("build", "layout"), [(mds, MDS), (kronecker, KRONECKER)], ids=["mds", "kronecker"])
-def test_the_gram_matrix_of_digits(digits, build, layout):
-    ratio, _ = summed(bench.fixed(build, digits.T, digits, RUNS, **layout))
+def test_the_gram_matrix_of_digits(digits, build, layout, runs):
+    ratio, _ = summed(bench.fixed(build, digits.T, digits, runs, **layout))
     within(ratio, 0.7, 1.5)
 
 
-def test_mds_on_the_kernel_matrix_of_digits(digits):
-    ratio, _ = summed(bench.fixed(mds, digits, digits.T, RUNS, **MDS))
+@pytest.mark.parametrize("runs", RUNS)
+def test_mds_on_the_kernel_matrix_of_digits(digits, runs):
+    ratio, _ = summed(bench.fixed(mds, digits, digits.T, runs, **MDS))
     within(ratio, 0.7, 1.5)
 
 

@@ -1,9 +1,10 @@
 """Combining blocks and results against einsum, for every type, shape and padding."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from draws import examples
 from kofn.arrays._blocks import Blocks, Spans
 from kofn.arrays._combine import apply, combine
 
@@ -16,7 +17,7 @@ def drawn(rng, shape, dtype):
     return values.astype(dtype)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     st.integers(1, 5),
     st.integers(1, 6),

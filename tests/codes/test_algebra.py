@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from draws import examples
 from kofn.codes import certify, chebyshev_nodes, chebyshev_rows, gaussian_frame, row_kronecker
 from kofn.codes._certify import backward_limit
 from kofn.codes.decoding._rank import RowSpace
@@ -57,7 +58,7 @@ def test_a_gaussian_frame_is_tight_and_any_rows_are_independent(columns, extra, 
     assert float_verdict(frame[subset], np.eye(columns))[0].all()
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.integers(1, 5), st.integers(0, 3), seeds)
 def test_certify_finds_the_smallest_rational_solution(rows, wider, seed):
     rng = np.random.default_rng(seed)

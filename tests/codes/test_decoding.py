@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import sympy
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from draws import examples
 from kofn.codes import decodable, decode
 from kofn.codes._linear import LinearCode
 from kofn.codes._prior import Prior
@@ -73,7 +74,7 @@ def test_more_rows_never_expect_more_loss(seed):
     assert np.all(np.diff(errors) <= 1e-9)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(seeds)
 def test_the_expected_error_is_what_monte_carlo_finds(seed):
     rng, code, prior = problem(seed)
@@ -110,7 +111,7 @@ def test_the_order_of_rows_only_reorders_the_matrix(seed):
     assert np.array_equal(one.recovered, other.recovered)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(seeds)
 def test_dependent_rows_do_not_amplify_rounding(seed):
     rng = np.random.default_rng(seed)

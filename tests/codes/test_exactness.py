@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from draws import examples
 from kofn.arrays._combine import apply
 from kofn.codes import certify, decodable, decode
 from kofn.codes._linear import LinearCode
@@ -59,7 +60,7 @@ def scheme_of(name, blocks, extra, rng):
     return PRODUCTS[name](A, B, blocks=(n, p), rows=n * p + extra, rng=rng), A, B
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.sampled_from(BLOCKS), st.integers(0, 8), seeds, st.integers(-2, 6))
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_exact_means_exact(name, blocks, extra, seed, beyond):
@@ -85,7 +86,7 @@ def test_exact_means_exact(name, blocks, extra, seed, beyond):
         assert np.linalg.norm(off) <= bound
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(st.sampled_from(["mds", "kronecker"]), st.sampled_from(BLOCKS), st.integers(0, 6), seeds)
 def test_gaussian_codes_reach_nine_digits_from_any_threshold_rows(name, blocks, extra, seed):
     if blocks[0] * blocks[1] > 16:
@@ -189,7 +190,7 @@ def adversary(make, seed):
     return rng, code, rows
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(seeds)
 @pytest.mark.parametrize("make", PLAIN + NASTY)
 def test_no_generator_makes_anything_falsely_exact(make, seed):
@@ -211,7 +212,7 @@ def test_no_generator_makes_anything_falsely_exact(make, seed):
     assert np.all(off <= 50 * max(1.0, float(decoding.amplification)) * EPS * size)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(seeds)
 @pytest.mark.parametrize("make", PLAIN + NASTY)
 def test_a_collector_agrees_with_the_decoder_at_every_arrival(make, seed):
@@ -229,7 +230,7 @@ def test_a_collector_agrees_with_the_decoder_at_every_arrival(make, seed):
 @example(28, 28, 0)
 @example(32, 28, 18)
 @given(st.integers(28, 32), st.integers(28, 30), st.integers(0, 36))
-@settings(max_examples=30)
+@examples(30)
 def test_neighbouring_chebyshev_nodes_are_not_called_exact_and_the_bar_covers(received, k, start):
     rng = np.random.default_rng([received, k, start])
     A, B = rng.standard_normal((2 * k, 6)), rng.standard_normal((6, 4))

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 
 import kofn
-from dask_processes import Processes, opens, processes
+from dask_processes import Processes, processes
 from kofn.engines import DaskPool, LocalPool, as_pool
 from kofn.errors import ArgumentError, KofnError, NotDecodable, PoolClosed, WorkerLost
 from kofn.testing._engines import check_engine
-from processes import slow_but, until
+from processes import opens, slow_but, until
 
 distributed = pytest.importorskip("distributed")
 Client = distributed.Client

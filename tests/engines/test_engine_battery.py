@@ -44,10 +44,11 @@ ENGINES: dict[str, tuple[Any, dict[str, str], float]] = {
 }
 
 
+@pytest.mark.parametrize("payload", [10_000_000, pytest.param(200_000_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("engine", ENGINES)
-def test_every_engine_holds_or_says_why_not(engine: str) -> None:
+def test_every_engine_holds_or_says_why_not(engine: str, payload: int) -> None:
     make_pool, lacks, seconds = ENGINES[engine]
-    found = check_engine(make_pool, lacks=lacks, straggler_seconds=seconds)
+    found = check_engine(make_pool, lacks=lacks, payload_bytes=payload, straggler_seconds=seconds)
     assert list(found) == list(ENGINE_CHECKS)
     assert {name for name, verdict in found.items() if verdict != "held"} == set(lacks)
 

@@ -11,7 +11,6 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +19,18 @@ import pytest
 
 from kofn.engines import LocalPool
 from kofn.errors import PoolClosed
-from processes import alive, held, linux, until
+from processes import alive, held, linux, slow_but, until
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
 @pytest.fixture
-def pool() -> Iterator[LocalPool]:
-    with LocalPool(2) as opened:
-        yield opened
+def pool(local_pool: LocalPool) -> LocalPool:
+    return local_pool
 
 
 @linux
-@pytest.mark.parametrize("end", ["close", "with", "forget", "error"])
+@pytest.mark.parametrize("end", slow_but(["close", "with", "forget", "error"], {"close", "forget"}))
 def test_nothing_is_left_in_this_process(end: str) -> None:
     gc.collect()
     before = held()
@@ -86,7 +84,7 @@ SCRIPT = textwrap.dedent(
 )
 
 
-@pytest.mark.parametrize("how", ["script", "-c", "stdin"])
+@pytest.mark.parametrize("how", slow_but(["script", "-c", "stdin"], {"script"}))
 def test_a_main_module_without_a_guard(how: str, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
@@ -107,22 +105,22 @@ LASTING = textwrap.dedent(
 )
 
 
+ENDS = {
+    "SIGKILL": ("time.sleep(60)", -signal.SIGKILL),
+    "Ctrl-C": ("futures[0].result(60)", -signal.SIGINT),
+    "end": ("", 0),
+    "SIGTERM": ("time.sleep(60)", -signal.SIGTERM),
+    "exit": ("raise SystemExit(3)", 3),
+    "os._exit": ("os._exit(4)", 4),
+    "SIGKILL after fork": ("os.fork() or time.sleep(3)\ntime.sleep(60)", -signal.SIGKILL),
+}
+
+
 @linux
-@pytest.mark.parametrize(
-    ("ending", "code"),
-    [
-        ("time.sleep(60)", -signal.SIGKILL),
-        ("time.sleep(60)", -signal.SIGTERM),
-        ("futures[0].result(60)", -signal.SIGINT),
-        ("", 0),
-        ("raise SystemExit(3)", 3),
-        ("os._exit(4)", 4),
-        ("os.fork() or time.sleep(3)\ntime.sleep(60)", -signal.SIGKILL),
-    ],
-    ids=["SIGKILL", "SIGTERM", "Ctrl-C", "end", "exit", "os._exit", "SIGKILL after fork"],
-)
-def test_workers_end_with_their_master(ending: str, code: int) -> None:
+@pytest.mark.parametrize("how", slow_but(ENDS, {"SIGKILL", "Ctrl-C", "end"}))
+def test_workers_end_with_their_master(how: str) -> None:
     """Whatever ends the master, in a new session so that a Ctrl-C reaches only it."""
+    ending, code = ENDS[how]
     process = run_script("", "-c", LASTING + ending, start_new_session=True)
     assert process.stdout is not None
     pids = [int(word) for word in process.stdout.readline().split()]

@@ -26,7 +26,13 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
 @pytest.fixture
-def pool() -> Iterator[LocalPool]:
+def pool(local_pool: LocalPool) -> LocalPool:
+    return local_pool
+
+
+@pytest.fixture
+def own() -> Iterator[LocalPool]:
+    """For tests that count what it sends, or break it."""
     with LocalPool(2) as opened:
         yield opened
 
@@ -68,14 +74,11 @@ def test_a_worker_that_hangs_up_is_replaced(pool: LocalPool) -> None:
     assert pool.submit(0, int, "3").result(timeout=5) == 3
 
 
-def test_replacement_is_quick(pool: LocalPool) -> None:
-    """The bound is generous; benchmarks/engine_overheads.py measures."""
+def test_a_killed_worker_is_replaced_and_has_what_it_held(pool: LocalPool) -> None:
     pool.put(0, "x", np.ones(1_000_000))
-    future = pool.submit(0, time.sleep, 30)
-    started = time.monotonic()
+    future = pool.submit(0, time.sleep, 60)
     assert pool.stop(0, "kill") == "kill"
-    assert pool.submit(0, np.sum, keys=("x",)).result() == 1_000_000
-    assert time.monotonic() - started < 1.0
+    assert pool.submit(0, np.sum, keys=("x",)).result(timeout=20) == 1_000_000
     assert future.cancelled()
 
 
@@ -159,14 +162,14 @@ def test_a_value_that_kills_its_worker_on_arrival_does_not_hang(pool: LocalPool)
     assert pool.submit(0, int, "3").result(timeout=5) == 3
 
 
-def test_the_fork_server_may_die(pool: LocalPool) -> None:
-    pool.put(0, "x", 5)
-    future = pool.submit(1, time.sleep, 30)
-    before = pool.pids()
-    pool._supervisor.server.process.kill()
+def test_the_fork_server_may_die(own: LocalPool) -> None:
+    own.put(0, "x", 5)
+    future = own.submit(1, time.sleep, 30)
+    before = own.pids()
+    own._supervisor.server.process.kill()
     with pytest.raises(WorkerLost):
         future.result(timeout=5)
-    assert pool.submit(0, int, keys=("x",)).result(timeout=10) == 5
+    assert own.submit(0, int, keys=("x",)).result(timeout=10) == 5
     until(lambda: not any(pid and alive(pid) for pid in before))
 
 
@@ -176,14 +179,14 @@ def test_workers_that_cannot_start_are_an_error(monkeypatch: pytest.MonkeyPatch,
         LocalPool(2)
 
 
-def test_all_dead_is_an_error_and_no_hang(pool: LocalPool) -> None:
-    future = pool.submit(0, time.sleep, 30)
-    pool._supervisor.give_up("is gone")
+def test_all_dead_is_an_error_and_no_hang(own: LocalPool) -> None:
+    future = own.submit(0, time.sleep, 30)
+    own._supervisor.give_up("is gone")
     with pytest.raises(WorkerLost, match="worker 0 is gone"):
         future.result(timeout=5)
-    assert pool.state(0) == pool.state(1) == "dead"
+    assert own.state(0) == own.state(1) == "dead"
     with pytest.raises(WorkerLost, match="worker 1 is dead"):
-        pool.submit(1, int)
+        own.submit(1, int)
 
 
 def test_a_model_that_lets_a_worker_die() -> None:
@@ -227,12 +230,12 @@ def test_blas_threads_are_limited(threads: int) -> None:
         assert pool.submit(0, lambda: os.environ["OMP_NUM_THREADS"]).result() == str(threads)
 
 
-def test_workers_follow_the_import_path(pool: LocalPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_follow_the_import_path(own: LocalPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "kofn_test_module.py").write_text("def double(x):\n    return 2 * x\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     import kofn_test_module  # type: ignore[import-not-found]
 
-    assert pool.submit(0, kofn_test_module.double, 4).result() == 8
+    assert own.submit(0, kofn_test_module.double, 4).result() == 8
 
 
 def test_a_task_cannot_read_our_input(pool: LocalPool) -> None:
@@ -264,35 +267,35 @@ def test_200_megabytes_there_and_back(pool: LocalPool) -> None:
     assert after["pipe"] - before["pipe"] < 10_000
 
 
-def test_large_values_are_copied_once_and_never_through_the_pipe(pool: LocalPool) -> None:
+def test_large_values_are_copied_once_and_never_through_the_pipe(own: LocalPool) -> None:
     value = np.ones(1_000_000)
-    pool.put(0, "x", value)
+    own.put(0, "x", value)
     for _ in range(3):
-        pool.submit(0, np.sum, keys=("x",)).result()
-    sent = pool.bytes_sent
+        own.submit(0, np.sum, keys=("x",)).result()
+    sent = own.bytes_sent
     assert 8_000_000 <= sent["shared"] < 8_001_000
     assert sent["pipe"] < 10_000
 
 
 @linux
-def test_memory_is_freed_with_its_last_user(pool: LocalPool) -> None:
+def test_memory_is_freed_with_its_last_user(own: LocalPool) -> None:
     def mapped(_: Any = None) -> int:
         return Path("/proc/self/maps").read_text().count("memfd:kofn")
 
     gc.collect()
     base = descriptors()
-    array = pool.empty((100_000,), np.float64)
+    array = own.empty((100_000,), np.float64)
     array[:] = 1.0
-    pool.put(0, "x", array)
-    pool.put(0, "y", np.ones(100_000))
-    assert pool.submit(0, lambda x, y, z: x.sum() + y.sum() + z.sum(), array, keys=("x", "y")).result() == 300_000
-    assert pool.submit(0, mapped).result() == 2
+    own.put(0, "x", array)
+    own.put(0, "y", np.ones(100_000))
+    assert own.submit(0, lambda x, y, z: x.sum() + y.sum() + z.sum(), array, keys=("x", "y")).result() == 300_000
+    assert own.submit(0, mapped).result() == 2
     assert descriptors() == base + 2
     del array
-    pool.drop("y")
-    assert pool.submit(0, np.sum, keys=("x",)).result() == 100_000
-    pool.drop("x")
-    until(lambda: pool.submit(0, mapped).result() == 0)
+    own.drop("y")
+    assert own.submit(0, np.sum, keys=("x",)).result() == 100_000
+    own.drop("x")
+    until(lambda: own.submit(0, mapped).result() == 0)
     gc.collect()
     assert descriptors() == base
 

@@ -20,7 +20,15 @@ def named(page):
     return page.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=named)
+LONG = {"docs/training-tutorial.md", "docs/approximate.md", "docs/functions.md", "docs/cluster.md"}
+"""Pages whose code takes several seconds."""
+
+
+def runs(page):
+    return pytest.param(page, id=named(page), marks=[pytest.mark.slow] if named(page) in LONG else [])
+
+
+@pytest.mark.parametrize("page", [runs(page) for page in PAGES if blocks(page)])
 def test_the_code_of_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "docs"}

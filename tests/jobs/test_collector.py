@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from draws import examples
 from kofn.codes import decode
 from kofn.codes._linear import LinearCode
 from kofn.codes._prior import Prior
@@ -20,7 +21,7 @@ A = np.random.default_rng(0).standard_normal((8, 6))
 B = np.random.default_rng(1).standard_normal((6, 8))
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(seeds)
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_exact_from_the_first_decodable_row_on_and_right(name, seed):

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import kofn
+from draws import examples
 from golden_runs import EagerCopies
 from kofn.codes._linear import LinearCode, groups_of, kept_apart
 from kofn.jobs._collector import Collector
@@ -111,7 +112,7 @@ def test_minus_zero_is_zero_and_no_two_others_are_one():
     assert groups_of(rows).tolist() == [0, 0, 1, 2]
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.data())
 def test_whatever_workers_do_one_that_is_free_has_what_a_straggler_has_twice(data):
     """A virtual run on workers of any pace, one of which never answers and some of which die: copies are enough."""

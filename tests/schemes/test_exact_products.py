@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kofn
+from draws import examples
 from kofn.schemes import PRODUCTS
 from products import KINDS, TINY, Drawn, errors, exact_errors, excess, lengths, matrices, scales
 
@@ -41,7 +42,7 @@ def right_if_exact(case):
     assert worst <= 1.0
 
 
-@settings(max_examples=280)
+@examples(280)
 @given(drawn())
 def test_what_is_called_exact_is_right_entry_by_entry(case):
     right_if_exact(case)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kofn
+from draws import examples
 from kofn.codes import decode
 from kofn.schemes import SUMS, gradient
 from kofn.schemes.sums._scheme import Terms, sum_scheme
@@ -58,7 +59,7 @@ def right_if_exact(case):
     return True
 
 
-@settings(max_examples=120)
+@examples(120)
 @given(drawn())
 def test_what_is_called_exact_is_right(case):
     right_if_exact(case)

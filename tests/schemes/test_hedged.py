@@ -9,10 +9,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import kofn
+from draws import examples
 from kofn.codes import decodable, decode
 from kofn.codes._copies import CopyCode
 from kofn.jobs._collector import Collector
@@ -206,7 +207,7 @@ def test_idle_workers_take_what_waits_behind_a_slow_one_and_repeat_what_it_runs(
         assert sum(attempt.worker == 3 for attempt in answer.report.attempts) == 1
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.integers(1, 6), st.data())
 def test_a_code_of_copies_is_the_linear_code_that_it_says(unknowns, data):
     rows = data.draw(st.integers(unknowns, 3 * unknowns))
@@ -240,7 +241,7 @@ numbers = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(st.lists(numbers, min_size=1, max_size=5))
 def test_no_value_changes_by_being_put_into_an_array(outputs):
     value = together(dict(enumerate(outputs)), len(outputs))

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kofn
+from draws import examples
 from kofn.codes import decode
 from kofn.jobs._collector import Collector
 from kofn.schemes import FUNCTIONS, lagrange
@@ -101,7 +102,7 @@ DRAWN = given(
 
 
 @DRAWN
-@settings(max_examples=100)
+@examples(100)
 def test_what_is_called_exact_is_so_in_units_of_each_output(seed, K, d, decades, kind):
     right_if_exact(seed, K, d, decades, kind)
 

@@ -49,8 +49,6 @@ def test_uncoded_waits_for_the_slow_worker_and_the_codes_do_not(outcomes):
     rows = {name: [(a.worker, a.outcome) for a in outcome.report.attempts] for name, outcome in outcomes.items()}
     assert (demo.SLOW, "arrived") in rows["uncoded"]
     assert (demo.SLOW, "abandoned") in rows["mds"] and (demo.SLOW, "abandoned") in rows["kronecker"]
-    assert outcomes["mds"].exact_seconds < outcomes["uncoded"].exact_seconds
-    assert outcomes["kronecker"].exact_seconds < outcomes["uncoded"].exact_seconds
 
 
 def test_the_dying_worker_dies_in_every_run(outcomes):

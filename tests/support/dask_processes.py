@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -92,14 +92,3 @@ def processes(*names: str, options: Sequence[str] = ("--no-nanny",)) -> Iterator
             yield cluster
         finally:
             cluster.close()
-
-
-def opens(gate: Path) -> Callable[[], bool]:
-    """A task that ends when that file is there; a closure, because the cluster does not have the module of a test."""
-
-    def wait() -> bool:
-        while not gate.exists():
-            time.sleep(0.01)
-        return True
-
-    return wait

@@ -30,6 +30,17 @@ def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
         time.sleep(0.002)
 
 
+def opens(gate: Path) -> Callable[[], bool]:
+    """A task that ends when that file is there; a closure, because workers need not have the module of a test."""
+
+    def wait() -> bool:
+        while not gate.exists():
+            time.sleep(0.01)
+        return True
+
+    return wait
+
+
 def alive(pid: int) -> bool:
     """Whether a process runs; a zombie that its new parent has not reaped does not."""
     try:
