@@ -23,6 +23,9 @@ All of them can be pickled and copied, with everything that they carry; ``__caus
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 
@@ -168,3 +171,92 @@ class MissingPackage(KofnError, ImportError):
 
 class StaysHere(KofnError, TypeError):
     """It holds workers, a job or memory of this process, so it can be neither pickled nor copied."""
+
+
+PACKAGES = {
+    "PIL": ("Pillow", "pillow"),
+    "distributed": ("Dask", "kofn[dask]"),
+    "matplotlib": ("matplotlib", "kofn[plot]"),
+    "safetensors": ("safetensors", "kofn[torch]"),
+    "sklearn": ("scikit-learn", "kofn[sklearn]"),
+    "torch": ("PyTorch", "kofn[torch]"),
+}
+"""What kofn can do without: module, name, and what to install."""
+
+
+@contextmanager
+def require(what: str, package: str, extra: str = "") -> Iterator[None]:
+    """Import within what ``what`` cannot do without, or raise `MissingPackage`, which says what to install.
+
+    Parameters
+    ----------
+    what : str
+        As the sentence begins, such as ``"drawing"``.
+    package : str
+        A module named in `PACKAGES`.
+    extra : str, optional
+        What to install instead of what that table says.
+
+    Examples
+    --------
+    >>> import sys
+    >>> sys.modules["safetensors"] = None  # as if it were not installed
+    >>> with require("a file of a learned code", "safetensors"):
+    ...     import safetensors
+    Traceback (most recent call last):
+    kofn.errors.MissingPackage: a file of a learned code needs safetensors; install it with pip install 'kofn[torch]'.
+    >>> del sys.modules["safetensors"]
+    """
+    try:
+        yield
+    except ImportError as error:
+        if (error.name or package).split(".")[0] == package:
+            raise missing_package(what, package, extra=extra) from error
+        name, install = PACKAGES[package][0], _to_install([package], extra)  # it is there, and broken
+        sentence = f"{what} needs {name}, which cannot be imported: {error}; pip install {install} may mend it."
+        raise MissingPackage(sentence, name=package) from error
+
+
+def require_installed(what: str, *packages: str, extra: str = "") -> None:
+    """Raise `MissingPackage` at once where some of the packages are not there, and name all that are not.
+
+    Parameters
+    ----------
+    what, extra : str
+        As for `require`.
+    *packages : str
+        Modules named in `PACKAGES`.
+
+    Examples
+    --------
+    >>> require_installed("a product", "numpy")  # which is there
+    """
+    if lacking := [package for package in packages if find_spec(package) is None]:
+        raise missing_package(what, *lacking, extra=extra)
+
+
+def missing_package(what: str, *packages: str, extra: str = "") -> MissingPackage:
+    """Build (not raise) the exception for packages that are not there.
+
+    Parameters
+    ----------
+    what, extra : str
+        As for `require`.
+    *packages : str
+
+    Examples
+    --------
+    >>> print(missing_package("a figure of training", "matplotlib", "torch"))
+    a figure of training needs matplotlib and PyTorch; install them with pip install 'kofn[plot,torch]'.
+    """
+    *others, last = (PACKAGES[package][0] for package in packages)
+    names = f"{', '.join(others)} and {last}" if others else last
+    sentence = f"{what} needs {names}; install {'them' if others else 'it'} with pip install"
+    return MissingPackage(f"{sentence} {_to_install(packages, extra)}.", name=packages[0])
+
+
+def _to_install(packages: Sequence[str], extra: str) -> str:
+    wanted = dict.fromkeys(PACKAGES[package][1] for package in packages)
+    extras = ",".join(name[5:-1] for name in wanted if name.startswith("kofn["))
+    own = extra or (extras and f"kofn[{extras}]")
+    return " ".join([f"'{own}'"] * bool(own) + [name for name in wanted if not name.startswith("kofn[")])

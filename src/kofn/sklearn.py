@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from ._api._coded_sum import CodedSum, CodeLike
 from ._base._closeable import Closing
-from ._base._extras import needed
 from .checks import masked, named, refusal
 from .codes._linear import LinearCode
+from .errors import require
 from .jobs._answer import Answer
 from .jobs._stop import rule
 from .schemes import cyclic
 
-with needed("kofn.sklearn", "sklearn"):
+with require("kofn.sklearn", "sklearn"):
     from sklearn.ensemble import (
         ExtraTreesClassifier,
         ExtraTreesRegressor,

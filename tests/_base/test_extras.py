@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn._base._extras import PACKAGES, missing, needed
+from kofn.errors import PACKAGES, missing_package, require
 
 SOURCE = Path(kofn.__file__).parent
 
@@ -53,15 +53,15 @@ def test_what_draws_says_what_to_install(monkeypatch):
 
 def test_a_package_that_is_there_and_broken_says_how():
     told = pytest.raises(kofn.MissingPackage, match="cannot be imported: cannot import name 'nonsense'")
-    with told, needed("kofn.torch", "torch"):
+    with told, require("kofn.torch", "torch"):
         from collections import nonsense  # noqa: F401
-    assert missing("x", "torch").name == "torch"
+    assert missing_package("x", "torch").name == "torch"
 
 
 def _imports(node, guarded=False):
-    """Every import of a package that may be missing, and whether it stands in a ``with needed(…)``."""
+    """Every import of a package that may be missing, and whether it stands in a ``with require(…)``."""
     if isinstance(node, ast.With) and getattr(node.items[0].context_expr, "func", None) is not None:
-        guarded = guarded or getattr(node.items[0].context_expr.func, "id", "") == "needed"
+        guarded = guarded or getattr(node.items[0].context_expr.func, "id", "") == "require"
     if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
         return
     names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

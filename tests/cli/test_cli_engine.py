@@ -68,7 +68,7 @@ def test_a_cluster_without_workers_is_refused(factors, monkeypatch, capsys):
 
 
 def test_without_dask_it_says_what_to_install(factors, monkeypatch, capsys):
-    monkeypatch.setattr("kofn.cli._engine.find_spec", lambda name: None)
+    monkeypatch.setattr("kofn.errors.find_spec", lambda name: None)
     assert multiplied("--engine", "tcp://127.0.0.1:9") == 2
     assert "needs Dask; install it with pip install 'kofn[dask]'" in capsys.readouterr().err
     assert sys.modules.get("kofn") is not None

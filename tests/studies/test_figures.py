@@ -189,14 +189,21 @@ def test_the_command_lists_what_there_is(capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "module", "extra"), [("uep-fig1", "torch", "torch"), ("uep-fig8", "matplotlib", "plot")]
+    ("name", "modules", "extras"),
+    [
+        ("uep-fig8", ["matplotlib"], "plot"),
+        ("aicc-fig4", ["matplotlib", "torch", "sklearn"], "plot,torch"),  # of data that are drawn
+        ("uep-fig1", ["matplotlib", "torch", "sklearn"], "plot,torch,sklearn"),
+    ],
 )
-def test_what_is_not_installed_gets_a_sentence(name, module, extra, tmp_path, monkeypatch, capsys):
-    pytest.importorskip("matplotlib")
-    monkeypatch.setitem(sys.modules, module, None)
+def test_what_is_not_installed_gets_one_sentence_that_names_everything(
+    name, modules, extras, tmp_path, monkeypatch, capsys
+):
+    for module in modules:
+        monkeypatch.setitem(sys.modules, module, None)
     assert main(["figure", name, "--out", str(tmp_path / "new")]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"kofn figure: {name} needs ") and f"pip install 'kofn[{extra}]'." in error
+    assert error.startswith(f"kofn figure: {name} needs ") and f"pip install 'kofn[{extras}]'." in error
     assert error.count("\n") == 1 and not (tmp_path / "new").exists()
 
 

@@ -1,63 +1,13 @@
-"""What is not always there: modules loaded when they are first used, and one sentence for packages not installed."""
+"""Modules loaded when they are first used: not all need them, and some need what is not always there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
-from ..errors import MissingPackage
-from ._envelope import text_of
-
-PACKAGES = {
-    "PIL": ("Pillow", "pillow"),
-    "distributed": ("Dask", "'kofn[dask]'"),
-    "matplotlib": ("matplotlib", "'kofn[plot]'"),
-    "safetensors": ("safetensors", "'kofn[torch]'"),
-    "sklearn": ("scikit-learn", "'kofn[sklearn]'"),
-    "torch": ("PyTorch", "'kofn[torch]'"),
-}
-"""What kofn can do without: module, name, and what to install."""
-
 NOTHING: Mapping[str, str] = MappingProxyType({})
-
-
-@contextmanager
-def needed(what: str, package: str, extra: str | None = None) -> Iterator[None]:
-    """Import within what ``what`` cannot do without, or raise `MissingPackage`, which says what to install.
-
-    Examples
-    --------
-    >>> import sys
-    >>> sys.modules["safetensors"] = None  # as if it were not installed
-    >>> with needed("a file of a learned code", "safetensors"):
-    ...     import safetensors
-    Traceback (most recent call last):
-    kofn.errors.MissingPackage: a file of a learned code needs safetensors; install it with pip install 'kofn[torch]'.
-    >>> del sys.modules["safetensors"]
-    """
-    try:
-        yield
-    except ImportError as error:
-        raise missing(what, package, extra, error) from error
-
-
-def missing(what: str, package: str, extra: str | None = None, error: ImportError | None = None) -> MissingPackage:
-    """Build (not raise) the exception for a package that is not there, or cannot be imported.
-
-    Examples
-    --------
-    >>> missing("kofn.torch", "torch").name
-    'torch'
-    """
-    name, install = PACKAGES[package]
-    install = install if extra is None else f"'{extra}'"
-    sentence = f"{what} needs {name}; install it with pip install {install}"
-    if error is not None and (error.name or package).split(".")[0] != package:  # it is there, and broken
-        sentence = f"{what} needs {name}, which cannot be imported: {text_of(error)}; pip install {install} may mend it"
-    return MissingPackage(f"{sentence}.", name=package)
 
 
 def loader(package: str, homes: Mapping[str, str], moved: Mapping[str, str] = NOTHING) -> Callable[[str], Any]:

@@ -6,13 +6,12 @@ import logging
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import Any
 
-from .._base._extras import missing
 from ..checks import refusal
 from ..engines import DaskPool, Pool
 from ..engines._protocol import Stop, Stopped
+from ..errors import require_installed
 
 PATIENCE = 10
 """Seconds to wait for the scheduler, and then for its workers."""
@@ -37,8 +36,7 @@ def dask_pool(call: str, address: str, minimum: int = 1) -> Iterator[DaskPool]:
     minimum : int
         How many workers it takes.
     """
-    if find_spec("distributed") is None:
-        raise missing(f"{call}: '--engine'", "distributed")
+    require_installed(f"{call}: '--engine'", "distributed")
     from distributed import Client
     from distributed.comm.addressing import get_address_host_port
 

@@ -13,12 +13,12 @@ from .._api._matmul import matmul
 from ..arrays._file import FileMatrix
 from ..arrays._npy import check_target, new_matrix, read_matrix, replacing
 from ..checks import refusal
-from ..errors import ArgumentError, KofnError, MissingPackage
+from ..errors import ArgumentError, KofnError, MissingPackage, require_installed
 from ..jobs._answer import Answer
 from ..jobs.report._progress import Live, told
 from ..schemes import PRODUCTS
 from ._command import Command
-from ._drawing import require_drawing, timeline
+from ._drawing import timeline
 from ._engine import add_engine, dask_pool
 
 EXAMPLES = """\
@@ -52,7 +52,7 @@ def _execute(arguments: Namespace) -> int:
     shape, dtype = (A.shape[0], B.shape[1]), np.result_type(A.dtype, B.dtype)
     check_target(arguments.out, "--out", shape[0] * shape[1] * dtype.itemsize + 128)
     if arguments.timeline is not None:
-        require_drawing("kofn matmul: '--timeline'", "kofn[plot]")
+        require_installed("kofn matmul: '--timeline'", "matplotlib")
         check_target(arguments.timeline, "--timeline")
     if arguments.engine is not None and arguments.workers is not None:
         remedy = "leave it out to use all of them"

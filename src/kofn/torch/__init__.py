@@ -5,9 +5,9 @@ Importing it needs PyTorch: ``pip install 'kofn[torch]'``.
 
 from __future__ import annotations
 
-from .._base._extras import needed
+from ..errors import require
 
-with needed("kofn.torch", "torch"):
+with require("kofn.torch", "torch"):
     import torch as _torch  # noqa: F401
 
 from ._convert import LeftExact, convert

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kofn._base._extras import needed
 from kofn.checks import integer, refusal
+from kofn.errors import require
 from kofn.tuning.learned._code import LearnedCode, Nodes
 from kofn.tuning.learned._computation import Computation, Term
 from kofn.tuning.learned._encoder import Linear, encoded, powers
 from kofn.tuning.learned._features import width
 from kofn.tuning.learned._prior import expected
 
-with needed("kofn_studies.aicc.network", "torch"):
+with require("kofn_studies.aicc.network", "torch"):
     import torch
     from torch import Tensor, nn
 

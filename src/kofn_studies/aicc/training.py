@@ -11,15 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from kofn._base._extras import needed
 from kofn.arrays._npy import replacing
 from kofn.checks import integer, number, refusal
-from kofn.errors import FileError
+from kofn.errors import FileError, require
 
 from .network import Aicc
 from .problems import Problem
 
-with needed("kofn_studies.aicc.training", "torch"):
+with require("kofn_studies.aicc.training", "torch"):
     import torch
     from torch import Tensor
 
@@ -192,7 +191,7 @@ def _identity(model: Aicc, problem: Problem, schedule: Schedule) -> dict[str, An
 
 
 def _write(name: Path, trained: Trained, model: Aicc, optimiser: Any, problem: Problem, schedule: Schedule) -> None:
-    with needed("a checkpoint", "safetensors"):
+    with require("a checkpoint", "safetensors"):
         from safetensors.torch import save
 
     tensors = {f"now.{key}": value for key, value in model.state_dict().items()}
@@ -206,7 +205,7 @@ def _write(name: Path, trained: Trained, model: Aicc, optimiser: Any, problem: P
 
 
 def _resumed(name: Path, model: Aicc, optimiser: Any, problem: Problem, schedule: Schedule) -> Trained:
-    with needed("a checkpoint", "safetensors"):
+    with require("a checkpoint", "safetensors"):
         from safetensors import SafetensorError, safe_open
 
     try:

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kofn._base._extras import needed
-from kofn.errors import FileError
+from kofn.errors import FileError, require
 
 from . import official
 from .dataset import Dataset
@@ -92,7 +91,7 @@ def _streams(path: Path) -> Dataset:
 
 
 def _picture(stream: bytes) -> Array:
-    with needed("CIFAR-10 as JPEG (its binary version is read without)", "PIL"):
+    with require("CIFAR-10 as JPEG (its binary version is read without)", "PIL"):
         from PIL import Image
     with Image.open(io.BytesIO(stream), formats=["JPEG"]) as image:
         return np.asarray(image.convert("RGB"), np.uint8).transpose(2, 0, 1)

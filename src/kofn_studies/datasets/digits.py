@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kofn._base._extras import needed
+from kofn.errors import require
 
 from .dataset import Dataset
 
@@ -25,7 +25,7 @@ def digits() -> Dataset:
     >>> digits().train_images.shape
     (1437, 1, 8, 8)
     """
-    with needed("kofn_studies.datasets.digits", "sklearn", "kofn[demo]"):
+    with require("kofn_studies.datasets.digits", "sklearn", "kofn[demo]"):
         from sklearn.datasets import load_digits
     images, labels = load_digits(return_X_y=True)
     images, labels = images.astype(np.uint8).reshape(-1, 1, 8, 8), labels.astype(np.uint8)

@@ -13,9 +13,10 @@ from kofn.arrays._npy import check_target, replacing
 from kofn.checks import integer, refusal
 from kofn.cli._codes import columns
 from kofn.cli._command import Command
-from kofn.cli._drawing import make_folder, require_drawing
+from kofn.cli._drawing import make_folder
 from kofn.cli._engine import Spared, add_engine, dask_pool
 from kofn.engines import LocalPool, Pool
+from kofn.errors import require_installed
 from kofn.jobs.report._progress import Live, percent, told
 
 from . import (
@@ -79,7 +80,7 @@ def _execute(arguments: Namespace) -> int:
         integer("kofn demo", "--workers", arguments.workers, 6, "there are six block products")
     seed = integer("kofn demo", "--seed", arguments.seed, 0, "leave it out for 0")
     target = arguments.out / FILE
-    require_drawing("kofn demo: the picture", "kofn[demo]")
+    require_installed("kofn demo: the picture", "matplotlib", extra="kofn[demo]")
     stage = Stage(seed, 0.05 if arguments.quick else 0.3)
     name, pixels = images(arguments.data, 500 if arguments.quick else 2000)
     make_folder("kofn demo", arguments.out)

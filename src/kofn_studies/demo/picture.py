@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kofn._base._extras import needed
+from kofn.errors import require
 from kofn.jobs.report._timeline import COLOURS
 
 from .comparison import GOOD, Outcome
@@ -18,7 +18,7 @@ def picture(outcomes: Sequence[Outcome]) -> Any:
     -------
     matplotlib Figure
     """
-    with needed("drawing", "matplotlib"):
+    with require("drawing", "matplotlib"):
         from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.0, 9.0), layout="constrained")
@@ -65,7 +65,7 @@ def _errors(axes: Any, outcomes: Sequence[Outcome]) -> None:
 
 
 def _legend(figure: Any) -> None:
-    with needed("drawing", "matplotlib"):
+    with require("drawing", "matplotlib"):
         from matplotlib.patches import Patch
 
     handles = [Patch(color=colour, label=kind) for kind, colour in COLOURS.items()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kofn._base._extras import needed
+from kofn.errors import require
 
 from .aicc_setting import NAMES, PAPER, PROBLEMS, Runs, cells, require_torch, told
 from .figure import Figure, Published, Recipe, Request, Series
@@ -32,7 +32,7 @@ def points(request: Request) -> Figure:
 
 def draw(figure: Figure) -> Any:
     """A table: ours with standard errors, and the paper's in the last row."""
-    with needed("drawing", "matplotlib"):
+    with require("drawing", "matplotlib"):
         from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=(9, 3.2), layout="constrained")

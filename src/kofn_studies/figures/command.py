@@ -8,12 +8,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kofn._base._extras import missing
 from kofn.checks import integer, refusal
 from kofn.cli._codes import columns
 from kofn.cli._command import Command
-from kofn.cli._drawing import make_folder, require_drawing
-from kofn.errors import MissingPackage
+from kofn.cli._drawing import make_folder
+from kofn.errors import MissingPackage, require_installed
 
 if TYPE_CHECKING:
     from . import Figure, Recipe, Request
@@ -26,9 +25,6 @@ NOTES = """
 
 Figures of training and of learned codes need kofn[torch]. Figures of sums (sr-*) count in loops that kofn[compiled]
 compiles; without it they take some ten times as long. --list says which are which."""
-
-MODULES = {"torch": "torch", "compiled": "numba"}
-"""What an extra of kofn installs, and its name."""
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -80,18 +76,11 @@ def _write(recipe: Recipe, arguments: Namespace) -> int:
     integer("kofn figure", "--trials", trials, 2, remedy)
     integer("kofn figure", "--seed", arguments.seed, 0, "any int will do")
     asked = Request(trials, arguments.seed, arguments.data, arguments.quick, arguments.device, folder=arguments.out)
-    _require(f"kofn figure: {recipe.id}", recipe)
+    require_installed(f"kofn figure: {recipe.id}", *recipe.packages(asked))
     make_folder("kofn figure", Path(arguments.out))
     print(_begun(recipe, asked), file=sys.stderr)
     print(*write(recipe, _computed(recipe, asked), arguments.out), sep="\n")
     return 0
-
-
-def _require(what: str, recipe: Recipe) -> None:
-    """Refuse at once what would fail for want of something that is not installed."""
-    require_drawing(what, "kofn[plot]")
-    if recipe.needs and _lacks(recipe.needs):
-        raise missing(what, MODULES[recipe.needs])
 
 
 def _computed(recipe: Recipe, asked: Request) -> Figure:
@@ -102,14 +91,10 @@ def _computed(recipe: Recipe, asked: Request) -> Figure:
         raise
 
 
-def _lacks(extra: str) -> bool:
-    return find_spec(MODULES[extra]) is None
-
-
 def _begun(recipe: Recipe, asked: Request) -> str:
     """One line for who waits."""
     line = f"{recipe.id}: {recipe.trials_of(asked)} trials"
-    if recipe.faster and _lacks(recipe.faster):
+    if recipe.faster and find_spec("numba") is None:
         line += f"; pip install 'kofn[{recipe.faster}]' makes it some ten times faster"
     return line if asked.quick else f"{line}; --quick takes seconds"
 

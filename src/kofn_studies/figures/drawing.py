@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kofn._base._extras import needed
+from kofn.errors import require
 
 from .figure import Figure, Published, Series
 
@@ -27,7 +27,7 @@ def panels(figure: Figure, groups: Mapping[str, Sequence[str]], bottom: float | 
     -------
     matplotlib.figure.Figure
     """
-    with needed("drawing", "matplotlib"):
+    with require("drawing", "matplotlib"):
         from matplotlib import colormaps
         from matplotlib.figure import Figure as Canvas
 

@@ -167,6 +167,8 @@ class Recipe:
         The extra of kofn without which it cannot be computed, as ``"torch"``.
     faster : str
         The extra with which it is computed much faster.
+    digits : bool
+        Whether quick runs, and those without a folder of data, take scikit-learn's digits.
     """
 
     id: str
@@ -177,6 +179,12 @@ class Recipe:
     quick_trials: int = 10
     needs: str = ""
     faster: str = ""
+    digits: bool = False
+
+    def packages(self, request: Request) -> list[str]:
+        """Name the packages without which a request cannot be met."""
+        digits = self.digits and (request.quick or request.data is None)
+        return ["matplotlib", *[self.needs] * bool(self.needs), *["sklearn"] * digits]
 
     def compute(self, request: Request) -> Figure:
         """The points, of fewer trials where the request is a quick one.

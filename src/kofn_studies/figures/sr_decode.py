@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from kofn._base._extras import needed
 from kofn._base._numbers import Floats
 from kofn.codes import decode
 from kofn.codes._linear import LinearCode
 from kofn.codes.decoding._peeling import peeled
 from kofn.codes.decoding._sparse import scaled_conjugate_gradients
+from kofn.errors import require
 from kofn.schemes import cyclic as cyclic_code
 from kofn.schemes.sums._cyclic import starts_of, usual_blocks
 
@@ -111,7 +111,7 @@ RUNS: dict[str, Callable[[Delays, int], Floats]] = {
 
 def draw(figure: Figure) -> Any:
     """Three panels, both axes logarithmic."""
-    with needed("drawing", "matplotlib"):
+    with require("drawing", "matplotlib"):
         from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=(15, 5), layout="constrained")

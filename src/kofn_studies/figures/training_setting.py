@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kofn._base._extras import needed
 from kofn._base._machine import processors
 from kofn.checks import refusal
+from kofn.errors import require
 
 from ..datasets import Dataset, load
 from .drawing import panels
@@ -117,7 +117,7 @@ def cifar(request: Request) -> Setting:
 
 def checked(device: str) -> str:
     """Refuse a device that PyTorch does not have here."""
-    with needed("kofn_studies.figures", "torch"):
+    with require("kofn_studies.figures", "torch"):
         import torch
 
     try:

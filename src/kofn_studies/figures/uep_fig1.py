@@ -37,4 +37,4 @@ def draw(figure: Figure) -> Any:
     return panels(figure, {title: [f"{name}-rxc{end}" for name in (*NAMES, *WIDE)] for title, end in sides.items()})
 
 
-RECIPE = Recipe("uep-fig1", TITLE, points, draw, trials=3, quick_trials=2, needs="torch")
+RECIPE = Recipe("uep-fig1", TITLE, points, draw, trials=3, quick_trials=2, needs="torch", digits=True)

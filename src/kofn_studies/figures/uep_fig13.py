@@ -13,4 +13,4 @@ def points(request: Request) -> Figure:
     return by_step("uep-fig13", TITLE, "rxc", request)
 
 
-RECIPE = Recipe("uep-fig13", TITLE, points, by_deadline, trials=3, quick_trials=2, needs="torch")
+RECIPE = Recipe("uep-fig13", TITLE, points, by_deadline, trials=3, quick_trials=2, needs="torch", digits=True)

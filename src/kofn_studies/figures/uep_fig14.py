@@ -13,4 +13,4 @@ def points(request: Request) -> Figure:
     return by_step("uep-fig14", TITLE, "cxr", request)
 
 
-RECIPE = Recipe("uep-fig14", TITLE, points, by_deadline, trials=3, quick_trials=2, needs="torch")
+RECIPE = Recipe("uep-fig14", TITLE, points, by_deadline, trials=3, quick_trials=2, needs="torch", digits=True)

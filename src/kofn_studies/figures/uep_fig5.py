@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from kofn._base._extras import needed
 from kofn._base._numbers import Floats
+from kofn.errors import require
 
 from .figure import Figure, Published, Recipe, Request, Series
 from .training_setting import PAPER, seeds, spread
@@ -74,7 +74,7 @@ def _histogram(values: Floats, tau: float, edges: Floats) -> Floats:
 
 def draw(figure: Figure) -> Any:
     """One panel a kind: histograms as steps, fits as lines."""
-    with needed("drawing", "matplotlib"):
+    with require("drawing", "matplotlib"):
         from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=(16.0, 5.0), layout="constrained")
@@ -92,4 +92,4 @@ def draw(figure: Figure) -> Any:
     return canvas
 
 
-RECIPE = Recipe("uep-fig5", TITLE, points, draw, trials=3, quick_trials=2, needs="torch")
+RECIPE = Recipe("uep-fig5", TITLE, points, draw, trials=3, quick_trials=2, needs="torch", digits=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kofn._base._extras import needed
 from kofn._base._numbers import Floats
+from kofn.errors import require
 
 from .figure import Figure, Published, Recipe, Request, Series
 from .training_setting import PAPER, mnist, seeds, spread
@@ -59,7 +59,7 @@ def matrices(request: Request) -> tuple[str, list[Mapping[tuple[str, int], Float
 
 def draw(figure: Figure) -> Any:
     """A table: ours, and the paper's in brackets."""
-    with needed("drawing", "matplotlib"):
+    with require("drawing", "matplotlib"):
         from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=(8.0, 2.6), layout="constrained")
@@ -77,4 +77,4 @@ def _cell(row: Series, kind: str, published: Mapping[str, float]) -> str:
     return f"{ours} ({published[kind]:.2f})" if kind in published else ours
 
 
-RECIPE = Recipe("uep-table2", TITLE, points, draw, trials=3, quick_trials=2, needs="torch")
+RECIPE = Recipe("uep-table2", TITLE, points, draw, trials=3, quick_trials=2, needs="torch", digits=True)

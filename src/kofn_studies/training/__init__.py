@@ -6,7 +6,7 @@ Table V), `course` (Table IV), `contenders` (Table VII and what beats it), `stud
 
 from __future__ import annotations
 
-from kofn._base._extras import needed
+from kofn.errors import require
 
-with needed("kofn_studies.training", "torch"):
+with require("kofn_studies.training", "torch"):
     import torch  # noqa: F401

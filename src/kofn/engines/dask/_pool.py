@@ -13,9 +13,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..._base._closeable import at_end
 from ..._base._envelope import ESCAPES
-from ..._base._extras import needed
 from ...checks import refusal
-from ...errors import PoolClosed
+from ...errors import PoolClosed, require
 from .._engine import CLOSED, Engine
 from .._pickling import BufferedPickle
 from .._protocol import State, Stop, Stopped
@@ -69,7 +68,7 @@ class DaskPool(Engine):
     """
 
     def __init__(self, client: Client) -> None:
-        with needed(CALL, "distributed"):
+        with require(CALL, "distributed"):
             import distributed  # noqa: F401  without it there is no client to give
         if not is_client(client) or client.asynchronous or client.status != "running":
             must, got = "be a connected distributed.Client, and not an asynchronous one", repr(client)

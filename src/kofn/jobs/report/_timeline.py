@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..._base._extras import needed
+from ...errors import require
 
 if TYPE_CHECKING:
     from ._report import Report
@@ -14,7 +14,7 @@ COLOURS = {"arrived": "#2a9d8f", "late": "#8ab17d", "lost": "#e76f51", "abandone
 
 def draw(report: Report, axes: Any = None) -> Any:
     """Draw one lane a worker and one bar an attempt into ``axes`` (a new figure by default); return the axes."""
-    with needed("drawing", "matplotlib"):
+    with require("drawing", "matplotlib"):
         from matplotlib.patches import Patch
         from matplotlib.pyplot import subplots
     if axes is None:

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._base._extras import needed
 from ...arrays._npy import replacing
 from ...checks import integer, refusal
 from ...codes._prior import Prior
-from ...errors import FileError, KofnError
+from ...errors import FileError, KofnError, require
 from ._code import LearnedCode, Nodes
 from ._computation import Term
 from ._encoder import Encoder, Linear
@@ -128,7 +127,7 @@ def _encoder(said: dict[str, Any], tensors: dict[str, Floats], nodes: Nodes) -> 
         return Linear(nodes.betas, said["degree"], tensors["constant"])
     from kofn_studies.aicc.network import Aicc, Networks, Sizes
 
-    with needed("a file of a learned code", "torch"):
+    with require("a file of a learned code", "torch"):
         import torch
 
     terms = tuple((p, feature, tuple(shape)) for p, feature, shape in said["terms"])
@@ -182,7 +181,7 @@ def _named(path: str | os.PathLike[str]) -> Path:
 
 
 def _library() -> None:
-    with needed("a file of a learned code", "safetensors"):
+    with require("a file of a learned code", "safetensors"):
         import safetensors  # noqa: F401
 
 
