@@ -9,13 +9,9 @@ from concurrent.futures import CancelledError
 import numpy as np
 import pytest
 
+from awkward import KeywordsError, LoadsToExitError, ReducesToExitError, SpeechlessError, caused, holding
 from kofn._base._envelope import CAUSES, LETTERS, Envelope, told
 from kofn.errors import PoolClosed
-
-
-class KeywordsError(Exception):
-    def __init__(self, code, *, where):
-        super().__init__(f"code {code} at {where}")
 
 
 class ChangedError(Exception):
@@ -23,21 +19,6 @@ class ChangedError(Exception):
 
     def __init__(self, code):
         super().__init__(f"code {code}")
-
-
-class SpeechlessError(Exception):
-    def __str__(self):
-        raise KeyboardInterrupt
-
-
-class ReducesToExitError(Exception):
-    def __reduce__(self):
-        raise SystemExit(3)
-
-
-class LoadsToExitError(Exception):
-    def __reduce__(self):
-        return exec, ("raise SystemExit(4)",)
 
 
 class AnotherError(Exception):
@@ -54,18 +35,6 @@ class NotesError(Exception):
         raise AssertionError
 
 
-def _holding(what):
-    error = ValueError("this one")
-    error.held = what
-    return error
-
-
-def _caused(cause):
-    error = ValueError("this one")
-    error.__cause__ = cause
-    return error
-
-
 def _circle():
     one, two = ValueError("this one"), KeyError("two")
     one.__cause__, two.__cause__ = two, one
@@ -75,7 +44,7 @@ def _circle():
 def _long_chain():
     error = ValueError("last")
     for _ in range(2000):
-        error = _caused(error)
+        error = caused(error)
     return error
 
 
@@ -86,9 +55,9 @@ TRAVELS = {
     "group": lambda: ExceptionGroup("this one", [ValueError("a"), KeyError("b")]),
     "warning": lambda: UserWarning("this one"),
     "memory": lambda: MemoryError("this one"),
-    "with an array": lambda: _holding(np.ones(1000)),
-    "cause that travels": lambda: _caused(KeyError("two")),
-    "cause that does not": lambda: _caused(KeywordsError(7, where="here")),
+    "with an array": lambda: holding(np.ones(1000)),
+    "cause that travels": lambda: caused(KeyError("two")),
+    "cause that does not": lambda: caused(KeywordsError(7, where="here")),
     "circle of causes": _circle,
     "long chain of causes": _long_chain,
     "kofn's": lambda: PoolClosed("this one"),
@@ -97,14 +66,14 @@ TRAVELS = {
 STAYS = {
     "keywords": lambda: KeywordsError(7, where="here"),
     "changed": lambda: ChangedError(7),
-    "speechless": lambda: SpeechlessError("this one"),
+    "speechless": lambda: SpeechlessError(KeyboardInterrupt),
     "reduces to exit": lambda: ReducesToExitError("this one"),
     "loads to exit": lambda: LoadsToExitError("this one"),
     "another": lambda: AnotherError("this one"),
-    "lock": lambda: _holding(threading.Lock()),
-    "generator": lambda: _holding(i for i in range(3)),
-    "huge": lambda: _holding(np.ones(1 << 20)),
-    "recursive": lambda: _holding(__import__("functools").reduce(lambda held, _: [held], range(100_000))),
+    "lock": lambda: holding(threading.Lock()),
+    "generator": lambda: holding(i for i in range(3)),
+    "huge": lambda: holding(np.ones(1 << 20)),
+    "recursive": lambda: holding(__import__("functools").reduce(lambda held, _: [held], range(100_000))),
     "exit": lambda: SystemExit(3),
     "interrupt": lambda: KeyboardInterrupt("this one"),
     "generator's end": lambda: GeneratorExit("this one"),
@@ -137,7 +106,7 @@ def test_of_what_cannot_travel_kind_and_text_arrive(make):
 
 
 def test_causes_arrive_each_as_it_can():
-    error = _caused(_caused(KeywordsError(7, where="here")))
+    error = caused(caused(KeywordsError(7, where="here")))
     opened = sent(error).open()
     assert type(opened.__cause__) is ValueError
     assert repr(opened.__cause__.__cause__) == "RuntimeError('KeywordsError: code 7 at here')"

@@ -9,14 +9,11 @@ import cloudpickle
 import numpy as np
 import pytest
 
+import awkward
 import kofn
+from awkward import KeywordsError, of_a_library_of_the_workers
 
 distributed = pytest.importorskip("distributed")
-
-
-class KeywordsError(Exception):
-    def __init__(self, code, *, where):  # pickle calls it with what is in args alone
-        super().__init__(f"code {code} at {where}")
 
 
 def of_keywords(x):
@@ -27,15 +24,8 @@ def with_such_a_cause(x):
     raise ValueError("no table") from KeywordsError(7, where="the third table")
 
 
-def of_a_library_of_the_workers(x):
-    import sys
-    import types
-
-    library = types.ModuleType("library_of_the_workers")  # as if it were installed there
-    exec("class LibraryError(Exception): pass", vars(library))
-    library.LibraryError.__module__ = library.__name__
-    sys.modules[library.__name__] = library
-    raise library.LibraryError("no licence")
+def of_a_library(x):
+    raise of_a_library_of_the_workers("LibraryError")("no licence")
 
 
 def exits(x):
@@ -43,23 +33,18 @@ def exits(x):
 
 
 def not_here():
-    import sys
-    import types
-
-    library = types.ModuleType("library_of_the_workers")
-    exec("class Result: pass", vars(library))
-    library.Result.__module__ = library.__name__
-    sys.modules[library.__name__] = library
-    return library.Result()
+    return of_a_library_of_the_workers("Result")()
 
 
 @pytest.fixture(scope="module")
 def client(dask_cluster):
     with distributed.Client(dask_cluster.address, set_as_default=False) as client:
         client.wait_for_workers(4, 60)
-        cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the cluster does not have this file
+        cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the cluster does not have these files
+        cloudpickle.register_pickle_by_value(awkward)
         yield client
         cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+        cloudpickle.unregister_pickle_by_value(awkward)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +52,7 @@ def client(dask_cluster):
     [
         (of_keywords, "raised KeywordsError: code 7 at the third table"),
         (with_such_a_cause, "raised ValueError: no table"),
-        (of_a_library_of_the_workers, "raised LibraryError: no licence"),
+        (of_a_library, "raised LibraryError: no licence"),
         (exits, "raised SystemExit: 3"),
     ],
 )

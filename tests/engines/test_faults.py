@@ -16,6 +16,14 @@ import numpy as np
 import pytest
 
 import kofn
+from awkward import (
+    KeywordsError,
+    ReducesToExitError,
+    SpeechlessError,
+    caused,
+    holding,
+    of_a_library_of_the_workers,
+)
 from kofn.errors import PoolClosed, WorkerLost
 
 distributed = pytest.importorskip("distributed")
@@ -73,41 +81,6 @@ def raises(make):
     return fault
 
 
-class KeywordsError(Exception):
-    def __init__(self, code, *, where):
-        super().__init__(f"code {code} at {where}")
-
-
-class SpeechlessError(Exception):
-    def __str__(self):
-        raise SystemExit
-
-
-class ReducesToExitError(Exception):
-    def __reduce__(self):
-        raise SystemExit(3)
-
-
-def _of_a_library_of_the_workers():
-    library = types.ModuleType("library_of_the_workers")
-    exec("class LibraryError(Exception): pass", vars(library))
-    library.LibraryError.__module__ = library.__name__
-    sys.modules[library.__name__] = library
-    return library.LibraryError("no licence")
-
-
-def _with_causes():
-    error = ValueError("this one")
-    error.__cause__ = KeywordsError(7, where="here")
-    return error
-
-
-def _holding(what):
-    error = ValueError("this one")
-    error.held = what
-    return error
-
-
 def recursion():
     return recursion()
 
@@ -126,12 +99,12 @@ def a_closed_stream():
 RAISE = {
     "ValueError": raises(lambda: ValueError("this one")),
     "KeywordsError": raises(lambda: KeywordsError(7, where="the third table")),
-    "SpeechlessError": raises(SpeechlessError),
+    "SpeechlessError": raises(lambda: SpeechlessError(SystemExit)),
     "ReducesToExitError": raises(lambda: ReducesToExitError("this one")),
-    "LibraryError": raises(_of_a_library_of_the_workers),
-    "ValueError with causes": raises(_with_causes),
-    "ValueError with a lock": raises(lambda: _holding(threading.Lock())),
-    "ValueError with a large array": raises(lambda: _holding(np.ones(1 << 20))),
+    "LibraryError": raises(lambda: of_a_library_of_the_workers("LibraryError")("no licence")),
+    "ValueError with causes": raises(lambda: caused(KeywordsError(7, where="here"))),
+    "ValueError with a lock": raises(lambda: holding(threading.Lock())),
+    "ValueError with a large array": raises(lambda: holding(np.ones(1 << 20))),
     "ExceptionGroup": raises(lambda: ExceptionGroup("this one", [ValueError("a"), KeyError("b")])),
     "SystemExit": raises(lambda: SystemExit(3)),
     "KeyboardInterrupt": raises(KeyboardInterrupt),

@@ -13,6 +13,7 @@ from kofn.simulation.theory._uep import decoding_probabilities
 from kofn_studies.figures import FIGURES, LEARNED, TRAINING, Figure, Request, Series
 from kofn_studies.figures.sampling import UNSEEN, mean_and_error
 from kofn_studies.figures.uep_times import TIMES, exact
+from processes import slow_but
 
 GAMMA = (0.40, 0.35, 0.25)
 TRIALS = 24
@@ -169,7 +170,7 @@ def test_a_quick_run_computes_few_trials(name):
     assert recipe.trials_of(Request(10**6)) == 10**6 and recipe.trials_of(Request(2, quick=True)) == 2
 
 
-@pytest.mark.parametrize("name", ["uep-fig8", "sr-fig2c"])
+@pytest.mark.parametrize("name", slow_but(["uep-fig8", "sr-fig2c"], {"uep-fig8"}))
 def test_the_command_is_quick_and_says_what_it_begins(name, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     assert main(["figure", name, "--out", str(tmp_path), "--quick"]) == 0
