@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import kofn
-from kofn.schemes import uep_code
-from kofn.schemes.products._plain_codes import mds_code
+from kofn.schemes import Classes, families
 from kofn.simulation._simulate import errors_by_count
 from kofn.simulation.theory._losses import at_times
 from kofn.tuning.products import Design, design_for
@@ -41,9 +40,9 @@ def rivals(trials: int) -> dict[str, Floats]:
     table = {name: closed[name] for name in ("now-rxc", "ew-rxc", "mds")}
     rng = np.random.default_rng(5)
     draws: dict[str, Any] = {
-        "now-rxc-lmmse": lambda: uep_code("now", CLASSES["rxc"], rows=WORKERS, rng=rng),
-        "ew-rxc-lmmse": lambda: uep_code("ew", CLASSES["rxc"], rows=WORKERS, rng=rng),
-        "mds-lmmse": lambda: mds_code(9, WORKERS, rng=rng),
+        "now-rxc-lmmse": lambda: families.Windows(CLASSES["rxc"], kind="now").code(WORKERS, rng),
+        "ew-rxc-lmmse": lambda: families.Windows(CLASSES["rxc"], kind="ew").code(WORKERS, rng),
+        "mds-lmmse": lambda: families.Gaussian(Classes.of_sizes(9)).code(WORKERS, rng),
     }
     for name, draw in draws.items():
         losses = [errors_by_count(draw(), trials=1, rng=rng, prior=PAPER)[0] ** 2 for _ in range(trials)]

@@ -19,9 +19,9 @@ from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
 from kofn.jobs.scheduling import as_scheduler
 from kofn.jobs.scheduling._queue import RowQueue
-from kofn.schemes import FUNCTIONS, PRODUCTS, SUMS
+from kofn.schemes import FUNCTIONS, PRODUCTS, SUMS, Classes
 from kofn.schemes.products._row_column import dealt
-from kofn.schemes.products._uep_code import uep_code
+from kofn.schemes.products.families import Windows
 from kofn.simulation._virtual import ScriptedPool, VirtualClock
 
 A = np.random.default_rng(0).standard_normal((12, 6))
@@ -54,7 +54,7 @@ CODES = {
     ),
     "function lagrange": lambda r, w: FUNCTIONS["lagrange"](abs, [1.0], degree=1, rows=r, workers=w).code,
     "function parity": lambda r, w: FUNCTIONS["parity"](abs, [1.0], rows=max(2, r), workers=w).code,
-    "one class": lambda r, w: uep_code("now", (1, 1), (0.5, 0.5), rows=r, rng=0, workers=w),
+    "one class": lambda r, w: Windows(Classes.of_sizes(1, 1), gamma=(0.5, 0.5)).code(r, 0, workers=w),
 }
 
 

@@ -7,8 +7,9 @@ import kofn
 from kofn.codes import decode
 from kofn.codes._prior import Prior
 from kofn.errors import ArgumentError, CodeError
-from kofn.schemes import Classes, ew_uep, now_uep, uep_code
+from kofn.schemes import Classes, ew_uep, now_uep
 from kofn.schemes.products._importance import RULES, block_weights, levels_of, sorted_spans
+from kofn.schemes.products.families import Windows
 from kofn.testing._schemes import check_scheme, results_of, unknowns_of
 from oracles import gaussian
 
@@ -83,14 +84,14 @@ def test_windows_are_drawn_with_their_probabilities(kind):
 
 @pytest.mark.parametrize("kind", ["now", "ew"])
 def test_ideal_rows_have_free_coefficients_in_their_window_and_load_1(kind):
-    code = uep_code(kind, TABLE, rows=200, rng=0)
+    code = Windows(TABLE, kind=kind).code(200, rng=0)
     windows = {window.tobytes() for window in TABLE.windows(kind)}
     assert {(row != 0).reshape(3, 3).tobytes() for row in code.generator} == windows
     assert np.all(code.load == 1) and code.threshold is None and code.name == f"{kind}-uep-ideal"
 
 
 def test_factor_rows_are_products_and_let_foreign_blocks_in():
-    code = uep_code("now", TABLE, rows=50, rng=0, realisation="factor")
+    code = Windows(TABLE, "factor", kind="now").code(50, rng=0)
     tables = code.generator.reshape(-1, 3, 3)
     assert np.all(np.linalg.matrix_rank(tables) == 1)
     patterns = {(table != 0).astype(int).tobytes(): (table != 0).sum() for table in tables}
@@ -99,23 +100,25 @@ def test_factor_rows_are_products_and_let_foreign_blocks_in():
 
 
 def test_column_row_factors_have_cross_terms_and_one_wanted_sum():
-    code = uep_code("now", (3, 3, 3), rows=40, rng=0, realisation="factor", summed=True)
+    code = Windows(Classes.of_sizes(3, 3, 3), "factor", summed=True, kind="now").code(40, rng=0)
     assert code.generator.shape == (40, 81)
     assert set(np.count_nonzero(code.generator, axis=1)) == {9}
     assert np.array_equal(code.targets, np.eye(9).reshape(1, 81))
 
 
 def test_windows_cost_what_they_hold():
-    code = uep_code("ew", (1, 2, 3), rows=60, rng=0, realisation="window")
+    code = Windows(Classes.of_sizes(1, 2, 3), "window", kind="ew").code(60, rng=0)
     assert np.array_equal(code.load, np.count_nonzero(code.generator, axis=1))
     assert set(code.load) == {1.0, 3.0, 6.0}
-    table = uep_code("now", TABLE, rows=60, rng=0, realisation="window")
+    table = Windows(TABLE, "window", kind="now").code(60, rng=0)
     assert set(table.load) == {2.0, 3.0}  # {HH, HM, MH} needs two blocks of A, {MM, HL, LH} three
 
 
 def test_zero_fill_does_not_commute_with_summing():
-    classes, energies = (1, 1), Prior.independent([9.0, 1.0])
-    parts, total = (uep_code("now", classes, (0.5, 0.5), 4, 3, summed=summed) for summed in (False, True))
+    classes, energies = Classes.of_sizes(1, 1), Prior.independent([9.0, 1.0])
+    parts, total = (
+        Windows(classes, summed=summed, kind="now", gamma=(0.5, 0.5)).code(4, 3) for summed in (False, True)
+    )
     first = np.flatnonzero(parts.generator[:, 0])[:1]
     assert np.array_equal(parts.generator, total.generator)
     assert float(decode(parts, first, energies, "exact").error) ** 2 == pytest.approx(0.1)
@@ -227,7 +230,7 @@ def test_a_code_that_cannot_become_exact_asks_for_a_tolerance():
     [
         (
             {"realisation": "ideal"},
-            "'realisation' must be one of 'factor', 'window'.*kofn.schemes.uep_code has 'ideal'",
+            "'realisation' must be one of 'factor', 'window'.*kofn.schemes.families.Windows has 'ideal'",
         ),
         ({"partition": "rows"}, "'partition' must be one of 'rxc', 'cxr'"),
         ({"weights": "max"}, "'weights' must be one of 'frobenius', 'mean-absolute'"),

@@ -14,8 +14,8 @@ from kofn.codes import decode
 from kofn.codes._prior import Prior
 from kofn.errors import ArgumentError
 from kofn.jobs._collector import Collector
-from kofn.schemes import now_uep, uep_code
-from kofn.schemes.products._plain_codes import mds_code, repetition_code
+from kofn.schemes import Classes, now_uep
+from kofn.schemes.products.families import Copies, Gaussian, Windows
 from kofn.simulation._latency import Constant, Exponential
 from kofn.simulation._simulate import errors_by_count, simulate
 from kofn.simulation.theory._losses import (
@@ -100,7 +100,7 @@ def test_probabilities_equal_enumeration_in_rationals(kind, sizes, gamma):
 def test_a_collector_finds_decoded_what_the_rule_says_result_by_result(kind):
     sizes = (2, 1, 3)
     for seed in range(20):
-        code = uep_code(kind, sizes, GAMMA, rows=14, rng=seed)
+        code = Windows(Classes.of_sizes(*sizes), kind=kind, gamma=GAMMA).code(14, rng=seed)
         widest = np.array([np.flatnonzero(row)[-1] for row in code.generator])
         window = np.searchsorted(np.cumsum(sizes), widest, side="right")
         collector = Collector(code, estimator="exact")
@@ -176,7 +176,7 @@ def test_counts_are_binomial_and_mixing_is_a_mean():
 
 
 def test_time_curves_equal_a_simulation():
-    code, energies = repetition_code(3, copies=2), np.array([4.0, 2.0, 1.0])
+    code, energies = Copies(Classes.of_sizes(3)).code(6), np.array([4.0, 2.0, 1.0])
     prior = Prior.independent(energies)
     by_count = repetition_loss(energies, [2, 2, 2])
     drawn = errors_by_count(code, trials=4000, rng=0, prior=prior, estimator="exact") ** 2
@@ -187,7 +187,8 @@ def test_time_curves_equal_a_simulation():
 def test_nobody_is_better_than_the_oracle():
     energies = np.outer([10, 1, 0.1], [10, 1, 0.1]).ravel()
     prior, oracle = Prior.independent(energies), oracle_loss(energies, 30)
-    for code in (mds_code(9, 30, rng=0), uep_code("ew", (3, 3, 3), GAMMA, 30, 0)):
+    mds = Gaussian(Classes.of_sizes(9)).code(30, rng=0)
+    for code in (mds, Windows(Classes.of_sizes(3, 3, 3), kind="ew", gamma=GAMMA).code(30, 0)):
         losses = errors_by_count(code, trials=20, rng=0, prior=prior) ** 2
         assert np.all(losses >= oracle - 1e-12)
     assert np.all(closed_forms("rxc")["ew-rxc"] >= oracle)
@@ -196,7 +197,8 @@ def test_nobody_is_better_than_the_oracle():
 def test_nobody_is_faster_than_balanced_load():
     times = load_balancing_times(Exponential(1.0), workers=30, work=9.0, pieces=9, trials=500, rng=1)
     assert np.all(np.diff(times, axis=1) >= 0)
-    assert np.all(times[:, -1] <= simulate(mds_code(9, 30, rng=0), Exponential(1.0), trials=500, rng=1))
+    mds = Gaussian(Classes.of_sizes(9)).code(30, rng=0)
+    assert np.all(times[:, -1] <= simulate(mds, Exponential(1.0), trials=500, rng=1))
     fine = load_balancing_times(Constant(1.0), workers=4, work=2.0, pieces=200, trials=1)
     assert fine[0, -1] == pytest.approx(0.5)
 

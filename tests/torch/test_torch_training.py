@@ -307,6 +307,18 @@ def test_real_workers_without_a_deadline_give_exact_gradients():
     assert torch.allclose(coded.weight.grad, plain.weight.grad, rtol=1e-10)
 
 
+@pytest.mark.parametrize("partition", ["rxc", "cxr"])
+def test_rows_of_one_product_are_ideal_and_real_at_once(partition):
+    torch.manual_seed(0)
+    plain, x = nn.Linear(12, 6).double(), torch.randn(8, 12, dtype=torch.float64)
+    with kofn.ThreadPool(3) as pool:
+        options = {"code": "uncoded", "realisation": "ideal", "partition": partition, "blocks": (3, 3)}
+        coded = kofn.torch.convert(copy.deepcopy(plain), rows=9, workers=pool, **options)
+        for layer in (plain, coded):
+            layer(x).square().sum().backward()
+    assert torch.allclose(coded.weight.grad, plain.weight.grad, rtol=1e-10)
+
+
 def test_nothing_in_time_from_real_workers_is_zero():
     with kofn.Straggling(kofn.ThreadPool(2), kofn.Constant(9.0)) as pool:
         coded = kofn.torch.convert(nn.Linear(4, 3), code="uncoded", blocks=(2, 1), workers=pool, deadline=0.02)

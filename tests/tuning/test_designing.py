@@ -10,9 +10,8 @@ import pytest
 import kofn
 from kofn.codes import row_kronecker
 from kofn.schemes.products._classes import Classes
-from kofn.schemes.products._plain_codes import mds_code
 from kofn.schemes.products._shaping import Directions, sizes_of
-from kofn.schemes.products._uep_code import uep_code
+from kofn.schemes.products.families import Gaussian, Windows
 from kofn.simulation._simulate import errors_at, errors_by_count
 from kofn.simulation.theory._losses import at_times, zero_fill_loss
 from kofn.simulation.theory._uep import decoding_probabilities
@@ -68,9 +67,9 @@ def rivals():
     }
     closed["mds"] = np.where(np.arange(31) < 9, 1.0, 0.0)
     ideal = {
-        "now-lmmse": lambda: uep_code("now", TABLE, GAMMA, 30, rng),
-        "ew-lmmse": lambda: uep_code("ew", TABLE, GAMMA, 30, rng),
-        "mds-lmmse": lambda: mds_code(9, 30, rng),
+        "now-lmmse": lambda: Windows(TABLE, kind="now", gamma=GAMMA).code(30, rng),
+        "ew-lmmse": lambda: Windows(TABLE, kind="ew", gamma=GAMMA).code(30, rng),
+        "mds-lmmse": lambda: Gaussian(Classes.of_sizes(9)).code(30, rng),
     }
     for name, draw in ideal.items():
         closed[name] = np.mean([_losses(draw()) for _ in range(25)], 0)

@@ -27,7 +27,6 @@ from .products._mds import mds, mds_chebyshev
 from .products._polynomial import polynomial
 from .products._repetition import repetition
 from .products._uep import ew_uep, now_uep
-from .products._uep_code import uep_code
 from .products._uncoded import uncoded
 from .sums import _baselines as sum_baselines
 from .sums._baselines import bcc, one, rep
@@ -100,8 +99,7 @@ __all__ = [
     "repetition",
     "ring",
     "sr",
-    "uep_code",
     "uncoded",
 ]
 
-__getattr__ = loader(__name__, {"plain_codes": ".products._plain_codes"})
+__getattr__ = loader(__name__, {"families": ".products.families"})

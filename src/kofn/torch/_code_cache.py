@@ -12,16 +12,53 @@ from ..codes._certify import certify
 from ..codes._prior import Prior
 from ..codes.decoding._assess import exactly
 from ..errors import NotDecodable
+from ..schemes.products._classes import Classes
+from ..schemes.products._shaping import FLOOR, SINGLE_FLOOR, Directions
+from ..schemes.products.families import Coefficients, Copies, Family, Gaussian, Windows
 from ._covariance import Expectation
-from ._draws import Rows, draw, targets_of
 from ._mixture import Question
 from ._options import Coding
 
 BATCH = 32
 """Codes drawn at a time: the prior that they are shaped by is at most so many steps old."""
 
+SINGLE = 1e-10
+"""A precision above which numbers are single or less."""
+
 ATTEMPTS = 200
 """How often codes that could not become exact are drawn again where only exact products count."""
+
+
+def family_of(coding: Coding, cut: tuple[int, int], prior: Prior, importance: Floats, epsilon: float) -> Family:
+    """What codes of a product cut in this way are drawn from, its most important blocks first.
+
+    With ``partition="rxc"`` unknown (n, p) is A_n B_p; with "cxr" unknown m is A_m B_m, or (m, m') is A_m B_m' where
+    rows are products of encoded factors. Zero filling knows no sums: the parts A_m B_m are then recovered one by one
+    and added afterwards.
+
+    Parameters
+    ----------
+    coding : Coding
+    cut : (N, P)
+    prior : Prior
+        Of the unknowns: what Kronecker codes are shaped by.
+    importance : (N, P) or (M,) array
+        Of the products by the weights of their factors: what the classes of UEP codes are made by.
+    epsilon : float
+        Relative precision of results.
+    """
+    summed = coding.partition == "cxr" and coding.estimator != "exact"
+    realisation = "factor" if coding.factored else "window" if coding.realisation == "window" else "ideal"
+    if coding.windowed:
+        sizes, gamma = coding.class_sizes(coding.products(cut))
+        classes = Classes.by_size(importance, sizes)
+        return Windows(classes, realisation, summed, kind=coding.code.removesuffix("-uep"), gamma=gamma)
+    table = Classes.of_grid(*cut) if coding.partition == "rxc" else Classes.of_sizes(cut[0])
+    if coding.plain:
+        return Copies(table, realisation, summed)
+    sides = cut if coding.factored else (coding.unknowns(cut), 1)
+    shape = Directions.of_prior(prior, *sides).shape(1.0, SINGLE_FLOOR if epsilon > SINGLE else FLOOR)
+    return Gaussian(table, realisation, summed, *shape)
 
 
 class Code(NamedTuple):
@@ -29,13 +66,15 @@ class Code(NamedTuple):
 
     Attributes
     ----------
-    rows : Rows
+    family : Family
+    rows : Coefficients
     question : Question
     products : int
         Block products that make the whole product.
     """
 
-    rows: Rows
+    family: Family
+    rows: Coefficients
     question: Question
     products: int
 
@@ -83,31 +122,28 @@ class Stock:
             When that was in vain.
         """
         prior, coding = self._expectation.prior(), self.coding
-        targets = targets_of(coding, self.cut)
-        question = Question(targets, prior, coding.estimator, coding.partition == "cxr", self.epsilon)
-        rows = self._drawn(prior)
-        bad = self._undecodable(rows, targets) if until_decodable else np.zeros(BATCH, bool)
+        family = family_of(coding, self.cut, prior, self._expectation.importance, self.epsilon)
+        question = Question(family.targets, prior, coding.estimator, coding.partition == "cxr", self.epsilon)
+        count = coding.row_count(self.cut)
+        rows = family.draw(BATCH, count, self._rng)
+        bad = self._undecodable(rows, family.targets) if until_decodable else np.zeros(BATCH, bool)
         for _ in range(ATTEMPTS):
             if not bad.any():
-                return Code(rows, question, coding.products(self.cut))
-            rows = _replaced(rows, self._drawn(prior), bad)
-            bad &= self._undecodable(rows, targets)
+                return Code(family, rows, question, coding.products(self.cut))
+            rows = _replaced(rows, family.draw(BATCH, count, self._rng), bad)
+            bad &= self._undecodable(rows, family.targets)
         raise NotDecodable(
-            f"code {coding.code!r} with {rows.generator.shape[1]} rows for blocks {self.cut} is not exact even if "
+            f"code {coding.code!r} with {count} rows for blocks {self.cut} is not exact even if "
             "every row arrives; give more rows, fewer blocks, or a deadline."
         )
 
-    def _drawn(self, prior: Prior) -> Rows:
-        importance = self._expectation.importance
-        return draw(self.coding, self.cut, prior, importance, BATCH, self._rng, self.epsilon)
-
-    def _undecodable(self, rows: Rows, targets: Floats) -> NDArray[np.bool_]:
+    def _undecodable(self, rows: Coefficients, targets: Floats) -> NDArray[np.bool_]:
         found = certify(rows.generator, targets)
         exact = exactly(found.backward_error, found.amplification, rows.generator, self.epsilon)
         return np.asarray(~np.all(exact, axis=-1))
 
 
-def _replaced(rows: Rows, again: Rows, where: NDArray[np.bool_]) -> Rows:
+def _replaced(rows: Coefficients, again: Coefficients, where: NDArray[np.bool_]) -> Coefficients:
     """Some of the codes drawn again."""
 
     def chosen(old: Floats, new: Floats) -> Floats:
@@ -116,4 +152,4 @@ def _replaced(rows: Rows, again: Rows, where: NDArray[np.bool_]) -> Rows:
     factors = None
     if rows.factors is not None and again.factors is not None:
         factors = chosen(rows.factors[0], again.factors[0]), chosen(rows.factors[1], again.factors[1])
-    return Rows(chosen(rows.generator, again.generator), chosen(rows.load, again.load), factors)
+    return Coefficients(chosen(rows.generator, again.generator), chosen(rows.load, again.load), factors)

@@ -82,7 +82,7 @@ def convert(
     partition : {"rxc", "cxr"}
         Row × column, eq. (3), or column × row, eq. (4).
     realisation : {"factor", "ideal", "window"}
-        What a row is, as in `kofn.schemes.uep_code`; "ideal" is what the paper's curves assume and no worker
+        What a row is, as in `kofn.schemes.families`; "ideal" is what the paper's curves assume and no worker
         can return at its load.
     estimator : {"lmmse", "exact"}
         What is not exact is estimated by least squares, or zero as in the paper.

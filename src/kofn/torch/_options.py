@@ -95,7 +95,7 @@ class Coding:
     @property
     def factored(self) -> bool:
         """Whether rows are products of two encoded factors, so that cross terms are unknowns too."""
-        return self.realisation == "factor" and not (self.plain and self.partition == "cxr")
+        return self.partition == "rxc" if self.plain else self.realisation == "factor"
 
     def turns(self, rows: int, inner: int, columns: int) -> bool:
         """Whether principal components are cut instead of the first factor's rows: kofn's own code does by default.

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from ..arrays._blocks import Blocks, Grid, Spans
 from ..checks import refusal
-from ..codes._linear import LinearCode, groups_of
 from ..codes._prior import Prior
 from ..codes.decoding._decode import decodable, decode
 from ..engines._protocol import Pool
@@ -27,7 +26,7 @@ from ..jobs._stop import rule
 from ..schemes._scheme import Scheme
 from ..schemes.products._cuts import Cut
 from ..schemes.products._operands import Operands
-from ..schemes.products._row_column import dealt, in_like_units, spread
+from ..schemes.products._row_column import in_like_units, spread
 from ..schemes.products._scheme import product_scheme
 from ..schemes.products._windows import apart, window_scheme
 from ._code_cache import ATTEMPTS, Code, Stock
@@ -188,8 +187,7 @@ class PooledLane:
         """The scheme of one step, of factors that are sorted and padded already."""
         coding, (n, p) = self._coding, self._stock.cut
         rows = code.rows
-        worker = dealt(code.row_count, self._driver.workers.n, groups_of(rows.generator[step]))
-        linear = LinearCode(coding.code, rows.generator[step], code.question.targets, worker, rows.load[step])
+        linear = code.family.code_of(rows, step, self._driver.workers.n)
         operands = Operands.of(_numpy(product.first), _numpy(product.second))
         cut = _cut(coding.partition, operands, (n, p), code.question.prior, self._exact)
         if cut.spread is not None:
@@ -198,8 +196,7 @@ class PooledLane:
             alpha, beta = (factor[step] for factor in rows.factors)
             scheme = product_scheme(linear, *cut.factors(alpha, beta), cut.grid, cut.expect, operands.dtype)
         else:
-            table = np.zeros((code.row_count, n, n))
-            table[:, np.arange(n), np.arange(n)] = rows.generator[step]
+            table = code.family.table(rows.generator[step])
             scheme = window_scheme(linear, cut, table, cut.expect, operands.dtype)
         return apart(scheme) if coding.partition == "cxr" and len(code.question.targets) > 1 else scheme
 

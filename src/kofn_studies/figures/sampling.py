@@ -36,8 +36,8 @@ class Contender:
 
     Examples
     --------
-    >>> from kofn.schemes.products._plain_codes import mds_code
-    >>> mds = Contender("mds", lambda rows, rng: mds_code(2, rows, rng), Prior.independent([1.0, 1.0]), "exact")
+    >>> from kofn.schemes import Classes, families
+    >>> mds = Contender("mds", families.Gaussian(Classes.of_sizes(2)).code, Prior.independent([1.0, 1.0]), "exact")
     >>> mds.losses(trials=2, workers=3, seed=0)
     array([[1., 1., 0., 0.],
            [1., 1., 0., 0.]])

@@ -9,7 +9,7 @@ import numpy as np
 
 from kofn.codes import decode
 from kofn.schemes.products._classes import GAMMA
-from kofn.schemes.products._uep_code import uep_code
+from kofn.schemes.products.families import Windows
 from kofn.simulation.theory._uep import KINDS, decoding_probabilities
 
 from .drawing import panels
@@ -36,7 +36,7 @@ def _exact(kind: str) -> Iterator[Series]:
 
 
 def _sampled(kind: str, trials: int, seed: int) -> Iterator[Series]:
-    code = uep_code(kind, CLASSES["rxc"], GAMMA, trials * WORKERS, [seed, KINDS.index(kind)])
+    code = Windows(CLASSES["rxc"], kind=kind, gamma=GAMMA).code(trials * WORKERS, [seed, KINDS.index(kind)])
     rows = np.arange(code.rows).reshape(trials, WORKERS)
     # A class is decoded when all of its products are.
     members = [CLASSES["rxc"].label.ravel() == number for number in range(len(SIZES))]

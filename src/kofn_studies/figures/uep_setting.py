@@ -6,7 +6,7 @@ column × row (M = 9). Either way a block product costs the same, there are nine
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 
@@ -16,8 +16,7 @@ from kofn.codes._linear import LinearCode
 from kofn.codes._prior import Prior
 from kofn.schemes.products._classes import GAMMA, Classes
 from kofn.schemes.products._matdot import coefficients_of_pairs
-from kofn.schemes.products._plain_codes import kronecker_code, mds_code
-from kofn.schemes.products._uep_code import uep_code
+from kofn.schemes.products.families import Gaussian, Windows
 from kofn.simulation._latency import Exponential
 from kofn.simulation.theory._losses import oracle_loss, repetition_loss, zero_fill_loss
 from kofn.simulation.theory._uep import KINDS, decoding_probabilities
@@ -90,7 +89,7 @@ def published(partition: str) -> list[Contender]:
     return [
         Contender(
             f"{kind}-{partition}-mc",
-            partial(_drawn, kind, partition, "ideal", False),
+            _windows(kind, partition, "ideal", False).code,
             PRIORS[partition],
             "exact",
             UNSEEN,
@@ -103,12 +102,12 @@ def row_column() -> list[Contender]:
     """What least squares makes of row × column codes, all at load 1; a new code is added here."""
     prior, norms = PRIORS["rxc"], np.sqrt(VARIANCES)
     return [
-        Contender("now-rxc-lmmse", partial(_drawn, "now", "rxc", "ideal", False), prior),
-        Contender("ew-rxc-lmmse", partial(_drawn, "ew", "rxc", "ideal", False), prior),
-        Contender("mds-rxc-lmmse", lambda rows, rng: mds_code(PARTS, rows, rng), prior),
-        Contender("now-rxc-factor-lmmse", partial(_drawn, "now", "rxc", "factor", False), prior),
-        Contender("ew-rxc-factor-lmmse", partial(_drawn, "ew", "rxc", "factor", False), prior),
-        Contender("kronecker-rxc-lmmse", lambda rows, rng: kronecker_code(norms, norms, rows, rng), prior),
+        Contender("now-rxc-lmmse", _windows("now", "rxc", "ideal", False).code, prior),
+        Contender("ew-rxc-lmmse", _windows("ew", "rxc", "ideal", False).code, prior),
+        Contender("mds-rxc-lmmse", Gaussian(Classes.of_sizes(PARTS)).code, prior),
+        Contender("now-rxc-factor-lmmse", _windows("now", "rxc", "factor", False).code, prior),
+        Contender("ew-rxc-factor-lmmse", _windows("ew", "rxc", "factor", False).code, prior),
+        Contender("kronecker-rxc-lmmse", Gaussian.for_norms(norms, norms).code, prior),
         Contender("designed-rxc-lmmse", _designed, prior),
     ]
 
@@ -116,10 +115,10 @@ def row_column() -> list[Contender]:
 def column_row() -> list[Contender]:
     """What least squares makes of column × row codes at load 1: ideal rows, and products of encoded factors."""
     return [
-        Contender("now-cxr-lmmse", partial(_drawn, "now", "cxr", "ideal", True), PRIORS["cxr"]),
-        Contender("ew-cxr-lmmse", partial(_drawn, "ew", "cxr", "ideal", True), PRIORS["cxr"]),
-        Contender("now-cxr-factor-lmmse", partial(_drawn, "now", "cxr", "factor", True), PAIRS),
-        Contender("ew-cxr-factor-lmmse", partial(_drawn, "ew", "cxr", "factor", True), PAIRS),
+        Contender("now-cxr-lmmse", _windows("now", "cxr", "ideal", True).code, PRIORS["cxr"]),
+        Contender("ew-cxr-lmmse", _windows("ew", "cxr", "ideal", True).code, PRIORS["cxr"]),
+        Contender("now-cxr-factor-lmmse", _windows("now", "cxr", "factor", True).code, PAIRS),
+        Contender("ew-cxr-factor-lmmse", _windows("ew", "cxr", "factor", True).code, PAIRS),
         Contender("matdot-lmmse", _matdot, PAIRS.transformed(coefficients_of_pairs(PARTS))),
     ]
 
@@ -128,16 +127,14 @@ def windows() -> list[Contender]:
     """Column × row windows as workers compute them: ideal rows at a load of the window's size."""
     prior = PRIORS["cxr"]
     return [
-        Contender(f"{kind}-cxr-window{name}", partial(_drawn, kind, "cxr", "window", summed), prior, estimator)
+        Contender(f"{kind}-cxr-window{name}", _windows(kind, "cxr", "window", summed).code, prior, estimator)
         for kind in KINDS
         for name, summed, estimator in (("", False, "exact"), ("-lmmse", True, "lmmse"))
     ]
 
 
-def _drawn(
-    kind: str, partition: str, realisation: str, summed: bool, rows: int, rng: np.random.Generator
-) -> LinearCode:
-    return uep_code(kind, CLASSES[partition], GAMMA, rows, rng, realisation=realisation, summed=summed)
+def _windows(kind: str, partition: str, realisation: str, summed: bool) -> Windows:
+    return Windows(CLASSES[partition], realisation, summed, kind=kind, gamma=GAMMA)
 
 
 def _matdot(rows: int, rng: np.random.Generator) -> LinearCode:

@@ -96,6 +96,22 @@ class Classes:
         rank = np.argsort(np.argsort(-mean, kind="stable"), kind="stable")
         return cls(_table(rank[which]))
 
+    @classmethod
+    def of_sizes(cls, *sizes: int) -> Classes:
+        """Classes of so many products A_m B_m each, the most important first.
+
+        Examples
+        --------
+        >>> Classes.of_sizes(1, 2).sizes.tolist()
+        [1, 2]
+        """
+        return cls.by_size(-np.arange(float(sum(sizes))), sizes)
+
+    @classmethod
+    def of_grid(cls, n: int, p: int) -> Classes:
+        """All products of N blocks of A and P of B, in one class."""
+        return cls(np.zeros((n, p), dtype=np.intp))
+
     @property
     def count(self) -> int:
         """Number of classes, L."""

@@ -11,15 +11,12 @@ from ...arrays._blocks import Grid, Spans
 from ...arrays._reductions import norm
 from ...arrays._scaling import SINGLE, sizes_of
 from .._scheme import Scheme
+from ._classes import Classes
 from ._importance import sorted_spans
 from ._operands import Operands, generator
 from ._row_column import chosen, in_like_units, require_threshold, row_column_scheme, row_count, spare
-
-FLOOR = 1.0 / 32.0
-"""Smallest coefficient size relative to the largest: bounds what shaping adds to the amplification by 32²."""
-
-SINGLE_FLOOR = 1.0 / 8.0
-"""The same for single precision, whose exact answers admit an amplification of 2900 at most."""
+from ._shaping import FLOOR, SINGLE_FLOOR, shape_of
+from .families import Gaussian
 
 BOTH, SINGLE_BOTH = 1.0 / 512.0, 1.0 / 8.0
 """Smallest product of a coefficient and its block, relative to the largest: bounds what both add to it together."""
@@ -70,33 +67,15 @@ def kronecker(
     require_threshold("kronecker", n * p, count)
     grid = in_like_units(operands, Grid(sorted_spans(operands.rows, n), sorted_spans(operands.columns, p)))
     floors = (SINGLE_FLOOR, SINGLE_BOTH) if operands.epsilon > SINGLE else (FLOOR, BOTH)
-    alpha = random.standard_normal((count, n)) * shape_of(_weights(operands.rows, grid.rows), *floors)
-    beta = random.standard_normal((count, p)) * shape_of(_weights(operands.columns, grid.columns), *floors)
-    return row_column_scheme("kronecker", operands, grid, alpha, beta, workers=workers, threshold=n * p, rng=random)
+    lines = (operands.rows, grid.rows), (operands.columns, grid.columns)
+    first, second = (shape_of(_weights(*each), *floors) for each in lines)
+    family = Gaussian(Classes.of_grid(n, p), "factor", first=first, second=second)
+    return row_column_scheme(
+        family.name, operands, grid, *family.factors(count, random),
+        workers=workers, threshold=family.threshold(count), rng=random,
+    )  # fmt: skip
 
 
 def _weights(norms: Floats, spans: Spans) -> Floats:
     """Norms of the blocks as they are read."""
     return np.array([norm(sizes) for sizes in sizes_of(norms, spans)])
-
-
-def shape_of(norms: Floats, floor: float = FLOOR, both: float = 0.0) -> Floats:
-    """Sizes of the coefficients: the blocks' norms, at most 1 and at least ``floor``.
-
-    Small coefficients of small blocks amplify rounding twice; relative to the largest, their product is at least
-    ``both`` where that needs no more than four times the floor.
-
-    Examples
-    --------
-    >>> shape_of(np.array([10.0, 1.0, 0.0]))
-    array([1.     , 0.1    , 0.03125])
-    >>> shape_of(np.array([16.0, 1.0]), floor=1 / 32, both=1 / 128)
-    array([1.   , 0.125])
-    """
-    largest = norms.max(initial=0.0)
-    if not largest > 0:
-        return np.ones_like(norms)
-    ratios = norms / largest
-    least = np.minimum(4 * floor, np.divide(both, ratios, out=np.zeros_like(ratios), where=ratios > 0))
-    shape: Floats = np.clip(ratios, np.maximum(floor, least), 1.0)
-    return shape

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .._scheme import Scheme
+from ._classes import Classes
 from ._operands import Operands, generator
 from ._row_column import chosen, plain, require_threshold, row_column_scheme, row_count
+from .families import Copies
 
 
 def repetition(
@@ -42,6 +42,7 @@ def repetition(
 
     Examples
     --------
+    >>> import numpy as np
     >>> code = repetition(np.eye(4), np.eye(4), blocks=(2, 2), rows=8).code
     >>> code.threshold, code.generator[:, 0].tolist()
     (7, [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
@@ -51,9 +52,8 @@ def repetition(
     grid = plain(operands, chosen(operands, blocks, max(1, count // 2)))
     n, p = grid.rows.count, grid.columns.count
     require_threshold("repetition", n * p, count)
-    product = np.arange(count) % (n * p)
-    alpha, beta = np.eye(n)[product // p], np.eye(p)[product % p]
-    threshold = count - (count // (n * p) - 1)
+    random, family = generator(rng), Copies(Classes.of_grid(n, p), "factor")
     return row_column_scheme(
-        "repetition", operands, grid, alpha, beta, workers=workers, threshold=threshold, rng=generator(rng)
-    )
+        family.name, operands, grid, *family.factors(count, random),
+        workers=workers, threshold=family.threshold(count), rng=random,
+    )  # fmt: skip

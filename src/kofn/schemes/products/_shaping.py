@@ -9,6 +9,12 @@ import numpy as np
 from ..._base._numbers import Floats
 from ...codes._prior import Prior
 
+FLOOR = 1.0 / 32.0
+"""Smallest coefficient size relative to the largest: bounds what shaping adds to the amplification by 32²."""
+
+SINGLE_FLOOR = 1.0 / 8.0
+"""The same for single precision, whose exact answers admit an amplification of 2900 at most."""
+
 
 @dataclass(frozen=True, eq=False)
 class Directions:
@@ -59,6 +65,28 @@ class Directions:
         first = sizes_of(self.first_energies, power, floor)[:, None] * self.first.T
         second = sizes_of(self.second_energies, power, floor)[:, None] * self.second.T
         return first, second
+
+
+def shape_of(norms: Floats, floor: float = FLOOR, both: float = 0.0) -> Floats:
+    """Sizes of the coefficients: the blocks' norms, at most 1 and at least ``floor``.
+
+    Small coefficients of small blocks amplify rounding twice; relative to the largest, their product is at least
+    ``both`` where that needs no more than four times the floor.
+
+    Examples
+    --------
+    >>> shape_of(np.array([10.0, 1.0, 0.0]))
+    array([1.     , 0.1    , 0.03125])
+    >>> shape_of(np.array([16.0, 1.0]), floor=1 / 32, both=1 / 128)
+    array([1.   , 0.125])
+    """
+    largest = norms.max(initial=0.0)
+    if not largest > 0:
+        return np.ones_like(norms)
+    ratios = norms / largest
+    least = np.minimum(4 * floor, np.divide(both, ratios, out=np.zeros_like(ratios), where=ratios > 0))
+    shape: Floats = np.clip(ratios, np.maximum(floor, least), 1.0)
+    return shape
 
 
 def sizes_of(energies: Floats, power: float, floor: float) -> Floats:

@@ -19,8 +19,8 @@ from ._importance import CALL, RULES, levels_of
 from ._operands import Operands, generator
 from ._row_column import row_count, spare
 from ._scheme import Transformed, product_scheme
-from ._uep_code import Masks, factor_code, factor_rows, free_code, free_rows
 from ._windows import apart, window_scheme
+from .families import Coefficients, Windows
 
 REALISATIONS = ("factor", "window")
 
@@ -67,7 +67,7 @@ def now_uep(
         Row × column, eq. (3), or column × row, eq. (4).
     realisation : {"factor", "window"}
         One product of encoded factors, eq. (11), which lets foreign products in; or the window's products
-        alone, at a load of several. See `kofn.schemes.uep_code`.
+        alone, at a load of several. See `kofn.schemes.families.Windows`.
     gamma : (L,) floats
         Window selection probabilities, the most important class first. Where there are fewer products than
         classes, the first ones are used, scaled to sum to 1.
@@ -154,7 +154,7 @@ class Asked:
 
     def __post_init__(self) -> None:
         choice(CALL, "partition", self.partition, PARTITIONS, "row × column or column × row")
-        remedy = "kofn.schemes.uep_code has 'ideal' rows for studies"
+        remedy = "kofn.schemes.families.Windows has 'ideal' rows for studies"
         choice(CALL, "realisation", self.realisation, REALISATIONS, remedy)
         choice(CALL, "weights", self.weights, RULES, "'frobenius' is the usual choice")
         if self.classes is not None and self.levels is not None:
@@ -180,13 +180,17 @@ def _build(
         cut = row_column(operands, blocks, limit, asked.weights, rng)
     else:
         cut = column_row(operands, blocks, factor_parts(limit) if asked.factored else limit, asked.weights, rng)
-    classes, gamma = _classes(asked, cut)
-    for _ in range(ATTEMPTS if rows >= classes.wanted.sum() else 1):
-        windows = classes.draw(asked.kind, gamma, rows, rng)
-        scheme = _scheme(asked, cut, classes, windows, workers, operands.dtype, rng)
+    family = _family(asked, cut)
+    for _ in range(ATTEMPTS if rows >= family.classes.wanted.sum() else 1):
+        scheme = _scheme(family, family.draw(1, rows, rng), cut, workers, operands.dtype)
         if decodable(scheme.code, np.arange(rows), operands.epsilon):
             break
     return scheme if asked.partition == "rxc" or asked.summed else apart(scheme)
+
+
+def _family(asked: Asked, cut: Cut) -> Windows:
+    classes, gamma = _classes(asked, cut)
+    return Windows(classes, asked.realisation, asked.summed, kind=asked.kind, gamma=gamma)
 
 
 def _classes(asked: Asked, cut: Cut) -> tuple[Classes, Floats]:
@@ -204,26 +208,12 @@ def _classes(asked: Asked, cut: Cut) -> tuple[Classes, Floats]:
     return classes, gamma
 
 
-def _scheme(
-    asked: Asked,
-    cut: Cut,
-    classes: Classes,
-    windows: Masks,
-    workers: int | None,
-    dtype: np.dtype[Any],
-    rng: np.random.Generator,
-) -> Scheme:
-    name = f"{asked.kind}-uep"
-    if asked.factored:
-        alpha, beta = factor_rows(windows, rng)
-        code = factor_code(name, classes, alpha, beta, asked.summed, workers)
-        if cut.spread is not None:
-            code = replace(code, spread=cut.spread[classes.wanted.ravel()])
-        return product_scheme(code, *cut.factors(alpha, beta), cut.grid, cut.expect, dtype, cut.found)
-    coefficients = free_rows(windows, rng)
-    code = free_code(name, classes, coefficients, True, asked.summed, workers)
+def _scheme(family: Windows, coefficients: Coefficients, cut: Cut, workers: int | None, dtype: np.dtype[Any]) -> Scheme:
+    code, wanted = family.code_of(coefficients, workers=workers), family.classes.wanted.ravel()
     if cut.spread is not None:
-        wanted = classes.wanted.ravel()
-        code = replace(code, spread=cut.spread[np.ix_(wanted, wanted)])
-    chosen = np.eye(classes.label.size)[classes.wanted.ravel()]
-    return window_scheme(code, cut, coefficients, Transformed(cut.expect, chosen), dtype)
+        code = replace(code, spread=cut.spread[wanted] if family.is_factored else cut.spread[np.ix_(wanted, wanted)])
+    if coefficients.factors is not None:
+        alpha, beta = (factor[0] for factor in coefficients.factors)
+        return product_scheme(code, *cut.factors(alpha, beta), cut.grid, cut.expect, dtype, cut.found)
+    chosen = np.eye(wanted.size)[wanted]
+    return window_scheme(code, cut, family.table(coefficients.generator[0]), Transformed(cut.expect, chosen), dtype)

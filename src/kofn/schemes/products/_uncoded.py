@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .._scheme import Scheme
+from ._classes import Classes
 from ._operands import Operands, generator
 from ._row_column import chosen, plain, row_column_scheme, row_count
+from .families import Copies
 
 
 def uncoded(
@@ -44,13 +44,13 @@ def uncoded(
 
     Examples
     --------
+    >>> import numpy as np
     >>> uncoded(np.eye(4), np.eye(4), blocks=(2, 2)).code.generator.shape
     (4, 4)
     """
     operands = Operands.of(A, B)
     grid = plain(operands, chosen(operands, blocks, 1 if blocks else row_count(rows, workers)))
     n, p = grid.rows.count, grid.columns.count
-    alpha, beta = np.repeat(np.eye(n), p, axis=0), np.tile(np.eye(p), (n, 1))
-    return row_column_scheme(
-        "uncoded", operands, grid, alpha, beta, workers=workers, threshold=n * p, rng=generator(rng)
-    )
+    random = generator(rng)
+    factors = Copies(Classes.of_grid(n, p), "factor").factors(n * p, random)
+    return row_column_scheme("uncoded", operands, grid, *factors, workers=workers, threshold=n * p, rng=random)
