@@ -19,7 +19,7 @@ from .checks import masked, named, refusal
 from .codes._linear import LinearCode
 from .errors import require
 from .jobs._answer import Answer
-from .jobs._stop import rule
+from .jobs._stop import stop_rule
 from .schemes import cyclic
 
 with require("kofn.sklearn", "sklearn"):
@@ -182,7 +182,7 @@ class CodedEnsemble(Closing):
         rng: Any = None,
     ) -> None:
         self._wrapped = _snapshot(ensemble)
-        self._stop = rule(CALL, tolerance, deadline)
+        self._stop = stop_rule(CALL, tolerance, deadline)
         self._sum = CodedSum(_terms(self._wrapped), workers=workers, code=code, rng=rng)
 
     def predict(self, X: Any) -> Array:

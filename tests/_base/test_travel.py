@@ -14,7 +14,7 @@ import pytest
 
 import kofn
 from kofn import errors
-from kofn.simulation._virtual import ScriptedPool, VirtualClock
+from kofn.simulation._virtual import VirtualClock, VirtualPool
 
 A = np.arange(12.0).reshape(4, 3)
 
@@ -64,7 +64,7 @@ STAYS = {
     "Straggling": lambda pool: kofn.Straggling(pool, kofn.Constant(0.0)),
     "ThreadPool": lambda pool: pool,
     "operator": lambda pool: kofn.operator(A, workers=pool),
-    "ScriptedPool": lambda pool: ScriptedPool(VirtualClock(), [[1.0]]),
+    "VirtualPool": lambda pool: VirtualPool(VirtualClock(), [[1.0]]),
 }
 ELSEWHERE = {
     "ClusterArray", "DaskPool", "LocalPool",  # as the pools above, and tested where there is a cluster
@@ -162,7 +162,7 @@ def test_a_collector_that_was_copied_is_another():
     collector = DATA["Collector"](None)
     twin = copy.deepcopy(collector)
     for row in range(collector.code.rows):
-        twin.arrived(row, 1.0)
+        twin.add(row, 1.0)
     assert twin.done and not collector.done and collector.rank == 0
 
 

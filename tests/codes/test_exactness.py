@@ -219,7 +219,7 @@ def test_a_collector_agrees_with_the_decoder_at_every_arrival(make, seed):
     _, code, rows = adversary(make, seed)
     collector = Collector(code)
     for count, row in enumerate(rows, start=1):
-        collector.arrived(int(row), 0.0)
+        collector.add(int(row), 0.0)
         decided = decode(code, rows[:count]).exact
         assert collector.decoding.exact == decided
         if make in PLAIN:

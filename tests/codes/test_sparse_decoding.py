@@ -189,7 +189,7 @@ def test_a_collector_follows_codes_too_large_for_a_basis():
     code, order = by_arrival(m, 12, 0, workers=600, rows=20)
     collector = kofn.Collector(code, estimator="exact")
     for time_, row in enumerate(order):
-        collector.arrived(int(row), float(time_))
+        collector.add(int(row), float(time_))
         if collector.done:
             break
     assert collector.done and m <= collector.count <= 1.2 * rows_predicted(code.generator[order])

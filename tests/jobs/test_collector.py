@@ -31,7 +31,7 @@ def test_exact_from_the_first_decodable_row_on_and_right(name, seed):
     results = results_of(scheme)
     collector = Collector(scheme.code, lambda: scheme.prior)
     for count, row in enumerate(rng.permutation(scheme.code.rows), start=1):
-        collector.arrived(int(row), float(count))
+        collector.add(int(row), float(count))
         decodable = code_verdict(scheme.code, collector.received, blocks).all()
         assert collector.exact == decodable == collector.done
         assert (collector.error == 0.0) == decodable
@@ -49,9 +49,9 @@ def test_order_and_duplicates_do_not_matter(seed):
     rows = rng.permutation(6)[: rng.integers(0, 7)]
     one, other = Collector(code), Collector(code)
     for row in rows:
-        one.arrived(int(row), 1.0)
+        one.add(int(row), 1.0)
     for row in [*rng.permutation(rows), *rows, *rows]:
-        other.arrived(int(row), 1.0)
+        other.add(int(row), 1.0)
     assert (one.count, one.rank, one.exact) == (other.count, other.rank, other.exact)
     assert one.error == pytest.approx(other.error, rel=1e-9, abs=1e-12)
     assert sorted(one.received) == sorted(other.received)
@@ -64,7 +64,7 @@ def test_nothing_is_computed_from_the_prior_until_it_is_needed():
     code = LinearCode("parity", [[1, 0], [0, 1], [1, 1]], np.eye(2), [0, 1, 2])
     collector = Collector(code, refuse)
     for row in (1, 2):
-        collector.arrived(row, 0.0)
+        collector.add(row, 0.0)
         assert collector.done == (row == 2)
     assert collector.progress.exact
     assert collector.progress.error == 0.0
@@ -74,8 +74,8 @@ def test_progress_says_where_the_job_stands():
     code = LinearCode("parity", [[1, 0], [2, 0], [1, 1]], np.eye(2), [0, 1, 2])
     collector = Collector(code, lambda: Prior.independent([3.0, 1.0]))
     assert collector.progress.error == 1.0
-    collector.arrived(0, 0.5)
-    collector.arrived(1, 0.7)
+    collector.add(0, 0.5)
+    collector.add(1, 0.7)
     now = collector.progress
     assert (now.count, now.rows, now.rank, now.unknowns, now.exact, now.time) == (2, 3, 1, 2, False, 0.7)
     assert now.error == pytest.approx(0.5)
@@ -85,14 +85,14 @@ def test_stop_rules_see_arrivals_time_and_error():
     code = LinearCode("two", np.eye(2), np.eye(2), [0, 1])
     prior = lambda: Prior.independent([99.0, 1.0])  # noqa: E731
     collector = Collector(code, prior, stop=Count(2) | Deadline(2.0))
-    collector.arrived(0, 0.5)
+    collector.add(0, 0.5)
     assert not collector.done
-    collector.passed(2.0)
+    collector.advance(2.0)
     assert collector.done
-    collector.passed(1.0)
+    collector.advance(1.0)
     assert collector.time == 2.0
     tolerant = Collector(code, prior, stop=Tolerance(0.1))
-    tolerant.arrived(0, 0.5)
+    tolerant.add(0, 0.5)
     assert tolerant.done
     assert tolerant.error == pytest.approx(0.1)
     assert not Collector(code, prior, stop=Decodable()).done
@@ -102,7 +102,7 @@ def test_zero_fill_is_an_explicit_choice():
     code = LinearCode("two", [[1.0, 1.0]], np.eye(2), [0])
     zero, best = Collector(code, estimator="exact"), Collector(code)
     for collector in (zero, best):
-        collector.arrived(0, 0.0)
+        collector.add(0, 0.0)
     assert zero.decoding.matrix.tolist() == [[0.0], [0.0]]
     assert zero.error == 1.0
     assert np.allclose(best.decoding.matrix, 0.5)
@@ -113,13 +113,13 @@ def test_zero_fill_is_an_explicit_choice():
 def test_rows_that_the_code_does_not_have_are_refused(row):
     collector = Collector(LinearCode("two", np.eye(2), np.eye(2), [0, 1]))
     with pytest.raises(CodeError, match=rf"row must be an int in \[0, 1\], got {row!r}"):
-        collector.arrived(row, 0.0)
+        collector.add(row, 0.0)
     assert collector.count == 0
 
 
 def test_a_target_near_the_span_is_decided_by_the_certificate():
     close = LinearCode("close", [[1.0, 1e-6]], [[1.0, 0.0]], [0])
     collector = Collector(close)
-    collector.arrived(0, 0.0)
+    collector.add(0, 0.0)
     assert not collector.exact
     assert not decode(close, [0]).exact

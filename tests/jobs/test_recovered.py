@@ -13,7 +13,7 @@ from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
 from kofn.schemes import PRODUCTS, SUMS
 from kofn.schemes.sums._scheme import Terms, sum_scheme
-from kofn.simulation._virtual import ScriptedPool, VirtualClock
+from kofn.simulation._virtual import VirtualClock, VirtualPool
 from kofn.testing._schemes import results_of
 
 RNG = np.random.default_rng(11)
@@ -31,7 +31,7 @@ def after(scheme, rows, estimator):
     """The answer once some rows have arrived, and no others ever will."""
     clock = VirtualClock()
     delays = [[0.1] if row in rows else [np.inf] for row in range(scheme.code.rows)]
-    pool = ScriptedPool(clock, delays)
+    pool = VirtualPool(clock, delays)
     collector = Collector(scheme.code, lambda: scheme.prior, estimator, kofn.Deadline(1.0), scheme.epsilon)
     return RunLoop(scheme, pool, collector, Placement(pool), clock=clock).run()
 
@@ -64,7 +64,7 @@ def test_a_sum_is_recovered_or_not(name):
     code = SUMS[name](12, workers=6, rng=0)
     scheme = sum_scheme(code, Terms.of(lambda i, x: i + 1.0, size=12), None)
     clock = VirtualClock()
-    pool = ScriptedPool(clock, [[1.0]] * code.workers)
+    pool = VirtualPool(clock, [[1.0]] * code.workers)
     told = []
 
     def watch(run):
@@ -101,7 +101,7 @@ def test_every_face_tells_what_is_recovered():
 def test_an_estimate_in_an_error_tells_what_is_recovered():
     scheme = PRODUCTS["uncoded"](A, B, blocks=(4, 1))
     clock = VirtualClock()
-    pool = ScriptedPool(clock, [[0.1], [0.1], [5.0], [5.0]], deaths={2: 1.0, 3: 1.0, 0: 1.0, 1: 1.0})
+    pool = VirtualPool(clock, [[0.1], [0.1], [5.0], [5.0]], deaths={2: 1.0, 3: 1.0, 0: 1.0, 1: 1.0})
     run = RunLoop(scheme, pool, Collector(scheme.code, lambda: scheme.prior), Placement(pool), clock=clock)
     with pytest.raises(kofn.NotDecodable) as caught:
         run.run()

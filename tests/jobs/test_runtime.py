@@ -14,19 +14,19 @@ from kofn.errors import CodeError, NotDecodable, TaskError
 from kofn.jobs._collector import Collector
 from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
-from kofn.jobs._stop import Rule
+from kofn.jobs._stop import StopRule
 from kofn.jobs.scheduling import as_scheduler
 from kofn.schemes.functions._scheme import function_scheme
 from kofn.simulation._simulate import stop_times
-from kofn.simulation._virtual import ScriptedPool, VirtualClock
+from kofn.simulation._virtual import VirtualClock, VirtualPool
 
 RNG = np.random.default_rng(20)
 A, B = RNG.standard_normal((24, 10)), RNG.standard_normal((10, 18))
 
 
-def virtual_run(scheme, delays, *, stop: Rule | None = None, deaths=None, scheduler="auto", estimator="lmmse"):
+def virtual_run(scheme, delays, *, stop: StopRule | None = None, deaths=None, scheduler="auto", estimator="lmmse"):
     clock = VirtualClock()
-    pool = ScriptedPool(clock, delays, deaths)
+    pool = VirtualPool(clock, delays, deaths)
     collector = Collector(scheme.code, lambda: scheme.prior, estimator, stop, scheme.epsilon)
     scheduler = as_scheduler("kofn.run", scheduler, scheme.adaptive)
     return RunLoop(scheme, pool, collector, Placement(pool), scheduler, clock).run()
@@ -83,7 +83,7 @@ def test_a_worker_that_never_answers_is_abandoned():
 def test_the_end_of_a_job_leaves_alone_what_its_workers_run_for_another():
     scheme = kofn.schemes.mds(A, B, workers=2, rng=0)
     clock = VirtualClock()
-    pool = ScriptedPool(clock, [[1.0], [1.0]])
+    pool = VirtualPool(clock, [[1.0], [1.0]])
     others = []
 
     def meanwhile(_):
@@ -118,7 +118,7 @@ def test_rows_that_wait_for_a_slow_worker_move_and_are_computed_once():
 def test_rows_move_unless_that_costs_more_than_to_wait(moving, moves):
     """Each row needs data of its own; to move it takes so long, as the first rows show."""
 
-    class Far(ScriptedPool):
+    class Far(VirtualPool):
         def put(self, worker, key, value):
             super().put(worker, key, value)
             clock.wait(queue.SimpleQueue(), moving)
@@ -158,7 +158,7 @@ def test_a_deadline_with_nothing_raises_and_with_something_estimates():
     assert answer.report.seconds == 1.0
 
 
-class Unhandy(ScriptedPool):
+class Unhandy(VirtualPool):
     """A pool in which giving out a task takes 0.3 s."""
 
     def submit(self, *arguments, **options):
@@ -167,7 +167,7 @@ class Unhandy(ScriptedPool):
 
 
 def test_a_deadline_that_passes_while_rows_are_given_out_is_kept(monkeypatch):
-    monkeypatch.setattr(sys.modules[__name__], "ScriptedPool", Unhandy)
+    monkeypatch.setattr(sys.modules[__name__], "VirtualPool", Unhandy)
     scheme = kofn.schemes.uncoded(A, B, workers=4)
     with pytest.raises(NotDecodable, match="before any result"):  # not at 9.3, with the first one
         virtual_run(scheme, [[9.0]] * 4, stop=kofn.Decodable() | kofn.Deadline(1.0))
@@ -207,7 +207,7 @@ def test_an_exception_of_a_task_names_worker_and_row():
 
 
 def test_resident_data_is_placed_once_for_many_jobs():
-    class Counting(ScriptedPool):
+    class Counting(VirtualPool):
         puts = 0
 
         def put(self, worker, key, value):
@@ -235,7 +235,7 @@ def test_resident_data_is_placed_once_for_many_jobs():
 
 
 def test_a_row_that_keeps_losing_workers_is_given_up():
-    class Fragile(ScriptedPool):
+    class Fragile(VirtualPool):
         """Row 0 kills whoever computes it, and workers come back at once."""
 
         def submit(self, worker, function, *arguments, keys=()):
@@ -349,7 +349,7 @@ def test_a_row_that_was_not_needed_does_not_spoil_what_is_exact(third):
 
     scheme = function_scheme(kofn.schemes.FUNCTIONS["lagrange"](f, [1.0, 2.0], degree=1, workers=3))
     clock, results = AtOnce(), {}
-    pool = ScriptedPool(clock, [[1.0], [1.0 + 1e-9], [1.0]])
+    pool = VirtualPool(clock, [[1.0], [1.0 + 1e-9], [1.0]])
     collector = Collector(scheme.code, epsilon=scheme.epsilon, judge=scheme.judge, results=results)
     answer = RunLoop(scheme, pool, collector, Placement(pool), clock=clock, results=results).run()
     assert answer.exact and answer.value.tolist() == [3.0, 6.0]
@@ -358,7 +358,7 @@ def test_a_row_that_was_not_needed_does_not_spoil_what_is_exact(third):
 def test_a_row_that_was_not_needed_and_contradicts_the_others_is_heard():
     scheme = function_scheme(kofn.schemes.FUNCTIONS["lagrange"](np.exp, [1.0, 2.0], degree=1, workers=3))
     clock, results = AtOnce(), {}
-    pool = ScriptedPool(clock, [[1.0], [1.0 + 1e-9], [1.0]])
+    pool = VirtualPool(clock, [[1.0], [1.0 + 1e-9], [1.0]])
     collector = Collector(scheme.code, epsilon=scheme.epsilon, judge=scheme.judge, results=results)
     answer = RunLoop(scheme, pool, collector, Placement(pool), clock=clock, results=results).run()
     assert answer.recovered.all()  # both were computed at their own inputs, whatever f is

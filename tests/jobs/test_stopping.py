@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import kofn
 from kofn._base._clock import RealClock
 from kofn.errors import ArgumentError
-from kofn.jobs._stop import Both, Count, Deadline, Decodable, Either, Tolerance, rule
+from kofn.jobs._stop import Both, Count, Deadline, Decodable, Either, Tolerance, stop_rule
 
 
 @dataclass
@@ -44,14 +44,14 @@ rules = st.recursive(plain, lambda inner: st.builds(Either, inner, inner) | st.b
 
 @given(rules, rules, situations)
 def test_or_and_and_are_or_and_and(one, other, now):
-    assert (one | other).met(now) == (one.met(now) or other.met(now))
-    assert (one & other).met(now) == (one.met(now) and other.met(now))
+    assert (one | other).is_met(now) == (one.is_met(now) or other.is_met(now))
+    assert (one & other).is_met(now) == (one.is_met(now) and other.is_met(now))
 
 
 @given(rules, situations, st.integers(0, 3), st.floats(0, 3), st.floats(0, 1))
 def test_a_rule_once_met_stays_met(one, now, more, later, share):
     after = Now(now.count + more, now.time + later, now.exact, now.error * share)
-    assert one.met(after) or not one.met(now)
+    assert one.is_met(after) or not one.is_met(now)
 
 
 def at(now, time):
@@ -61,38 +61,38 @@ def at(now, time):
 @given(rules, situations, st.floats(0, 10))
 def test_between_arrivals_a_rule_turns_only_when_it_wants_to_be_woken(one, now, passed):
     later = now.time + passed
-    if not one.met(now) and one.met(at(now, later)):
-        wakes = [one.wake(now.time)]
-        while not one.met(at(now, wakes[-1])):
-            wakes.append(one.wake(wakes[-1]))
+    if not one.is_met(now) and one.is_met(at(now, later)):
+        wakes = [one.next_change(now.time)]
+        while not one.is_met(at(now, wakes[-1])):
+            wakes.append(one.next_change(wakes[-1]))
         assert now.time < wakes[-1] <= later
         assert wakes == sorted(set(wakes))
 
 
 def test_a_driver_that_has_everything_waits_for_the_deadline_of_both():
     both = Decodable() & Deadline(1.0)
-    assert not both.met(Now(time=0.5, exact=True))
-    assert both.wake(0.5) == 1.0
-    assert math.isinf(both.wake(1.0))
-    assert (Deadline(1.0) & Deadline(3.0)).wake(1.0) == 3.0
+    assert not both.is_met(Now(time=0.5, exact=True))
+    assert both.next_change(0.5) == 1.0
+    assert math.isinf(both.next_change(1.0))
+    assert (Deadline(1.0) & Deadline(3.0)).next_change(1.0) == 3.0
 
 
 def test_each_rule_alone():
-    assert Decodable().met(Now(exact=True))
-    assert not Decodable().met(Now(error=0.0))
-    assert [Count(2).met(Now(count=n)) for n in (1, 2, 3)] == [False, True, True]
-    assert [Deadline(2.0).met(Now(time=t)) for t in (1.9, 2.0)] == [False, True]
-    assert [Tolerance(0.1).met(Now(count=1, error=e)) for e in (0.11, 0.1)] == [False, True]
-    assert Tolerance(0.1).met(Untouchable(count=1, exact=True))
-    assert not Tolerance(0.1).met(Untouchable(count=0))
-    assert not (Decodable() | Count(3)).met(Untouchable())
+    assert Decodable().is_met(Now(exact=True))
+    assert not Decodable().is_met(Now(error=0.0))
+    assert [Count(2).is_met(Now(count=n)) for n in (1, 2, 3)] == [False, True, True]
+    assert [Deadline(2.0).is_met(Now(time=t)) for t in (1.9, 2.0)] == [False, True]
+    assert [Tolerance(0.1).is_met(Now(count=1, error=e)) for e in (0.11, 0.1)] == [False, True]
+    assert Tolerance(0.1).is_met(Untouchable(count=1, exact=True))
+    assert not Tolerance(0.1).is_met(Untouchable(count=0))
+    assert not (Decodable() | Count(3)).is_met(Untouchable())
 
 
 def test_what_tolerance_and_deadline_mean_together():
-    assert rule("f") == Decodable()
-    assert rule("f", 0.0, 3.0) == Decodable() | Deadline(3.0)
-    assert rule("f", 0.2) == Tolerance(0.2)
-    assert rule("f", 0.2, 3.0).wake() == 3.0
+    assert stop_rule("f") == Decodable()
+    assert stop_rule("f", 0.0, 3.0) == Decodable() | Deadline(3.0)
+    assert stop_rule("f", 0.2) == Tolerance(0.2)
+    assert stop_rule("f", 0.2, 3.0).next_change() == 3.0
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_what_tolerance_and_deadline_mean_together():
     [lambda: Count(0), lambda: Count(1.5), lambda: Count(True), lambda: Deadline(0), lambda: Deadline(-1.0),
      lambda: Deadline(math.nan), lambda: Deadline("soon"), lambda: Deadline("2"), lambda: Tolerance(10**400),
      lambda: Tolerance(0), lambda: Tolerance(math.inf),
-     lambda: rule("f", -0.1), lambda: rule("f", 0.0, -2.0)],
+     lambda: stop_rule("f", -0.1), lambda: stop_rule("f", 0.0, -2.0)],
 )  # fmt: skip
 def test_rules_that_make_no_sense_are_refused(make):
     with pytest.raises(ArgumentError, match="must be"):

@@ -22,7 +22,7 @@ from kofn.jobs.scheduling._queue import RowQueue
 from kofn.schemes import FUNCTIONS, PRODUCTS, SUMS, Classes
 from kofn.schemes.products._row_column import dealt
 from kofn.schemes.products.families import Windows
-from kofn.simulation._virtual import ScriptedPool, VirtualClock
+from kofn.simulation._virtual import VirtualClock, VirtualPool
 
 A = np.random.default_rng(0).standard_normal((12, 6))
 
@@ -129,7 +129,7 @@ def test_whatever_workers_do_one_that_is_free_has_what_a_straggler_has_twice(dat
     base = PRODUCTS["repetition"](np.eye(inputs), np.eye(inputs), blocks=(inputs, 1), rows=2 * inputs)
     scheme = replace(base, code=code, adaptive=data.draw(st.booleans()))
     clock = VirtualClock()
-    pool = ScriptedPool(clock, paces, {w: data.draw(st.sampled_from([0.1, 0.7, 2.0])) for w in dying})
+    pool = VirtualPool(clock, paces, {w: data.draw(st.sampled_from([0.1, 0.7, 2.0])) for w in dying})
     stop = kofn.Decodable() | kofn.Deadline(100.0)
     scheduler = as_scheduler("kofn.run", "auto", scheme.adaptive)
     scheduler = EagerCopies(scheduler) if data.draw(st.booleans()) else scheduler

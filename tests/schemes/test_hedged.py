@@ -21,7 +21,7 @@ from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
 from kofn.schemes import FUNCTIONS
 from kofn.schemes.functions._hedged import hedged_scheme, together
-from kofn.simulation._virtual import ScriptedPool, VirtualClock
+from kofn.simulation._virtual import VirtualClock, VirtualPool
 
 BIG = 2**53 + 1
 
@@ -147,7 +147,7 @@ def after(inputs, there, *, zero_fill=False, f=twice):
     """The answer once the outputs of some inputs have come, and no others ever will."""
     scheme = hedged_scheme(FUNCTIONS["uncoded"](f, inputs), zero_fill=zero_fill)
     clock = VirtualClock()
-    pool = ScriptedPool(clock, [[1.0 if k in there else np.inf] for k in range(len(inputs))])
+    pool = VirtualPool(clock, [[1.0 if k in there else np.inf] for k in range(len(inputs))])
     collector = Collector(scheme.code, lambda: scheme.prior, "exact", kofn.Deadline(2.0))
     return RunLoop(scheme, pool, collector, Placement(pool), clock=clock).run()
 
@@ -190,7 +190,7 @@ def test_the_mean_of_others_is_an_estimate_only_where_one_is_asked_for():
 def test_a_tolerance_is_a_share_of_outputs_that_may_be_missing():
     scheme = hedged_scheme(FUNCTIONS["uncoded"](twice, list(range(16)), workers=4))
     clock = VirtualClock()
-    pool = ScriptedPool(clock, [[1.0]] * 4)
+    pool = VirtualPool(clock, [[1.0]] * 4)
     collector = Collector(scheme.code, lambda: scheme.prior, "exact", kofn.Tolerance(0.5))
     answer = RunLoop(scheme, pool, collector, Placement(pool), clock=clock).run()
     assert answer.count == 12 and answer.error == 0.5
@@ -200,7 +200,7 @@ def test_idle_workers_take_what_waits_behind_a_slow_one_and_repeat_what_it_runs(
     for rows, seconds in ((12, 40.0), (24, 5.0)):  # uncoded, the slow one's own input is waited for
         scheme = hedged_scheme(FUNCTIONS["repetition"](twice, list(range(12)), workers=4, rows=rows))
         clock = VirtualClock()
-        pool = ScriptedPool(clock, [[1.0], [1.0], [1.0], [40.0]])
+        pool = VirtualPool(clock, [[1.0], [1.0], [1.0], [40.0]])
         answer = RunLoop(scheme, pool, Collector(scheme.code, None, "exact"), Placement(pool), clock=clock).run()
         assert answer.exact and answer.report.seconds <= seconds
         assert answer.value.tolist() == [2 * x for x in range(12)]
@@ -225,8 +225,8 @@ def test_a_code_of_copies_is_the_linear_code_that_it_says(unknowns, data):
                                    atol=1e-9)  # fmt: skip
     one, other = Collector(copies, lambda: prior, "exact"), Collector(plain, lambda: prior, "exact")
     for time_, row in enumerate(received):
-        one.arrived(row, time_)
-        other.arrived(row, time_)
+        one.add(row, time_)
+        other.add(row, time_)
         assert (one.exact, one.rank, one.count) == (other.exact, other.rank, other.count)
     assert pickle.loads(pickle.dumps(copies)).worker.tolist() == copies.worker.tolist()
     assert copies.groups.tolist() == plain.groups.tolist()

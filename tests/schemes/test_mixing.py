@@ -73,7 +73,7 @@ def test_a_job_waits_while_more_results_can_make_it_exact_and_no_longer():
         collector = Collector(scheme.code, lambda: scheme.prior, judge=scheme.judge, results=results)
         for row in np.random.default_rng(seed).permutation(20):
             results[row] = scheme.accept(row, np.square(mixtures[row]))
-            collector.arrived(row, 0.0, 2.0**-10)
+            collector.add(row, 0.0, 2.0**-10)
             if collector.done:
                 break
         assert collector.decoding.exact
@@ -86,9 +86,9 @@ def test_without_its_last_results_a_job_ends_with_what_the_code_says_is_enough()
     scheme = function_scheme(lagrange(lambda x: 2 * x, X, degree=1, workers=5))
     results = dict.fromkeys((0, 4), np.ones(2))
     collector = Collector(scheme.code, lambda: scheme.prior, judge=scheme.judge, results=results)
-    collector.arrived(0, 0.0)
+    collector.add(0, 0.0)
     assert not collector.done
-    collector.arrived(4, 0.0)  # alike they will never be: nothing is worth waiting for
+    collector.add(4, 0.0)  # alike they will never be: nothing is worth waiting for
     assert collector.done and not collector.decoding.exact and not collector.progress.exact
 
 

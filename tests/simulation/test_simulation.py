@@ -17,7 +17,7 @@ from kofn.codes._linear import LinearCode
 from kofn.codes._prior import Prior
 from kofn.errors import ArgumentError
 from kofn.jobs._collector import Collector
-from kofn.jobs._stop import Both, Count, Deadline, Decodable, Either, Rule, Tolerance
+from kofn.jobs._stop import Both, Count, Deadline, Decodable, Either, StopRule, Tolerance
 from kofn.schemes import kronecker, matdot, mds, mds_chebyshev, repetition, uncoded
 from kofn.simulation import _simulate as simulation
 from kofn.simulation._latency import Constant, Delayed, Dying, Exponential, Pareto, Slowdown, Trace
@@ -159,13 +159,13 @@ def schemes():
 
 
 @dataclass(frozen=True)
-class Patient(Rule):
+class Patient(StopRule):
     """A rule that the simulator does not know: exact, or two results and half a second."""
 
-    def met(self, now):
+    def is_met(self, now):
         return now.exact or (now.count >= 2 and now.time >= 0.5)
 
-    def wake(self, after=-math.inf):
+    def next_change(self, after=-math.inf):
         return 0.5 if after < 0.5 else math.inf
 
 
@@ -200,7 +200,7 @@ def replayed(source, arrivals, stop, estimator="lmmse"):
     arriving = [(t, row) for row, t in enumerate(arrivals) if t < math.inf]
     events = [*arriving, *((t, None) for t in [0.0, *wakes(stop)])]
     for moment, row in sorted(events, key=lambda event: event[0]):
-        collector.passed(moment) if row is None else collector.arrived(row, moment)
+        collector.advance(moment) if row is None else collector.add(row, moment)
         if collector.done:
             return moment
     return math.inf
@@ -208,9 +208,9 @@ def replayed(source, arrivals, stop, estimator="lmmse"):
 
 def wakes(stop):
     """All moments at which a rule asks to be looked at."""
-    moments = [stop.wake()]
+    moments = [stop.next_change()]
     while moments[-1] < math.inf:
-        moments.append(stop.wake(moments[-1]))
+        moments.append(stop.next_change(moments[-1]))
     return moments[:-1]
 
 

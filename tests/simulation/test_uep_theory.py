@@ -105,7 +105,7 @@ def test_a_collector_finds_decoded_what_the_rule_says_result_by_result(kind):
         window = np.searchsorted(np.cumsum(sizes), widest, side="right")
         collector = Collector(code, estimator="exact")
         for row in range(code.rows):
-            collector.arrived(row, float(row))
+            collector.add(row, float(row))
             counts = np.bincount(window[: row + 1], minlength=3).tolist()
             wanted = np.repeat(rule(kind, sizes, counts), sizes)
             assert collector.decoding.recovered.tolist() == wanted.tolist()

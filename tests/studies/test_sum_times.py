@@ -24,7 +24,7 @@ def replayed(code, delays, run, workers=None, estimator="lmmse"):
     rows, times = arrived(delays, run, code, workers)
     collector = kofn.Collector(code, estimator=estimator)
     for row, time in zip(rows, times, strict=True):
-        collector.arrived(int(row), float(time))
+        collector.add(int(row), float(time))
         if collector.done:
             break
     return (collector.time if collector.done else math.inf), collector.count

@@ -21,7 +21,7 @@ from kofn.jobs._placement import Placement
 from kofn.jobs.scheduling import as_scheduler
 from kofn.schemes.functions._scheme import function_scheme
 from kofn.schemes.sums._scheme import Terms, sum_scheme
-from kofn.simulation._virtual import ScriptedPool, VirtualClock
+from kofn.simulation._virtual import VirtualClock, VirtualPool
 
 EagerCopies = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "eager_copies.py"))["EagerCopies"]
 FILE = Path(__file__).with_suffix(".json")
@@ -80,7 +80,7 @@ CODES = {
 def attempts(scheme, stop, delays, deaths=None, backup=False, deadline=math.inf):
     """How a run ended, and [row, worker, submitted, ended, outcome] of each attempt."""
     clock = VirtualClock()
-    pool = ScriptedPool(clock, delays, deaths)
+    pool = VirtualPool(clock, delays, deaths)
     results = {}
     stop = stop if math.isinf(deadline) else stop | kofn.Deadline(deadline)
     collector = Collector(

@@ -20,7 +20,7 @@ from ..jobs._answer import Answer
 from ..jobs._collector import Progress
 from ..jobs._job import run
 from ..jobs._lease import Workers
-from ..jobs._stop import Count, Rule, rule
+from ..jobs._stop import Count, StopRule, stop_rule
 from ..jobs.report._report import Report
 from ..schemes import FUNCTIONS
 from ..schemes._scheme import Scheme
@@ -107,7 +107,7 @@ class CodedMap(Closing):
         progress: Callable[[Progress], None] | None = None,
     ) -> Answer:
         """Evaluate f at ``inputs``; parameters as for `kofn.map`."""
-        stop = rule(CALL, tolerance, deadline)
+        stop = stop_rule(CALL, tolerance, deadline)
         evaluations = self._build(inputs, workers=self._workers.n, rng=self._rng)
         scheme, estimator = _scheme(evaluations, self._number, estimator)
         if scheme.gather is not None and not scheme.code.rows:
@@ -220,7 +220,7 @@ def _nothing(scheme: Scheme, workers: int) -> Answer:
     return Answer(True, 0.0, 0.0, 0.0, 0, report, np.ones(0, dtype=bool), scheme.parts, lambda: value)
 
 
-def _enough(evaluations: Evaluations, done: Rule, tolerance: float) -> Rule:
+def _enough(evaluations: Evaluations, done: StopRule, tolerance: float) -> StopRule:
     if evaluations.enough is None:
         return done
     # It may never be exact, nor as good as asked for.

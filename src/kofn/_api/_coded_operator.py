@@ -25,7 +25,7 @@ from ..jobs._job import run
 from ..jobs._lease import Workers
 from ..jobs._memory import require_memory
 from ..jobs._placement import size_of
-from ..jobs._stop import Rule, rule
+from ..jobs._stop import StopRule, stop_rule
 from ..schemes import mds, mds_chebyshev, repetition, uncoded
 from ..schemes._encoding import Factor
 from ..schemes._scheme import Canvas, Parts, Scheme, Task
@@ -118,7 +118,7 @@ class CodedOperator(Closing, Unmasked):
         name = ("repetition" if issparse(self._source) else "mds") if code is None else code
         self._build = CODES[checks.choice(CALL, "code", name, CODES, "only codes on row blocks serve here")]
         self._blocks, self._rows, self._rng = blocks, rows, checks.generator(CALL, rng)
-        self._stop: Rule = rule(CALL, tolerance, deadline)
+        self._stop: StopRule = stop_rule(CALL, tolerance, deadline)
         self._limit = memory_limit_bytes
         self.answer: Answer | None = None
         self._sides: dict[tuple[str, bool], Side] = {}

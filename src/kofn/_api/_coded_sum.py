@@ -19,7 +19,7 @@ from ..jobs._answer import Answer
 from ..jobs._collector import Progress
 from ..jobs._job import run
 from ..jobs._lease import Workers
-from ..jobs._stop import Rule, rule
+from ..jobs._stop import StopRule, stop_rule
 from ..schemes import SUMS
 from ..schemes.sums._code import CALL
 from ..schemes.sums._scheme import Input, TermFailed, Terms, sum_scheme
@@ -86,12 +86,12 @@ class CodedSum(Closing):
         estimator: str = "lmmse",
         tolerance: float = 0.0,
         deadline: float | None = None,
-        stop: Rule | None = None,
+        stop: StopRule | None = None,
         memory_limit_bytes: int | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> Answer:
         """Compute the sum at ``x``; parameters as for `kofn.sum`, or a stop rule instead of tolerance and deadline."""
-        stop = rule(CALL, tolerance, deadline, stop)
+        stop = stop_rule(CALL, tolerance, deadline, stop)
         given = Input.of(x)
         scheme = sum_scheme(
             self.code, self._terms, given, energies=self._energies, earlier=self._earlier, adaptive=self._adaptive

@@ -18,7 +18,7 @@ from ..jobs._answer import Answer
 from ..jobs._collector import Progress
 from ..jobs._job import run
 from ..jobs._lease import Workers
-from ..jobs._stop import rule
+from ..jobs._stop import stop_rule
 from ..jobs.report._report import Report
 from ..schemes import PRODUCTS
 from ..schemes._scheme import Parts, Scheme
@@ -102,7 +102,7 @@ def matmul(
     >>> answer.exact, answer.error, bool(np.allclose(answer.value, A @ B))
     (True, 0.0, True)
     """
-    stop = rule(CALL, tolerance, deadline)
+    stop = stop_rule(CALL, tolerance, deadline)
     build = _builder(code)
     with looked_at_once(), ExitStack() as ours:
         operands = Operands.of(A, B)

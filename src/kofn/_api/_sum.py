@@ -8,7 +8,7 @@ from typing import Any
 from ..checks import named
 from ..jobs._answer import Answer
 from ..jobs._collector import Progress
-from ..jobs._stop import rule
+from ..jobs._stop import stop_rule
 from ..schemes.sums._code import CALL
 from ._coded_sum import CodedSum, CodeLike
 
@@ -92,7 +92,7 @@ def sum(
     >>> answer.exact, bool(abs(answer.value - math.e) < 1e-14)
     (True, True)
     """
-    stop = rule(CALL, tolerance, deadline)
+    stop = stop_rule(CALL, tolerance, deadline)
     with CodedSum(
         terms, workers=workers, code=code, count=count, energies=energies, rng=rng, adaptive=adaptive, keep=False
     ) as total:

@@ -15,7 +15,7 @@ from ..arrays._npy import check_target, new_matrix, read_matrix, replacing
 from ..checks import refusal
 from ..errors import ArgumentError, KofnError, MissingPackage, require_installed
 from ..jobs._answer import Answer
-from ..jobs.report._progress import Live, told
+from ..jobs.report._progress import ProgressLine, format_progress
 from ..schemes import PRODUCTS
 from ._command import Command
 from ._drawing import timeline
@@ -101,7 +101,7 @@ def _answered(A: FileMatrix, B: FileMatrix, out: FileMatrix, arguments: Namespac
 
 def _product(A: FileMatrix, B: FileMatrix, out: FileMatrix, arguments: Namespace) -> Answer:
     pool = nullcontext(arguments.workers) if arguments.engine is None else dask_pool("kofn matmul", arguments.engine)
-    with Live(sys.stderr, arguments.quiet) as live, pool as workers:
+    with ProgressLine(sys.stderr, arguments.quiet) as line, pool as workers:
         return matmul(
             A,
             B,
@@ -116,7 +116,7 @@ def _product(A: FileMatrix, B: FileMatrix, out: FileMatrix, arguments: Namespace
             memory_limit_bytes=arguments.memory_limit_bytes,
             out=out,
             # An expected error costs a sketch of the data, so nobody asks for it when nobody looks.
-            progress=None if arguments.quiet else lambda now: live.show(told(now)),
+            progress=None if arguments.quiet else lambda now: line.show(format_progress(now)),
         )
 
 

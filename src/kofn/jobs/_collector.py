@@ -21,7 +21,7 @@ from ..codes.decoding._estimators import Estimator
 from ..codes.decoding._rank import space_of
 from ..errors import CodeError
 from ..schemes._scheme import Judge, Judgement
-from ._stop import Decodable, Rule
+from ._stop import Decodable, StopRule
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Collector(Carrying):
     prior : callable returning a Prior, optional
         Called only when an expected error or an estimate is needed; equal energies by default.
     estimator : {"lmmse", "exact", "peeling"} or Rule
-    stop : Rule
+    stop : StopRule
         When the job is done.
     epsilon : float
         Relative precision of the results' numbers.
@@ -72,10 +72,10 @@ class Collector(Carrying):
     --------
     >>> code = LinearCode("parity", [[1, 0], [0, 1], [1, 1]], np.eye(2), worker=[0, 1, 2], threshold=2)
     >>> collector = Collector(code)
-    >>> collector.arrived(2, time=0.1)
+    >>> collector.add(2, time=0.1)
     >>> collector.done
     False
-    >>> collector.arrived(0, time=0.3)
+    >>> collector.add(0, time=0.3)
     >>> collector.done, collector.decoding.matrix.tolist()
     (True, [[0.0, 1.0], [1.0, -1.0]])
     """
@@ -85,7 +85,7 @@ class Collector(Carrying):
         code: LinearCode,
         prior: Callable[[], Prior] | None = None,
         estimator: Estimator = "lmmse",
-        stop: Rule | None = None,
+        stop: StopRule | None = None,
         epsilon: float = EPSILON,
         judge: Judge | None = None,
         results: Mapping[int, Any] | None = None,
@@ -105,7 +105,7 @@ class Collector(Carrying):
         self._space = space_of(code)
         self._exact: bool | None = None
 
-    def arrived(self, row: int, time: float, epsilon: float = 0.0) -> None:
+    def add(self, row: int, time: float, epsilon: float = 0.0) -> None:
         """Take note that the result of ``row`` arrived at ``time``; a second arrival of a row changes nothing.
 
         Parameters
@@ -123,7 +123,7 @@ class Collector(Carrying):
         """
         if not (hasattr(row, "__index__") and 0 <= row < self.code.rows):
             raise CodeError(f"row must be an int in [0, {self.code.rows - 1}], got {row!r}.")
-        self.passed(time)
+        self.advance(time)
         if row in self._seen:
             return
         was_exact = self._exact and epsilon <= self._epsilon
@@ -138,7 +138,7 @@ class Collector(Carrying):
         """Take note that nothing more will arrive."""
         self._settled, self._exact = True, None
 
-    def passed(self, time: float) -> None:
+    def advance(self, time: float) -> None:
         """Take note that it is now ``time``, in seconds since the start."""
         self.time = max(self.time, time)
 
@@ -171,7 +171,7 @@ class Collector(Carrying):
     @property
     def done(self) -> bool:
         """Whether the stop rule is met."""
-        return self.stop.met(self)
+        return self.stop.is_met(self)
 
     @property
     def decoding(self) -> Decoding:

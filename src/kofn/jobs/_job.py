@@ -31,7 +31,7 @@ from ._collector import Collector, Progress
 from ._lease import Workers
 from ._loop import RunLoop
 from ._memory import fitted
-from ._stop import Rule, rule
+from ._stop import StopRule, stop_rule
 from .scheduling import Scheduler, as_scheduler
 
 CALL = "kofn.start"
@@ -45,7 +45,7 @@ def start(
     estimator: Estimator = "lmmse",
     tolerance: float = 0.0,
     deadline: float | None = None,
-    stop: Rule | None = None,
+    stop: StopRule | None = None,
     memory_limit_bytes: int | None = None,
     scheduler: str | Scheduler = "auto",
     scratch: str | os.PathLike[str] | None = None,
@@ -63,7 +63,7 @@ def start(
         What an estimate uses for what is not exact yet: the least-squares best estimate, zero, or a code's own rule.
     tolerance, deadline : float, optional
         As for `kofn.matmul`. Time counts from the start of encoding.
-    stop : Rule, optional
+    stop : StopRule, optional
         When the job is done, instead of these: `kofn.Decodable()` by default; `kofn.Tolerance`, `kofn.Deadline`,
         `kofn.Count`, and any two of them with ``|`` and ``&``.
     memory_limit_bytes : int, optional
@@ -94,7 +94,7 @@ def start(
     ...     bool(np.allclose(job.result().value, A @ A.T))
     True
     """
-    stop = rule(CALL, tolerance, deadline, stop)
+    stop = stop_rule(CALL, tolerance, deadline, stop)
     return Job(*_prepared(scheme, workers, estimator, stop, memory_limit_bytes, scheduler, scratch=scratch, keep=True))
 
 
@@ -106,7 +106,7 @@ def run(
     estimator: Estimator = "lmmse",
     tolerance: float = 0.0,
     deadline: float | None = None,
-    stop: Rule | None = None,
+    stop: StopRule | None = None,
     memory_limit_bytes: int | None = None,
     scheduler: str | Scheduler = "auto",
     progress: Callable[[Progress], None] | None = None,
@@ -131,7 +131,7 @@ def run(
     """
     if progress is not None:
         checks.function(CALL, "progress", progress, "leave it out")
-    stop = rule(CALL, tolerance, deadline, stop)
+    stop = stop_rule(CALL, tolerance, deadline, stop)
     job, close = _prepared(scheme, workers, estimator, stop, memory_limit_bytes, scheduler, results, scratch)
     watch = None if progress is None else lambda now: progress(now.progress)
     try:
@@ -289,7 +289,7 @@ def _prepared(
     scheme: Scheme,
     workers: Any,
     estimator: Estimator,
-    stop: Rule,
+    stop: StopRule,
     memory_limit_bytes: int | None,
     scheduler: str | Scheduler,
     results: dict[int, Any] | None = None,
@@ -344,9 +344,9 @@ class _Everything:
         return float(decode(scheme.code, np.arange(self.count), scheme.prior, self.estimator, scheme.epsilon).error)
 
 
-def _require_reachable(scheme: Scheme, estimator: Estimator, stop: Rule) -> None:
+def _require_reachable(scheme: Scheme, estimator: Estimator, stop: StopRule) -> None:
     """Refuse a job whose stop rule could not be met even if every row arrived."""
-    if stop.met(_Everything(scheme, estimator)):
+    if stop.is_met(_Everything(scheme, estimator)):
         return
     given, remedy = _why_not(scheme)
     raise checks.refusal(CALL, "stop", "be reachable when every row arrives", given, remedy)

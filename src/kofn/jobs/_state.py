@@ -140,7 +140,7 @@ class RunState:
                 continue
             self.view.received.add(row)
             self._note(message, [row], "arrived")
-            self.collector.arrived(row, self.view.now, epsilon)
+            self.collector.add(row, self.view.now, epsilon)
         self._ask_all()
 
     def _lost(self, event: Lost) -> None:
@@ -188,7 +188,7 @@ class RunState:
     # -- what is to be done ---------------------------------------------------------------------------
 
     def _next(self) -> Action:
-        self.collector.passed(self.view.now)
+        self.collector.advance(self.view.now)
         if self.collector.done:
             self.phase = Phase.DECODING
             return Decode()
@@ -243,8 +243,10 @@ class RunState:
     def _end(self, reason: str) -> Decode | Fail:
         """Let a run end now that only time would end later; its answer can only stay what it is."""
         collector = self.collector
-        while collector.count and math.isfinite(wake := collector.stop.wake(collector.time)) and not collector.done:
-            collector.passed(wake)
+        while (
+            collector.count and math.isfinite(wake := collector.stop.next_change(collector.time)) and not collector.done
+        ):
+            collector.advance(wake)
         if not collector.done:
             collector.settle()
         self.phase = Phase.DECODING if collector.done else Phase.FAILED
@@ -253,7 +255,7 @@ class RunState:
     def _wake_at(self) -> float:
         view = self.view
         # What the rule last heard of counts: a deadline may have passed since, while rows were given out.
-        wake = self.collector.stop.wake(self.collector.time)
+        wake = self.collector.stop.next_change(self.collector.time)
         if view.waiting and view.absent:
             wake = min(wake, view.now + POLL_SECONDS)
         if view.idle:

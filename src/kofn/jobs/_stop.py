@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, final
 
 from .. import checks
 
@@ -29,8 +30,7 @@ class Situation(Protocol):
         """Expected relative error of the estimate so far."""
 
 
-@dataclass(frozen=True)
-class Rule:
+class StopRule(ABC):
     """Base of all stop rules.
 
     Examples
@@ -39,31 +39,33 @@ class Rule:
     Either(first=Decodable(), second=Deadline(seconds=2.0))
     """
 
-    def met(self, now: Situation) -> bool:
+    @abstractmethod
+    def is_met(self, now: Situation) -> bool:
         """Tell whether the job is done."""
-        raise NotImplementedError
 
-    def wake(self, after: float = -math.inf) -> float:
+    def next_change(self, after: float = -math.inf) -> float:
         """First moment later than ``after`` at which the rule can turn true without an arrival; inf for never."""
         return math.inf
 
-    def __or__(self, other: Rule) -> Rule:
-        return Either(self, other) if isinstance(other, Rule) else NotImplemented
+    def __or__(self, other: StopRule) -> StopRule:
+        return Either(self, other) if isinstance(other, StopRule) else NotImplemented
 
-    def __and__(self, other: Rule) -> Rule:
-        return Both(self, other) if isinstance(other, Rule) else NotImplemented
+    def __and__(self, other: StopRule) -> StopRule:
+        return Both(self, other) if isinstance(other, StopRule) else NotImplemented
 
 
+@final
 @dataclass(frozen=True)
-class Decodable(Rule):
+class Decodable(StopRule):
     """Done when every target is exact."""
 
-    def met(self, now: Situation) -> bool:
+    def is_met(self, now: Situation) -> bool:
         return now.exact
 
 
+@final
 @dataclass(frozen=True)
-class Count(Rule):
+class Count(StopRule):
     """Done when ``results`` results have arrived, whatever they are worth."""
 
     results: int
@@ -71,12 +73,13 @@ class Count(Rule):
     def __post_init__(self) -> None:
         checks.integer("kofn.Count", "results", self.results, 1, "ask for at least one result")
 
-    def met(self, now: Situation) -> bool:
+    def is_met(self, now: Situation) -> bool:
         return now.count >= self.results
 
 
+@final
 @dataclass(frozen=True)
-class Deadline(Rule):
+class Deadline(StopRule):
     """Done when ``seconds`` have passed since the start."""
 
     seconds: float
@@ -85,15 +88,16 @@ class Deadline(Rule):
         remedy = "leave the deadline out to wait for the exact answer"
         checks.number("kofn.Deadline", "seconds", self.seconds, remedy, strict=True)
 
-    def met(self, now: Situation) -> bool:
+    def is_met(self, now: Situation) -> bool:
         return now.time >= self.seconds
 
-    def wake(self, after: float = -math.inf) -> float:
+    def next_change(self, after: float = -math.inf) -> float:
         return self.seconds if self.seconds > after else math.inf
 
 
+@final
 @dataclass(frozen=True)
-class Tolerance(Rule):
+class Tolerance(StopRule):
     """Done when something arrived and its expected relative error is at most ``error``, or all is exact."""
 
     error: float
@@ -101,40 +105,44 @@ class Tolerance(Rule):
     def __post_init__(self) -> None:
         checks.number("kofn.Tolerance", "error", self.error, "use Decodable() for the exact answer", strict=True)
 
-    def met(self, now: Situation) -> bool:
+    def is_met(self, now: Situation) -> bool:
         return now.count > 0 and (now.exact or now.error <= self.error)
 
 
+@final
 @dataclass(frozen=True)
-class Either(Rule):
+class Either(StopRule):
     """Done when one of two rules is met."""
 
-    first: Rule
-    second: Rule
+    first: StopRule
+    second: StopRule
 
-    def met(self, now: Situation) -> bool:
-        return self.first.met(now) or self.second.met(now)
+    def is_met(self, now: Situation) -> bool:
+        return self.first.is_met(now) or self.second.is_met(now)
 
-    def wake(self, after: float = -math.inf) -> float:
-        return min(self.first.wake(after), self.second.wake(after))
+    def next_change(self, after: float = -math.inf) -> float:
+        return min(self.first.next_change(after), self.second.next_change(after))
 
 
+@final
 @dataclass(frozen=True)
-class Both(Rule):
+class Both(StopRule):
     """Done when two rules are met; a rule once met stays met, because none looks back."""
 
-    first: Rule
-    second: Rule
+    first: StopRule
+    second: StopRule
 
-    def met(self, now: Situation) -> bool:
-        return self.first.met(now) and self.second.met(now)
+    def is_met(self, now: Situation) -> bool:
+        return self.first.is_met(now) and self.second.is_met(now)
 
-    def wake(self, after: float = -math.inf) -> float:
+    def next_change(self, after: float = -math.inf) -> float:
         # Not the later of the two: the other half can have been met by an arrival before.
-        return min(self.first.wake(after), self.second.wake(after))
+        return min(self.first.next_change(after), self.second.next_change(after))
 
 
-def rule(call: str, tolerance: float = 0.0, deadline: float | None = None, stop: Rule | None = None) -> Rule:
+def stop_rule(
+    call: str, tolerance: float = 0.0, deadline: float | None = None, stop: StopRule | None = None
+) -> StopRule:
     """Build the rule that ``tolerance=``, ``deadline=`` and ``stop=`` of a public function mean, or refuse them.
 
     A tolerance and a deadline end a job by whichever comes first. ``stop`` says all of it by itself, so that it is
@@ -142,21 +150,21 @@ def rule(call: str, tolerance: float = 0.0, deadline: float | None = None, stop:
 
     Examples
     --------
-    >>> rule("kofn.matmul", 0.1, 5.0)
+    >>> stop_rule("kofn.matmul", 0.1, 5.0)
     Either(first=Tolerance(error=0.1), second=Deadline(seconds=5.0))
     """
     checks.number(call, "tolerance", tolerance, "use 0.0 for the exact answer")
     if stop is not None:
         return _alone(call, tolerance, deadline, stop)
-    done: Rule = Tolerance(tolerance) if tolerance else Decodable()
+    done: StopRule = Tolerance(tolerance) if tolerance else Decodable()
     if deadline is None:
         return done
     checks.number(call, "deadline", deadline, "leave it out to wait for the exact answer", strict=True)
     return done | Deadline(deadline)
 
 
-def _alone(call: str, tolerance: float, deadline: float | None, stop: Any) -> Rule:
-    if not isinstance(stop, Rule):
+def _alone(call: str, tolerance: float, deadline: float | None, stop: Any) -> StopRule:
+    if not isinstance(stop, StopRule):
         raise checks.refusal(call, "stop", "be a stop rule", repr(stop), "use kofn.Deadline(2.0), for example")
     given = [name for name, there in (("tolerance", tolerance), ("deadline", deadline is not None)) if there]
     if given:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._latency import Constant, Delayed, Dying, Exponential, Latency, Pareto, ShiftedExponential, Slowdown, Trace
 from ._simulate import errors_at, errors_by_count, simulate, stop_times
 from ._straggling import Straggling
-from ._virtual import ScriptedPool, VirtualClock
+from ._virtual import VirtualClock, VirtualPool
 
 __all__ = [
     "Constant",
@@ -14,12 +14,12 @@ __all__ = [
     "Exponential",
     "Latency",
     "Pareto",
-    "ScriptedPool",
     "ShiftedExponential",
     "Slowdown",
     "Straggling",
     "Trace",
     "VirtualClock",
+    "VirtualPool",
     "errors_at",
     "errors_by_count",
     "simulate",

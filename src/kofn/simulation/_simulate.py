@@ -24,7 +24,7 @@ from ..codes._prior import Prior
 from ..codes.decoding._decode import decodable, decode
 from ..codes.decoding._estimators import Estimator, checked
 from ..jobs._collector import Collector
-from ..jobs._stop import Both, Count, Deadline, Decodable, Either, Rule, Tolerance
+from ..jobs._stop import Both, Count, Deadline, Decodable, Either, StopRule, Tolerance
 from ._latency import Latency
 
 Rows = NDArray[np.intp]
@@ -40,7 +40,7 @@ def simulate(
     trials: int = 1000,
     rng: Any = None,
     *,
-    stop: Rule | None = None,
+    stop: StopRule | None = None,
     prior: Prior | None = None,
     estimator: Estimator = "lmmse",
 ) -> Floats:
@@ -55,7 +55,7 @@ def simulate(
         At least 1; memory is about 40 bytes a trial and row.
     rng : None, int or numpy.random.Generator
         The same int gives the same delays to every code, worker by worker.
-    stop : Rule
+    stop : StopRule
         `Decodable` by default.
     prior : Prior, optional
         What is expected of the unknowns, for `Tolerance`; the scheme's own, or equal energies, by default.
@@ -81,16 +81,16 @@ def simulate(
     >>> round(float(simulate(code, Exponential(1.0), trials=100_000, rng=0).mean()), 2)
     0.83
     """
-    question = _Question.of("kofn.simulate", code, prior, estimator)
-    arrivals = _sampled("kofn.simulate", question.code, latency, trials, rng)
-    return _stopped(question, arrivals, _checked_rule("kofn.simulate", stop))
+    judge = _Judge.of("kofn.simulate", code, prior, estimator)
+    arrivals = _sampled("kofn.simulate", judge.code, latency, trials, rng)
+    return _stopped(judge, arrivals, _checked_rule("kofn.simulate", stop))
 
 
 def stop_times(
     code: Any,
     arrivals: ArrayLike,
     *,
-    stop: Rule | None = None,
+    stop: StopRule | None = None,
     prior: Prior | None = None,
     estimator: Estimator = "lmmse",
 ) -> Floats:
@@ -113,9 +113,9 @@ def stop_times(
     >>> stop_times(code, [[0.3, 0.1, 0.2], [0.3, np.inf, np.inf]])
     array([0.2, inf])
     """
-    question = _Question.of("kofn.simulation._simulate.stop_times", code, prior, estimator)
-    known = _ordered("kofn.simulation._simulate.stop_times", "arrivals", arrivals, question.code.rows)
-    return _stopped(question, known, _checked_rule("kofn.simulation._simulate.stop_times", stop))
+    judge = _Judge.of("kofn.simulation.stop_times", code, prior, estimator)
+    known = _ordered("kofn.simulation.stop_times", "arrivals", arrivals, judge.code.rows)
+    return _stopped(judge, known, _checked_rule("kofn.simulation.stop_times", stop))
 
 
 def errors_by_count(
@@ -148,10 +148,10 @@ def errors_by_count(
     >>> errors_by_count(code, trials=1, rng=0).round(3)
     array([[1.   , 0.707, 0.   ]])
     """
-    question = _Question.of("kofn.simulation._simulate.errors_by_count", code, prior, estimator)
+    judge = _Judge.of("kofn.simulation.errors_by_count", code, prior, estimator)
     order = _RandomOrder() if latency is None else latency
-    arrivals = _sampled("kofn.simulation._simulate.errors_by_count", question.code, order, trials, rng)
-    return _errors(question, arrivals, np.minimum(np.arange(question.code.rows + 1), arrivals.came[:, None]))
+    arrivals = _sampled("kofn.simulation.errors_by_count", judge.code, order, trials, rng)
+    return _errors(judge, arrivals, np.minimum(np.arange(judge.code.rows + 1), arrivals.came[:, None]))
 
 
 def errors_at(
@@ -186,19 +186,17 @@ def errors_at(
     >>> errors_at(code, Trace([[1.0, 2.0]]), [0.5, 1.0, 3.0], trials=1).round(3)
     array([[1.   , 0.707, 0.   ]])
     """
-    question = _Question.of("kofn.simulation._simulate.errors_at", code, prior, estimator)
+    judge = _Judge.of("kofn.simulation.errors_at", code, prior, estimator)
     moments = np.asarray(times, dtype=np.float64)
     if moments.ndim != 1 or np.isnan(moments).any():
         remedy = "write [0.5, 1.0], for example"
-        raise checks.refusal(
-            "kofn.simulation._simulate.errors_at", "times", "be a vector of seconds", repr(times), remedy
-        )
-    arrivals = _sampled("kofn.simulation._simulate.errors_at", question.code, latency, trials, rng)
-    return _errors(question, arrivals, arrivals.counts_at(moments))
+        raise checks.refusal("kofn.simulation.errors_at", "times", "be a vector of seconds", repr(times), remedy)
+    arrivals = _sampled("kofn.simulation.errors_at", judge.code, latency, trials, rng)
+    return _errors(judge, arrivals, arrivals.counts_at(moments))
 
 
 @dataclass(frozen=True, eq=False)
-class _Question:
+class _Judge:
     """How received sets are judged."""
 
     code: LinearCode
@@ -208,7 +206,7 @@ class _Question:
     epsilon: float
 
     @classmethod
-    def of(cls, call: str, source: Any, prior: Prior | None, estimator: Estimator) -> _Question:
+    def of(cls, call: str, source: Any, prior: Prior | None, estimator: Estimator) -> _Judge:
         code = getattr(source, "code", source)
         if not isinstance(code, LinearCode):
             must = "be a LinearCode or a Scheme"
@@ -292,73 +290,73 @@ def _ordered(call: str, argument: str, given: Any, rows: int, trials: int | None
     return _Arrivals(times)
 
 
-def _checked_rule(call: str, stop: Any) -> Rule:
-    if stop is not None and not isinstance(stop, Rule):
+def _checked_rule(call: str, stop: Any) -> StopRule:
+    if stop is not None and not isinstance(stop, StopRule):
         raise checks.refusal(call, "stop", "be a stop rule", repr(stop), "use kofn.Decodable(), for example")
     return Decodable() if stop is None else stop
 
 
-def _stopped(question: _Question, arrivals: _Arrivals, stop: Rule) -> Floats:
+def _stopped(judge: _Judge, arrivals: _Arrivals, stop: StopRule) -> Floats:
     """When each trial stops, (trials,); a rule that is not known here is asked arrival by arrival."""
     # So is what need not stay met: with a code's own estimator, one more result can make the error larger.
-    stays = isinstance(question.estimator, str) or not isinstance(stop, Tolerance | Both)
-    return (_STOPPED.get(type(stop), _replayed) if stays else _replayed)(question, arrivals, stop)
+    stays = isinstance(judge.estimator, str) or not isinstance(stop, Tolerance | Both)
+    return (_STOPPED.get(type(stop), _replayed) if stays else _replayed)(judge, arrivals, stop)
 
 
-def _decodable(question: _Question, arrivals: _Arrivals, stop: Any) -> Floats:
-    targets = question.code.targets
+def _decodable(judge: _Judge, arrivals: _Arrivals, stop: Any) -> Floats:
+    targets = judge.code.targets
     rank = int(np.linalg.matrix_rank(targets)) if targets.size else 0  # fewer results cannot do
-    return arrivals.time_of(_first_prefix(question, question.exact, arrivals, rank))
+    return arrivals.time_of(_first_prefix(judge, judge.exact, arrivals, rank))
 
 
-def _tolerance(question: _Question, arrivals: _Arrivals, stop: Any) -> Floats:
+def _tolerance(judge: _Judge, arrivals: _Arrivals, stop: Any) -> Floats:
     def near(rows: Rows) -> Any:
-        return question.error(rows) <= stop.error  # 0 where all is exact
+        return judge.error(rows) <= stop.error  # 0 where all is exact
 
-    return arrivals.time_of(_first_prefix(question, near, arrivals, 1))
+    return arrivals.time_of(_first_prefix(judge, near, arrivals, 1))
 
 
 def _combined(choose: Callable[[Floats, Floats], Floats]) -> Callable[..., Floats]:
-    def stopped(question: _Question, arrivals: _Arrivals, stop: Any) -> Floats:
-        return choose(_stopped(question, arrivals, stop.first), _stopped(question, arrivals, stop.second))
+    def stopped(judge: _Judge, arrivals: _Arrivals, stop: Any) -> Floats:
+        return choose(_stopped(judge, arrivals, stop.first), _stopped(judge, arrivals, stop.second))
 
     return stopped
 
 
-def _replayed(question: _Question, arrivals: _Arrivals, stop: Rule) -> Floats:
-    return np.array([_replay(question, arrivals, stop, trial) for trial in range(len(arrivals.came))])
+def _replayed(judge: _Judge, arrivals: _Arrivals, stop: StopRule) -> Floats:
+    return np.array([_replay(judge, arrivals, stop, trial) for trial in range(len(arrivals.came))])
 
 
-def _replay(question: _Question, arrivals: _Arrivals, stop: Rule, trial: int) -> float:
+def _replay(judge: _Judge, arrivals: _Arrivals, stop: StopRule, trial: int) -> float:
     """Drive a collector with one trial, waking it when the rule asks for that."""
-    prior = lambda: question.prior  # noqa: E731 — asked for only when the rule needs it
-    collector = Collector(question.code, prior, question.estimator, stop, question.epsilon)
+    prior = lambda: judge.prior  # noqa: E731 — asked for only when the rule needs it
+    collector = Collector(judge.code, prior, judge.estimator, stop, judge.epsilon)
     came = arrivals.came[trial]
     times, rows = arrivals.times[trial, 1 : came + 1], arrivals.order[trial, :came]
     for time, row in [(0.0, None), *zip(map(float, times), map(int, rows), strict=True), (math.inf, None)]:
-        while collector.time < (wake := stop.wake(collector.time)) < time:
-            collector.passed(wake)
+        while collector.time < (wake := stop.next_change(collector.time)) < time:
+            collector.advance(wake)
             if collector.done:
                 return wake
         if row is not None:
-            collector.arrived(row, time)
+            collector.add(row, time)
         if collector.done and time < math.inf:
             return time
     return math.inf
 
 
 # The rules that are decided for all trials at once.
-_STOPPED: dict[type[Rule], Callable[[_Question, _Arrivals, Any], Floats]] = {
+_STOPPED: dict[type[StopRule], Callable[[_Judge, _Arrivals, Any], Floats]] = {
     Decodable: _decodable,
     Tolerance: _tolerance,
-    Count: lambda question, arrivals, stop: arrivals.time_of(stop.results),
-    Deadline: lambda question, arrivals, stop: np.full(len(arrivals.came), float(stop.seconds)),
+    Count: lambda judge, arrivals, stop: arrivals.time_of(stop.results),
+    Deadline: lambda judge, arrivals, stop: np.full(len(arrivals.came), float(stop.seconds)),
     Either: _combined(np.minimum),
     Both: _combined(np.maximum),
 }
 
 
-def _first_prefix(question: _Question, test: Measure, arrivals: _Arrivals, least: int) -> Rows:
+def _first_prefix(judge: _Judge, test: Measure, arrivals: _Arrivals, least: int) -> Rows:
     """Fewest results that pass a monotone test, (trials,); one more than ever arrive where none do.
 
     Strides double until the test is passed, then intervals are halved, so an MDS code takes one round and a
@@ -372,20 +370,20 @@ def _first_prefix(question: _Question, test: Measure, arrivals: _Arrivals, least
         probe = np.where(above > arrivals.came, galloping, (below + above) // 2)
         for count in np.unique(probe[open_]):
             mine = np.flatnonzero(open_ & (probe == count))
-            passed = question.per_set(test, arrivals.order[mine], int(count))
+            passed = judge.per_set(test, arrivals.order[mine], int(count))
             above[mine[passed]] = count
             below[mine[~passed]] = count
         stride *= 2
     return above
 
 
-def _errors(question: _Question, arrivals: _Arrivals, counts: Rows) -> Floats:
+def _errors(judge: _Judge, arrivals: _Arrivals, counts: Rows) -> Floats:
     errors = np.empty(counts.shape)
     for count in np.unique(counts):
         where = counts == count
         mine = np.flatnonzero(where.any(axis=1))
         values = np.zeros(len(counts))
-        values[mine] = question.per_set(question.error, arrivals.order[mine], int(count))
+        values[mine] = judge.per_set(judge.error, arrivals.order[mine], int(count))
         errors = np.where(where, values[:, None], errors)
     return errors
 

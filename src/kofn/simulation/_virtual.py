@@ -56,7 +56,7 @@ class VirtualClock:
         return inbox.get()
 
 
-class ScriptedPool(Staying):
+class VirtualPool(Staying):
     """A pool whose tasks take the virtual time that a script says.
 
     Parameters
@@ -70,7 +70,7 @@ class ScriptedPool(Staying):
     Examples
     --------
     >>> clock = VirtualClock()
-    >>> pool, inbox = ScriptedPool(clock, [[2.0]]), queue.SimpleQueue()
+    >>> pool, inbox = VirtualPool(clock, [[2.0]]), queue.SimpleQueue()
     >>> pool.submit(0, max, 3, 4).add_done_callback(inbox.put)
     >>> clock.wait(inbox, 5.0).result(), clock.now()
     (4, 2.0)

@@ -276,7 +276,7 @@ def _check_arrivals(scheme: Scheme, results: list[Array], answer: Array, scale: 
     collector = Collector(scheme.code, lambda: scheme.prior, epsilon=scheme.epsilon)
     before = np.inf
     for time, row in enumerate(order):
-        collector.arrived(int(row), float(time))
+        collector.add(int(row), float(time))
         floor = 10 * float(collector.decoding.amplification) * scheme.epsilon
         now = collector.error
         _assert(

@@ -22,7 +22,7 @@ from ..engines._protocol import Pool
 from ..errors import NotDecodable, StaysHere
 from ..jobs._job import run
 from ..jobs._lease import Workers
-from ..jobs._stop import rule
+from ..jobs._stop import stop_rule
 from ..schemes._scheme import Scheme
 from ..schemes.products._cuts import Cut
 from ..schemes.products._operands import Operands
@@ -93,7 +93,7 @@ class Products:
 
     def _work(self) -> None:
         scheme, pool, estimator, seconds = self._asked
-        stop = rule(CALL, 0.0, None if math.isinf(seconds) else seconds)
+        stop = stop_rule(CALL, 0.0, None if math.isinf(seconds) else seconds)
         try:
             run(scheme, workers=pool, estimator=estimator, stop=stop, results=self._results)
         except BaseException as error:  # it belongs to whoever asks for the results

@@ -17,7 +17,7 @@ from kofn.cli._drawing import make_folder
 from kofn.cli._engine import Spared, add_engine, dask_pool
 from kofn.engines import LocalPool, Pool
 from kofn.errors import require_installed
-from kofn.jobs.report._progress import Live, percent, told
+from kofn.jobs.report._progress import ProgressLine, format_progress, percent
 
 from . import (
     CONTENDERS,
@@ -123,8 +123,8 @@ def _contest(pixels: Any, pool: Pool, stage: Stage) -> list[Outcome]:
     outcomes = []
     for contender in CONTENDERS:
         print(f"{contender.name}: {contender.idea}", flush=True)
-        with Live(sys.stdout) as live:
-            watch = lambda now: live.show(f"  {told(now)}")  # noqa: E731
+        with ProgressLine(sys.stdout) as line:
+            watch = lambda now: line.show(f"  {format_progress(now)}")  # noqa: E731
             staged = stage.staged(pool)
             outcomes.append(compete(contender, pixels, pixels.T, truth, staged, stage.seed, watch))
     return outcomes
@@ -144,10 +144,10 @@ def _table(outcomes: Sequence[Outcome]) -> list[str]:
 def _components(kernel: Any, pool: Pool, stage: Stage, products: int) -> None:
     print(f"Principal components of K, by {products} products K·V with K coded (mds) and placed once:", flush=True)
     centre = centred(kernel)
-    with Live(sys.stdout) as live:
+    with ProgressLine(sys.stdout) as line:
         found = subspace_iteration(
             centre, stage.staged(pool), products, stage.seed,
-            lambda number, answer: live.show(f"  product {number + 1} of {products}: {answer!r}"),
+            lambda number, answer: line.show(f"  product {number + 1} of {products}: {answer!r}"),
         )  # fmt: skip
     values, angle = disagreement(found, reference(centre))
     shares = ", ".join(f"{100 * share:.2f} %" for share in found.shares)

@@ -9,7 +9,7 @@ from typing import Self, TextIO
 from .._collector import Progress
 
 
-class Live:
+class ProgressLine:
     """A line that shows where things stand.
 
     Parameters
@@ -21,9 +21,9 @@ class Live:
     Examples
     --------
     >>> import sys
-    >>> with Live(sys.stdout) as live:
-    ...     live.show("half way")
-    ...     live.show("done")
+    >>> with ProgressLine(sys.stdout) as line:
+    ...     line.show("half way")
+    ...     line.show("done")
     half way
     done
     """
@@ -57,12 +57,12 @@ class Live:
             self._stream.flush()
 
 
-def told(progress: Progress) -> str:
+def format_progress(progress: Progress) -> str:
     """Tell where a job stands.
 
     Examples
     --------
-    >>> told(Progress(4, 8, 4, 6, 0.0831, False, 0.52))
+    >>> format_progress(Progress(4, 8, 4, 6, 0.0831, False, 0.52))
     '████░░  rank 4 of 6   expected error  8.3 %    0.52 s'
     """
     where = "exact" if progress.exact else f"expected error {percent(progress.error)}"
