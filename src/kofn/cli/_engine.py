@@ -10,7 +10,7 @@ from typing import Any
 
 from ..checks import refusal
 from ..engines import DaskPool, Pool
-from ..engines._protocol import Stop, Stopped
+from ..engines._protocol import Stop
 from ..errors import require_installed
 
 PATIENCE = 10
@@ -80,6 +80,6 @@ class Spared:
             raise AttributeError(name)
         return getattr(self._pool, name)
 
-    def stop(self, worker: int, how: Stop) -> Stopped:
+    def stop(self, worker: int, how: str) -> Stop:
         """Abandon what ``worker`` runs, however it was to be stopped."""
-        return self._pool.stop(worker, "abandon")
+        return self._pool.stop(worker, Stop.ABANDON)

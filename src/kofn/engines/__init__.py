@@ -10,12 +10,23 @@ from ._cancellation import current_token
 from ._engine import Engine
 from ._executors import ExecutorPool, is_executors
 from ._loading import load
-from ._protocol import Pool
+from ._protocol import Pool, Stop, WorkerState
 from ._threads import ThreadPool
 from .dask._pool import DaskPool, is_client
 from .local._pool import LocalPool
 
-__all__ = ["DaskPool", "ExecutorPool", "LocalPool", "Pool", "ThreadPool", "as_pool", "current_token", "processes"]
+__all__ = [
+    "DaskPool",
+    "ExecutorPool",
+    "LocalPool",
+    "Pool",
+    "Stop",
+    "ThreadPool",
+    "WorkerState",
+    "as_pool",
+    "current_token",
+    "processes",
+]
 
 
 def as_pool(workers: object, call: str = "kofn.matmul") -> tuple[Pool, bool]:

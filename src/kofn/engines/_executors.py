@@ -22,7 +22,7 @@ from ..checks import refusal
 from ..errors import PoolClosed, WorkerError, WorkerLost
 from ._engine import CLOSED, Engine
 from ._future import Promise, pack_result, rebuild
-from ._protocol import State, Stop, Stopped
+from ._protocol import Stop, WorkerState
 from ._validation import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
 
 Outcome = tuple[Any, Any]
@@ -110,24 +110,24 @@ class ExecutorPool(Engine):
         slot.end_if_closed()  # by what interrupted this thread just now
         return future
 
-    def stop(self, worker: int, how: Stop) -> Stopped:
+    def stop(self, worker: int, how: str) -> Stop:
         """Cancel the future of what ``worker`` runs; the task itself runs on if it has begun."""
         check_stop(how)
         slot = self._slots[check_worker("stop", worker, self.n)]
         task, running = slot.task, slot.running
         if task is None or not self.is_open:
-            return "nothing"
+            return Stop.NOTHING
         task.cancel()
         if running is not None:
             running.cancel()
-        return "abandon"
+        return Stop.ABANDON
 
-    def state(self, worker: int) -> State:
+    def state(self, worker: int) -> WorkerState:
         """Tell what ``worker`` is doing."""
         slot = self._slots[check_worker("state", worker, self.n)]
         if slot.dead or not self.is_open:
-            return "dead"
-        return "idle" if slot.task is None else "busy"
+            return WorkerState.DEAD
+        return WorkerState.IDLE if slot.task is None else WorkerState.BUSY
 
     def close(self) -> None:
         """Let the executors go, still running; what was placed in them is forgotten. Safe to call twice."""

@@ -7,9 +7,8 @@ import os
 import pickle
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
 from .._base._envelope import told
@@ -57,7 +56,7 @@ class Promise:
 
     def settle_claimed(self, value: object) -> None:
         """End the future with a result, by the one who has the claim."""
-        with _guarded():
+        with _guard:
             if self._reachable() and self.future.set_running_or_notify_cancel():
                 self.future.set_result(value)
 
@@ -68,13 +67,13 @@ class Promise:
 
     def fail_claimed(self, error: BaseException) -> None:
         """End the future with an exception, by the one who has the claim."""
-        with _guarded():
+        with _guard:
             if self._reachable() and self.future.set_running_or_notify_cancel():
                 self.future.set_exception(error)
 
     def cancel(self) -> None:
         """Cancel the future and tell those who wait for it."""
-        with _guarded():
+        with _guard:
             if self.claim() and self._reachable():
                 self.future.cancel()
                 self.future.set_running_or_notify_cancel()
@@ -125,15 +124,21 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_orphan_all)
 
 
-@contextmanager
-def _guarded() -> Iterator[None]:
-    """Let nothing that others hang on a future end the thread that ends it, which serves all workers."""
-    try:
-        yield
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
-            raise  # Ctrl-C
-        logging.getLogger("kofn").exception("what was to be done at the end of a task has failed")
+class _Guard:
+    """Lets nothing that others hang on a future end the thread that ends it, which serves all workers."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _: object, error: BaseException | None, traceback: object) -> bool:
+        if error is None or (
+            isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+        ):
+            return False  # Ctrl-C
+        logging.getLogger("kofn").error("what was to be done at the end of a task has failed", exc_info=error)
+        return True
+
+
+_guard = _Guard()
 
 
 def pack_result(value: object, pack: Callable[[object], Packed]) -> Packed:

@@ -8,19 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from typing import Any, Literal, Protocol, runtime_checkable
+from enum import StrEnum
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-State = Literal["starting", "idle", "busy", "dead"]
-"""``starting`` and ``busy`` pass by themselves; ``dead`` is final for this pool."""
 
-Stop = Literal["abandon", "interrupt", "kill"]
-"""How to stop a running task: leave it alone, interrupt its Python code, or kill its process."""
+class WorkerState(StrEnum):
+    """What a worker is doing."""
 
-Stopped = Literal["nothing", "abandon", "interrupt", "kill"]
-"""What really happened; ``nothing`` when no task was running."""
+    STARTING = "starting"
+    IDLE = "idle"
+    BUSY = "busy"
+    DEAD = "dead"
+    """For good, in this pool; the others pass by themselves."""
+
+
+class Stop(StrEnum):
+    """How to stop a running task, and what really happened."""
+
+    ABANDON = "abandon"
+    """Leave it alone: nobody waits for it any more."""
+    INTERRUPT = "interrupt"
+    """Raise KeyboardInterrupt in its Python code."""
+    KILL = "kill"
+    """End its process."""
+    NOTHING = "nothing"
+    """There was no task to stop; not a thing to ask for."""
 
 
 @runtime_checkable
@@ -63,7 +78,7 @@ class Pool(Protocol):
             comes late finds what the worker runs next.
         """
 
-    def stop(self, worker: int, how: Stop) -> Stopped:
+    def stop(self, worker: int, how: str) -> Stop:
         """Stop what ``worker`` runs, as gently as ``how`` says, and tell what really happened.
 
         Returns at once, also when the pool is closed (``nothing``). The task's future is cancelled and its
@@ -71,7 +86,7 @@ class Pool(Protocol):
         can enforce one.
         """
 
-    def state(self, worker: int) -> State:
+    def state(self, worker: int) -> WorkerState:
         """Tell what ``worker`` is doing."""
 
     def close(self) -> None:

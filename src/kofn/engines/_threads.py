@@ -18,7 +18,7 @@ from ..checks import integer
 from ..errors import PoolClosed, WorkerError
 from ._engine import CLOSED, Engine
 from ._future import Promise
-from ._protocol import State, Stop, Stopped
+from ._protocol import Stop, WorkerState
 from ._validation import check_key, check_stop, check_task, check_worker, resident_values
 
 _Call = tuple[Callable[..., Any], tuple[Any, ...], Promise]
@@ -94,21 +94,21 @@ class ThreadPool(Engine):
             task.fail(PoolClosed(CLOSED))
         return task.future
 
-    def stop(self, worker: int, how: Stop) -> Stopped:
+    def stop(self, worker: int, how: str) -> Stop:
         """Cancel the future of what ``worker`` runs; the task itself runs on."""
         check_stop(how)
         task = self._slots[check_worker("stop", worker, self._n)].task
         if task is None or not self.is_open:
-            return "nothing"
+            return Stop.NOTHING
         task.cancel()
-        return "abandon"
+        return Stop.ABANDON
 
-    def state(self, worker: int) -> State:
+    def state(self, worker: int) -> WorkerState:
         """Tell what ``worker`` is doing."""
         slot = self._slots[check_worker("state", worker, self._n)]
         if not self.is_open:
-            return "dead"
-        return "idle" if slot.task is None else "busy"
+            return WorkerState.DEAD
+        return WorkerState.IDLE if slot.task is None else WorkerState.BUSY
 
     def close(self) -> None:
         """Let every thread go; one that runs a task ends after it. Safe to call twice and from any state."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from .. import checks
 from .._base._envelope import told
@@ -13,7 +13,7 @@ from ._protocol import Stop
 
 Value = TypeVar("Value")
 
-_KINDS = ("abandon", "interrupt", "kill")
+_KINDS = (Stop.ABANDON, Stop.INTERRUPT, Stop.KILL)
 
 
 def check_worker(call: str, worker: int, n: int) -> int:
@@ -72,7 +72,7 @@ def resident_values(worker: int, keys: Sequence[Hashable], held: Mapping[Hashabl
 
 def check_stop(how: str) -> Stop:
     """Return a known way to stop or refuse it."""
-    return cast(Stop, choice("stop", "how", how, _KINDS, "use 'kill' to be sure"))
+    return Stop(choice("stop", "how", how, _KINDS, "use 'kill' to be sure"))
 
 
 def unpicklable(call: str, argument: str, error: BaseException) -> ArgumentError:

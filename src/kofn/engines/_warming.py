@@ -11,7 +11,7 @@ from typing import Any
 from .. import checks
 from ..errors import WorkerError, WorkerLost
 from ._loading import load
-from ._protocol import Pool
+from ._protocol import Pool, WorkerState
 
 TRIES = 3
 """Deaths of a worker, one after the other, after which it is given up."""
@@ -54,7 +54,7 @@ def warm_up(pool: Pool, function: Callable[[], object] | None = None, modules: S
     warm = 0
     while left or running:
         for worker in [worker for worker in left if worker not in running.values()]:
-            if pool.state(worker) == "dead":
+            if pool.state(worker) == WorkerState.DEAD:
                 del left[worker]
             elif (future := _give(pool, worker, tuple(modules), function)) is not None:
                 running[future] = worker
@@ -72,7 +72,7 @@ def warm_up(pool: Pool, function: Callable[[], object] | None = None, modules: S
 
 def _give(pool: Pool, worker: int, modules: tuple[str, ...], function: Callable[[], object] | None) -> Any:
     """The future of a task that an idle worker has been given; None where it took none."""
-    if pool.state(worker) != "idle":
+    if pool.state(worker) != WorkerState.IDLE:
         return None
     try:
         return pool.submit(worker, _come_through, modules, function)

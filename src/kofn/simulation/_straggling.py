@@ -20,7 +20,7 @@ from ..checks import integer, refusal
 from ..engines._cancellation import current_token
 from ..engines._engine import Engine
 from ..engines._future import Promise
-from ..engines._protocol import Pool, State, Stop, Stopped
+from ..engines._protocol import Pool, Stop, WorkerState
 from ..engines._validation import check_key, check_stop, check_task, check_worker
 from ..engines._warming import warm_up
 from ..errors import Cancelled, WorkerLost
@@ -153,15 +153,15 @@ class Straggling(Engine):
         task.when_cancelled(lambda _: _cancel(theirs()))
         return task.future
 
-    def stop(self, worker: int, how: Stop) -> Stopped:
+    def stop(self, worker: int, how: str) -> Stop:
         """Stop what ``worker`` runs as the wrapped pool can."""
         check_worker("stop", worker, self.n)
-        return self._pool.stop(worker, check_stop(how)) if self.is_open else "nothing"
+        return self._pool.stop(worker, check_stop(how)) if self.is_open else Stop.NOTHING
 
-    def state(self, worker: int) -> State:
+    def state(self, worker: int) -> WorkerState:
         """Tell what ``worker`` is doing; one that died stays dead."""
         gone = check_worker("state", worker, self.n) in self._dead or not self.is_open
-        return "dead" if gone else self._pool.state(worker)
+        return WorkerState.DEAD if gone else self._pool.state(worker)
 
     def warm(self, function: Callable[[], object] | None = None, *, modules: Sequence[str] = ()) -> None:
         """Wait until every worker is up, has imported ``modules`` and has called ``function``, without delays."""
@@ -190,7 +190,7 @@ class Straggling(Engine):
         self._dead.add(worker)
         if (task := self._tasks.pop(worker, None)) is not None:
             task.fail(WorkerLost(f"worker {worker} died, as its latency model says", worker))
-        self._pool.stop(worker, "kill")
+        self._pool.stop(worker, Stop.KILL)
 
 
 def run_late(token: int, seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:

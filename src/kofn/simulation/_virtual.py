@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .._base._travel import Staying
-from ..engines._protocol import State, Stop, Stopped
+from ..engines._protocol import Stop, WorkerState
 from ..errors import KofnError, WorkerLost
 
 
@@ -114,7 +114,7 @@ class VirtualPool(Staying):
         self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
     ) -> Future[Any]:
         """Compute now, deliver when the script says."""
-        if self.state(worker) != "idle":
+        if self.state(worker) != WorkerState.IDLE:
             raise KofnError(f"worker {worker} is {self.state(worker)}, it cannot take a task.")
         future: Future[Any] = Future()
         future.add_done_callback(lambda done: self._ended(worker, done))
@@ -154,19 +154,19 @@ class VirtualPool(Staying):
         if future is not None:
             future.set_exception(WorkerLost(f"worker {worker} died as the script says.", worker))
 
-    def stop(self, worker: int, how: Stop) -> Stopped:
+    def stop(self, worker: int, how: str) -> Stop:
         """Drop what the worker runs; it is idle again at once."""
         future, self._running[worker] = self._running[worker], None
         if future is None:
-            return "nothing"
+            return Stop.NOTHING
         future.cancel()
-        return how
+        return Stop(how)
 
-    def state(self, worker: int) -> State:
+    def state(self, worker: int) -> WorkerState:
         """Tell what ``worker`` is doing."""
         if self._dead[worker]:
-            return "dead"
-        return "idle" if self._running[worker] is None else "busy"
+            return WorkerState.DEAD
+        return WorkerState.IDLE if self._running[worker] is None else WorkerState.BUSY
 
     def close(self) -> None:
         """Nothing to release."""

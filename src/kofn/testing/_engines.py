@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import choice
-from ..engines._protocol import Pool, State, Stop
+from ..engines._protocol import Pool, Stop, WorkerState
 from ..errors import ArgumentError, PoolClosed, WorkerError, WorkerLost
 
 MakePool = Callable[[], AbstractContextManager[Pool]]
@@ -216,8 +216,7 @@ def _callback(pool: Pool, settings: BatterySettings) -> None:
 
 
 def _straggler(pool: Pool, settings: BatterySettings) -> None:
-    hows: list[Stop] = ["abandon", "interrupt", "kill"]
-    for how in hows:
+    for how in (Stop.ABANDON, Stop.INTERRUPT, Stop.KILL):
         _await_idle(pool, settings)
         started = time.monotonic()
         futures = [pool.submit(w, time.sleep, 0.0 if w else settings.straggler_seconds) for w in range(pool.n)]
@@ -260,7 +259,7 @@ def _death(pool: Pool, settings: BatterySettings) -> None:
         raise AssertionError("a task must not hang for more than 5 s when its worker dies.") from None
     _assert(isinstance(error, WorkerLost), f"a task whose worker dies must fail with WorkerLost, got {error!r}")
     _assert(pool.submit(1, int, "7").result() == 7, "other workers go on")
-    if _await_start(pool, 0, settings) == "dead":
+    if _await_start(pool, 0, settings) == WorkerState.DEAD:
         _raises(WorkerLost, lambda: pool.submit(0, int), "a dead worker takes no task")
     else:
         total = pool.submit(0, np.sum, keys=("x",)).result()
@@ -346,15 +345,15 @@ def _spoil(resident: Any, other: Any) -> float:
 
 def _await_idle(pool: Pool, settings: BatterySettings) -> None:
     until = time.monotonic() + settings.patience_seconds
-    while not all(pool.state(worker) == "idle" for worker in range(pool.n)):
+    while not all(pool.state(worker) == WorkerState.IDLE for worker in range(pool.n)):
         states = [pool.state(worker) for worker in range(pool.n)]
         _assert(time.monotonic() < until, f"workers must become idle by themselves, got {states}")
         time.sleep(0.002)
 
 
-def _await_start(pool: Pool, worker: int, settings: BatterySettings) -> State:
+def _await_start(pool: Pool, worker: int, settings: BatterySettings) -> WorkerState:
     until = time.monotonic() + settings.patience_seconds
-    while (state := pool.state(worker)) == "starting":
+    while (state := pool.state(worker)) == WorkerState.STARTING:
         _assert(time.monotonic() < until, "a worker that starts must become idle or dead")
         time.sleep(0.01)
     return state

@@ -17,7 +17,7 @@ from ...checks import refusal
 from ...errors import PoolClosed, require
 from .._engine import CLOSED, Engine
 from .._pickling import BufferedPickle
-from .._protocol import State, Stop, Stopped
+from .._protocol import Stop, WorkerState
 from .._validation import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
 from ._cluster import cluster_of
 from ._slot import DaskCall, DaskPlacedValue, DaskSlot, unreachable
@@ -124,25 +124,25 @@ class DaskPool(Engine):
             raise PoolClosed(f"submit: {unreachable(self._cluster)}") from error
         return task.future
 
-    def stop(self, worker: int, how: Stop) -> Stopped:
+    def stop(self, worker: int, how: str) -> Stop:
         """Cancel the future of what ``worker`` runs; the task itself runs on if it has begun."""
         check_stop(how)
         slot = self._slots.all[check_worker("stop", worker, self.n)]
         task = slot.task
         # Nothing can be asked of a worker that is out of reach; its task is failed by the slot itself.
-        if task is None or self.state(worker) == "dead":
-            return "nothing"
+        if task is None or self.state(worker) == WorkerState.DEAD:
+            return Stop.NOTHING
         task.cancel()
-        if how == "kill" and slot.has_nanny:
+        if how == Stop.KILL and slot.has_nanny:
             _start(self._loop, slot.kill)
-            return "kill"
+            return Stop.KILL
         _start(self._loop, slot.abandon, task)
-        return "abandon"
+        return Stop.ABANDON
 
-    def state(self, worker: int) -> State:
+    def state(self, worker: int) -> WorkerState:
         """Tell what ``worker`` is doing."""
         slot = self._slots.all[check_worker("state", worker, self.n)]
-        return slot.state if self.is_open else "dead"
+        return slot.state if self.is_open else WorkerState.DEAD
 
     def close(self) -> None:
         """Let the workers go, still running; what was placed there is released. Safe to call twice."""

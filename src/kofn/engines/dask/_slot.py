@@ -20,7 +20,7 @@ from ..._base._envelope import told
 from ...errors import PoolClosed, WorkerError, WorkerLost
 from .._future import Promise, rebuild
 from .._pickling import BufferedPickle
-from .._protocol import State
+from .._protocol import WorkerState
 from ._cluster import Cluster, Member
 from ._worker import end_process, perform, refuse
 
@@ -98,15 +98,15 @@ class DaskSlot:
         return REVIVAL if self._has_nanny else 0.0
 
     @property
-    def state(self) -> State:
+    def state(self) -> WorkerState:
         """What the worker does, as far as kofn is concerned."""
         address = self.address
         if not self.cluster.is_reachable:
-            return "dead"
+            return WorkerState.DEAD
         if address is None:
             late = time.monotonic() - self._lost_at >= REVIVAL
-            return "starting" if self._has_nanny and not late else "dead"
-        return "busy" if self.task is not None or self.cluster.is_running(address) else "idle"
+            return WorkerState.STARTING if self._has_nanny and not late else WorkerState.DEAD
+        return WorkerState.BUSY if self.task is not None or self.cluster.is_running(address) else WorkerState.IDLE
 
     def reserve(self, task: DaskCall) -> None:
         """Take ``task`` if the worker is idle; callable on any thread."""
@@ -114,9 +114,9 @@ class DaskSlot:
             if self._closed:
                 raise PoolClosed("submit: the pool is closed")
             state = self.state
-            if state in ("dead", "starting"):
+            if state in (WorkerState.DEAD, WorkerState.STARTING):
                 raise WorkerLost(f"worker {self.index} is {state} and cannot take a task", self.index)
-            if state == "busy":
+            if state == WorkerState.BUSY:
                 raise WorkerError(f"worker {self.index} is busy; it takes one task at a time", self.index)
             self.task = task
 

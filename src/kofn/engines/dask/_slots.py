@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from .._protocol import WorkerState
 from ._cluster import Cluster
 from ._slot import DaskSlot
 
@@ -30,7 +31,7 @@ class DaskSlots:
             if slot.name in free:
                 slot.take(free.pop(slot.name))
         for slot in empty:
-            if free and slot.state == "dead":
+            if free and slot.state == WorkerState.DEAD:
                 slot.take(free.pop(next(iter(free))))
 
     def on_leave(self, address: str) -> None:

@@ -17,12 +17,6 @@ FIRST_RUN_SECONDS = 2.0
 LOADING_SECONDS = 60.0
 """How long it may run on where the worker says, whenever it is asked, that it imports or unpickles something."""
 
-SILENT_SECONDS = 4.0
-"""How long a worker may take to say so: where a large library is mapped, no Python runs for a while."""
-
-AGAIN_SECONDS = 0.5
-"""How long a worker that said so has until it is asked again."""
-
 
 class Familiar:
     """The code that one worker process has run.

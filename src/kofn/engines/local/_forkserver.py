@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..._base._place import Place
 from ._connection import Connection, bell
@@ -24,6 +24,9 @@ from ._connection import Connection, bell
 BLAS_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 _PR_SET_PDEATHSIG = 1
+
+Key: TypeAlias = tuple[int, int]
+"""A slot of the pool, and which process there."""
 
 
 def main(fd: int, threads: int) -> None:
@@ -52,13 +55,13 @@ def _prepare(threads: int) -> Callable[[], None]:
 
 
 class ForkServer:
-    """Forks, kills and reaps workers; each is known by the number that the client gave it."""
+    """Forks, kills and reaps workers; each is known by the slot that it serves, and which process there it is."""
 
     def __init__(self, connection: Connection, set_threads: Callable[[], None]) -> None:
         self.connection = connection
         self.set_threads = set_threads
         self.client = os.getppid()
-        self.pids: dict[int, int] = {}
+        self.pids: dict[Key, int] = {}
         self.prctl = _prctl()
         self.woken, self.waker = bell()
         signal.set_wakeup_fd(self.waker.fileno(), warn_on_full_buffer=False)
@@ -86,24 +89,24 @@ class ForkServer:
     def obey(self, message: tuple[Any, ...], fds: list[int]) -> None:
         """Do what the client asks."""
         if message[0] == "spawn":
-            _, number, place = message
-            self.spawn(number, fds[0], place)
+            _, key, place = message
+            self.spawn(key, fds[0], place)
         elif message[1] in self.pids:
             _kill_group(self.pids[message[1]])
 
-    def spawn(self, number: int, fd: int, place: Place) -> None:
-        """Fork worker ``number`` on the socket ``fd``."""
+    def spawn(self, key: Key, fd: int, place: Place) -> None:
+        """Fork a worker on the socket ``fd``."""
         server = os.getpid()
         try:
             pid = os.fork()
         except OSError as error:
             os.close(fd)
-            self.connection.send(("exit", number, f"could not be forked: {error}"))
+            self.connection.send(("exit", key, f"could not be forked: {error}"))
             return
         if pid == 0:
             self.become_worker(server, fd, place)
         os.close(fd)
-        self.pids[number] = pid
+        self.pids[key] = pid
 
     def become_worker(self, server: int, fd: int, place: Place) -> None:
         """Serve as a worker; never returns."""
@@ -138,14 +141,14 @@ class ForkServer:
         """Report the workers that ended, and end what they left running."""
         while self.woken_bytes():
             pass
-        for number, pid in list(self.pids.items()):
+        for key, pid in list(self.pids.items()):
             # Looking without reaping keeps the id ours until its group has been killed.
             if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 continue
             _kill_group(pid)
             _, status = os.waitpid(pid, 0)
-            del self.pids[number]
-            self.connection.send(("exit", number, _how(os.waitstatus_to_exitcode(status))))
+            del self.pids[key]
+            self.connection.send(("exit", key, _how(os.waitstatus_to_exitcode(status))))
 
     def woken_bytes(self) -> bytes:
         """Empty the pipe of signals."""

@@ -43,16 +43,16 @@ class ForkServerClient:
             )
         self.connection = Connection(ours)
 
-    def spawn(self, number: int) -> Connection:
-        """Ask for worker ``number`` and return the connection to it."""
+    def spawn(self, slot: int, process: int) -> Connection:
+        """Ask for a process in a slot and return the connection to it."""
         ours, theirs = socket.socketpair()
         with theirs:
-            self._ask("spawn", number, Place.here(), fds=[theirs.fileno()])
+            self._ask("spawn", (slot, process), Place.here(), fds=[theirs.fileno()])
         return Connection(ours)
 
-    def kill(self, number: int) -> None:
-        """Ask for the death of worker ``number``."""
-        self._ask("kill", number)
+    def kill(self, slot: int, process: int) -> None:
+        """Ask for the death of that process."""
+        self._ask("kill", (slot, process))
 
     def _ask(self, *message: Any, fds: list[int] | None = None) -> None:
         # When the fork server is gone its connection says so to whoever reads it.

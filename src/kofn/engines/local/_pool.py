@@ -17,10 +17,11 @@ from ..._base._machine import processors
 from ...checks import integer, refusal
 from ...errors import ArgumentError, KofnError, PoolClosed, WorkerError, WorkerLost
 from .._engine import Engine
-from .._protocol import State, Stop, Stopped
+from .._protocol import Stop, WorkerState
 from .._validation import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
+from ._call import LocalCall, PlacedValue
 from ._shared_memory import SharedPickle, pack
-from ._slot import LocalCall, PlacedValue
+from ._states import SlotState
 from ._supervisor import Supervisor
 
 START_SECONDS = 60.0
@@ -96,7 +97,8 @@ class LocalPool(Engine):
 
     def pids(self) -> list[int | None]:
         """Return the process id of each worker, None while it has none."""
-        return [None if slot.doomed or slot.connection is None else slot.pid for slot in self._supervisor.slots]
+        slots = self._supervisor.slots
+        return [None if s.now.state is SlotState.KILLED or s.connection is None else s.pid for s in slots]
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike = np.float64) -> NDArray[Any]:
         """Allocate an array that reaches workers without a copy.
@@ -146,23 +148,15 @@ class LocalPool(Engine):
         with supervisor.lock:
             self._check("submit", worker)
             values = resident_values(worker, keys, slot.residents)
-            if slot.state == "dead":
+            if slot.now.seen is WorkerState.DEAD:
                 raise WorkerLost(f"worker {worker} is dead and cannot take a task", worker)
-            if slot.task is not None or slot.state == "busy":
+            if slot.now.call is not None:
                 raise WorkerError(f"worker {worker} is busy; it takes one task at a time", worker)
-            task = LocalCall(payload, values)
-            try:
-                slot.task = task
-                task.when_cancelled(lambda gone: supervisor.on_cancelled(slot, gone))
-                if slot.state == "idle":
-                    supervisor.dispatch(slot)
-            except BaseException:
-                # Ctrl-C: nobody will have this future.
-                supervisor.kill_after_interrupt(slot, task)
-                raise
-        return task.future
+            call = LocalCall(payload, values)
+            supervisor.submit(slot, call)
+        return call.future
 
-    def stop(self, worker: int, how: Stop) -> Stopped:
+    def stop(self, worker: int, how: str) -> Stop:
         """Stop what ``worker`` runs and tell what really happened; its future is cancelled at once.
 
         ``abandon`` leaves the task alone and ``interrupt`` raises KeyboardInterrupt in its Python code; if it
@@ -171,10 +165,9 @@ class LocalPool(Engine):
         check_worker("stop", worker, self._n)
         return self._supervisor.stop(self._supervisor.slots[worker], check_stop(how))
 
-    def state(self, worker: int) -> State:
+    def state(self, worker: int) -> WorkerState:
         """Tell what ``worker`` is doing."""
-        slot = self._supervisor.slots[check_worker("state", worker, self._n)]
-        return "busy" if slot.state == "starting" and slot.task is not None else slot.state
+        return self._supervisor.slots[check_worker("state", worker, self._n)].now.seen
 
     def close(self) -> None:
         """End all workers and release everything; results stay valid. Safe to call twice, in any state."""
@@ -183,7 +176,7 @@ class LocalPool(Engine):
         self._finalizer.detach()
 
     def __repr__(self) -> str:
-        return f"<LocalPool of {self._n}: {', '.join(slot.state for slot in self._supervisor.slots)}>"
+        return f"<LocalPool of {self._n}: {', '.join(self._supervisor.states())}>"
 
     def _check(self, call: str, worker: int) -> None:
         check_worker(call, worker, self._n)

@@ -196,6 +196,8 @@ def pack(value: object, store: SegmentStore | None = None) -> SharedPickle:
     """
     buffers: list[pickle.PickleBuffer] = []
     stream, code = pickled(value, buffers.append)
+    if not buffers and len(stream) < INLINE:
+        return SharedPickle([stream], code=code)
     views = [memoryview(stream), *(buffer.raw() for buffer in buffers)]
     homes = [None, *(store.find(view) if store else None for view in views[1:])]
     payload = _copy([view for view, home in zip(views, homes, strict=True) if home is None])

@@ -1,75 +1,19 @@
-"""The client's books on one worker process: what it runs, what it holds, what it must still be told."""
+"""The client's books on one place in the pool: where it stands, what its process holds and must still be told."""
 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
-import time
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field
-from itertools import count
-from typing import Any
+import signal
+from collections.abc import Hashable
 
-from ..._base._pickles import Code
 from ..._base._place import Place
-from .._future import Promise, rebuild
-from .._protocol import State
+from ._call import LocalCall, PlacedValue
 from ._connection import MOST_DESCRIPTORS, Connection
-from ._familiar import AGAIN_SECONDS, SILENT_SECONDS, Familiar
-from ._mmap import MappedBytes, map_shared
-from ._shared_memory import Frame, SharedPickle, map_received, unpack
-from ._worker import QUESTION, Order
-
-_numbers: Iterator[int] = count(1)
-
-
-@dataclass
-class PlacedValue:
-    """A value placed at a worker, kept for replay."""
-
-    payload: SharedPickle
-    id: int = field(default_factory=lambda: next(_numbers))
-
-
-class LocalCall(Promise):
-    """One call at one worker."""
-
-    def __init__(self, payload: SharedPickle, residents: list[PlacedValue]) -> None:
-        super().__init__()
-        self.payload = payload
-        self.residents = residents
-        self.place = Place.here()
-        self.number = next(_numbers)
-
-    @property
-    def code(self) -> Code:
-        """Functions and classes that it takes."""
-        return self.payload.code.union(*(resident.payload.code for resident in self.residents))
-
-    def end(self, ok: bool, frames: list[Frame], mapped: dict[int, MappedBytes] | OSError) -> None:
-        """End the future with what the worker sent, by the one who has the claim."""
-
-        def load() -> Any:
-            if isinstance(mapped, OSError):
-                raise mapped
-            return unpack(frames, mapped)
-
-        rebuilt, value = rebuild(load)
-        if ok and rebuilt:
-            self.settle_claimed(value)
-        else:
-            self.fail_claimed(value.open() if rebuilt else value)
-
-
-def map_results(arriving: list[tuple[int, int]], fds: list[int]) -> dict[int, MappedBytes] | OSError:
-    """Map the segments of a result, or tell why that cannot be: it concerns this result alone."""
-    try:
-        return {
-            identity: map_received(map_shared, fd, size) for (identity, size), fd in zip(arriving, fds, strict=True)
-        }
-    except OSError as error:
-        return error
+from ._familiar import Familiar
+from ._shared_memory import Segment, SharedPickle
+from ._states import Slot
+from ._worker import Order
 
 
 class WorkerSlot:
@@ -77,59 +21,26 @@ class WorkerSlot:
 
     def __init__(self, index: int) -> None:
         self.index = index
-        self.state: State = "starting"
+        self.now = Slot()
         self.residents: dict[Hashable, PlacedValue] = {}
-        self.task: LocalCall | None = None
-        self.failures = 0
         self.connection: Connection | None = None
-        self.begin(0)
+        self.begin()
 
-    def begin(self, process: int) -> None:
+    def begin(self) -> None:
         """Start the books of a new process, which holds nothing yet."""
-        self.process = process
         self.familiar = Familiar()
         self.pid: int | None = None
-        self.started = False
-        self.doomed = False
-        self.sent = False
-        self.deadline: float | None = None
-        self.loading_until = 0.0
-        self.asked = False
         self.place: Place | None = None
         self.segments: set[int] = set()
         self.held: set[int] = set()
         self.forget_segments: list[int] = []
         self.forget_residents: list[int] = []
 
-    def set_deadline(self, seconds: float, loading: float = 0.0) -> bool:
-        """Let the task run for so long, or until an earlier deadline, or longer while it loads; tell of a change."""
-        now = time.monotonic()
-        if now + seconds >= (math.inf if self.deadline is None else self.deadline):
-            return False
-        self.deadline, self.loading_until, self.asked = now + seconds, now + loading, False
-        return True
-
-    def ask(self) -> bool:
-        """Ask a worker at its deadline whether it loads something; tell whether that is worth waiting for."""
-        now = time.monotonic()
-        if self.asked or self.pid is None or now >= self.loading_until:
-            return False
-        self.asked, self.deadline = True, now + SILENT_SECONDS
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, QUESTION)
-        return True
-
-    def answered(self, number: int, loads: bool) -> None:
-        """Take what the worker says: ask again later, or be at the deadline."""
-        if self.asked and self.task is not None and self.task.number == number:
-            self.asked = not loads
-            self.deadline = time.monotonic() + (AGAIN_SECONDS if loads else 0.0)
-
-    def take_task(self) -> LocalCall | None:
-        """Return the task in flight, if any, and be without one."""
-        task, self.task = self.task, None
-        self.sent, self.deadline = False, None
-        return task
+    def signal(self, number: signal.Signals) -> None:
+        """Send the process a signal, if it is there."""
+        if self.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def segment_gone(self, identity: int) -> None:
         """Note that the client freed a segment."""
@@ -150,20 +61,20 @@ class WorkerSlot:
         """Whether the process holds something that it should forget."""
         return bool(self.forget_segments or self.forget_residents)
 
-    def flush(self, patience: float) -> int:
-        """Send the process its task, what it lacks for it and what it must forget; return the bytes sent."""
-        task = self.task
-        residents = task.residents if task else []
+    def flush(self, call: LocalCall | None, patience: float) -> int:
+        """Send the process a call, what it lacks for it and what it must forget; return the bytes sent."""
+        residents = call.residents if call else []
         lacking = [resident for resident in residents if resident.id not in self.held]
-        sent = self._send_segments([r.payload for r in lacking], task.payload if task else None, patience)
-        place = None if task is None or task.place == self.place else task.place
+        payloads = [resident.payload for resident in lacking] + ([call.payload] if call else [])
+        sent = self._send_segments(payloads, call.payload.fresh if call else None, patience)
+        place = None if call is None or call.place == self.place else call.place
         order: Order = (
             self.forget_segments,
             self.forget_residents,
             [],
             [(resident.id, resident.payload.frames) for resident in lacking],
             place,
-            (task.number, task.payload.frames, [resident.id for resident in residents]) if task else None,
+            (call.number, call.payload.frames, [resident.id for resident in residents]) if call else None,
         )
         sent += self._send(order, [], patience)
         self.held.update(resident.id for resident in lacking)
@@ -171,13 +82,10 @@ class WorkerSlot:
         self.place = place or self.place
         return sent
 
-    def _send_segments(self, kept: list[SharedPickle], own: SharedPickle | None, patience: float) -> int:
-        """Send the descriptors that the process lacks; a task's own copies are mapped for that task only."""
-        wanted = {segment.id: segment for payload in kept for segment in payload.segments}
-        if own is not None:
-            wanted.update((segment.id, segment) for segment in own.segments)
-        once = own.fresh if own else None
-        missing = [segment for segment in wanted.values() if segment.id not in self.segments]
+    def _send_segments(self, payloads: list[SharedPickle], once: Segment | None, patience: float) -> int:
+        """Send the descriptors that the process lacks; a call's own copies are mapped ``once``, for that call."""
+        segments = {segment.id: segment for payload in payloads for segment in payload.segments}
+        missing = [segment for segment in segments.values() if segment.id not in self.segments]
         sent = 0
         for start in range(0, len(missing), MOST_DESCRIPTORS):
             part = missing[start : start + MOST_DESCRIPTORS]

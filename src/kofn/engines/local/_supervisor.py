@@ -1,5 +1,6 @@
 """The client's side of local processes: one thread that hears the fork server and the workers, and one lock.
 
+What follows from what is heard is decided by `step`; the supervisor tells it, and carries out what it answers.
 `LocalPool` holds a `Supervisor`; the thread never holds the pool, so a forgotten pool is closed by the garbage
 collector. Only that thread receives and changes the selector; any thread sends, under the lock.
 """
@@ -7,6 +8,7 @@ collector. Only that thread receives and changes the selector; any thread sends,
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import queue
 import selectors
@@ -20,15 +22,37 @@ from typing import Any
 from ..._base._closeable import detach_in_forks
 from ...errors import PoolClosed, WorkerLost
 from .._engine import CLOSED
-from .._protocol import Stop, Stopped
+from .._protocol import Stop, WorkerState
+from ._call import LocalCall, map_results
 from ._connection import bell
+from ._events import (
+    Ask,
+    Cancel,
+    Ended,
+    Exited,
+    Fail,
+    Finish,
+    GraceOver,
+    Hello,
+    Interrupt,
+    Kill,
+    Loads,
+    Replied,
+    Send,
+    Settle,
+    SlotAction,
+    SlotEvent,
+    Spawn,
+    Stopped,
+    Submitted,
+    Unreachable,
+)  # fmt: skip
 from ._familiar import FIRST_RUN_SECONDS, LOADING_SECONDS
 from ._forkserver_client import CLOSING, PATIENCE, ForkServerClient
 from ._shared_memory import SegmentStore
-from ._slot import LocalCall, WorkerSlot, map_results
-
-TRIES = 3
-"""Deaths in a row before a worker was ready, after which its place in the pool is given up."""
+from ._slot import WorkerSlot
+from ._states import TRIES, SlotState, step
+from ._worker import QUESTION
 
 
 class Supervisor:
@@ -43,16 +67,17 @@ class Supervisor:
         self.closed = self.released = False
         self.bytes_sent = {"pipe": 0, "shared": 0, "returned": 0}
         self.slots = [WorkerSlot(index) for index in range(n)]
-        self.processes: dict[int, WorkerSlot] = {}
-        self.last_process = self.server_failures = 0
+        self.server_failures = 0
         self.modules: frozenset[str] = frozenset()
-        self.commands = deque[Callable[[], None]]()
+        self.commands = deque[Callable[[], object]]()
         self.woken, self.waker = bell()
         self.store = SegmentStore(self.wake)
         self.selector = selectors.PollSelector()
         self.selector.register(self.woken, selectors.EVENT_READ, self.on_wake)
         self.thread = threading.Thread(target=self.listen, name="kofn-local-pool", daemon=True)
         self.start_server()
+        for slot in self.slots:
+            self.spawn(slot)
         detach_in_forks(self)
         try:
             self.thread.start()
@@ -61,34 +86,81 @@ class Supervisor:
             self.release()
             raise
 
-    # Starting and ending processes
+    # What happens to a slot, and what is done about it
+
+    def handle(self, slot: WorkerSlot, event: SlotEvent) -> tuple[SlotAction, ...]:
+        """Take an event: act on it under the lock, and end calls, which others wait for, without."""
+        actions: tuple[SlotAction, ...] = ()
+        try:
+            with self.lock:
+                deadline = slot.now.deadline
+                slot.now, actions = step(slot.now, event, time.monotonic())
+                for action in actions:
+                    self.act(slot, action)
+                if slot.now.deadline < deadline:
+                    self.wake()
+                if isinstance(event, (Hello, Exited, Ended)):
+                    self.changed.notify_all()
+        finally:  # a Ctrl-C in between leaves nobody waiting
+            for action in actions:
+                end(action)
+        return actions
+
+    def act(self, slot: WorkerSlot, action: SlotAction) -> None:
+        """Do what concerns the process of ``slot``."""
+        match action:
+            case Send(call):
+                if self.flush(slot, call):
+                    # The process has its own descriptors now.
+                    call.payload.segments, call.payload.fresh = [], None
+            case Finish(call):
+                slot.familiar.add(call.code)
+                self.flush_pending(slot)
+            case Spawn():
+                self.spawn(slot)
+            case Kill():
+                self.server.kill(slot.index, slot.now.process)
+            case Interrupt():
+                slot.signal(signal.SIGINT)
+            case Ask():
+                slot.signal(QUESTION)
+
+    def flush(self, slot: WorkerSlot, call: LocalCall | None) -> bool:
+        """Send the process of ``slot`` what it must know; a send that fails half-way leaves one nobody can talk to."""
+        try:
+            self.bytes_sent["pipe"] += slot.flush(call, PATIENCE)
+        except OSError:
+            self.handle(slot, Unreachable())
+            return False
+        except BaseException:
+            self.handle(slot, Unreachable())
+            raise
+        return True
+
+    def flush_pending(self, slot: WorkerSlot) -> None:
+        """Tell an idle process what it should forget, if there is anything."""
+        if slot.has_pending and slot.now.state is SlotState.IDLE:
+            self.flush(slot, None)
 
     def start_server(self) -> None:
-        """Start the fork server and ask it for every worker; it reads that when it has loaded."""
+        """Start the fork server; it reads what it is asked for when it has loaded."""
         self.server = ForkServerClient(self.threads)
         self.selector.register(self.server.connection, selectors.EVENT_READ, self.on_server)
-        for slot in self.slots:
-            if slot.state != "dead":
-                self.spawn(slot)
 
     def spawn(self, slot: WorkerSlot) -> None:
         """Ask the fork server for a new process in ``slot``."""
-        self.last_process += 1
-        slot.begin(self.last_process)
-        slot.state = "starting"
-        slot.connection = self.server.spawn(slot.process)
-        self.processes[slot.process] = slot
+        self.hang_up(slot)
+        slot.begin()
+        slot.connection = self.server.spawn(slot.index, slot.now.process)
         self.selector.register(slot.connection, selectors.EVENT_READ, lambda: self.on_worker(slot))
 
-    def kill(self, slot: WorkerSlot) -> None:
-        """Have the fork server kill the process of ``slot``; `on_exit` starts the next one."""
-        slot.deadline = None
-        slot.doomed = True
-        if slot.task is not None and slot.task.is_claimed:
-            slot.take_task()
-        if slot.task is None and slot.state != "dead":
-            slot.state = "starting"
-        self.server.kill(slot.process)
+    def hang_up(self, slot: WorkerSlot) -> None:
+        """Hang up on the process of ``slot``."""
+        if slot.connection is not None:
+            with contextlib.suppress(KeyError, ValueError):
+                self.selector.unregister(slot.connection)
+            slot.connection.close()
+            slot.connection = None
 
     # What the thread hears
 
@@ -96,25 +168,23 @@ class Supervisor:
         """Hear everything until the pool is closed; nothing may end this thread silently."""
         try:
             while not self.closed:
-                for key, _ in self.selector.select(self.until_deadline()):
+                deadline = min(slot.now.deadline for slot in self.slots)
+                wait = None if deadline == math.inf else max(0.0, deadline - time.monotonic())
+                for key, _ in self.selector.select(wait):
                     key.data()
-                self.enforce()
+                if time.monotonic() >= deadline:
+                    self.enforce()
         except BaseException as error:
             if not self.closed:
                 self.give_up(f"is out of reach, because kofn's own thread failed: {error!r}")
                 raise
 
-    def until_deadline(self) -> float | None:
-        """Return the seconds until the next grace ends."""
-        deadlines = [slot.deadline for slot in self.slots if slot.deadline is not None]
-        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
-
     def enforce(self) -> None:
-        """Kill the workers whose stopped task outlived its grace, and do not load anything."""
+        """Tell of every grace that is over."""
         with self.lock:
             for slot in self.slots:
-                if slot.deadline is not None and time.monotonic() >= slot.deadline and not slot.ask():
-                    self.kill(slot)
+                if time.monotonic() >= slot.now.deadline:
+                    self.handle(slot, GraceOver())
 
     def on_wake(self) -> None:
         """Do what was posted, and tell idle workers what they should forget."""
@@ -129,8 +199,7 @@ class Supervisor:
                 for slot in self.slots:
                     slot.segment_gone(gone)
             for slot in self.slots:
-                if slot.has_pending and slot.state == "idle":
-                    self.flush(slot)
+                self.flush_pending(slot)
 
     def on_server(self) -> None:
         """Take the deaths of workers, or of the fork server itself."""
@@ -142,8 +211,9 @@ class Supervisor:
         for message, _ in messages:
             if message[0] == "ready":
                 self.modules = message[1]
-            elif message[1] in self.processes:
-                self.on_exit(self.processes[message[1]], message[2])
+            else:
+                _, (index, process), how = message
+                self.on_exit(self.slots[index], process, how)
 
     def on_server_lost(self) -> None:
         """Start another fork server; its workers died with it."""
@@ -155,40 +225,21 @@ class Supervisor:
         if self.server_failures >= TRIES:
             self.give_up(f"could not be started: the process that forks workers ended with status {code}")
             return
-        for slot in list(self.processes.values()):
-            if slot.pid is not None:
+        for slot in self.slots:
+            if slot.pid is not None and slot.now.state is not SlotState.DEAD:
                 with contextlib.suppress(OSError):
                     os.killpg(slot.pid, signal.SIGKILL)
-            self.on_exit(slot, "was lost with the process that forked it", again=False)
         with self.lock:
             self.start_server()
+        for slot in self.slots:
+            self.on_exit(slot, slot.now.process, "was lost with the process that forked it")
 
-    def on_exit(self, slot: WorkerSlot, how: str, again: bool = True) -> None:
-        """Take the death of a worker: fail its task, and start another process unless that is hopeless."""
+    def on_exit(self, slot: WorkerSlot, process: int, how: str) -> None:
+        """Take the death of a worker."""
         while self.on_worker(slot):  # what it sent before it died still counts
             pass
-        with self.lock:
-            if self.closed:
-                return
-            del self.processes[slot.process]
-            self.hang_up(slot)
-            slot.failures = 0 if slot.started else slot.failures + 1
-            slot.state = "dead" if slot.failures >= TRIES else "starting"
-            task = slot.take_task() if slot.sent or slot.state == "dead" else None
-            pid = slot.pid
-            if again and slot.state != "dead":
-                self.spawn(slot)
-            self.changed.notify_all()
-        if task is not None:
-            task.fail(WorkerLost(f"worker {slot.index} (process {pid}) {how}", slot.index))
-
-    def hang_up(self, slot: WorkerSlot) -> None:
-        """Hang up on the process of ``slot``."""
-        if slot.connection is not None:
-            with contextlib.suppress(KeyError, ValueError):
-                self.selector.unregister(slot.connection)
-            slot.connection.close()
-            slot.connection = None
+        lost = WorkerLost(f"worker {slot.index} (process {slot.pid}) {how}", slot.index)
+        self.handle(slot, Exited(process, lost))
 
     def on_worker(self, slot: WorkerSlot) -> bool:
         """Take what a worker sent; tell whether there was anything."""
@@ -199,164 +250,91 @@ class Supervisor:
         except EOFError:
             with self.lock:
                 self.hang_up(slot)
-                self.kill(slot)
+                self.handle(slot, Unreachable())
             return False
         for message, fds in messages:
-            if message[0] == "hello":
-                self.on_hello(slot, message[1])
-            elif message[0] == "loads":
-                with self.lock:
-                    slot.answered(*message[1:])
-            else:
-                self.on_reply(slot, message, fds)
+            self.handle(slot, self.heard(slot, message, fds))
         return bool(messages)
 
-    def on_hello(self, slot: WorkerSlot, pid: int) -> None:
-        """Note that a worker is ready, and give it the task that waited for it."""
-        with self.lock:
-            slot.started, slot.pid = True, pid
-            self.server_failures = 0
-            if not slot.doomed:
-                slot.state = "idle"
-                if slot.task is not None:
-                    self.dispatch(slot)
-            self.changed.notify_all()
-
-    def on_reply(self, slot: WorkerSlot, message: tuple[Any, ...], fds: list[int]) -> None:
-        """Take a result; the worker is idle before anybody hears of it."""
-        _, number, ok, frames, arriving = message
-        mapped = map_results(arriving, fds)
-        with self.lock:
-            self.bytes_sent["returned"] += sum(size for _, size in arriving)
-            if slot.task is None or slot.task.number != number or slot.doomed:
-                return
-            slot.familiar.add(slot.task.code)
-            task = slot.take_task()
-            slot.state = "idle"
-            if slot.has_pending:
-                self.flush(slot)
-            self.changed.notify_all()
-        if task is not None and task.claim():
-            task.end(ok, frames, mapped)
+    def heard(self, slot: WorkerSlot, message: tuple[Any, ...], fds: list[int]) -> SlotEvent:
+        """What a worker says."""
+        kind, *rest = message
+        if kind == "hello":
+            (slot.pid,), self.server_failures = rest, 0
+            return Hello()
+        if kind == "loads":
+            return Loads(*rest)
+        number, ok, frames, arriving = rest
+        self.bytes_sent["returned"] += sum(size for _, size in arriving)
+        return Replied(number, (ok, frames, map_results(arriving, fds)))
 
     # What any thread may ask
 
-    def dispatch(self, slot: WorkerSlot) -> None:
-        """Send ``slot`` its task; a send that fails half-way leaves a process nobody can talk to."""
-        slot.state = "busy"
-        slot.sent = True
-        if self.flush(slot) and slot.task is not None:
-            # The process has its own descriptors now.
-            slot.task.payload.segments, slot.task.payload.fresh = [], None
-
-    def flush(self, slot: WorkerSlot) -> bool:
-        """Send ``slot`` what it must know; return whether that worked."""
+    def submit(self, slot: WorkerSlot, call: LocalCall) -> None:
+        """Have ``slot`` run a call, now or when its process is ready."""
         try:
-            self.bytes_sent["pipe"] += slot.flush(PATIENCE)
-        except OSError:
-            self.kill(slot)
-            return False
-        except BaseException:
-            self.kill(slot)
+            call.when_cancelled(lambda gone: self.handle(slot, self.stopped(slot, gone, Stop.ABANDON)))
+            self.handle(slot, Submitted(call))
+        except BaseException:  # Ctrl-C: nobody will have its future
+            self.post(lambda: self.handle(slot, Stopped(call.number, Stop.KILL)))
             raise
-        return True
+
+    def stop(self, slot: WorkerSlot, how: Stop) -> Stop:
+        """Stop what ``slot`` runs; a kill is left to the thread, where no Ctrl-C can cut it in half."""
+        if (call := slot.now.call) is None:
+            return Stop.NOTHING
+        if how != Stop.KILL or threading.current_thread() is self.thread:
+            return self.stop_call(slot, call, how)
+        answer = queue.SimpleQueue[Stop]()
+        self.post(lambda: answer.put(self.stop_call(slot, call, how)))
+        try:
+            return answer.get(timeout=PATIENCE)
+        except queue.Empty:
+            return Stop.NOTHING  # the pool was closed meanwhile
+
+    def stop_call(self, slot: WorkerSlot, call: LocalCall, how: Stop) -> Stop:
+        """Stop a call unless it has ended meanwhile; tell what happened."""
+        actions = self.handle(slot, self.stopped(slot, call, how))
+        if Kill() in actions:
+            return Stop.KILL
+        if Interrupt() in actions:
+            return Stop.INTERRUPT
+        return Stop.ABANDON if call.future.cancelled() else Stop.NOTHING
+
+    def stopped(self, slot: WorkerSlot, call: LocalCall, how: Stop) -> Stopped:
+        """Say that nobody waits for a call; one whose code is new to its process may run on for longer."""
+        new = how == Stop.ABANDON and not slot.familiar.covers(call.code, self.modules)
+        return Stopped(call.number, how, max(self.grace, FIRST_RUN_SECONDS * new), LOADING_SECONDS * new)
+
+    def post(self, command: Callable[[], object]) -> None:
+        """Have the thread do something."""
+        self.commands.append(command)
+        self.wake()
 
     def wake(self) -> None:
         """Make the thread look at its books."""
         with contextlib.suppress(OSError):
             self.waker.send(b"!")
 
-    def stop(self, slot: WorkerSlot, how: Stop) -> Stopped:
-        """Stop the task of ``slot``; a kill is left to the thread, where no Ctrl-C can cut it in half."""
-        if (task := slot.task) is None:
-            return "nothing"
-        if how != "kill" or threading.current_thread() is self.thread:
-            return self.stop_task(slot, task, how)
-        answer = queue.SimpleQueue[Stopped]()
-        self.post(lambda: answer.put(self.stop_task(slot, task, how)))
-        try:
-            return answer.get(timeout=PATIENCE)
-        except queue.Empty:
-            return "nothing"  # the pool was closed meanwhile
-
-    def stop_task(self, slot: WorkerSlot, task: LocalCall, how: Stop) -> Stopped:
-        """Stop ``task`` unless it has ended meanwhile."""
-        with self.lock:
-            if slot.task is not task:
-                return "nothing"
-            done: Stopped = how
-            if not slot.sent:
-                slot.take_task()
-                done = "abandon"
-            elif how == "kill":
-                slot.take_task()
-                self.kill(slot)
-            else:
-                done = self.interrupt(slot) if how == "interrupt" else "abandon"
-                self.set_grace(slot, patient=done == "abandon")
-        task.cancel()
-        return done
-
-    def interrupt(self, slot: WorkerSlot) -> Stopped:
-        """Raise KeyboardInterrupt in the task; it ends when its Python code runs next, or with the grace."""
-        if slot.pid is None or slot.doomed:
-            return "abandon"
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(slot.pid, signal.SIGINT)
-        return "interrupt"
-
-    def kill_after_interrupt(self, slot: WorkerSlot, task: LocalCall) -> None:
-        """Undo a submit that was interrupted half-way."""
-
-        def undo() -> None:
-            with self.lock:
-                if slot.task is task:
-                    slot.take_task()
-                    self.kill(slot)
-
-        self.post(undo)
-
-    def post(self, command: Callable[[], None]) -> None:
-        """Have the thread do something."""
-        self.commands.append(command)
-        self.wake()
-
-    def set_grace(self, slot: WorkerSlot, patient: bool = True) -> None:
-        """Let the task of ``slot`` run until the end of the grace, or of an earlier one."""
-        new = patient and slot.task is not None and not slot.familiar.covers(slot.task.code, self.modules)
-        if slot.set_deadline(max(self.grace, FIRST_RUN_SECONDS * new), LOADING_SECONDS * new):
-            self.wake()
-
-    def on_cancelled(self, slot: WorkerSlot, task: LocalCall) -> None:
-        """Abandon a task whose future was cancelled by the user."""
-        with self.lock:
-            if slot.task is not task:
-                return
-            if slot.sent:
-                self.set_grace(slot)
-            else:
-                slot.take_task()
-
     def await_start(self, seconds: float) -> bool:
         """Wait until every worker is ready or given up; tell whether one is ready."""
         with self.changed:
-            self.changed.wait_for(lambda: all(slot.state != "starting" for slot in self.slots), seconds)
-            return any(slot.state == "idle" for slot in self.slots)
+            self.changed.wait_for(lambda: WorkerState.STARTING not in self.states(), seconds)
+            return WorkerState.IDLE in self.states()
+
+    def states(self) -> list[WorkerState]:
+        """What every worker is doing."""
+        return [slot.now.seen for slot in self.slots]
 
     # The end
 
     def give_up(self, why: str) -> None:
         """Make every worker dead for good."""
         with self.lock:
-            tasks = [(slot, slot.take_task()) for slot in self.slots]
             for slot in self.slots:
-                slot.state = "dead"
                 self.hang_up(slot)
-            self.processes.clear()
-            self.changed.notify_all()
-        for slot, task in tasks:
-            if task is not None:
-                task.fail(WorkerLost(f"worker {slot.index} {why}", slot.index))
+        for slot in self.slots:
+            self.handle(slot, Ended(WorkerLost(f"worker {slot.index} {why}", slot.index)))
 
     def close(self) -> None:
         """End every process, the thread and the descriptors; an interrupted close can be repeated."""
@@ -364,12 +342,8 @@ class Supervisor:
             if self.released or os.getpid() != self.owner:
                 return
             self.closed = True
-            tasks = [task for slot in self.slots if (task := slot.take_task()) is not None]
-            for slot in self.slots:
-                slot.state = "dead"
-            self.changed.notify_all()
-        for task in tasks:
-            task.fail(PoolClosed(CLOSED))
+        for slot in self.slots:
+            self.handle(slot, Ended(PoolClosed(CLOSED)))
         self.wake()
         if threading.current_thread() is not self.thread:
             self.thread.join(CLOSING)
@@ -394,7 +368,19 @@ class Supervisor:
         self.closed = self.released = True
         self.server.detach_after_fork()
         for slot in self.slots:
-            slot.state = "dead"
-            if (task := slot.take_task()) is not None:
-                task.orphan()  # nobody else may hold it any longer
+            call = slot.now.call
+            slot.now, _ = step(slot.now, Ended(PoolClosed(CLOSED)), 0.0)
+            if call is not None:
+                call.orphan()  # nobody else may hold it any longer
         self.release()
+
+
+def end(action: SlotAction) -> None:
+    """Do what concerns those who wait for a call."""
+    match action:
+        case Settle(call, outcome):
+            call.end(outcome)
+        case Cancel(call):
+            call.cancel()
+        case Fail(call, error):
+            call.fail(error)
