@@ -15,11 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kofn.codes import decode
-from kofn.codes._prior import Prior
+from kofn import Scheme
+from kofn.codes import Prior, decode
 from kofn.schemes import kronecker, mds
-from kofn.schemes._scheme import Scheme
-from kofn.testing._schemes import unknowns_of
+from kofn.testing import unknowns_of
 
 Floats = NDArray[np.float64]
 

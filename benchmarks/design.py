@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 import kofn
 from kofn.schemes import Classes, families
-from kofn.simulation._simulate import errors_by_count
-from kofn.simulation.theory._losses import at_times
+from kofn.simulation import errors_by_count
+from kofn.simulation.theory import at_times
 from kofn.tuning.products import Design, design_for
 from kofn_studies.figures.uep_setting import CLASSES, VARIANCES, closed_forms
 

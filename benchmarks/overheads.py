@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 import kofn
+from kofn import Collector
 from kofn.arrays._combine import apply
 from kofn.codes import decode
-from kofn.jobs._collector import Collector
 from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
 

@@ -21,7 +21,7 @@ from kofn.codes import decode
 from kofn.schemes.products import _scheme as product
 from kofn.schemes.products._cuts import row_column
 from kofn.schemes.products._operands import Operands
-from kofn.testing._schemes import unknowns_of
+from kofn.testing import unknowns_of
 from kofn.tuning.products import design_for
 
 Floats = NDArray[Any]

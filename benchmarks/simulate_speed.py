@@ -14,11 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kofn.jobs._stop import StopRule, Tolerance
+from kofn import Scheme, Tolerance
 from kofn.schemes import kronecker, mds, mds_chebyshev, repetition
-from kofn.schemes._scheme import Scheme
-from kofn.simulation._latency import Exponential
-from kofn.simulation._simulate import errors_by_count, simulate
+from kofn.simulation import Exponential, errors_by_count, simulate
 
 LIMIT_SECONDS = 2.0
 SOLVE_FLOPS = 12
@@ -63,7 +61,7 @@ def report(name: str, trials: int, seconds: Seconds) -> None:
     print(f"{name:46} {trials:7d} trials {wall}, processor {seconds.processor:5.2f} s, {each:6.1f} µs a trial")
 
 
-def timed(scheme: Scheme, trials: int, repeats: int, stop: StopRule | None = None) -> Seconds:
+def timed(scheme: Scheme, trials: int, repeats: int, stop: Tolerance | None = None) -> Seconds:
     """Seconds of one simulation with exponential delays, sampling included."""
     _ = scheme.prior  # known before: it belongs to the data, not to the simulation
     return measured(lambda: simulate(scheme, Exponential(1.0), trials, rng=0, stop=stop), repeats)

@@ -10,8 +10,7 @@ import time
 
 import numpy as np
 
-from kofn.codes import decode
-from kofn.codes._prior import Prior
+from kofn.codes import Prior, decode
 from kofn.codes.decoding._learning import Learner
 from kofn.schemes import SUMS
 from kofn_studies.figures import Request

@@ -56,9 +56,9 @@ def test_the_answer_of_a_map_says_how_many_outputs_are_missing():
 
 
 def test_what_the_pages_name_is_loaded_by_its_name():
-    code = "import kofn; print(kofn.theory.__name__, kofn.theory.losses.__name__, kofn.learned.__name__)"
+    code = "import kofn; print(kofn.theory.__name__, kofn.theory.at_times.__name__, kofn.learned.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.stdout.split() == ["kofn.simulation.theory", "kofn.simulation.theory._losses", "kofn.tuning.learned"]
+    assert done.stdout.split() == ["kofn.simulation.theory", "at_times", "kofn.tuning.learned"]
     for package in (kofn.theory, kofn.schemes):
         with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'nothing'"):
             package.nothing  # noqa: B018

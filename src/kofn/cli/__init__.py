@@ -1,7 +1,15 @@
-"""The command ``kofn``: thin, every subcommand one file around what the library does."""
+"""The command ``kofn``: thin, every subcommand one file around what the library does.
+
+A package of one's own adds a `Command` by an entry point of the group ``kofn.commands``; what the commands here share
+is there for it too.
+"""
 
 from __future__ import annotations
 
 from ._app import main
+from ._codes import columns
+from ._command import Command
+from ._drawing import make_folder
+from ._engine import Spared, add_engine, dask_pool
 
-__all__ = ["main"]
+__all__ = ["Command", "Spared", "add_engine", "columns", "dask_pool", "main", "make_folder"]

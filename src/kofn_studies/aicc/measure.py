@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kofn.codes import decode
-from kofn.codes._prior import Prior
+from kofn.codes import Prior, decode
 from kofn.schemes.functions._scheme import Evaluations, function_scheme
-from kofn.tuning.learned._code import LearnedCode
+from kofn.tuning.learned import LearnedCode
 
 Floats = NDArray[Any]
 

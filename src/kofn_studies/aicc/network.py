@@ -14,11 +14,7 @@ from numpy.typing import NDArray
 
 from kofn.checks import integer, refusal
 from kofn.errors import require
-from kofn.tuning.learned._code import LearnedCode, Nodes
-from kofn.tuning.learned._computation import Computation, Term
-from kofn.tuning.learned._encoder import Linear, encoded, powers
-from kofn.tuning.learned._features import width
-from kofn.tuning.learned._prior import expected
+from kofn.tuning.learned import Computation, LearnedCode, Linear, Nodes, Term, encoded, expected, powers, width
 
 with require("kofn_studies.aicc.network", "torch"):
     import torch

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kofn.arrays._npy import replacing
+from kofn.arrays import replacing
 from kofn.checks import integer, number, refusal
 from kofn.errors import FileError, require
 

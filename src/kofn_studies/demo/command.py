@@ -9,15 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kofn.arrays._npy import check_target, replacing
+from kofn.arrays import check_target, replacing
 from kofn.checks import integer, refusal
-from kofn.cli._codes import columns
-from kofn.cli._command import Command
-from kofn.cli._drawing import make_folder
-from kofn.cli._engine import Spared, add_engine, dask_pool
+from kofn.cli import Command, Spared, add_engine, columns, dask_pool, make_folder
 from kofn.engines import LocalPool, Pool
 from kofn.errors import require_installed
-from kofn.jobs.report._progress import ProgressLine, format_progress, percent
+from kofn.jobs.report import ProgressLine, format_progress, percent
 
 from . import (
     CONTENDERS,

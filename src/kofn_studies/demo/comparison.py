@@ -11,13 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kofn import Answer, Progress, Report, Scheme, start
 from kofn.engines import Pool
-from kofn.jobs._answer import Answer
-from kofn.jobs._collector import Progress
-from kofn.jobs._job import start
-from kofn.jobs.report._report import Report
 from kofn.schemes import kronecker, mds, repetition, uncoded
-from kofn.schemes._scheme import Scheme
 
 Array = NDArray[Any]
 

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from kofn._api._operator import operator
+from kofn import Answer, operator
 from kofn.engines import Pool
-from kofn.jobs._answer import Answer
 
 Array = NDArray[Any]
 

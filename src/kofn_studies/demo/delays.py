@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from kofn.engines import Pool
 from kofn.errors import WorkerLost
-from kofn.simulation import Straggling
-from kofn.simulation._latency import Dying, ShiftedExponential, Slowdown
+from kofn.simulation import Dying, ShiftedExponential, Slowdown, Straggling
 
 SLOW, DYING = 1, 4
 """Both are among the workers that every code needs, or there would be nothing to see."""

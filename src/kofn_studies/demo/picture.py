@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kofn.errors import require
-from kofn.jobs.report._timeline import COLOURS
+from kofn.jobs.report import COLOURS
 
 from .comparison import GOOD, Outcome
 

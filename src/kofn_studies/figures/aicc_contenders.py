@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kofn._base._numbers import Floats
 from kofn.schemes import berrut
-from kofn.tuning.learned import LearnedCode, Nodes, structured_code
-from kofn.tuning.learned._selection import Samples, select
+from kofn.tuning.learned import LearnedCode, Nodes, Samples, select, structured_code
 from kofn_studies.aicc.problems import PROBLEMS
 
+from .._types import Floats
 from ..aicc.measure import errors, interpolated, nrmse
 
 if TYPE_CHECKING:

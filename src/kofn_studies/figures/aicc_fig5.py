@@ -120,8 +120,7 @@ def networks(model: Any, code: Any, tensor: Any) -> Callable[[], Any]:
 def decoded(U: Any, constant: Any, terms: Any, nodes: Any) -> Any:
     """From coefficients to outputs: eqs. (2), (3) and (5)."""
     import torch
-    from kofn.tuning.learned import Computation
-    from kofn.tuning.learned._encoder import encoded, powers
+    from kofn.tuning.learned import Computation, encoded, powers
 
     count = len(nodes.alphas)
     matrix = nodes.basis(nodes.betas, count) @ np.linalg.inv(nodes.basis(nodes.alphas, count))

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kofn.checks import integer, refusal
-from kofn.cli._codes import columns
-from kofn.cli._command import Command
-from kofn.cli._drawing import make_folder
+from kofn.cli import Command, columns, make_folder
 from kofn.errors import MissingPackage, require_installed
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kofn.arrays._npy import replacing
+from kofn.arrays import replacing
 from kofn.errors import CodeError
 
 Values = tuple[Any, ...]

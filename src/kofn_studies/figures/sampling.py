@@ -9,10 +9,9 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from kofn._base._numbers import Floats
-from kofn.codes import decode
-from kofn.codes._linear import LinearCode
-from kofn.codes._prior import Prior
+from kofn.codes import LinearCode, Prior, decode
+
+from .._types import Floats
 
 STACK_BYTES = 1 << 19
 """Generators are stacked up to about this size."""

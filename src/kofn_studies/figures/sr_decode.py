@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from kofn._base._numbers import Floats
-from kofn.codes import decode
-from kofn.codes._linear import LinearCode
+from kofn.codes import LinearCode, decode
 from kofn.codes.decoding._peeling import peeled
 from kofn.codes.decoding._sparse import scaled_conjugate_gradients
 from kofn.errors import require
 from kofn.schemes import cyclic as cyclic_code
-from kofn.schemes.sums._cyclic import starts_of, usual_blocks
+from kofn.schemes.sums import starts_of, usual_blocks
 
+from .._types import Floats
 from ..sums.modular import rows_covering
 from ..sums.rateless import arrived, rateless, rows_predicted
 from ..sums.times import Delays, Outcome

@@ -7,11 +7,11 @@ from functools import partial
 
 import numpy as np
 
-from kofn._base._numbers import Floats
-from kofn.codes._linear import LinearCode
+from kofn.codes import LinearCode
 from kofn.schemes import lt, sr
-from kofn.schemes.sums._cyclic import starts_of, usual_blocks
+from kofn.schemes.sums import starts_of, usual_blocks
 
+from .._types import Floats
 from ..sums.rateless import rateless, rows_peeled, rows_predicted
 from ..sums.times import Delays, Outcome, bound, hinted, shared, walked
 from .figure import Series

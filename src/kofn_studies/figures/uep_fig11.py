@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from kofn.schemes.products._classes import GAMMA
-from kofn.simulation.theory._losses import at_times, theorem_2_bound
-from kofn.simulation.theory._uep import KINDS, decoding_probabilities
+from kofn.schemes.products import GAMMA
+from kofn.simulation.theory import KINDS, at_times, decoding_probabilities, theorem_2_bound
 
 from .drawing import panels
 from .figure import Figure, Recipe, Request, Series

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from kofn._base._numbers import Floats
 from kofn.errors import require
 
+from .._types import Floats
 from .figure import Figure, Published, Recipe, Request, Series
 from .training_setting import PAPER, seeds, spread
 from .uep_table2 import KINDS, LAYERS, matrices

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from kofn.codes import decode
-from kofn.schemes.products._classes import GAMMA
+from kofn.schemes.products import GAMMA
 from kofn.schemes.products.families import Windows
-from kofn.simulation.theory._uep import KINDS, decoding_probabilities
+from kofn.simulation.theory import KINDS, decoding_probabilities
 
 from .drawing import panels
 from .figure import Figure, Recipe, Request, Series

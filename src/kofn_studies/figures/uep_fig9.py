@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kofn.simulation.theory._losses import at_times
+from kofn.simulation.theory import at_times
 
 from .figure import Figure, Published, Recipe, Request, Series
 from .uep_fig10 import by_partition

@@ -10,18 +10,15 @@ from functools import cache
 
 import numpy as np
 
-from kofn._base._numbers import Floats
-from kofn.codes import chebyshev_nodes, chebyshev_rows
-from kofn.codes._linear import LinearCode
-from kofn.codes._prior import Prior
-from kofn.schemes.products._classes import GAMMA, Classes
-from kofn.schemes.products._matdot import coefficients_of_pairs
+from kofn.codes import LinearCode, Prior, chebyshev_nodes, chebyshev_rows
+from kofn.schemes import Classes
+from kofn.schemes.products import GAMMA, coefficients_of_pairs
 from kofn.schemes.products.families import Gaussian, Windows
-from kofn.simulation._latency import Exponential
-from kofn.simulation.theory._losses import oracle_loss, repetition_loss, zero_fill_loss
-from kofn.simulation.theory._uep import KINDS, decoding_probabilities
+from kofn.simulation import Exponential
+from kofn.simulation.theory import KINDS, decoding_probabilities, oracle_loss, repetition_loss, zero_fill_loss
 from kofn.tuning.products import Design, design_for
 
+from .._types import Floats
 from .sampling import UNSEEN, Contender
 
 PAPER = "Tegin et al. 2022, Sec. VI"

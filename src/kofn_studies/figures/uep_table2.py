@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kofn._base._numbers import Floats
 from kofn.errors import require
 
+from .._types import Floats
 from .figure import Figure, Published, Recipe, Request, Series
 from .training_setting import PAPER, mnist, seeds, spread
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from scipy.optimize import brentq
 
-from kofn._base._numbers import Floats
-from kofn.simulation._latency import Exponential
-from kofn.simulation.theory._losses import at_times, count_probabilities, load_balancing_times, oracle_loss
+from kofn.simulation import Exponential
+from kofn.simulation.theory import at_times, count_probabilities, load_balancing_times, oracle_loss
 
+from .._types import Floats
 from .figure import Series
 from .sampling import Contender, mean_and_error
 from .uep_setting import ENERGIES, PARTS, WORKERS, closed_forms, uncoded

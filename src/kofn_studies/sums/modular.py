@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kofn._base._numba import compiled
-from kofn.codes._sparse import Indices
+from .._numba import compiled
+from .._types import Indices
 
 PRIME = (1 << 26) - 5
 

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from kofn._base._numba import compiled
-from kofn._base._numbers import Floats
-from kofn.codes._linear import LinearCode
-from kofn.codes._sparse import Indices
+from kofn.codes import LinearCode
 
+from .._numba import compiled
+from .._types import Floats, Indices
 from .modular import rows_covering
 from .times import Delays, Outcome
 

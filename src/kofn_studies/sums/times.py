@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kofn._base._numbers import Floats
-from kofn.schemes.sums._code import spans
+from kofn.schemes.sums import spans
+
+from .._types import Floats
 
 Indices = NDArray[np.intp]
 

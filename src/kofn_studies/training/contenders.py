@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kofn.simulation._latency import Exponential
+from kofn.simulation import Exponential
 from kofn.torch import convert, wide_layers
 from torch import nn
 

@@ -17,10 +17,8 @@ from torch.func import functional_call, grad, vmap
 
 import torch
 from kofn.checks import integer, number, refusal
-from kofn.codes import decode
-from kofn.codes._linear import LinearCode
-from kofn.codes._prior import Prior
-from kofn.simulation._latency import Latency
+from kofn.codes import LinearCode, Prior, decode
+from kofn.simulation import Latency
 from torch import nn
 
 from ..datasets import Dataset

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 import torch
-from kofn._base._numbers import Floats
 from torch import nn
 
+from .._types import Floats
 from ..datasets import Dataset
 from .sgd import Course, train
 

@@ -16,7 +16,7 @@ from ..._base._numbers import Floats
 from ...checks import generator, integer, number, refusal
 from .._latency import Latency
 
-CALL = "kofn.simulation.theory._losses"
+CALL = "kofn.simulation.theory"
 
 
 def zero_fill_loss(probabilities: Floats, energies: ArrayLike) -> Floats:
@@ -42,7 +42,7 @@ def zero_fill_loss(probabilities: Floats, energies: ArrayLike) -> Floats:
     array([1.   , 0.125])
     """
     energy = _energies(energies)
-    chances = _chances("probabilities", probabilities, "use those of kofn.simulation.theory._uep")
+    chances = _chances("probabilities", probabilities, "use those of kofn.simulation.theory.decoding_probabilities")
     if chances.shape[-1:] != energy.shape:
         must = f"have one column for each of the {len(energy)} energies"
         raise refusal(CALL, "probabilities", must, f"shape {chances.shape}", "give the energy of each class")

@@ -27,7 +27,7 @@ from ..._base._numbers import Floats
 from ...checks import choice, integer, probabilities, refusal
 
 KINDS = ("now", "ew")
-CALL = "kofn.simulation.theory._uep"
+CALL = "kofn.simulation.theory.decoding_probabilities"
 
 
 def decoding_probabilities(kind: str, sizes: ArrayLike, gamma: ArrayLike, results: int) -> Floats:

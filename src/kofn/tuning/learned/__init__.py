@@ -5,6 +5,28 @@ from __future__ import annotations
 from ._code import LearnedCode, Nodes
 from ._computation import Computation, Term
 from ._costs import Costs
+from ._encoder import Encoder, Linear, encoded, powers
+from ._features import width
+from ._prior import expected
+from ._saving import load_code, save_code
+from ._selection import Samples, select
 from ._structured import structured_code
 
-__all__ = ["Computation", "Costs", "LearnedCode", "Nodes", "Term", "structured_code"]
+__all__ = [
+    "Computation",
+    "Costs",
+    "Encoder",
+    "LearnedCode",
+    "Linear",
+    "Nodes",
+    "Samples",
+    "Term",
+    "encoded",
+    "expected",
+    "load_code",
+    "powers",
+    "save_code",
+    "select",
+    "structured_code",
+    "width",
+]
