@@ -14,7 +14,7 @@ import pytest
 
 import kofn
 from kofn import errors
-from kofn.simulation._virtual import VirtualClock, VirtualPool
+from kofn.simulation._virtual import VirtualPool
 
 A = np.arange(12.0).reshape(4, 3)
 
@@ -64,7 +64,7 @@ STAYS = {
     "Straggling": lambda pool: kofn.Straggling(pool, kofn.Constant(0.0)),
     "ThreadPool": lambda pool: pool,
     "operator": lambda pool: kofn.operator(A, workers=pool),
-    "VirtualPool": lambda pool: VirtualPool(VirtualClock(), [[1.0]]),
+    "VirtualPool": lambda pool: VirtualPool([[1.0]]),
 }
 ELSEWHERE = {
     "ClusterArray", "DaskPool", "LocalPool",  # as the pools above, and tested where there is a cluster

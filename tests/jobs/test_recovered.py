@@ -13,7 +13,7 @@ from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
 from kofn.schemes import PRODUCTS, SUMS
 from kofn.schemes.sums._scheme import Terms, sum_scheme
-from kofn.simulation._virtual import VirtualClock, VirtualPool
+from kofn.simulation._virtual import VirtualPool
 from kofn.testing._schemes import results_of
 
 RNG = np.random.default_rng(11)
@@ -29,11 +29,10 @@ CODES = {
 
 def after(scheme, rows, estimator):
     """The answer once some rows have arrived, and no others ever will."""
-    clock = VirtualClock()
     delays = [[0.1] if row in rows else [np.inf] for row in range(scheme.code.rows)]
-    pool = VirtualPool(clock, delays)
+    pool = VirtualPool(delays)
     collector = Collector(scheme.code, lambda: scheme.prior, estimator, kofn.Deadline(1.0), scheme.epsilon)
-    return RunLoop(scheme, pool, collector, Placement(pool), clock=clock).run()
+    return RunLoop(scheme, pool, collector, Placement(pool)).run()
 
 
 @pytest.mark.parametrize("estimator", ["lmmse", "exact"])
@@ -63,8 +62,7 @@ def test_recovered_blocks_are_those_that_are_right_wherever_they_lie(name, estim
 def test_a_sum_is_recovered_or_not(name):
     code = SUMS[name](12, workers=6, rng=0)
     scheme = sum_scheme(code, Terms.of(lambda i, x: i + 1.0, size=12), None)
-    clock = VirtualClock()
-    pool = VirtualPool(clock, [[1.0]] * code.workers)
+    pool = VirtualPool([[1.0]] * code.workers)
     told = []
 
     def watch(run):
@@ -72,7 +70,7 @@ def test_a_sum_is_recovered_or_not(name):
         told.append((bool(estimate.recovered), estimate.exact, np.shape(estimate.recovered), estimate.where()))
 
     collector = Collector(code, lambda: scheme.prior, "exact", None)
-    answer = RunLoop(scheme, pool, collector, Placement(pool), clock=clock).run(watch)
+    answer = RunLoop(scheme, pool, collector, Placement(pool)).run(watch)
     assert all(entry == (entry[1], entry[1], (), ()) for entry in told)
     assert answer.recovered and answer.value == pytest.approx(78.0)
 
@@ -100,9 +98,8 @@ def test_every_face_tells_what_is_recovered():
 
 def test_an_estimate_in_an_error_tells_what_is_recovered():
     scheme = PRODUCTS["uncoded"](A, B, blocks=(4, 1))
-    clock = VirtualClock()
-    pool = VirtualPool(clock, [[0.1], [0.1], [5.0], [5.0]], deaths={2: 1.0, 3: 1.0, 0: 1.0, 1: 1.0})
-    run = RunLoop(scheme, pool, Collector(scheme.code, lambda: scheme.prior), Placement(pool), clock=clock)
+    pool = VirtualPool([[0.1], [0.1], [5.0], [5.0]], deaths={2: 1.0, 3: 1.0, 0: 1.0, 1: 1.0})
+    run = RunLoop(scheme, pool, Collector(scheme.code, lambda: scheme.prior), Placement(pool))
     with pytest.raises(kofn.NotDecodable) as caught:
         run.run()
     estimate = caught.value.estimate

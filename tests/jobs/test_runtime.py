@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 import queue
 import sys
 
@@ -15,6 +16,7 @@ from kofn.jobs._collector import Collector
 from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
 from kofn.jobs._stop import StopRule
+from kofn.jobs.report._report import Attempt
 from kofn.jobs.scheduling import as_scheduler
 from kofn.schemes.functions._scheme import function_scheme
 from kofn.simulation._simulate import stop_times
@@ -25,11 +27,10 @@ A, B = RNG.standard_normal((24, 10)), RNG.standard_normal((10, 18))
 
 
 def virtual_run(scheme, delays, *, stop: StopRule | None = None, deaths=None, scheduler="auto", estimator="lmmse"):
-    clock = VirtualClock()
-    pool = VirtualPool(clock, delays, deaths)
+    pool = VirtualPool(delays, deaths)
     collector = Collector(scheme.code, lambda: scheme.prior, estimator, stop, scheme.epsilon)
     scheduler = as_scheduler("kofn.run", scheduler, scheme.adaptive)
-    return RunLoop(scheme, pool, collector, Placement(pool), scheduler, clock).run()
+    return RunLoop(scheme, pool, collector, Placement(pool), scheduler).run()
 
 
 @pytest.mark.parametrize("name", kofn.schemes.PRODUCTS)
@@ -83,7 +84,7 @@ def test_a_worker_that_never_answers_is_abandoned():
 def test_the_end_of_a_job_leaves_alone_what_its_workers_run_for_another():
     scheme = kofn.schemes.mds(A, B, workers=2, rng=0)
     clock = VirtualClock()
-    pool = VirtualPool(clock, [[1.0], [1.0]])
+    pool = VirtualPool([[1.0], [1.0]], clock=clock)
     others = []
 
     def meanwhile(_):
@@ -91,7 +92,7 @@ def test_the_end_of_a_job_leaves_alone_what_its_workers_run_for_another():
         others.append(pool.submit(1, int, "7"))
 
     stop = kofn.Count(1)
-    RunLoop(scheme, pool, Collector(scheme.code, stop=stop), Placement(pool), clock=clock).run(meanwhile)
+    RunLoop(scheme, pool, Collector(scheme.code, stop=stop), Placement(pool)).run(meanwhile)
     clock.wait(queue.SimpleQueue(), 2.0)
     assert others[0].result(timeout=0) == 7
 
@@ -121,10 +122,9 @@ def test_rows_move_unless_that_costs_more_than_to_wait(moving, moves):
     class Far(VirtualPool):
         def put(self, worker, key, value):
             super().put(worker, key, value)
-            clock.wait(queue.SimpleQueue(), moving)
+            self.clock.wait(queue.SimpleQueue(), moving)
 
-    clock = VirtualClock()
-    pool = Far(clock, [[1.0], [6.0]])
+    pool = Far([[1.0], [6.0]])
     code = kofn.LinearCode("four", np.eye(4), np.ones((1, 4)), worker=[0, 1, 0, 1])
     tasks = [kofn.Task(np.sum, (), {("part", row): np.ones(10**6)}) for row in range(4)]
 
@@ -133,7 +133,7 @@ def test_rows_move_unless_that_costs_more_than_to_wait(moving, moves):
         return kofn.Canvas([total], lambda: total)
 
     scheme = kofn.Scheme(code, lambda allocate: tasks, canvas, lambda: kofn.Prior.independent(np.ones(4)))
-    answer = RunLoop(scheme, pool, Collector(code), Placement(pool), kofn.Speculative(quantile=1.0), clock).run()
+    answer = RunLoop(scheme, pool, Collector(code), Placement(pool), kofn.Speculative(quantile=1.0)).run()
     assert float(answer.value) == 4e6
     taken_over = [a for a in answer.report.attempts if a.worker == 0 and a.row in (1, 3)]
     assert bool(taken_over) == moves
@@ -162,7 +162,7 @@ class Unhandy(VirtualPool):
     """A pool in which giving out a task takes 0.3 s."""
 
     def submit(self, *arguments, **options):
-        self._clock.wait(queue.SimpleQueue(), 0.3)
+        self.clock.wait(queue.SimpleQueue(), 0.3)
         return super().submit(*arguments, **options)
 
 
@@ -214,8 +214,7 @@ def test_resident_data_is_placed_once_for_many_jobs():
             Counting.puts += 1
             super().put(worker, key, value)
 
-    clock = VirtualClock()
-    pool = Counting(clock, [[1.0], [1.0]])
+    pool = Counting([[1.0], [1.0]])
     code = kofn.LinearCode("pair", np.eye(2), np.ones((1, 2)), worker=[0, 1])
     halves = [np.arange(3.0), np.ones(3)]
 
@@ -227,7 +226,7 @@ def test_resident_data_is_placed_once_for_many_jobs():
     for factor in (1.0, 2.0):
         tasks = [kofn.Task(np.multiply, (factor,), {f"half{i}": half}) for i, half in enumerate(halves)]
         scheme = kofn.Scheme(code, lambda allocate, tasks=tasks: tasks, canvas, lambda: kofn.Prior.independent([1, 1]))
-        answer = RunLoop(scheme, pool, Collector(code), placement, clock=clock).run()
+        answer = RunLoop(scheme, pool, Collector(code), placement).run()
         np.testing.assert_allclose(answer.value, factor * (halves[0] + halves[1]))
     assert Counting.puts == 2
     placement.close()
@@ -241,7 +240,7 @@ def test_a_row_that_keeps_losing_workers_is_given_up():
         def submit(self, worker, function, *arguments, keys=()):
             future = super().submit(worker, function, *arguments, keys=keys)
             if arguments[0].tobytes() == fatal:
-                self._clock.at(self._clock.now() + 0.1, lambda: self._fall(worker))
+                self.clock.at(self.clock.now() + 0.1, lambda: self._fall(worker))
             return future
 
         def _fall(self, worker):
@@ -250,10 +249,9 @@ def test_a_row_that_keeps_losing_workers_is_given_up():
 
     scheme = kofn.schemes.uncoded(A, B, workers=3)
     fatal = scheme.encode(np.empty)[0].arguments[0].tobytes()
-    clock = VirtualClock()
-    pool = Fragile(clock, [[1.0]] * 3)
+    pool = Fragile([[1.0]] * 3)
     with pytest.raises(NotDecodable, match="row 0 was given up after 3 lost workers"):
-        RunLoop(scheme, pool, Collector(scheme.code, lambda: scheme.prior), Placement(pool), clock=clock).run()
+        RunLoop(scheme, pool, Collector(scheme.code, lambda: scheme.prior), Placement(pool)).run()
 
 
 def test_what_keeps_data_at_workers_is_of_no_use_once_closed():
@@ -276,6 +274,16 @@ def test_a_closed_pool_is_said_to_be_one():
     pool.close()
     with pytest.raises(kofn.PoolClosed, match=r"kofn\.matmul: the pool is closed"):
         kofn.matmul(np.eye(2), np.eye(2), workers=pool)
+
+
+def test_a_report_is_data_that_goes_through_json():
+    scheme = kofn.schemes.uncoded(A, B, workers=3)
+    report = virtual_run(scheme, [[1.0], [1.5], [9.0]], deaths={1: 1.25}, scheduler=kofn.Speculative(0.5)).report
+    told = report.to_dict()
+    assert json.loads(json.dumps(told)) == told
+    assert told["wasted"] == report.wasted and told["workers"] == 3 and told["seconds"] == report.seconds
+    assert [Attempt(**attempt) for attempt in told["attempts"]] == list(report.attempts)
+    assert {attempt["outcome"] for attempt in told["attempts"]} == {"arrived", "lost", "abandoned"}
 
 
 def test_a_picture_starts_at_zero_and_its_legend_hides_nobody():
@@ -349,16 +357,16 @@ def test_a_row_that_was_not_needed_does_not_spoil_what_is_exact(third):
 
     scheme = function_scheme(kofn.schemes.FUNCTIONS["lagrange"](f, [1.0, 2.0], degree=1, workers=3))
     clock, results = AtOnce(), {}
-    pool = VirtualPool(clock, [[1.0], [1.0 + 1e-9], [1.0]])
+    pool = VirtualPool([[1.0], [1.0 + 1e-9], [1.0]], clock=clock)
     collector = Collector(scheme.code, epsilon=scheme.epsilon, judge=scheme.judge, results=results)
-    answer = RunLoop(scheme, pool, collector, Placement(pool), clock=clock, results=results).run()
+    answer = RunLoop(scheme, pool, collector, Placement(pool), results=results).run()
     assert answer.exact and answer.value.tolist() == [3.0, 6.0]
 
 
 def test_a_row_that_was_not_needed_and_contradicts_the_others_is_heard():
     scheme = function_scheme(kofn.schemes.FUNCTIONS["lagrange"](np.exp, [1.0, 2.0], degree=1, workers=3))
     clock, results = AtOnce(), {}
-    pool = VirtualPool(clock, [[1.0], [1.0 + 1e-9], [1.0]])
+    pool = VirtualPool([[1.0], [1.0 + 1e-9], [1.0]], clock=clock)
     collector = Collector(scheme.code, epsilon=scheme.epsilon, judge=scheme.judge, results=results)
-    answer = RunLoop(scheme, pool, collector, Placement(pool), clock=clock, results=results).run()
+    answer = RunLoop(scheme, pool, collector, Placement(pool), results=results).run()
     assert answer.recovered.all()  # both were computed at their own inputs, whatever f is

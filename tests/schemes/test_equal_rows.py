@@ -22,7 +22,7 @@ from kofn.jobs.scheduling._queue import RowQueue
 from kofn.schemes import FUNCTIONS, PRODUCTS, SUMS, Classes
 from kofn.schemes.products._row_column import dealt
 from kofn.schemes.products.families import Windows
-from kofn.simulation._virtual import VirtualClock, VirtualPool
+from kofn.simulation._virtual import VirtualPool
 
 A = np.random.default_rng(0).standard_normal((12, 6))
 
@@ -128,13 +128,12 @@ def test_whatever_workers_do_one_that_is_free_has_what_a_straggler_has_twice(dat
     dying = data.draw(st.lists(st.sampled_from(others), max_size=len(others) - 1, unique=True))
     base = PRODUCTS["repetition"](np.eye(inputs), np.eye(inputs), blocks=(inputs, 1), rows=2 * inputs)
     scheme = replace(base, code=code, adaptive=data.draw(st.booleans()))
-    clock = VirtualClock()
-    pool = VirtualPool(clock, paces, {w: data.draw(st.sampled_from([0.1, 0.7, 2.0])) for w in dying})
+    pool = VirtualPool(paces, {w: data.draw(st.sampled_from([0.1, 0.7, 2.0])) for w in dying})
     stop = kofn.Decodable() | kofn.Deadline(100.0)
     scheduler = as_scheduler("kofn.run", "auto", scheme.adaptive)
     scheduler = EagerCopies(scheduler) if data.draw(st.booleans()) else scheduler
     collector = Collector(code, lambda: scheme.prior, stop=stop)
-    answer = RunLoop(scheme, pool, collector, Placement(pool), scheduler, clock).run()
+    answer = RunLoop(scheme, pool, collector, Placement(pool), scheduler).run()
     assert answer.exact and answer.report.seconds < 50.0
     messages = Counter((a.worker, a.submitted, a.row % inputs) for a in answer.report.attempts)
     assert max(messages.values()) == 1

@@ -21,7 +21,7 @@ from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
 from kofn.schemes import FUNCTIONS
 from kofn.schemes.functions._hedged import hedged_scheme, together
-from kofn.simulation._virtual import VirtualClock, VirtualPool
+from kofn.simulation._virtual import VirtualPool
 
 BIG = 2**53 + 1
 
@@ -146,10 +146,9 @@ def test_an_input_at_which_f_raises_is_named():
 def after(inputs, there, *, zero_fill=False, f=twice):
     """The answer once the outputs of some inputs have come, and no others ever will."""
     scheme = hedged_scheme(FUNCTIONS["uncoded"](f, inputs), zero_fill=zero_fill)
-    clock = VirtualClock()
-    pool = VirtualPool(clock, [[1.0 if k in there else np.inf] for k in range(len(inputs))])
+    pool = VirtualPool([[1.0 if k in there else np.inf] for k in range(len(inputs))])
     collector = Collector(scheme.code, lambda: scheme.prior, "exact", kofn.Deadline(2.0))
-    return RunLoop(scheme, pool, collector, Placement(pool), clock=clock).run()
+    return RunLoop(scheme, pool, collector, Placement(pool)).run()
 
 
 def test_what_is_missing_is_nan_none_or_masked_and_zero_where_that_was_asked_for():
@@ -189,19 +188,17 @@ def test_the_mean_of_others_is_an_estimate_only_where_one_is_asked_for():
 
 def test_a_tolerance_is_a_share_of_outputs_that_may_be_missing():
     scheme = hedged_scheme(FUNCTIONS["uncoded"](twice, list(range(16)), workers=4))
-    clock = VirtualClock()
-    pool = VirtualPool(clock, [[1.0]] * 4)
+    pool = VirtualPool([[1.0]] * 4)
     collector = Collector(scheme.code, lambda: scheme.prior, "exact", kofn.Tolerance(0.5))
-    answer = RunLoop(scheme, pool, collector, Placement(pool), clock=clock).run()
+    answer = RunLoop(scheme, pool, collector, Placement(pool)).run()
     assert answer.count == 12 and answer.error == 0.5
 
 
 def test_idle_workers_take_what_waits_behind_a_slow_one_and_repeat_what_it_runs():
     for rows, seconds in ((12, 40.0), (24, 5.0)):  # uncoded, the slow one's own input is waited for
         scheme = hedged_scheme(FUNCTIONS["repetition"](twice, list(range(12)), workers=4, rows=rows))
-        clock = VirtualClock()
-        pool = VirtualPool(clock, [[1.0], [1.0], [1.0], [40.0]])
-        answer = RunLoop(scheme, pool, Collector(scheme.code, None, "exact"), Placement(pool), clock=clock).run()
+        pool = VirtualPool([[1.0], [1.0], [1.0], [40.0]])
+        answer = RunLoop(scheme, pool, Collector(scheme.code, None, "exact"), Placement(pool)).run()
         assert answer.exact and answer.report.seconds <= seconds
         assert answer.value.tolist() == [2 * x for x in range(12)]
         assert sum(attempt.worker == 3 for attempt in answer.report.attempts) == 1

@@ -13,15 +13,14 @@ from kofn.jobs._collector import Collector
 from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
 from kofn.jobs._stop import Decodable
-from kofn.simulation._virtual import VirtualClock, VirtualPool
+from kofn.simulation._virtual import VirtualPool
 
 
 @pytest.mark.parametrize("rows", [1, 5, 40])
 def test_messages_that_take_no_time_at_all_are_no_reason_to_divide_by_it(rows):
     scheme = kofn.schemes.uncoded(np.eye(2 * rows), np.ones((2 * rows, 1)), workers=2, blocks=(2 * rows, 1))
-    clock = VirtualClock()
-    pool = VirtualPool(clock, [[0.0], [0.0]])
-    run = RunLoop(scheme, pool, Collector(scheme.code, stop=Decodable()), Placement(pool), clock=clock)
+    pool = VirtualPool([[0.0], [0.0]])
+    run = RunLoop(scheme, pool, Collector(scheme.code, stop=Decodable()), Placement(pool))
     answer = run.run()
     assert answer.exact
     np.testing.assert_array_equal(answer.value, np.ones((2 * rows, 1)))

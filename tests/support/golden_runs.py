@@ -21,7 +21,7 @@ from kofn.jobs._placement import Placement
 from kofn.jobs.scheduling import as_scheduler
 from kofn.schemes.functions._scheme import function_scheme
 from kofn.schemes.sums._scheme import Terms, sum_scheme
-from kofn.simulation._virtual import VirtualClock, VirtualPool
+from kofn.simulation._virtual import VirtualPool
 
 EagerCopies = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "eager_copies.py"))["EagerCopies"]
 FILE = Path(__file__).with_suffix(".json")
@@ -79,8 +79,7 @@ CODES = {
 
 def attempts(scheme, stop, delays, deaths=None, backup=False, deadline=math.inf):
     """How a run ended, and [row, worker, submitted, ended, outcome] of each attempt."""
-    clock = VirtualClock()
-    pool = VirtualPool(clock, delays, deaths)
+    pool = VirtualPool(delays, deaths)
     results = {}
     stop = stop if math.isinf(deadline) else stop | kofn.Deadline(deadline)
     collector = Collector(
@@ -88,7 +87,7 @@ def attempts(scheme, stop, delays, deaths=None, backup=False, deadline=math.inf)
     )
     scheduler = as_scheduler("kofn.run", "auto", scheme.adaptive)
     scheduler = EagerCopies(scheduler) if backup else scheduler
-    run = RunLoop(scheme, pool, collector, Placement(pool), scheduler, clock, results)
+    run = RunLoop(scheme, pool, collector, Placement(pool), scheduler, results)
     try:
         report, end = run.run().report, "exact" if collector.exact else "estimate"
     except NotDecodable:

@@ -58,14 +58,13 @@ class RunLoop:
     ----------
     scheme : Scheme
     pool : Pool
+        One that has a ``clock``, such as `kofn.simulation.VirtualPool`, tells the time of the run.
     collector : Collector
         Of the scheme's code, with ``results``; decides when to stop.
     placement : Placement
         Where resident data is noted.
     scheduler : Scheduler, optional
         Decides what an idle worker is given.
-    clock : Clock
-        Tells the time and waits; a virtual one makes tests of delays instant.
     results : dict, optional
         Filled with the payload of every row that arrives, for a prior that learns from them.
     """
@@ -77,11 +76,10 @@ class RunLoop:
         collector: Collector,
         placement: Placement,
         scheduler: Scheduler | None = None,
-        clock: Clock | None = None,
         results: dict[int, Any] | None = None,
     ) -> None:
         self._home = Home()
-        self._clock = RealClock() if clock is None else clock
+        self._clock: Clock = getattr(pool, "clock", RealClock())
         self.scheme = scheme
         self.pool = pool
         self.collector = collector

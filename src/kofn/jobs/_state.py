@@ -215,7 +215,7 @@ class RunState:
         return None
 
     def _submit(self, worker: int, assignment: Rows | Copy) -> Submit:
-        view, rows, copied = self.view, list(assignment.rows), isinstance(assignment, Copy)
+        view, rows, copied = self.view, list(map(int, assignment.rows)), isinstance(assignment, Copy)
         under_way = {row for message in view.in_flight.values() for row in message.rows} if copied else ()
         wrong = [row for row in rows if not (row in under_way if copied else view.queue.is_waiting(row))]
         if wrong or not rows or len(set(rows)) < len(rows):

@@ -61,34 +61,36 @@ class VirtualPool(Staying):
 
     Parameters
     ----------
-    clock : VirtualClock
     delays : sequence, one per worker, of sequences of seconds
-        How long the worker's first, second, … task takes; inf for never. The last one repeats.
+        How long the worker's first, second, … message takes; inf for never. The last one repeats.
     deaths : mapping of worker to seconds, optional
         When a worker dies, for good.
+    clock : VirtualClock, optional
+        By which jobs on this pool run; one of its own by default.
 
     Examples
     --------
-    >>> clock = VirtualClock()
-    >>> pool, inbox = VirtualPool(clock, [[2.0]]), queue.SimpleQueue()
-    >>> pool.submit(0, max, 3, 4).add_done_callback(inbox.put)
-    >>> clock.wait(inbox, 5.0).result(), clock.now()
-    (4, 2.0)
+    >>> import kofn
+    >>> A = np.arange(6.0).reshape(3, 2)
+    >>> pool = VirtualPool([[1.0], [3600.0], [2.0]])  # any two of three
+    >>> answer = kofn.matmul(A, A.T, workers=pool, rng=0)
+    >>> answer.report.seconds, bool(np.allclose(answer.value, A @ A.T))
+    (2.0, True)
     """
 
     def __init__(
         self,
-        clock: VirtualClock,
         delays: Sequence[Sequence[float]],
         deaths: Mapping[int, float] | None = None,
+        clock: VirtualClock | None = None,
     ) -> None:
-        self._clock = clock
+        self.clock = VirtualClock() if clock is None else clock
         self._delays = [list(row) for row in delays]
         self._resident: list[dict[Hashable, Any]] = [{} for _ in delays]
         self._running: list[Future[Any] | None] = [None] * len(delays)
         self._dead = [False] * len(delays)
         for worker, time in (deaths or {}).items():
-            clock.at(time, lambda worker=worker: self._die(worker))  # type: ignore[misc]
+            self.clock.at(time, lambda worker=worker: self._die(worker))  # type: ignore[misc]
 
     by_reference = True
 
@@ -124,7 +126,7 @@ class VirtualPool(Staying):
         resident = [self._resident[worker][key] for key in keys]
         if not math.isinf(delay):
             deliver = lambda: self._deliver(worker, future, function, resident, arguments)  # noqa: E731
-            self._clock.at(self._clock.now() + delay, deliver)
+            self.clock.at(self.clock.now() + delay, deliver)
         return future
 
     def _deliver(

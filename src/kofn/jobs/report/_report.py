@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Outcome = Literal["arrived", "late", "lost", "abandoned"]
@@ -88,6 +88,17 @@ class Report:
     def of(self, outcome: Outcome) -> list[Attempt]:
         """The attempts that ended so."""
         return [attempt for attempt in self.attempts if attempt.outcome == outcome]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, with ``wasted``, as `json.dumps` takes it; an attempt is a dict that names its row and worker.
+
+        Examples
+        --------
+        >>> report = Report("mds", 2, [Attempt(0, 1, 1.0, 0.0, 0.5, "arrived")], 0.0, 0.0, 0.5, 0)
+        >>> report.to_dict()["attempts"]
+        [{'row': 0, 'worker': 1, 'load': 1.0, 'submitted': 0.0, 'ended': 0.5, 'outcome': 'arrived'}]
+        """
+        return {**asdict(self), "remarks": list(self.remarks), "wasted": self.wasted}
 
     def __str__(self) -> str:
         counts = {kind: len(self.of(kind)) for kind in ("arrived", "late", "lost", "abandoned")}
