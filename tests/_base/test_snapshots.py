@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import kofn
 from kofn.schemes import FUNCTIONS, SUMS
 from kofn.schemes.functions._scheme import function_scheme
 from kofn.schemes.sums._scheme import Terms, sum_scheme
+from processes import until
 from taking import ENGINES, INPUTS, NUMBERS, A, B, Gate, engine, spaced, spoil, total
 
 
@@ -143,9 +143,7 @@ def test_a_function_is_taken_when_what_keeps_it_is_made(face):
         state["factor"] = 5.0
         os.kill(pool.pids()[0], signal.SIGKILL)
         assert np.all(call(1.0).value == right)
-        until = time.monotonic() + 10
-        while pool.state(0) != "idle" and time.monotonic() < until:
-            time.sleep(0.01)
+        until(lambda: pool.state(0) == "idle")
         table[0] = 3.0
         assert np.all(call(1.0).value == right)
         coded.close()

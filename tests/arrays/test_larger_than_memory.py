@@ -264,6 +264,7 @@ sys.exit(code)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits address space and reads its use")
 def test_the_command_multiplies_files_larger_than_its_limit_or_says_why_not(tmp_path):
     first, second = np.ones((1000, 12000)), np.full((12000, 1000), 0.5)

@@ -77,10 +77,7 @@ def own(request: pytest.FixtureRequest) -> Iterator[Pool]:
 
 def await_idle(pool: Pool, worker: int | None = None) -> None:
     workers = range(pool.n) if worker is None else [worker]
-    until = time.monotonic() + 10
-    while any(pool.state(w) != "idle" for w in workers):
-        assert time.monotonic() < until
-        time.sleep(0.002)
+    until(lambda: all(pool.state(w) == "idle" for w in workers))
 
 
 def by_reference(pool: Pool) -> bool:

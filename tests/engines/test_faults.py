@@ -25,6 +25,7 @@ from awkward import (
     of_a_library_of_the_workers,
 )
 from kofn.errors import PoolClosed, WorkerLost
+from processes import until
 
 distributed = pytest.importorskip("distributed")
 ROWS, BAD = 30, 17
@@ -156,10 +157,7 @@ def tasks(fault):
 
 def sound(pool):
     """Whether the workers still answer, all of them, once they have ended what nobody waits for."""
-    until = time.monotonic() + 30
-    while any(pool.state(worker) != "idle" for worker in range(pool.n)):
-        assert time.monotonic() < until, "a worker is lost"
-        time.sleep(0.001)
+    until(lambda: all(pool.state(worker) == "idle" for worker in range(pool.n)), 30)
     assert [pool.submit(worker, abs, -worker).result(30) for worker in range(pool.n)] == list(range(pool.n))
 
 

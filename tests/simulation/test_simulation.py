@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from functools import cache
 
@@ -321,18 +320,6 @@ def test_many_rows_take_few_rounds(monkeypatch):
     code = code_of(np.repeat(np.eye(5), 60, axis=0))
     (stop,) = simulate(code, Exponential(), 1, rng=0)
     assert np.isfinite(stop) and len(counts) <= 2 * math.log2(300)
-
-
-def test_a_trial_costs_much_less_than_replaying_it():
-    code, trials = gaussian_code(12, 6), 3000
-    arrivals = Exponential().arrivals(code.work, code.worker, trials, np.random.default_rng(0))
-    start = time.perf_counter()
-    stop_times(code, arrivals)
-    stacked = (time.perf_counter() - start) / trials
-    start = time.perf_counter()
-    for trial in arrivals[:100]:
-        replayed(code, trial, Decodable())
-    assert stacked < (time.perf_counter() - start) / 100 / 4
 
 
 def test_the_simulator_loads_numpy_and_nothing_heavier():
