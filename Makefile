@@ -1,10 +1,15 @@
 # make demo      install into .venv and run the main job on real worker processes
-# make test      install into .venv and run the tests, except long sweeps
-# make test-slow the long sweeps, marked slow
+# make test      install into .venv and run the fast tests: at most five minutes on two cores
+# make test-slow what is marked slow, and every property on all of its examples
 # make test-all  both
 # make check     formatting, lint, types
 PYTHON ?= python3
 BIN := .venv/bin
+
+# Tests run in random order in so many processes, each computing on one core; with 0 in pytest's own.
+# The same order again: make test ARGUMENTS=--randomly-seed=…, a number that pytest prints.
+PROCESSES ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
 
 .PHONY: demo test test-slow test-all check clean
 
@@ -13,10 +18,10 @@ demo: .venv/demo
 	$(BIN)/kofn demo --out out
 
 test: .venv/installed
-	$(BIN)/python -m pytest -q -m 'not slow'
+	$(PYTEST) -m 'not slow' $(ARGUMENTS)
 
 test-slow: .venv/installed
-	$(BIN)/python -m pytest -q -m slow
+	$(PYTEST) -m 'slow or hypothesis' --hypothesis-profile=long $(ARGUMENTS)
 
 test-all: test test-slow
 

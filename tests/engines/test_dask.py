@@ -261,6 +261,7 @@ def test_a_killed_worker_costs_nothing_but_its_rows(client: Any, pool: DaskPool)
     assert [attempt.worker for attempt in answer.report.of("lost")] == [1]
 
 
+@pytest.mark.slow
 def test_a_restart_in_the_middle_ends_in_the_answer_or_a_clear_error(client: Any, pool: DaskPool) -> None:
     job = kofn.start(slow_product(1.0), workers=pool)
     time.sleep(0.5)
@@ -314,6 +315,7 @@ def test_all_workers_gone_is_a_clear_error(own: tuple[Processes, Any]) -> None:
 # -- who comes and goes -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_slot_comes_back_under_its_name_and_a_dead_one_is_taken_over(own: tuple[Processes, Any]) -> None:
     cluster, client = own
     with DaskPool(client) as pool:

@@ -16,6 +16,7 @@ def example(name):
     return module
 
 
+@pytest.mark.slow
 def test_serving_answers_every_request(capsys):
     pytest.importorskip("sklearn")
     found = example("serving").main(requests=21, samples=16)

@@ -7,6 +7,7 @@ import pytest
 
 import kofn
 from kofn.schemes import PRODUCTS
+from processes import slow_but
 from products import excess
 
 ENDS = {
@@ -115,7 +116,7 @@ CHANGES = {
 @pytest.mark.parametrize(
     ("how", "which"), [("run", "A"), ("run", "B"), ("start", "A"), ("stream", "B"), ("cast", "A"), ("map", "B")]
 )
-@pytest.mark.parametrize("code", sorted(PRODUCTS))
+@pytest.mark.parametrize("code", slow_but(sorted(PRODUCTS), {"mds", "kronecker", "now-uep"}))
 def test_matrices_that_changed_before_the_run_are_right_or_refused(pool, code, how, which, tmp_path):
     rng = np.random.default_rng(4)
     for name, change in CHANGES.items():

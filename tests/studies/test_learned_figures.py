@@ -20,6 +20,7 @@ def made(name, folder=None, **asked):
     return FIGURES[name].points(Request(trials=2, quick=True, folder=folder, **asked))
 
 
+@pytest.mark.slow
 def test_the_table_has_a_row_for_each_contender_and_keeps_what_it_has(tmp_path, monkeypatch):
     figure = made("aicc-table1", str(tmp_path))
     assert set(figure.names) == CODED and figure["aicc"].x == ("P1", "P2", "P3", "P4")

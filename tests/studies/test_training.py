@@ -154,6 +154,7 @@ def test_progress_tells_what_is_done_and_what_is_left():
     assert log.getvalue().splitlines() == wanted
 
 
+@pytest.mark.slow
 def test_side_by_side_is_as_one_after_the_other(data):
     experiment = Experiment(data)
     runs = [Run(data.name, "dense", SHORT, "kronecker", "rxc", 0.5, seed) for seed in range(3)]
@@ -253,6 +254,7 @@ SERIES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_quick_figures_share_their_runs(tmp_path, monkeypatch, capsys):
     from kofn_studies.figures import FIGURES, Request, training_setting, uep_fig15
 

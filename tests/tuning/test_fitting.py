@@ -39,12 +39,13 @@ def test_a_polynomial_gets_lagrange_coding_of_its_degree():
         assert np.allclose(answer.value, X @ X + 1, rtol=0, atol=1e-9)
 
 
-def test_errors_of_new_calls_are_those_of_the_report_and_of_the_error_bar(exponential):
+@pytest.mark.parametrize("calls", [100, pytest.param(250, marks=pytest.mark.slow)])
+def test_errors_of_new_calls_are_those_of_the_report_and_of_the_error_bar(exponential, calls):
     """By the number of results: they fall until it is recovered, and what was promised is what is found."""
     rng = np.random.default_rng(7)
     counts = (1, 3, 5, 7)
     loss, promised, energy = np.zeros(4), np.zeros(4), 0.0
-    for _ in range(250):
+    for _ in range(calls):
         X = np.array([symmetric(rng) for _ in range(3)])
         truth = np.array([expm(x) for x in X])
         made = exponential.evaluations(X, workers=8)
@@ -154,6 +155,7 @@ def test_what_is_not_deterministic_is_said():
     assert fitted.report.remarks[0].startswith("f is not deterministic: two values at one input differ by")
 
 
+@pytest.mark.slow
 def test_what_is_rarely_not_deterministic_is_said():
     """Of two evaluations of one input some 94 % agree: looking at one input twice would not tell."""
     noise = np.random.default_rng(0)
@@ -185,6 +187,7 @@ def test_a_family_whose_mixtures_give_values_of_another_kind_is_out(f, what):
     assert any(re.match(said, remark) for remark in fitted.report.remarks)
 
 
+@pytest.mark.slow
 def test_complex_inputs_have_the_codes_that_take_them():
     draw = lambda rng: rng.standard_normal((2, 2)) + 1j * rng.standard_normal((2, 2))  # noqa: E731
     fitted = kofn.fit(lambda x: np.abs(x) ** 2, draw, inputs=3, recover=5, workers=8, samples=16, rng=0)
@@ -192,6 +195,7 @@ def test_complex_inputs_have_the_codes_that_take_them():
     assert fitted.name == "lagrange, degree 2" and not names & {"learned parity", "lagrange-fit"}
 
 
+@pytest.mark.slow
 def test_where_the_mean_is_as_good_repetition_is_returned():
     fitted = kofn.fit(lambda x: 3.0, lambda rng: rng.random(2), inputs=3, recover=5, workers=8, samples=24, rng=0)
     assert fitted.report.best.skill == 0 and fitted.name.startswith("repetition")
@@ -248,6 +252,7 @@ def test_both_functions_may_use_their_buffers_again():
     assert np.array_equal(draws.inputs, own) and np.array_equal(draws.values, own**2)
 
 
+@pytest.mark.slow
 def test_a_function_that_is_always_zero_is_repeated():
     fitted = kofn.fit(
         lambda x: 0 * x, lambda rng: rng.random((2, 2)), inputs=2, recover=3, workers=4, samples=16, rng=0
