@@ -312,9 +312,6 @@ def test_all_workers_gone_is_a_clear_error(own: tuple[Processes, Any]) -> None:
             job.result(timeout=10)
 
 
-# -- who comes and goes -------------------------------------------------------------------------------
-
-
 @pytest.mark.slow
 def test_a_slot_comes_back_under_its_name_and_a_dead_one_is_taken_over(own: tuple[Processes, Any]) -> None:
     cluster, client = own
