@@ -7,7 +7,7 @@ from torch.nn import functional
 import kofn
 import torch
 from kofn.torch import DataParallel
-from kofn.torch._additive import shares
+from kofn.torch._additive import measure_shares
 from torch import nn
 from torch_parallel import DOUBLE, data, network
 
@@ -65,7 +65,7 @@ def examples(seed, size=1.0, dtype=torch.float32):
 def test_losses_that_count_parts_by_outputs_are_refused(loss, seeds):
     for seed in seeds:
         with pytest.raises(kofn.ArgumentError, match="'loss' must be a sum over samples or"):
-            shares(loss, *examples(seed))
+            measure_shares(loss, *examples(seed))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_sums_and_means_are_taken_whatever_the_outputs(loss, single, size):
     tried = (lambda o, y: loss(o.float().double(), y).float()) if single else loss
     for seed in range(3):
         made, labels = examples(seed, size, torch.float64)
-        found = shares(tried, made, labels)
+        found = measure_shares(tried, made, labels)
         assert found.total or sum(found.weights) == pytest.approx(1.0)
 
 
@@ -88,7 +88,7 @@ def test_sums_and_means_of_numbers_are_taken_whatever_the_outputs(loss, size):
     for seed in range(3):
         torch.manual_seed(seed)
         labels = list(torch.rand(24, 3, **DOUBLE)[:, :2].split([4, 17, 3]))
-        found = shares(loss, size * torch.randn(8, 2, **DOUBLE), labels)
+        found = measure_shares(loss, size * torch.randn(8, 2, **DOUBLE), labels)
         assert found.total or sum(found.weights) == pytest.approx(1.0)
 
 

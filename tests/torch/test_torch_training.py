@@ -11,11 +11,11 @@ import kofn.torch
 import torch
 from kofn.torch import _pool_driver as pooled
 from kofn.torch._coder import Coder
-from kofn.torch._options import Coding
+from kofn.torch._options import CodingOptions
 from kofn.torch._partition import ColumnRow, Groups, RowColumn
-from kofn.torch._principal import principal
-from kofn.torch._simulated_driver import Simulated
-from kofn.torch._sparsify import sparsified
+from kofn.torch._principal import principal_directions
+from kofn.torch._simulated_driver import SimulatedDriver
+from kofn.torch._sparsify import sparsify
 from torch import nn
 
 torch.set_num_threads(1)  # small products on a busy machine would wait for their threads
@@ -30,7 +30,7 @@ def factors(dtype=torch.float32):
 
 
 def coder(coding, deadline, late=None, seed=0):
-    driver = Simulated(kofn.Exponential(2.0), deadline, late)
+    driver = SimulatedDriver(kofn.Exponential(2.0), deadline, late)
     return Coder("layer", coding, driver, np.random.SeedSequence(seed), feedback=late is not None)
 
 
@@ -49,9 +49,9 @@ def estimates(coding, deadline, count, late=None):
 @pytest.mark.parametrize(
     "coding",
     [
-        Coding("kronecker", 15, (3, 3), 15, scale_load=True),
-        Coding("kronecker", 15, (9, 9), 15, "cxr", "ideal", scale_load=True),
-        Coding("uncoded", 9, (3, 3), 9, estimator="exact", scale_load=True),
+        CodingOptions("kronecker", 15, (3, 3), 15, scale_load=True),
+        CodingOptions("kronecker", 15, (9, 9), 15, "cxr", "ideal", scale_load=True),
+        CodingOptions("uncoded", 9, (3, 3), 9, estimator="exact", scale_load=True),
     ],
     ids=["rxc", "cxr", "zero-fill"],
 )
@@ -61,7 +61,7 @@ def test_rescaled_estimates_have_the_right_size(coding, deadline):
 
 
 def test_reported_errors_are_those_of_the_estimates():
-    coding = Coding("kronecker", 15, (3, 3), 15, rescale=False, scale_load=True)
+    coding = CodingOptions("kronecker", 15, (3, 3), 15, rescale=False, scale_load=True)
     a, b = factors()
     exact, made = a @ b, coder(coding, 0.5)
     found = [float((made(a, b) - exact).square().sum() / exact.square().sum()) for _ in range(1000)]
@@ -74,7 +74,7 @@ def test_codes_at_one_deadline_stand_in_the_order_of_the_findings():
     windows = {"classes": (1, 2, 6), "gamma": (0.45, 0.35, 0.20), "realisation": "ideal"}
     base = {"rows": 15, "blocks": (3, 3), "workers": 15, "rescale": False, "scale_load": True}
     losses = [
-        estimates(Coding(code, **base, estimator=estimator, **options), 0.5, 500)[1].mean()
+        estimates(CodingOptions(code, **base, estimator=estimator, **options), 0.5, 500)[1].mean()
         for code, estimator, options in (
             ("kronecker", "lmmse", {}), ("ew-uep", "lmmse", windows), ("ew-uep", "exact", windows),
         )
@@ -84,7 +84,7 @@ def test_codes_at_one_deadline_stand_in_the_order_of_the_findings():
 
 def test_late_results_bring_what_they_would_have_brought_in_time():
     """An estimate and its correction in the next step are, summed, the estimate of the longer deadline."""
-    coding = Coding("kronecker", 15, (3, 3), 15, scale_load=True)
+    coding = CodingOptions("kronecker", 15, (3, 3), 15, scale_load=True)
     a, b = factors(torch.float64)
     hasty, patient = coder(coding, 0.25, late=1.0), coder(coding, 1.0)
     first = [hasty(a, b) for _ in range(32)]
@@ -95,7 +95,7 @@ def test_late_results_bring_what_they_would_have_brought_in_time():
 
 
 def test_an_adaptive_deadline_reaches_the_wanted_error():
-    coding = Coding("kronecker", 15, (3, 3), 15, rescale=False, scale_load=True)
+    coding = CodingOptions("kronecker", 15, (3, 3), 15, rescale=False, scale_load=True)
     wanted = 0.5
     for start in (0.05, 20.0):
         _, losses, made = estimates(coding, kofn.torch.AdaptiveDeadline(wanted, start), 800)
@@ -136,7 +136,7 @@ def test_mixtures_are_those_of_the_block_products():
     for target in range(6):
         n, p = divmod(target, 2)
         whole[3 * n : 3 * n + 3, 4 * p : 4 * p + 4] = sum(mix[target, j] * blocks[j] for j in range(6))
-    assert torch.allclose(product.mixed(mix), product.restored(whole))
+    assert torch.allclose(product.mix(mix), product.restore(whole))
 
     for pairs in (False, True):
         sums = ColumnRow.of(a, b, 4, a.norm(dim=0) * b.norm(dim=1), pairs)
@@ -144,19 +144,19 @@ def test_mixtures_are_those_of_the_block_products():
         mix = torch.randn(16 if pairs else 4, dtype=torch.float64)
         which = [(m, k) for m in range(4) for k in range(4)] if pairs else [(m, m) for m in range(4)]
         expected = sum(mix[i] * (of_a[:, m] @ of_b[k]) for i, (m, k) in enumerate(which))
-        assert torch.allclose(sums.mixed(mix), expected)
+        assert torch.allclose(sums.mix(mix), expected)
 
 
 def test_principal_components_are_those_of_the_gradient_and_turn_back():
     """Energies of the rows that are cut are the eigenvalues of G Gᵀ, and the product is what it was."""
     a, b = factors(torch.float64)
     a = a[:9]
-    turn = principal(a)
+    turn = principal_directions(a)
     turned = turn.T @ a
     product = RowColumn.of(turned, b, (4, 3), (turned.norm(dim=1), b.norm(dim=0)), turn)
     energies = product.first.square().sum(1)[product.first.any(1)]
     assert np.allclose(energies, np.linalg.eigvalsh((a @ a.T).numpy())[::-1], rtol=1e-10)
-    assert torch.allclose(product.mixed(torch.eye(12, dtype=torch.float64)), a @ b, rtol=1e-10)
+    assert torch.allclose(product.mix(torch.eye(12, dtype=torch.float64)), a @ b, rtol=1e-10)
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
@@ -166,7 +166,7 @@ def test_a_gradient_of_rank_one_is_known_from_one_result(scale):
     a, b = torch.outer(torch.randn(12), torch.randn(90)) * scale, torch.randn(90, 60)
     exact, losses = a @ b, []
     for wanted in (True, False):
-        made = coder(Coding("kronecker", 6, (3, 1), 6, rescale=False, principal=wanted), 0.15)
+        made = coder(CodingOptions("kronecker", 6, (3, 1), 6, rescale=False, principal=wanted), 0.15)
         found = [float(((made(a, b) - exact) / scale).norm() / (exact / scale).norm()) for _ in range(64)]
         losses.append(np.array(found))
     arrived = losses[0] < 1
@@ -176,12 +176,12 @@ def test_a_gradient_of_rank_one_is_known_from_one_result(scale):
 
 @pytest.mark.parametrize(("code", "turned"), [("kronecker", True), ("now-uep", False), ("uncoded", False)])
 def test_the_codes_of_the_paper_cut_rows_as_they_are(code, turned):
-    assert Coding(code).turns(16, 200, 200) is turned
-    assert not Coding(code, principal=True).turns(200, 16, 200)  # as dear as the product
+    assert CodingOptions(code).turns(16, 200, 200) is turned
+    assert not CodingOptions(code, principal=True).turns(200, 16, 200)  # as dear as the product
 
 
 def test_thresholding_is_equation_28_and_follows_its_schedule():
-    assert sparsified(torch.tensor([0.5, -0.2, -0.21]), 0.2).tolist() == [0.5, 0.0, pytest.approx(-0.21)]
+    assert sparsify(torch.tensor([0.5, -0.2, -0.21]), 0.2).tolist() == [0.5, 0.0, pytest.approx(-0.21)]
     calls = []
 
     def threshold(layer, step):
@@ -196,9 +196,9 @@ def test_thresholding_is_equation_28_and_follows_its_schedule():
     x, g = torch.randn(6, 5, dtype=torch.float64), torch.randn(6, 3, dtype=torch.float64)
     coded(x).backward(g)
     hidden = plain[0](x)
-    back = sparsified(g, 0.3) @ sparsified(plain[1].weight, 0.2)
-    assert torch.allclose(coded[1].weight.grad, sparsified(g, 0.3).T @ sparsified(hidden, 0.2))
-    assert torch.allclose(coded[0].weight.grad, sparsified(back, 0.3).T @ sparsified(x, 0.2))
+    back = sparsify(g, 0.3) @ sparsify(plain[1].weight, 0.2)
+    assert torch.allclose(coded[1].weight.grad, sparsify(g, 0.3).T @ sparsify(hidden, 0.2))
+    assert torch.allclose(coded[0].weight.grad, sparsify(back, 0.3).T @ sparsify(x, 0.2))
     assert sorted(calls) == [(0, 1), (1, 1), (1, 1)]
 
 

@@ -111,7 +111,7 @@ class Meter:
     def __init__(self, loss: Loss, examples: Any, wide: bool) -> None:
         found, self._form = tree_flatten(examples)
         self._examples = [_wide(one) if wide else one for one in found]
-        self._loss = _widened(loss) if wide else loss
+        self._loss = _widen(loss) if wide else loss
         self._wide = wide
         self.kind = torch.get_default_dtype()  # in which the loss was the last time; it may choose its own
         epsilon = max((torch.finfo(one.dtype).eps for one in self._examples if _real(one)), default=1.0)
@@ -170,7 +170,7 @@ class Meter:
         return of_one, of_two
 
 
-def shares(loss: Loss, examples: Any, labels: Sequence[Tensor]) -> Shares:
+def measure_shares(loss: Loss, examples: Any, labels: Sequence[Tensor]) -> Shares:
     """Measure how the losses of shards make the loss of all the data.
 
     Parameters
@@ -189,23 +189,24 @@ def shares(loss: Loss, examples: Any, labels: Sequence[Tensor]) -> Shares:
     Examples
     --------
     >>> labels = [torch.tensor([0, 1, 1]), torch.tensor([2, 0])]
-    >>> shares(nn.CrossEntropyLoss(), torch.randn(4, 3), labels).weights
+    >>> measure_shares(nn.CrossEntropyLoss(), torch.randn(4, 3), labels).weights
     [0.6, 0.4]
-    >>> [round(weight, 9) for weight in shares(nn.CrossEntropyLoss(ignore_index=0), torch.randn(4, 3), labels).weights]
+    >>> some = measure_shares(nn.CrossEntropyLoss(ignore_index=0), torch.randn(4, 3), labels)
+    >>> [round(weight, 9) for weight in some.weights]
     [0.666666667, 0.333333333]
-    >>> shares(nn.CrossEntropyLoss(reduction="sum"), torch.randn(4, 3), labels)
+    >>> measure_shares(nn.CrossEntropyLoss(reduction="sum"), torch.randn(4, 3), labels)
     Shares(weights=[1.0, 1.0], total=True)
     """
     meter = _meter(loss, examples, labels)
     for reference in _references(labels):
         try:
-            found = [_counted(meter, reference, one, number) for number, one in enumerate(labels)]
+            found = [_measure_counts(meter, reference, one, number) for number, one in enumerate(labels)]
         except Exception as error:  # PyTorch's own, and the user's
             error.add_note(f"{CALL} measures the loss on parts of the data, the smallest of {len(reference)} samples.")
             raise
         if not all(math.isnan(of_one) for of_one, _ in found):
             _check_ranges(meter, labels)
-            return _concluded(found, [len(one) for one in labels], len(reference), meter.tolerance)
+            return _conclude(found, [len(one) for one in labels], len(reference), meter.tolerance)
     _check_ranges(meter, labels)
     must, remedy = "have a finite gradient by the outputs that is not all zero", "check the labels, and what it clamps"
     got = "NaN or inf" if math.isnan(meter.slope(meter.piece(labels[0], WITHIN[1], 0)).size) else "zeros"
@@ -233,7 +234,7 @@ def _references(labels: Sequence[Tensor]) -> Iterator[Tensor]:
     yield from labels
 
 
-def _counted(meter: Meter, reference: Tensor, labels: Tensor, number: int) -> tuple[float, float]:
+def _measure_counts(meter: Meter, reference: Tensor, labels: Tensor, number: int) -> tuple[float, float]:
     """How much a reference and a shard count in the loss of both, whatever the outputs."""
     known: list[tuple[float, float]] = []
     for draw, kind in enumerate(WITHIN):
@@ -274,7 +275,7 @@ def _differ(one: tuple[float, float], other: tuple[float, float], tolerance: flo
     return any(abs(a - b) > tolerance * (a + b) for a, b in zip(one, other, strict=True))  # NaN does not
 
 
-def _concluded(found: list[tuple[float, float]], sizes: list[int], size: int, tolerance: float) -> Shares:
+def _conclude(found: list[tuple[float, float]], sizes: list[int], size: int, tolerance: float) -> Shares:
     """From what was measured to s_k: exactly that of a sum or a mean where it is one."""
     if any(math.isnan(of_one) for of_one, _ in found):
         raise _no_sum("a gradient that is not finite for a part of the data")
@@ -312,10 +313,10 @@ def _wide(value: Any) -> Any:
     return value.to(torch.complex128 if value.is_complex() else torch.float64) if _real(value) else value
 
 
-def _widened(loss: Any) -> Any:
+def _widen(loss: Any) -> Any:
     """A loss with the tensors that it is known to hold in double precision."""
     if isinstance(loss, nn.Module):
         return copy.deepcopy(loss).double()
     if isinstance(loss, partial):
-        return partial(_widened(loss.func), *map(_wide, loss.args), **{k: _wide(v) for k, v in loss.keywords.items()})
+        return partial(_widen(loss.func), *map(_wide, loss.args), **{k: _wide(v) for k, v in loss.keywords.items()})
     return loss

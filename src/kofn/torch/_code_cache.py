@@ -1,4 +1,4 @@
-"""A stock of codes for the next steps of one product, drawn for what is expected of it now."""
+"""Codes for the next steps of one product, drawn for what is expected of it now."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ..errors import NotDecodable
 from ..schemes.products._classes import Classes
 from ..schemes.products._shaping import FLOOR, SINGLE_FLOOR, Directions
 from ..schemes.products.families import Coefficients, Copies, Family, Gaussian, Windows
-from ._covariance import Expectation
-from ._mixture import Question
-from ._options import Coding
+from ._covariance import RunningCovariance
+from ._mixture import DecodingSetup
+from ._options import CodingOptions
 
 BATCH = 32
 """Codes drawn at a time: the prior that they are shaped by is at most so many steps old."""
@@ -29,7 +29,7 @@ ATTEMPTS = 200
 """How often codes that could not become exact are drawn again where only exact products count."""
 
 
-def family_of(coding: Coding, cut: tuple[int, int], prior: Prior, importance: Floats, epsilon: float) -> Family:
+def family_of(coding: CodingOptions, cut: tuple[int, int], prior: Prior, importance: Floats, epsilon: float) -> Family:
     """What codes of a product cut in this way are drawn from, its most important blocks first.
 
     With ``partition="rxc"`` unknown (n, p) is A_n B_p; with "cxr" unknown m is A_m B_m, or (m, m') is A_m B_m' where
@@ -38,7 +38,7 @@ def family_of(coding: Coding, cut: tuple[int, int], prior: Prior, importance: Fl
 
     Parameters
     ----------
-    coding : Coding
+    coding : CodingOptions
     cut : (N, P)
     prior : Prior
         Of the unknowns: what Kronecker codes are shaped by.
@@ -48,34 +48,34 @@ def family_of(coding: Coding, cut: tuple[int, int], prior: Prior, importance: Fl
         Relative precision of results.
     """
     summed = coding.partition == "cxr" and coding.estimator != "exact"
-    realisation = "factor" if coding.factored else "window" if coding.realisation == "window" else "ideal"
-    if coding.windowed:
+    realisation = "factor" if coding.is_factored else "window" if coding.realisation == "window" else "ideal"
+    if coding.has_windows:
         sizes, gamma = coding.class_sizes(coding.products(cut))
         classes = Classes.by_size(importance, sizes)
         return Windows(classes, realisation, summed, kind=coding.code.removesuffix("-uep"), gamma=gamma)
     table = Classes.of_grid(*cut) if coding.partition == "rxc" else Classes.of_sizes(cut[0])
-    if coding.plain:
+    if coding.is_plain:
         return Copies(table, realisation, summed)
-    sides = cut if coding.factored else (coding.unknowns(cut), 1)
+    sides = cut if coding.is_factored else (coding.unknowns(cut), 1)
     shape = Directions.of_prior(prior, *sides).shape(1.0, SINGLE_FLOOR if epsilon > SINGLE else FLOOR)
     return Gaussian(table, realisation, summed, *shape)
 
 
-class Code(NamedTuple):
+class CodeBatch(NamedTuple):
     """Codes of the next steps, and how their results are decoded.
 
     Attributes
     ----------
     family : Family
     rows : Coefficients
-    question : Question
+    setup : DecodingSetup
     products : int
         Block products that make the whole product.
     """
 
     family: Family
     rows: Coefficients
-    question: Question
+    setup: DecodingSetup
     products: int
 
     @property
@@ -84,14 +84,14 @@ class Code(NamedTuple):
         return int(self.rows.generator.shape[1])
 
 
-class Stock:
+class CodeCache:
     """Draws codes for one product of one layer, cut in one way.
 
     Parameters
     ----------
-    coding : Coding
+    coding : CodingOptions
     cut : (N, P)
-    expectation : Expectation
+    covariance : RunningCovariance
     epsilon : float
         Relative precision of results.
     rng : numpy.random.Generator
@@ -99,16 +99,16 @@ class Stock:
 
     def __init__(
         self,
-        coding: Coding,
+        coding: CodingOptions,
         cut: tuple[int, int],
-        expectation: Expectation,
+        covariance: RunningCovariance,
         epsilon: float,
         rng: np.random.Generator,
     ) -> None:
         self.coding, self.cut, self.epsilon = coding, cut, epsilon
-        self._expectation, self._rng = expectation, rng
+        self._covariance, self._rng = covariance, rng
 
-    def restocked(self, *, until_decodable: bool = False) -> Code:
+    def draw_batch(self, *, until_decodable: bool = False) -> CodeBatch:
         """Draw the codes of the next steps.
 
         Parameters
@@ -121,16 +121,16 @@ class Stock:
         NotDecodable
             When that was in vain.
         """
-        prior, coding = self._expectation.prior(), self.coding
-        family = family_of(coding, self.cut, prior, self._expectation.importance, self.epsilon)
-        question = Question(family.targets, prior, coding.estimator, coding.partition == "cxr", self.epsilon)
+        prior, coding = self._covariance.prior(), self.coding
+        family = family_of(coding, self.cut, prior, self._covariance.importance, self.epsilon)
+        setup = DecodingSetup(family.targets, prior, coding.estimator, coding.partition == "cxr", self.epsilon)
         count = coding.row_count(self.cut)
         rows = family.draw(BATCH, count, self._rng)
         bad = self._undecodable(rows, family.targets) if until_decodable else np.zeros(BATCH, bool)
         for _ in range(ATTEMPTS):
             if not bad.any():
-                return Code(family, rows, question, coding.products(self.cut))
-            rows = _replaced(rows, family.draw(BATCH, count, self._rng), bad)
+                return CodeBatch(family, rows, setup, coding.products(self.cut))
+            rows = _replace(rows, family.draw(BATCH, count, self._rng), bad)
             bad &= self._undecodable(rows, family.targets)
         raise NotDecodable(
             f"code {coding.code!r} with {count} rows for blocks {self.cut} is not exact even if "
@@ -143,7 +143,7 @@ class Stock:
         return np.asarray(~np.all(exact, axis=-1))
 
 
-def _replaced(rows: Coefficients, again: Coefficients, where: NDArray[np.bool_]) -> Coefficients:
+def _replace(rows: Coefficients, again: Coefficients, where: NDArray[np.bool_]) -> Coefficients:
     """Some of the codes drawn again."""
 
     def chosen(old: Floats, new: Floats) -> Floats:

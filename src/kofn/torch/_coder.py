@@ -13,19 +13,19 @@ import torch
 from torch import Tensor
 
 from ..checks import refusal
-from ._code_cache import Stock
-from ._covariance import Expectation
-from ._options import CALL, Coding
+from ._code_cache import CodeCache
+from ._covariance import RunningCovariance
+from ._options import CALL, CodingOptions
 from ._partition import ColumnRow, RowColumn, line_weights
-from ._principal import principal
+from ._principal import principal_directions
 from ._simulated_driver import Estimate
-from ._sparsify import Schedule, sparsified
+from ._sparsify import Schedule, sparsify
 
 LOOKS = 8
 """A product is sketched in every eighth step, after so many first ones in a row."""
 
 
-class Lane(Protocol):
+class ProductDriver(Protocol):
     """What drives one product cut in one way."""
 
     def estimate(self, product: RowColumn | ColumnRow, wants_late: bool) -> Estimate:
@@ -39,7 +39,7 @@ class Driver(Protocol):
     def deadline(self) -> Any:
         """None where all products are waited for until they are exact."""
 
-    def lane(self, coding: Coding, stock: Stock, rng: np.random.Generator) -> Lane:
+    def product_driver(self, coding: CodingOptions, cache: CodeCache, rng: np.random.Generator) -> ProductDriver:
         """What drives one product cut in one way."""
 
 
@@ -64,8 +64,8 @@ class Tally:
 
 
 class _State(NamedTuple):
-    expectation: Expectation
-    lane: Lane
+    covariance: RunningCovariance
+    driver: ProductDriver
 
 
 class Coder:
@@ -75,7 +75,7 @@ class Coder:
     ----------
     name : str
         The layer's, for messages.
-    coding : Coding
+    coding : CodingOptions
     driver : Driver
     seed : numpy.random.SeedSequence
     layer : int
@@ -89,7 +89,7 @@ class Coder:
     def __init__(
         self,
         name: str,
-        coding: Coding,
+        coding: CodingOptions,
         driver: Driver,
         seed: np.random.SeedSequence,
         layer: int = 0,
@@ -119,16 +119,16 @@ class Coder:
             weights = self._weights(a / a.abs().amax(), b / b.abs().amax())
         cut = self.coding.cut(a.shape[0], a.shape[1], b.shape[1])
         product = self._cut(a, b, cut, weights)
-        estimate = self._state(cut, product).lane.estimate(product, self._feedback)
+        estimate = self._state(cut, product).driver.estimate(product, self._feedback)
         self._note(estimate)
         return self._with_correction(estimate.value, estimate.correction)
 
     def _cut(self, a: Tensor, b: Tensor, cut: tuple[int, int], weights: tuple[Tensor, Tensor]) -> RowColumn | ColumnRow:
         if self.coding.partition == "cxr":
-            return ColumnRow.of(a, b, cut[0], weights[0] * weights[1], self.coding.factored)
+            return ColumnRow.of(a, b, cut[0], weights[0] * weights[1], self.coding.is_factored)
         if cut[0] == 1 or not self.coding.turns(a.shape[0], a.shape[1], b.shape[1]):
             return RowColumn.of(a, b, cut, weights)
-        turn = principal(a)
+        turn = principal_directions(a)
         a = turn.T @ a
         of_rows = line_weights(a / a.abs().amax(), 0, self.coding.weights)  # squares stay in the range
         return RowColumn.of(a, b, cut, (of_rows, weights[1]), turn)
@@ -138,7 +138,7 @@ class Coder:
         if self._threshold is None:
             return gradient, other
         first, second = self._threshold(self._layer, self.tally.steps)
-        return sparsified(gradient, first), sparsified(other, second)
+        return sparsify(gradient, first), sparsify(other, second)
 
     def _weights(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """Weights of what is cut: rows of A and columns of B, or columns of A and rows of B."""
@@ -160,16 +160,16 @@ class Coder:
         key = (cut, product.first.dtype)
         if key not in self._states:
             sketches, codes, arrivals = self._seed.spawn(3)
-            expectation = Expectation(
-                int(sketches.generate_state(1)[0]), self.coding.weights if self.coding.windowed else None
+            covariance = RunningCovariance(
+                int(sketches.generate_state(1)[0]), self.coding.weights if self.coding.has_windows else None
             )
             epsilon = torch.finfo(product.first.dtype).eps
-            stock = Stock(self.coding, cut, expectation, epsilon, np.random.default_rng(codes))
-            lane = self._driver.lane(self.coding, stock, np.random.default_rng(arrivals))
-            self._states[key] = _State(expectation, lane)
+            cache = CodeCache(self.coding, cut, covariance, epsilon, np.random.default_rng(codes))
+            driver = self._driver.product_driver(self.coding, cache, np.random.default_rng(arrivals))
+            self._states[key] = _State(covariance, driver)
         state = self._states[key]
-        if self.tally.steps <= LOOKS or self.tally.steps % LOOKS == 0 or not state.expectation.steps:
-            state.expectation.look(product)
+        if self.tally.steps <= LOOKS or self.tally.steps % LOOKS == 0 or not state.covariance.steps:
+            state.covariance.look(product)
         return state
 
     def _note(self, estimate: Estimate) -> None:

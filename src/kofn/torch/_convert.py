@@ -15,9 +15,9 @@ from ..checks import choice, function, generator, integer, refusal
 from ..jobs._lease import Workers
 from ._coder import Coder, Driver
 from ._layers import CodedConv2d, CodedLinear, CodedProducts
-from ._options import CALL, Coding
-from ._pool_driver import Pooled
-from ._simulated_driver import Simulated
+from ._options import CALL, CodingOptions
+from ._pool_driver import PoolDriver
+from ._simulated_driver import SimulatedDriver
 from ._sparsify import Schedule
 
 KINDS: dict[type[nn.Module], type[nn.Module]] = {nn.Linear: CodedLinear, nn.Conv2d: CodedConv2d}
@@ -143,11 +143,11 @@ def convert(
     if threshold is not None:
         function(CALL, "threshold", threshold, "use kofn.torch.Threshold(), for example")
     driver, count = _driver(workers, latency, deadline, late)
-    coding = Coding(
+    coding = CodingOptions(
         code, count if rows is None else rows, blocks, count, partition, realisation, estimator, rescale,
         classes, gamma, weights, scale_load, principal,
     )  # fmt: skip
-    chosen = _chosen(model, layers)
+    chosen = _choose(model, layers)
     seeds = _seeds(rng)
     made: dict[int, nn.Module] = {}
     for number, (name, layer) in enumerate(chosen.items()):
@@ -155,24 +155,24 @@ def convert(
             Coder(f"layer {name!r}", coding, driver, seed, number, threshold, feedback)
             for seed, feedback in zip(seeds.spawn(2), (False, late is not None), strict=True)
         )
-        made[id(layer)] = _coded(layer, CodedProducts(inputs, own))
-    return _replaced(model, made)
+        made[id(layer)] = _code(layer, CodedProducts(inputs, own))
+    return _replace(model, made)
 
 
 def _driver(workers: Any, latency: Any, deadline: Any, late: float | None) -> tuple[Driver, int]:
     if latency is None:
         real = Workers(workers, CALL)
-        return Pooled(real, deadline, late), real.n
+        return PoolDriver(real, deadline, late), real.n
     remedy = "leave out 'latency' to use the workers of a pool"
     count = SIMULATED if workers is None else integer(CALL, "workers", workers, 1, remedy)
-    return Simulated(latency, deadline, late), count
+    return SimulatedDriver(latency, deadline, late), count
 
 
 def _seeds(rng: Any) -> np.random.SeedSequence:
     return np.random.SeedSequence(int(generator(CALL, rng).integers(2**63)))
 
 
-def _chosen(model: nn.Module, names: Sequence[str] | None) -> dict[str, nn.Module]:
+def _choose(model: nn.Module, names: Sequence[str] | None) -> dict[str, nn.Module]:
     """The layers to code, by name, and a warning that names those that cannot be."""
     found, can = dict(model.named_modules()), dict(codable(model))
     if names is not None:
@@ -185,7 +185,7 @@ def _chosen(model: nn.Module, names: Sequence[str] | None) -> dict[str, nn.Modul
     if coded:
         must, remedy = "have no coded layers yet", "convert a copy of the plain model, or name layers="
         raise refusal(CALL, "model", must, f"{coded[0]!r} coded before", remedy)
-    cannot = {name: reason(module) for name, module in found.items() if reason(module) is not None}
+    cannot = {name: why_not(module) for name, module in found.items() if why_not(module) is not None}
     if cannot:
         listed = ", ".join(f"{name!r} ({why})" for name, why in cannot.items())
         warnings.warn(f"{CALL}: left exact because they cannot be coded: {listed}.", LeftExact, stacklevel=3)
@@ -194,10 +194,10 @@ def _chosen(model: nn.Module, names: Sequence[str] | None) -> dict[str, nn.Modul
 
 def codable(model: nn.Module) -> list[tuple[str, Any]]:
     """The layers of a model that can be coded, with their names."""
-    return [(name, layer) for name, layer in model.named_modules() if type(layer) in KINDS and reason(layer) is None]
+    return [(name, layer) for name, layer in model.named_modules() if type(layer) in KINDS and why_not(layer) is None]
 
 
-def reason(module: nn.Module) -> str | None:
+def why_not(module: nn.Module) -> str | None:
     """Why a layer with matrices of its own cannot be coded; None where it can, or has none."""
     own = list(module.parameters(recurse=False))
     if type(module) in (*KINDS, *KINDS.values()):
@@ -211,7 +211,7 @@ def reason(module: nn.Module) -> str | None:
     return f"a {type(module).__name__}" if matrices else None
 
 
-def _coded(layer: nn.Module, products: CodedProducts) -> nn.Module:
+def _code(layer: nn.Module, products: CodedProducts) -> nn.Module:
     """A coded layer with everything of a plain one: parameters, buffers, hooks."""
     made = KINDS[type(layer)]
     coded = made.__new__(made)
@@ -220,7 +220,7 @@ def _coded(layer: nn.Module, products: CodedProducts) -> nn.Module:
     return coded
 
 
-def _replaced(model: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
+def _replace(model: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
     if id(model) in made:
         return made[id(model)]
     for module in list(model.modules()):

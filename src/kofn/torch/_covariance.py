@@ -19,7 +19,7 @@ FORGETTING = 1.0 / 32.0
 """Weight of a step in the average once there are more steps than 32."""
 
 
-class Expectation:
+class RunningCovariance:
     """Running covariance S of the unknowns, up to a factor, from two-sided sketches (Ψ A_i)(B_j Ω).
 
     A sketch is unbiased whatever the data (`kofn.schemes.products.sketched_prior`); it costs 2·8 of 2·H flops a
@@ -77,7 +77,7 @@ class Expectation:
         return Prior.correlated((mean + mean.T) / (2 * mean.trace()))
 
     def _sketches(self, product: RowColumn | ColumnRow) -> tuple[Tensor, Tensor]:
-        rows, columns = product.sketched
+        rows, columns = product.sketch_shape
         device, dtype = product.first.device, product.first.dtype
         if self._random is None or self._random.device != device:
             self._random = torch.Generator(device).manual_seed(self._seed)

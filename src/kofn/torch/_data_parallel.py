@@ -20,12 +20,12 @@ from .._api._coded_sum import CodedSum, CodeLike
 from .._base._closeable import Closing
 from ..checks import function, generator, integer, named, refusal
 from ..errors import TermError
-from ._additive import Shares, shares
+from ._additive import Shares, measure_shares
 from ._failures import of_kind
-from ._pulled import Trial, check_gradients, sparse_gradients
+from ._gradients import GradientTrial, check_gradients, sparse_gradients
 from ._samplewise import CALL, check_alone, check_samplewise, examples_of, samples_of
-from ._shard import Asked, Layout, Shard
-from ._state import BACKWARD, Form, State, put, state
+from ._shard import Layout, Shard, ShardRequest
+from ._state import BACKWARD, Form, State, copy_state, set_state
 
 
 class Step(NamedTuple):
@@ -114,7 +114,7 @@ class DataParallel(Closing):
         terms = [Shard(self._private, loss, x, y, batch, parts, number, seed) for number, (x, y) in enumerate(pairs)]
         # Now, while no deadline runs; if it fails, a step in whose modes it still does says why.
         with suppress(Exception):
-            self._sparse(state(model))
+            self._sparse(copy_state(model))
         self._sum = CodedSum(terms, workers=workers, code=code, rng=random)
 
     @named(CALL)
@@ -142,13 +142,13 @@ class DataParallel(Closing):
         if changed is not None:
             must, remedy = "have the modules, hooks and shapes that it had", "make another DataParallel of it"
             raise refusal(CALL, "model", must, f"a change of {changed!r}", remedy)
-        now = state(self._model)
+        now = copy_state(self._model)
         sparse = self._sparse(now)
         layout = Layout.of(self._model, sparse)
         self._steps += 1
-        asked = Asked(now, self._steps, sparse, torch.get_default_dtype()).packed()
+        request = ShardRequest(now, self._steps, sparse, torch.get_default_dtype()).pack()
         try:
-            answer = self._sum(asked, tolerance=tolerance, deadline=deadline)
+            answer = self._sum(request, tolerance=tolerance, deadline=deadline)
         except TermError as error:
             raise of_kind(error) from error.__cause__
         vector = np.asarray(answer.value)
@@ -164,10 +164,10 @@ class DataParallel(Closing):
         modes = now.trained, tuple(own["training"] for own in now.settings)
         if modes not in self._tried:
             model = copy.deepcopy(self._private)
-            put(model, now)
+            set_state(model, now)
             if not self._alone:
                 draws = check_samplewise(model, self._samples)
-                check_gradients(model, self._samples, Trial(draws, scaled=not self._total))
+                check_gradients(model, self._samples, GradientTrial(draws, scaled=not self._total))
             check_alone(model, self._samples)
             self._tried[modes] = sparse_gradients(model, self._samples)
         return self._tried[modes]
@@ -214,7 +214,7 @@ def _shares(model: nn.Module, loss: Any, samples: Tensor, labels: list[Tensor], 
             shapes = sorted({tuple(one.shape[1:]) for one in labels})
             remedy = "pad them, and have the loss ignore the padding"
             raise refusal(CALL, "shards", "have labels of one shape, apart from their number", shapes, remedy)
-        return shares(loss, examples_of(model, samples), labels)
+        return measure_shares(loss, examples_of(model, samples), labels)
     if batch is None or len(labels[0]) == 1:
         return Shares([1.0], False)
-    return Shares([1.0], shares(loss, examples_of(model, samples), labels[0].chunk(2)).total)
+    return Shares([1.0], measure_shares(loss, examples_of(model, samples), labels[0].chunk(2)).total)

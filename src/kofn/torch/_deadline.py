@@ -57,7 +57,7 @@ class AdaptiveDeadline:
         return min(max(seconds * min(max(factor, 0.5), 2.0), self.least), self.most)
 
 
-class Clock:
+class DeadlineController:
     """The deadline of one layer's products as training goes on.
 
     Parameters
@@ -72,7 +72,7 @@ class Clock:
             number(CONVERT, "deadline", deadline, "leave it out to wait for exact products", strict=True)
         self.seconds = math.inf if deadline is None else float(deadline if self._rule is None else self._rule.start)
 
-    def measured(self, error: float) -> None:
+    def adapt(self, error: float) -> None:
         """Take note of the error of the products since the last time."""
         if self._rule is not None:
             self.seconds = self._rule.after(self.seconds, error)
@@ -80,6 +80,6 @@ class Clock:
 
 def check_times(deadline: Any, late: float | None) -> None:
     """Refuse a deadline that cannot be met, or late results that would not be late."""
-    seconds = Clock(deadline).seconds
+    seconds = DeadlineController(deadline).seconds
     if late is not None and number(CONVERT, "late", late, "leave it out") <= seconds:
         raise refusal(CONVERT, "late", f"be longer than the deadline ({seconds:g} s)", late, "leave it out")

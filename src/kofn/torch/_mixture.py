@@ -13,7 +13,7 @@ from ..codes._prior import Prior
 from ..codes.decoding._dense import decode_dense
 
 
-class Mixing(NamedTuple):
+class Mixture(NamedTuple):
     """What decoding makes of the true block products, in each of many steps.
 
     Attributes
@@ -33,7 +33,7 @@ class Mixing(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
+class DecodingSetup:
     """How results are decoded.
 
     Parameters
@@ -48,9 +48,9 @@ class Question:
 
     Examples
     --------
-    >>> question = Question(np.eye(2), Prior.independent([3.0, 1.0]), "lmmse", False, 1e-16)
+    >>> setup = DecodingSetup(np.eye(2), Prior.independent([3.0, 1.0]), "lmmse", False, 1e-16)
     >>> rows = np.array([[[1.0, 0.0], [0.0, 1.0]]])
-    >>> question.answer(rows, np.array([[True, False]])).share
+    >>> setup.answer(rows, np.array([[True, False]])).share
     array([0.75])
     """
 
@@ -60,7 +60,7 @@ class Question:
     summed: bool
     epsilon: float
 
-    def answer(self, generator: Floats, received: NDArray[np.bool_]) -> Mixing:
+    def answer(self, generator: Floats, received: NDArray[np.bool_]) -> Mixture:
         """Decode codes of which only some rows arrived.
 
         Parameters
@@ -77,7 +77,7 @@ class Question:
             mix, targets = mix.sum(axis=1, keepdims=True), targets.sum(axis=0, keepdims=True)
         whole = self.prior.weigh(targets)
         share = np.sum(self.prior.weigh(mix) * whole, axis=(1, 2)) / np.sum(whole**2)
-        return Mixing(mix, share, np.broadcast_to(decoding.error, share.shape))
+        return Mixture(mix, share, np.broadcast_to(decoding.error, share.shape))
 
 
 class RunningShare:

@@ -21,15 +21,15 @@ REALISATIONS = ("factor", "ideal", "window")
 
 
 @dataclass(frozen=True)
-class Coding:
+class CodingOptions:
     """How a product is cut, coded and estimated; parameters as for `kofn.torch.convert`.
 
     Examples
     --------
-    >>> coding = Coding("kronecker", rows=15, blocks=(3, 3))
+    >>> coding = CodingOptions("kronecker", rows=15, blocks=(3, 3))
     >>> coding.cut(64, 100, 10), coding.cut(2, 100, 10)
     ((3, 3), (2, 3))
-    >>> Coding("uncoded", rows=9, blocks=(9, 9), partition="cxr").unknowns((9, 9))
+    >>> CodingOptions("uncoded", rows=9, blocks=(9, 9), partition="cxr").unknowns((9, 9))
     9
     """
 
@@ -83,26 +83,26 @@ class Coding:
             raise refusal(CALL, "blocks", must, tuple(blocks), f"use ({first}, {first})")
 
     @property
-    def plain(self) -> bool:
+    def is_plain(self) -> bool:
         """Whether each row is one block product: no code, or repetition."""
         return self.code in ("uncoded", "repetition")
 
     @property
-    def windowed(self) -> bool:
+    def has_windows(self) -> bool:
         """Whether rows are random windows over classes of importance: NOW or EW."""
         return self.code.endswith("-uep")
 
     @property
-    def factored(self) -> bool:
+    def is_factored(self) -> bool:
         """Whether rows are products of two encoded factors, so that cross terms are unknowns too."""
-        return self.partition == "rxc" if self.plain else self.realisation == "factor"
+        return self.partition == "rxc" if self.is_plain else self.realisation == "factor"
 
     def turns(self, rows: int, inner: int, columns: int) -> bool:
         """Whether principal components are cut instead of the first factor's rows: kofn's own code does by default.
 
         Examples
         --------
-        >>> Coding("kronecker").turns(64, 512, 7200), Coding("ew-uep").turns(64, 512, 7200)
+        >>> CodingOptions("kronecker").turns(64, 512, 7200), CodingOptions("ew-uep").turns(64, 512, 7200)
         (True, False)
         """
         wanted = self.code == "kronecker" if self.principal is None else self.principal
@@ -118,7 +118,7 @@ class Coding:
             first, second = self.blocks or balanced_blocks(limit, rows, columns)
             return min(first, rows), min(second, columns)
         # Factored rows hold all M² cross terms, and take as many results.
-        usual = math.isqrt(limit) if self.factored else limit
+        usual = math.isqrt(limit) if self.is_factored else limit
         parts = min(self.blocks[0] if self.blocks else usual, inner)
         return parts, parts
 
@@ -128,7 +128,7 @@ class Coding:
 
     def unknowns(self, cut: tuple[int, int]) -> int:
         """Block products that rows may hold."""
-        return cut[0] * cut[1] if self.factored else self.products(cut)
+        return cut[0] * cut[1] if self.is_factored else self.products(cut)
 
     def row_count(self, cut: tuple[int, int]) -> int:
         """Coded rows: without a code as many as there are block products, repeated in full."""
@@ -144,9 +144,9 @@ class Coding:
 
         Examples
         --------
-        >>> Coding("ew-uep", classes=(1, 2, 6), gamma=(0.45, 0.35, 0.20)).class_sizes(9)
+        >>> CodingOptions("ew-uep", classes=(1, 2, 6), gamma=(0.45, 0.35, 0.20)).class_sizes(9)
         ([1, 2, 6], [0.45, 0.35, 0.2])
-        >>> Coding("ew-uep", classes=(1, 2, 6), gamma=(0.5, 0.25, 0.25)).class_sizes(1)
+        >>> CodingOptions("ew-uep", classes=(1, 2, 6), gamma=(0.5, 0.25, 0.25)).class_sizes(1)
         ([1], [1.0])
         """
         sizes = even_sizes(products, len(self.gamma)) if self.classes is None else list(self.classes)

@@ -122,21 +122,21 @@ class RowColumn:
         n, u, p, q = self.rows.count, self.rows.size, self.columns.count, self.columns.size
         return (self.first @ self.second).view(n, u, p, q).transpose(1, 2).reshape(n * p, u * q)
 
-    def mixed(self, mix: Tensor) -> Tensor:
+    def mix(self, mix: Tensor) -> Tensor:
         """The product with block products replaced by combinations of them, ``mix`` (…, N·P, N·P)."""
-        return self.assembled(mix @ self.blocks())
+        return self.assemble(mix @ self.blocks())
 
-    def assembled(self, blocks: Tensor) -> Tensor:
+    def assemble(self, blocks: Tensor) -> Tensor:
         """Put blocks, (…, N·P, u·q), where they belong."""
         n, u, p, q = self.rows.count, self.rows.size, self.columns.count, self.columns.size
-        return self.restored(blocks.view(n, p, u, q).transpose(1, 2).reshape(n * u, p * q))
+        return self.restore(blocks.view(n, p, u, q).transpose(1, 2).reshape(n * u, p * q))
 
     @property
     def shape(self) -> tuple[int, int]:
         """Shape of the product of the sorted, padded factors."""
         return self.first.shape[0], self.second.shape[1]
 
-    def restored(self, product: Tensor) -> Tensor:
+    def restore(self, product: Tensor) -> Tensor:
         """The product of the sorted, padded factors as that of the factors themselves."""
         product = self.columns.back(self.rows.back(product, 0), 1)
         return product if self.turn is None else self.turn @ product
@@ -149,7 +149,7 @@ class RowColumn:
         return (a @ b).view(n, k, p, k).transpose(1, 2).reshape(n * p, k * k)
 
     @property
-    def sketched(self) -> tuple[int, int]:
+    def sketch_shape(self) -> tuple[int, int]:
         """Rows and columns that sketches act on."""
         return self.rows.size, self.columns.size
 
@@ -175,7 +175,7 @@ class ColumnRow:
         """How important each block product A_m B_m is by the weights of its factors, (M,)."""
         return self.groups.importance(rule)
 
-    def mixed(self, mix: Tensor) -> Tensor:
+    def mix(self, mix: Tensor) -> Tensor:
         """Σ mix_m A_m B_m, or Σ mix_mm' A_m B_m', ``mix`` (unknowns,), at the cost of one product."""
         m, h = self.groups.count, self.groups.size
         if not self.pairs:
@@ -187,7 +187,7 @@ class ColumnRow:
         """Shape of the product."""
         return self.first.shape[0], self.second.shape[1]
 
-    def restored(self, product: Tensor) -> Tensor:
+    def restore(self, product: Tensor) -> Tensor:
         """The product of the sorted, padded factors, which is that of the factors themselves."""
         return product
 
@@ -199,6 +199,6 @@ class ColumnRow:
         return torch.einsum(pattern, a, b).reshape(-1, k * k)
 
     @property
-    def sketched(self) -> tuple[int, int]:
+    def sketch_shape(self) -> tuple[int, int]:
         """Rows and columns that sketches act on."""
         return len(self.first), self.second.shape[1]

@@ -29,16 +29,16 @@ from ..schemes.products._operands import Operands
 from ..schemes.products._row_column import in_like_units, spread
 from ..schemes.products._scheme import product_scheme
 from ..schemes.products._windows import apart, window_scheme
-from ._code_cache import ATTEMPTS, Code, Stock
-from ._deadline import Clock, check_times
-from ._mixture import Mixing, RunningShare
-from ._options import CALL, Coding
+from ._code_cache import ATTEMPTS, CodeBatch, CodeCache
+from ._deadline import DeadlineController, check_times
+from ._mixture import Mixture, RunningShare
+from ._options import CALL, CodingOptions
 from ._partition import ColumnRow, RowColumn
 from ._simulated_driver import Estimate
 
 
 @dataclass(frozen=True, eq=False)
-class Pooled:
+class PoolDriver:
     """Products computed by the workers of a pool.
 
     Parameters
@@ -58,7 +58,7 @@ class Pooled:
     def __post_init__(self) -> None:
         check_times(self.deadline, self.late)
 
-    def __deepcopy__(self, memo: Any) -> Pooled:
+    def __deepcopy__(self, memo: Any) -> PoolDriver:
         return self  # a copied model goes on with the same workers
 
     def __reduce__(self) -> Any:
@@ -72,12 +72,12 @@ class Pooled:
         """The pool, running."""
         return self.workers.pool
 
-    def lane(self, coding: Coding, stock: Stock, rng: np.random.Generator) -> PooledLane:
+    def product_driver(self, coding: CodingOptions, cache: CodeCache, rng: np.random.Generator) -> PoolProductDriver:
         """The driver of one product of one layer."""
-        if coding.realisation == "ideal" and not coding.plain:
+        if coding.realisation == "ideal" and not coding.is_plain:
             must = "be 'factor' or 'window' with real workers, who cannot return ideal rows"
             raise refusal(CALL, "realisation", must, repr(coding.realisation), "leave it out")
-        return PooledLane(self, coding, stock)
+        return PoolProductDriver(self, coding, cache)
 
 
 class Products:
@@ -110,45 +110,45 @@ class Products:
         return dict(self._results)
 
 
-class PooledLane:
+class PoolProductDriver:
     """Runs one product of one layer on a pool, step after step."""
 
-    def __init__(self, driver: Pooled, coding: Coding, stock: Stock) -> None:
-        self._driver, self._coding, self._stock = driver, coding, stock
-        self._clock = Clock(driver.deadline)
+    def __init__(self, driver: PoolDriver, coding: CodingOptions, cache: CodeCache) -> None:
+        self._driver, self._coding, self._cache = driver, coding, cache
+        self._deadline = DeadlineController(driver.deadline)
         self._shares = RunningShare(before=1), RunningShare(before=1)
-        self._steps: Iterator[tuple[Code, int]] = iter(())
+        self._steps: Iterator[tuple[CodeBatch, int]] = iter(())
 
     def estimate(self, product: RowColumn | ColumnRow, wants_late: bool) -> Estimate:
         """Estimate a product from what arrives by the deadline."""
         code, step, scheme = self._reachable(product)
-        seconds, late = self._clock.seconds, self._driver.late
+        seconds, late = self._deadline.seconds, self._driver.late
         patience = seconds if late is None or not wants_late else max(late, seconds)
         job = Products(scheme, self._driver.pool, self._coding.estimator, patience)
 
-        def estimated(until: float, which: int) -> tuple[Tensor, Mixing]:
+        def estimated(until: float, which: int) -> tuple[Tensor, Mixture]:
             results = job.received(until)
             received = np.zeros((1, code.row_count), bool)
             received[0, list(results)] = True
-            mixing = code.question.answer(code.rows.generator[step : step + 1], received)
+            mixing = code.setup.answer(code.rows.generator[step : step + 1], received)
             value, error = self._decoded(scheme, code, results, product)
-            value, mixing = product.restored(value), mixing._replace(error=np.maximum(mixing.error, error))
+            value, mixing = product.restore(value), mixing._replace(error=np.maximum(mixing.error, error))
             if self._coding.rescale:
                 self._shares[which].add(mixing.share)
                 value = value / self._shares[which].mean
             return value, mixing
 
         value, mixing = estimated(seconds, 0)
-        self._clock.measured(float(mixing.error[0]))
+        self._deadline.adapt(float(mixing.error[0]))
         correction = (lambda: estimated(patience, 1)[0] - value) if patience > seconds else None
         return Estimate(value, correction, float(mixing.share[0]), float(mixing.error[0]), seconds)
 
-    def _reachable(self, product: RowColumn | ColumnRow) -> tuple[Code, int, Scheme]:
+    def _reachable(self, product: RowColumn | ColumnRow) -> tuple[CodeBatch, int, Scheme]:
         """The code of this step and its scheme: one that these factors can be exact with, where nothing less counts."""
         for _ in range(ATTEMPTS):
             code, step = self._next()
             scheme = self._scheme(product, code, step)
-            rows, asked = np.arange(code.row_count), code.question
+            rows, asked = np.arange(code.row_count), code.setup
             if not self._exact or decodable(scheme.code, rows, asked.epsilon, asked.estimator):
                 return code, step, scheme
         raise NotDecodable(
@@ -159,37 +159,37 @@ class PooledLane:
     @property
     def _exact(self) -> bool:
         """Whether products are waited for until they are exact."""
-        return math.isinf(self._clock.seconds)
+        return math.isinf(self._deadline.seconds)
 
     def _decoded(
-        self, scheme: Scheme, code: Code, results: dict[int, Any], product: RowColumn | ColumnRow
+        self, scheme: Scheme, code: CodeBatch, results: dict[int, Any], product: RowColumn | ColumnRow
     ) -> tuple[Tensor, float]:
         """The estimate from some results, and the least error of what is not exact; zero where there are none."""
         if not results:
             return product.first.new_zeros(product.shape), 1.0
-        question = code.question
-        found = decode(scheme.code, list(results), question.prior, question.estimator, question.epsilon)
+        setup = code.setup
+        found = decode(scheme.code, list(results), setup.prior, setup.estimator, setup.epsilon)
         value = scheme.assemble(found.matrix, list(results.values()))
         return torch.from_numpy(np.ascontiguousarray(value)).to(
             product.first.device
-        ), 0.0 if found.exact else question.epsilon
+        ), 0.0 if found.exact else setup.epsilon
 
-    def _next(self) -> tuple[Code, int]:
+    def _next(self) -> tuple[CodeBatch, int]:
         """The code of the next step."""
         step = next(self._steps, None)
         if step is None:
-            code = self._stock.restocked(until_decodable=math.isinf(self._clock.seconds))
+            code = self._cache.draw_batch(until_decodable=math.isinf(self._deadline.seconds))
             self._steps = iter([(code, number) for number in range(len(code.rows.load))])
             step = next(self._steps)
         return step
 
-    def _scheme(self, product: RowColumn | ColumnRow, code: Code, step: int) -> Scheme:
+    def _scheme(self, product: RowColumn | ColumnRow, code: CodeBatch, step: int) -> Scheme:
         """The scheme of one step, of factors that are sorted and padded already."""
-        coding, (n, p) = self._coding, self._stock.cut
+        coding, (n, p) = self._coding, self._cache.cut
         rows = code.rows
         linear = code.family.code_of(rows, step, self._driver.workers.n)
         operands = Operands.of(_numpy(product.first), _numpy(product.second))
-        cut = _cut(coding.partition, operands, (n, p), code.question.prior, self._exact)
+        cut = _cut(coding.partition, operands, (n, p), code.setup.prior, self._exact)
         if cut.spread is not None:
             linear = replace(linear, spread=cut.spread)
         if rows.factors is not None:
@@ -198,7 +198,7 @@ class PooledLane:
         else:
             table = code.family.table(rows.generator[step])
             scheme = window_scheme(linear, cut, table, cut.expect, operands.dtype)
-        return apart(scheme) if coding.partition == "cxr" and len(code.question.targets) > 1 else scheme
+        return apart(scheme) if coding.partition == "cxr" and len(code.setup.targets) > 1 else scheme
 
 
 def _cut(partition: str, operands: Operands, blocks: tuple[int, int], prior: Prior, exact: bool) -> Cut:

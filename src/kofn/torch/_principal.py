@@ -29,13 +29,13 @@ def pays(rows: int, inner: int, columns: int) -> bool:
     return rows * (2 * inner + columns + 5 * rows) <= LIMIT * inner * columns
 
 
-def principal(matrix: Tensor) -> Tensor:
+def principal_directions(matrix: Tensor) -> Tensor:
     """Orthogonal Q, (rows, rows), such that the rows of Qᵀ A are principal components, the most energetic first.
 
     Examples
     --------
     >>> both = torch.tensor([[3.0, 4.0], [3.0, 4.0]])
-    >>> (principal(both).T @ both).norm(dim=1).round(decimals=3)
+    >>> (principal_directions(both).T @ both).norm(dim=1).round(decimals=3)
     tensor([7.0710, 0.0000])
     """
     wide = matrix.double() / matrix.abs().amax()  # squares stay in the range

@@ -39,7 +39,7 @@ _drawing = threading.Lock()
 
 
 @contextmanager
-def drawn(seed: int, dtype: torch.dtype | None = None) -> Iterator[None]:
+def seed_draws(seed: int, dtype: torch.dtype | None = None) -> Iterator[None]:
     """Let layers draw what ``seed`` says, and make numbers of their own in ``dtype``.
 
     The generator that they draw from is the process's own, so threads take turns.
@@ -64,7 +64,7 @@ def samples_of(inputs: Sequence[Tensor]) -> Tensor:
 
 def examples_of(model: nn.Module, inputs: Tensor) -> Any:
     """Outputs of a few samples, as a loss is given them; refuses those whose first dimension does not count samples."""
-    outputs = _tried(model, inputs)
+    outputs = _try_copy(model, inputs)
     found, form = tree_flatten(outputs)
     for one in found:
         if not isinstance(one, Tensor) or one.shape[:1] != inputs.shape[:1]:
@@ -92,25 +92,25 @@ def check_samplewise(model: nn.Module, inputs: Tensor) -> Draws:
     -------
     Draws
     """
-    outputs = _tried(model, inputs)
-    if not _alike(outputs, _tried(model, inputs)):
-        raise refused(
+    outputs = _try_copy(model, inputs)
+    if not _alike(outputs, _try_copy(model, inputs)):
+        raise model_refusal(
             "draw random numbers from PyTorch alone, so that copies of a shard are equal",
             "other numbers for the same seed",
             "use torch.rand",
         )
     for kept in sides(len(inputs), inputs.device):
         others = torch.where(kept.reshape(-1, *[1] * (inputs.dim() - 1)), inputs, inputs.roll(1, 0))
-        if not _alike(_rows(outputs, kept), _rows(_tried(model, others), kept)):
+        if not _alike(_rows(outputs, kept), _rows(_try_copy(model, others), kept)):
             raise _mixing(model)
-    draws = Draws.NONE if _alike(outputs, _tried(model, inputs, 1)) else Draws.STEADY
+    draws = Draws.NONE if _alike(outputs, _try_copy(model, inputs, 1)) else Draws.STEADY
     with Steady() if draws is Draws.STEADY else nullcontext():  # type: ignore[no-untyped-call]
-        outputs = _tried(model, inputs)
-        if draws is Draws.STEADY and not _alike(outputs, _tried(model, inputs, 1)):
+        outputs = _try_copy(model, inputs)
+        if draws is Draws.STEADY and not _alike(outputs, _try_copy(model, inputs, 1)):
             return Draws.FREE  # where each sample has draws of its own, other places tell nothing
         backwards = torch.arange(len(inputs) - 1, -1, -1, device=inputs.device)
         for rows in (backwards, backwards[: -(-len(inputs) // 2)]):
-            if not _alike(_rows(outputs, rows), _tried(model, inputs[rows])):
+            if not _alike(_rows(outputs, rows), _try_copy(model, inputs[rows])):
                 raise _mixing(model)
     return draws
 
@@ -126,29 +126,31 @@ def check_alone(model: nn.Module, inputs: Tensor) -> None:
     """Refuse a model that changes its buffers or inputs, or whose outputs depend on tensors that are no parameters."""
     model, given = copy.deepcopy(model), inputs.clone()
     before = {name: value.detach().clone() for name, value in tensors_of(model).items()}
-    outputs = outputs_of(model, given, 0)
+    outputs = run_model(model, given, 0)
     for name, value in tensors_of(model).items():
         if name in before and not torch.equal(before[name], value.detach()):
             must, remedy = "leave its buffers as they are, as they do not come back", "put that module in eval mode"
-            raise refused(must, f"one that changes {name!r}", remedy)
+            raise model_refusal(must, f"one that changes {name!r}", remedy)
     if given._version and not torch.equal(given, inputs):
-        raise refused("leave its inputs as they are", "one that changes them in place", "let it copy them first")
+        raise model_refusal("leave its inputs as they are", "one that changes them in place", "let it copy them first")
     own = {id(value) for value in model.parameters()}
     for one in tree_leaves(outputs):
         for leaf in leaves(one) if isinstance(one, Tensor) else ():
             if id(leaf) not in own:
                 got = f"another tensor of shape {tuple(leaf.shape)} that requires a gradient"
-                raise refused("compute outputs from its parameters", got, "make it a torch.nn.Parameter of the model")
+                raise model_refusal(
+                    "compute outputs from its parameters", got, "make it a torch.nn.Parameter of the model"
+                )
 
 
-def _tried(model: nn.Module, inputs: Tensor, seed: int = 0) -> Any:
+def _try_copy(model: nn.Module, inputs: Tensor, seed: int = 0) -> Any:
     """The outputs of a copy for a copy, whatever it does to them."""
-    return outputs_of(copy.deepcopy(model), inputs.clone(), seed)
+    return run_model(copy.deepcopy(model), inputs.clone(), seed)
 
 
-def outputs_of(model: nn.Module, inputs: Tensor, seed: int) -> Any:
+def run_model(model: nn.Module, inputs: Tensor, seed: int) -> Any:
     """The outputs of a model, with what ``seed`` says drawn."""
-    with drawn(seed), torch.enable_grad(), torch.autocast(inputs.device.type, enabled=False):
+    with seed_draws(seed), torch.enable_grad(), torch.autocast(inputs.device.type, enabled=False):
         return model(inputs)
 
 
@@ -179,10 +181,10 @@ def _mixing(model: nn.Module) -> ArgumentError:
                 f"{name!r}, which normalises over the batch",
                 "put it in eval mode, or use GroupNorm or LayerNorm",
             )
-            return refused(must, got, remedy)
-    return refused(must, "one whose outputs for a sample depend on others", "use a single shard")
+            return model_refusal(must, got, remedy)
+    return model_refusal(must, "one whose outputs for a sample depend on others", "use a single shard")
 
 
-def refused(must: str, got: str, remedy: str) -> ArgumentError:
+def model_refusal(must: str, got: str, remedy: str) -> ArgumentError:
     """What is raised about a model."""
     return refusal(CALL, "model", must, got, remedy)

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from ._additive import Shares
-from ._samplewise import drawn
-from ._state import State, put
+from ._samplewise import seed_draws
+from ._state import State, set_state
 
 
-class Asked(NamedTuple):
+class ShardRequest(NamedTuple):
     """What a step asks of every shard.
 
     Attributes
@@ -38,14 +38,14 @@ class Asked(NamedTuple):
     sparse: tuple[bool, ...]
     dtype: torch.dtype
 
-    def packed(self) -> NDArray[np.uint8]:
+    def pack(self) -> NDArray[np.uint8]:
         """As bytes, which are placed at each worker once."""
         return np.frombuffer(pickle.dumps(self, protocol=5), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
 class Shard:
-    """The part of the data that is one term of the sum: a step's question → its loss and gradient, as one vector.
+    """The part of the data that is one term of the sum: a step's request → its loss and gradient, as one vector.
 
     Terms are what adds up to loss and gradient of all the data; a batch stands for its shard.
     """
@@ -61,24 +61,24 @@ class Shard:
 
     def __call__(self, packed: NDArray[np.uint8]) -> NDArray[Any]:
         """Loss and gradient as `Layout` has them."""
-        asked: Asked = pickle.loads(packed.data)
+        request: ShardRequest = pickle.loads(packed.data)
         model = copy.deepcopy(self.model)  # threads share this shard, and a model has state
-        put(model, asked.state)
-        layout = Layout.of(model, asked.sparse)
-        inputs, labels = self._chosen(asked.step)
+        set_state(model, request.state)
+        layout = Layout.of(model, request.sparse)
+        inputs, labels = self._choose_batch(request.step)
         weight = self.shares.weights[self.number]
         weight *= len(self.inputs) / len(inputs) if self.shares.total else 1.0
         if weight == 0:  # its own loss is 0 / 0
             return np.zeros(layout.size)
         # Copies of a term have to be equal, so whoever computes the shard in this step draws the same dropout.
-        seed = int(np.random.default_rng((self.seed, self.number, asked.step, 1)).integers(2**63))
-        with drawn(seed, asked.dtype), torch.enable_grad():
+        seed = int(np.random.default_rng((self.seed, self.number, request.step, 1)).integers(2**63))
+        with seed_draws(seed, request.dtype), torch.enable_grad():
             value = self.loss(model(inputs), labels)
         with torch.enable_grad():  # not while drawing: threads take turns there
             found = torch.autograd.grad(value, layout.parameters, allow_unused=True)
         return weight * layout.vector(value.detach(), found)
 
-    def _chosen(self, step: int) -> tuple[Tensor, Tensor]:
+    def _choose_batch(self, step: int) -> tuple[Tensor, Tensor]:
         if self.batch is None or self.batch >= len(self.inputs):
             return self.inputs, self.labels
         rng = np.random.default_rng((self.seed, self.number, step))

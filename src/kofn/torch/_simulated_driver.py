@@ -25,10 +25,10 @@ from ..errors import NotDecodable
 from ..schemes.products._row_column import dealt
 from ..simulation._latency import Latency
 from ..simulation._turns import arrivals_from
-from ._code_cache import Code, Stock
-from ._deadline import Clock, check_times
+from ._code_cache import CodeBatch, CodeCache
+from ._deadline import DeadlineController, check_times
 from ._mixture import RunningShare
-from ._options import CALL, Coding
+from ._options import CALL, CodingOptions
 from ._partition import ColumnRow, RowColumn
 
 
@@ -54,7 +54,7 @@ class Estimate(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Simulated:
+class SimulatedDriver:
     """Stragglers drawn from a latency model.
 
     Parameters
@@ -76,17 +76,21 @@ class Simulated:
             raise refusal(CALL, "latency", "be a latency model", repr(self.latency), remedy)
         check_times(self.deadline, self.late)
 
-    def lane(self, coding: Coding, stock: Stock, rng: np.random.Generator) -> SimulatedLane:
+    def product_driver(
+        self, coding: CodingOptions, cache: CodeCache, rng: np.random.Generator
+    ) -> SimulatedProductDriver:
         """The driver of one product of one layer."""
-        return SimulatedLane(self, coding, stock, rng)
+        return SimulatedProductDriver(self, coding, cache, rng)
 
 
-class SimulatedLane:
+class SimulatedProductDriver:
     """Simulates one product of one layer, step after step."""
 
-    def __init__(self, driver: Simulated, coding: Coding, stock: Stock, rng: np.random.Generator) -> None:
-        self._driver, self._coding, self._stock, self._rng = driver, coding, stock, rng
-        self._clock = Clock(driver.deadline)
+    def __init__(
+        self, driver: SimulatedDriver, coding: CodingOptions, cache: CodeCache, rng: np.random.Generator
+    ) -> None:
+        self._driver, self._coding, self._cache, self._rng = driver, coding, cache, rng
+        self._deadline = DeadlineController(driver.deadline)
         self._shares = RunningShare(), RunningShare()
         self._drawn = 0
         self._steps: Iterator[tuple[Tensor, Tensor | None, float, float, float]] = iter(())
@@ -95,29 +99,31 @@ class SimulatedLane:
         """Estimate a product from what arrives by the deadline of its step."""
         step = next(self._steps, None)
         if step is None:
-            self._steps = self._planned(product)
+            self._steps = self._plan_steps(product)
             step = next(self._steps)
         mix, late, share, error, seconds = step
-        correction = partial(_as_it_is, product.mixed(late)) if late is not None and wants_late else None
-        return Estimate(product.mixed(mix), correction, share, error, seconds)
+        correction = partial(_as_it_is, product.mix(late)) if late is not None and wants_late else None
+        return Estimate(product.mix(mix), correction, share, error, seconds)
 
-    def _planned(self, product: RowColumn | ColumnRow) -> Iterator[tuple[Tensor, Tensor | None, float, float, float]]:
-        """Decode the next codes of the stock with arrivals drawn for each."""
-        code = self._stock.restocked(until_decodable=math.isinf(self._clock.seconds))
+    def _plan_steps(
+        self, product: RowColumn | ColumnRow
+    ) -> Iterator[tuple[Tensor, Tensor | None, float, float, float]]:
+        """Decode the next codes of the cache with arrivals drawn for each."""
+        code = self._cache.draw_batch(until_decodable=math.isinf(self._deadline.seconds))
         times = self._arrivals(code)
-        seconds = self._clock.seconds
-        now = code.question.answer(code.rows.generator, times <= seconds if seconds < math.inf else np.isfinite(times))
+        seconds = self._deadline.seconds
+        now = code.setup.answer(code.rows.generator, times <= seconds if seconds < math.inf else np.isfinite(times))
         if math.isinf(seconds) and np.any(now.error):
             raise NotDecodable(
                 f"{CALL}: a product without a deadline waits until it is exact, but the workers that 'latency' lets "
                 "answer at all do not suffice; give a deadline, or more rows."
             )
-        mix = self._scaled(now.mix, now.share, 0)
+        mix = self._rescale(now.mix, now.share, 0)
         late = None
         if self._driver.late is not None:
-            then = code.question.answer(code.rows.generator, times <= max(self._driver.late, seconds))
-            late = self._scaled(then.mix, then.share, 1) - mix
-        self._clock.measured(float(np.sqrt(np.mean(now.error**2))))
+            then = code.setup.answer(code.rows.generator, times <= max(self._driver.late, seconds))
+            late = self._rescale(then.mix, then.share, 1) - mix
+        self._deadline.adapt(float(np.sqrt(np.mean(now.error**2))))
         like = product.first
         mixes = self._tensor(mix, like)
         lates = [None] * len(mixes) if late is None else self._tensor(late, like)
@@ -125,13 +131,13 @@ class SimulatedLane:
             [(mixes[i], lates[i], float(now.share[i]), float(now.error[i]), seconds) for i in range(len(mixes))]
         )
 
-    def _scaled(self, mix: Any, share: Any, which: int) -> Any:
+    def _rescale(self, mix: Any, share: Any, which: int) -> Any:
         if not self._coding.rescale:
             return mix
         self._shares[which].add(share)
         return mix / self._shares[which].mean
 
-    def _arrivals(self, code: Code) -> Any:
+    def _arrivals(self, code: CodeBatch) -> Any:
         """Draw when each row of each code arrives, (codes, rows)."""
         load = code.rows.load
         if self._coding.scale_load:

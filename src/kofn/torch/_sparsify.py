@@ -14,12 +14,12 @@ Schedule = Callable[[int, int], tuple[float, float]]
 """(layer, step) → τ of eq. (28) for gradients, and for weights and inputs; layers from 0, steps from 1."""
 
 
-def sparsified(matrix: Tensor, tau: float) -> Tensor:
+def sparsify(matrix: Tensor, tau: float) -> Tensor:
     """R(x) of eq. (28): x where |x| > τ, otherwise 0.
 
     Examples
     --------
-    >>> sparsified(torch.tensor([0.5, -0.1]), 0.2).tolist()
+    >>> sparsify(torch.tensor([0.5, -0.1]), 0.2).tolist()
     [0.5, 0.0]
     """
     return torch.where(matrix.abs() > tau, matrix, torch.zeros_like(matrix)) if tau > 0 else matrix

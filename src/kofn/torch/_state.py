@@ -31,7 +31,7 @@ class State(NamedTuple):
     Examples
     --------
     >>> one, other = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5)), nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1))
-    >>> put(other.eval(), state(one))
+    >>> set_state(other.eval(), copy_state(one))
     >>> bool((one[0].weight == other[0].weight).all()), other[1].p, other.training
     (True, 0.5, True)
     """
@@ -52,22 +52,22 @@ def tensors_of(model: nn.Module) -> dict[str, Tensor]:
     return dict(found.values())
 
 
-def state(model: nn.Module) -> State:
+def copy_state(model: nn.Module) -> State:
     """Copy the state of a model."""
     numbers = [_bytes(value) for value in tensors_of(model).values()]
     return State(
         torch.cat(numbers).numpy() if numbers else np.empty(0, np.uint8),
         tuple(value.requires_grad for value in model.parameters()),
-        settings(model),
+        settings_of(model),
     )
 
 
-def settings(model: nn.Module) -> tuple[dict[str, Any], ...]:
+def settings_of(model: nn.Module) -> tuple[dict[str, Any], ...]:
     """The plain attributes of every module."""
     return tuple({k: v for k, v in vars(module).items() if _plain(v)} for module in model.modules())
 
 
-def put(model: nn.Module, given: State) -> None:
+def set_state(model: nn.Module, given: State) -> None:
     """Give a model the state of another of the same form."""
     start = 0
     for value in tensors_of(model).values():

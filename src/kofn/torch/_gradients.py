@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ArgumentError
-from ._samplewise import Draws, outputs_of, refused
+from ._samplewise import Draws, model_refusal, run_model
 from ._steady import Steady
 
 
-class Trial(NamedTuple):
+class GradientTrial(NamedTuple):
     """How gradients are tried.
 
     Attributes
@@ -36,37 +36,37 @@ class Trial(NamedTuple):
     scaled: bool
 
 
-def check_gradients(model: nn.Module, inputs: Tensor, trial: Trial) -> None:
+def check_gradients(model: nn.Module, inputs: Tensor, trial: GradientTrial) -> None:
     """Refuse a model whose gradient is not the sum of those of its samples, or not in proportion to what comes in.
 
     What is not close is looked at again in double precision, where it can be had: rounding may turn a kink.
     """
-    fault = _fault(model, inputs, trial)
+    fault = _find_fault(model, inputs, trial)
     if fault is not None:
         try:
             wide = inputs.double() if inputs.is_floating_point() else inputs
-            fault = _fault(copy.deepcopy(model).double(), wide, trial)
+            fault = _find_fault(copy.deepcopy(model).double(), wide, trial)
         except (RuntimeError, TypeError):
             pass  # not every model can be had in double precision
     if fault is not None:
         raise fault
 
 
-def _fault(model: nn.Module, inputs: Tensor, trial: Trial) -> ArgumentError | None:
+def _find_fault(model: nn.Module, inputs: Tensor, trial: GradientTrial) -> ArgumentError | None:
     """What is wrong, if something is. Half of the samples come twice, and backwards, so that all neighbours change."""
     count, steady = len(inputs), trial.draws is Draws.STEADY
     every, some = list(range(count)), list(range(-(-count // 2)))[::-1]
-    together = pulled(model, inputs, every + some, steady)
+    together = pull_back(model, inputs, every + some, steady)
     if trial.draws is not Draws.FREE:
-        parts = [pulled(model, inputs, rows, steady) for rows in (every, some)]
+        parts = [pull_back(model, inputs, rows, steady) for rows in (every, some)]
         if not _close(together, [_sum(*both) for both in zip(*parts, strict=True)]):
             return _mixing(model)
     for scale in _scales(model) if trial.scaled else ():
-        more = pulled(model, inputs, every + some, steady, scale)
+        more = pull_back(model, inputs, every + some, steady, scale)
         if not _close(together, [None if one is None else one / scale for one in more]):
             must = "hand gradients back in proportion, as those of a mean come to shards with other factors"
             got = "one that does not, as if it clipped or normalised them on their way"
-            return refused(
+            return model_refusal(
                 must, got, "do so in hooks of parameters, which see the whole gradient, or use reduction='sum'"
             )
     return None
@@ -74,26 +74,28 @@ def _fault(model: nn.Module, inputs: Tensor, trial: Trial) -> ArgumentError | No
 
 def sparse_gradients(model: nn.Module, inputs: Tensor) -> tuple[bool, ...]:
     """Which parameters have sparse gradients, as those of embeddings may be."""
-    found = iter(pulled(model, inputs, list(range(len(inputs))), False))
+    found = iter(pull_back(model, inputs, list(range(len(inputs))), False))
     return tuple(one.requires_grad and _is_sparse(next(found)) for one in model.parameters())
 
 
-def pulled(model: nn.Module, inputs: Tensor, rows: list[int], steady: bool, scale: float = 1.0) -> list[Tensor | None]:
+def pull_back(
+    model: nn.Module, inputs: Tensor, rows: list[int], steady: bool, scale: float = 1.0
+) -> list[Tensor | None]:
     """Gradients by parameters that are trained, where made-up ones come in at the outputs of some samples."""
     model = copy.deepcopy(model)
     trained = [one for one in model.parameters() if one.requires_grad]
     mode = Steady if steady else nullcontext
     with mode():
-        found = tree_leaves(outputs_of(model, inputs[rows].clone(), 0))
+        found = tree_leaves(run_model(model, inputs[rows].clone(), 0))
     outputs = [one for one in found if isinstance(one, Tensor) and one.requires_grad]
     if not outputs or not trained:
         return [None] * len(trained)
-    coming = [scale * coming_in(one, len(inputs))[rows] for one in outputs]
+    coming = [scale * incoming_gradients(one, len(inputs))[rows] for one in outputs]
     with mode():
         return list(torch.autograd.grad(outputs, trained, coming, allow_unused=True))
 
 
-def coming_in(output: Tensor, count: int) -> Tensor:
+def incoming_gradients(output: Tensor, count: int) -> Tensor:
     """Made-up gradients for all samples, of either sign, the same whenever asked for."""
     random = torch.Generator().manual_seed(0)
     kind = torch.complex128 if output.is_complex() else torch.float64
@@ -142,6 +144,6 @@ def _mixing(model: nn.Module) -> ArgumentError:
     for name, module in model.named_modules():
         if getattr(module, "scale_grad_by_freq", False):
             got = f"{name or 'the model'!r}, which divides gradients by how often a word comes in the batch"
-            return refused(must, got, "leave out 'scale_grad_by_freq'")
+            return model_refusal(must, got, "leave out 'scale_grad_by_freq'")
     got = "one whose gradient of samples together is not the sum of those of its parts"
-    return refused(must, got, "look for hooks and functions that change gradients, or use a single shard")
+    return model_refusal(must, got, "look for hooks and functions that change gradients, or use a single shard")
