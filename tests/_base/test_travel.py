@@ -34,6 +34,7 @@ def fitted(pool):
 
 
 DATA = {
+    "Adaptive": lambda pool: kofn.Adaptive(),
     "Answer": lambda pool: kofn.matmul(A, A.T, workers=pool, rng=0),
     "Collector": lambda pool: kofn.Collector(scheme(pool).code),
     "Constant": lambda pool: kofn.Constant(1.0),
@@ -51,6 +52,8 @@ DATA = {
     "Scheme": scheme,
     "ShiftedExponential": lambda pool: kofn.ShiftedExponential(1.0, 1.0),
     "Slowdown": lambda pool: kofn.Slowdown(kofn.Constant(1.0), [1.0, 2.0]),
+    "Speculative": lambda pool: kofn.Speculative(0.5, base=kofn.Adaptive()),
+    "Static": lambda pool: kofn.Static(),
     "Task": lambda pool: kofn.Task(lambda x: x + 1, (1,)),
     "Tolerance": lambda pool: kofn.Tolerance(0.1),
     "Trace": lambda pool: kofn.Trace([[0.1, 0.2]]),

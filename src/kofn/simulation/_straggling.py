@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -24,6 +24,7 @@ from ..engines._protocol import Pool, Stop, WorkerState
 from ..engines._validation import check_key, check_stop, check_task, check_worker
 from ..engines._warming import warm_up
 from ..errors import Cancelled, WorkerLost
+from ._latency import Latency, death_times
 from ._turns import arrivals_from
 
 _tokens = itertools.count()
@@ -38,15 +39,6 @@ LONGEST_ELSEWHERE = 3600.0
 """Seconds that a task sleeps at most at a worker that is not ours to kill, in case its master is killed."""
 
 
-class Latency(Protocol):
-    """What is used of a latency model; one that has ``death_times(workers)`` too lets workers die then."""
-
-    def arrivals(
-        self, work: NDArray[Any], worker: NDArray[Any], trials: int, rng: np.random.Generator
-    ) -> NDArray[np.float64]:
-        """Draw when each row arrives, (trials, rows)."""
-
-
 class Straggling(Engine):
     """A pool with delays: the t-th task of worker w sleeps first, for as long as the model draws for (seed,
     t, w).
@@ -59,7 +51,8 @@ class Straggling(Engine):
     ----------
     pool : Pool
         Closed together with this one.
-    latency : kofn.simulation._latency.Latency
+    latency : Latency
+        One that has ``death_times(workers)`` too lets workers die then.
     seed : int
 
     Raises
@@ -82,7 +75,7 @@ class Straggling(Engine):
         call = "kofn.Straggling"
         if isinstance(pool, type) or not isinstance(pool, Pool):
             raise refusal(call, "pool", "be a pool", repr(pool), "make one with kofn.LocalPool(4), for example")
-        if isinstance(latency, type) or not hasattr(latency, "arrivals"):
+        if isinstance(latency, type) or not isinstance(latency, Latency):
             raise refusal(
                 call, "latency", "be a latency model", repr(latency), "use kofn.Exponential(0.1), for example"
             )
@@ -97,8 +90,7 @@ class Straggling(Engine):
         self._tasks: dict[int, Promise] = {}
         self._dead: set[int] = set()
         self._timers: list[threading.Timer] = []
-        deaths = getattr(latency, "death_times", None)
-        self._deaths = np.full(pool.n, math.inf) if deaths is None else np.asarray(deaths(pool.n))
+        self._deaths = np.asarray(death_times(latency, pool.n))
         self._finalizer = at_end(self, _wake, self._token, self._timers)
 
     def __getattr__(self, name: str) -> Any:
