@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import subprocess
 import sys
 
 import numpy as np
@@ -211,6 +212,27 @@ def test_examples_in_help_are_accepted():
     for point in app.commands().values():
         for line in point.load().examples.splitlines():
             parser.parse_args(line.split("  ")[1].split(" >> ")[0].split()[1:])
+
+
+BLOCKED = """
+import sys
+sys.modules["kofn_studies"] = None  # as if it were not installed
+from kofn.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("argv", [["figure", "--list"], ["figure", "uep-fig8", "--out", "x"], ["demo", "--help"]])
+def test_a_command_whose_package_is_missing_says_what_to_install(argv):
+    done = subprocess.run([sys.executable, "-c", BLOCKED, *argv], capture_output=True, text=True, timeout=60)
+    sentence = f"kofn {argv[0]} needs kofn_studies; install it with pip install kofn.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", sentence)
+
+
+def test_without_the_studies_the_other_commands_are_listed():
+    done = subprocess.run([sys.executable, "-c", BLOCKED, "--help"], capture_output=True, text=True, timeout=60)
+    listed = re.findall(r"^    (\w+) ", done.stdout, re.MULTILINE)
+    assert (done.returncode, sorted(listed), done.stderr) == (0, sorted(app.OWN), "")
 
 
 def test_version(capsys):

@@ -13,8 +13,7 @@ import pytest
 
 import kofn
 from kofn.errors import FileError
-from kofn.tuning.learned import Nodes, structured_code
-from kofn.tuning.learned._saving import load_code, save_code
+from kofn.tuning.learned import Nodes, load_code, save_code, structured_code
 from kofn_studies.aicc.measure import decoded, interpolated
 from kofn_studies.aicc.problems import PROBLEMS
 
@@ -230,7 +229,7 @@ PROGRAM = """
 import hashlib, sys
 import numpy as np
 from kofn_studies.aicc.measure import decoded
-from kofn.tuning.learned._saving import load_code
+from kofn.tuning.learned import load_code
 for name in sys.argv[1:]:
     X = np.random.default_rng(0).uniform(size=(3, 4, 4))
     value, error = decoded(load_code(name).evaluations(X), [1, 2, 4, 5, 7])
@@ -251,6 +250,28 @@ def test_codes_come_back_in_a_new_process_to_the_last_bit(tmp_path):
     assert done.stdout.decode().splitlines() == wanted
 
 
+WITHOUT_STUDIES = """
+import sys
+sys.modules["kofn_studies"] = None  # as if it were not installed
+from kofn.errors import MissingPackage
+from kofn.tuning.learned import load_code
+load_code(sys.argv[1])
+try:
+    load_code(sys.argv[2])
+except MissingPackage as error:
+    print(error)
+"""
+
+
+def test_without_the_studies_a_code_of_networks_says_what_to_install(tmp_path):
+    names = [tmp_path / f"{kind}.safetensors" for kind in ("structured", "aicc")]
+    for name in names:
+        save_code(made(name.stem), name)
+    done = subprocess.run([sys.executable, "-c", WITHOUT_STUDIES, *names], capture_output=True, check=True, timeout=60)
+    told = done.stdout.decode().strip()
+    assert told == "a learned code with an encoder of networks needs kofn_studies; install it with pip install kofn."
+
+
 def test_a_trained_code_runs_on_workers():
     code, X = made("tuned"), drawn("P1", 1, 4, seed=5)[0][0]
     with kofn.ThreadPool(8) as pool:
@@ -268,6 +289,7 @@ LIES = {
     "terms in another order": lambda said: said["terms"].reverse(),
     "another power": lambda said: said["terms"][0].__setitem__(0, 3),
     "another degree": lambda said: said["encoder"].update(degree=1),
+    "another kind of encoder": lambda said: said["encoder"].update(kind="nothing"),
     "no encoder": lambda said: said.pop("encoder"),
     "no name": lambda said: said.update(name=None),
     "a size beyond memory": lambda said: said.update(size=10**9),

@@ -8,9 +8,11 @@ import signal
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
-from importlib.metadata import EntryPoint, entry_points, version
+from importlib.metadata import EntryPoint, version
+from importlib.util import find_spec
 from typing import NoReturn
 
+from .._base._entries import entries, load_entry, package_of
 from ..errors import ArgumentError, KofnError, MissingPackage
 from ._command import Command
 
@@ -43,8 +45,7 @@ def commands() -> dict[str, EntryPoint]:
     >>> sorted(commands())[:3]
     ['cite', 'codes', 'demo']
     """
-    own = [EntryPoint(name, f"{__package__}.{place}", GROUP) for name, place in OWN.items()]
-    return {point.name: point for point in [*entry_points(group=GROUP), *own]}
+    return entries(GROUP, str(__package__), OWN)
 
 
 def parser(found: Mapping[str, EntryPoint]) -> ArgumentParser:
@@ -54,7 +55,7 @@ def parser(found: Mapping[str, EntryPoint]) -> ArgumentParser:
     top.add_argument("--version", action="version", version=f"kofn {version('kofn')}")
     subparsers = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, point in found.items():
-        command: Command = point.load()
+        command: Command = load_entry(point, f"kofn {name}")
         sub = subparsers.add_parser(
             name,
             help=command.summary,
@@ -84,10 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with contextlib.suppress(ValueError):  # handlers belong to the main thread
         signal.signal(signal.SIGTERM, _end)
     argv = sys.argv[1:] if argv is None else argv
-    found = commands()
-    called = {name: found[name] for name in argv[:1] if name in found}
     try:
-        arguments = parser(called or found).parse_args(argv)
+        arguments = parser(_wanted(argv)).parse_args(argv)
         code: int = arguments.execute(arguments)
         sys.stdout.flush()
         return code
@@ -103,6 +102,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _told(str(error), REFUSED)
     except KofnError as error:
         return _told(str(error), FAILED)
+
+
+def _wanted(argv: Sequence[str]) -> dict[str, EntryPoint]:
+    """The command that is called; else all whose packages are there, to be listed."""
+    found = commands()
+    if argv and argv[0] in found:
+        return {argv[0]: found[argv[0]]}
+    return {name: point for name, point in found.items() if find_spec(package_of(point)) is not None}
 
 
 def _end(*_: object) -> NoReturn:

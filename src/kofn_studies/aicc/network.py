@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -184,6 +184,8 @@ class Aicc(nn.Module):
 class Networks:
     """Γ_0 … Γ_G and Λ_0 of a trained model as an encoder of arrays, in float64 and on the CPU."""
 
+    kind: ClassVar[str] = "networks"
+
     def __init__(self, model: Aicc) -> None:
         self.model = Aicc(model.sizes, model.betas, model.seed)
         self.model.load_state_dict(model.state_dict())
@@ -205,6 +207,26 @@ class Networks:
         networks = (*self.model.gammas, self.model.lambda_0)
         weights = sum(int(parameter.numel()) for network in networks for parameter in network.parameters())
         return weights + int(self.model.start.numel()) * size**2
+
+    def parts(self) -> tuple[dict[str, Any], dict[str, Floats]]:
+        """The sizes, and all weights."""
+        sizes = self.model.sizes
+        said = {
+            "outputs": sizes.outputs,
+            "degree": sizes.degree,
+            "terms": [[p, feature, list(shape)] for p, feature, shape in sizes.terms],
+            "sizes": [sizes.size, sizes.inputs],
+        }
+        return said, {key: value.numpy() for key, value in self.model.state_dict().items()}
+
+    @classmethod
+    def from_parts(cls, said: dict[str, Any], tensors: dict[str, Floats], nodes: Nodes) -> Self:
+        """The same again, at the β of some nodes."""
+        terms = tuple((p, feature, tuple(shape)) for p, feature, shape in said["terms"])
+        size, inputs = said["sizes"]
+        model = Aicc(Sizes(size, inputs, said["outputs"], said["degree"], terms), nodes.betas, seed=0).double()
+        model.load_state_dict({key: torch.as_tensor(value) for key, value in tensors.items()})
+        return cls(model)
 
 
 def _network(inputs: int, outputs: int, random: torch.Generator) -> nn.Sequential:

@@ -8,7 +8,7 @@ from ._costs import Costs
 from ._encoder import Encoder, Linear, encoded, powers
 from ._features import width
 from ._prior import expected
-from ._saving import load_code, save_code
+from ._saving import encoder_kinds, load_code, save_code
 from ._selection import Samples, select
 from ._structured import structured_code
 
@@ -22,6 +22,7 @@ __all__ = [
     "Samples",
     "Term",
     "encoded",
+    "encoder_kinds",
     "expected",
     "load_code",
     "powers",

@@ -36,9 +36,8 @@ class Costs:
         Examples
         --------
         >>> from kofn.tuning.learned import structured_code
-        >>> from kofn_studies.aicc.problems import PROBLEMS
-        >>> X = PROBLEMS["P4"].sample(np.random.default_rng(0), (40, 3), 10)
-        >>> Costs.of(structured_code(X, PROBLEMS["P4"].function(X), recover=5, rows=8))
+        >>> X = np.random.default_rng(0).standard_normal((40, 3, 10, 10))
+        >>> Costs.of(structured_code(X, np.trace(X @ X, axis1=-2, axis2=-1), recover=5, rows=8))
         Costs(encode=3300, evaluate=101, decode=15)
         """
         rows, degree = len(code.nodes.alphas), code.encoder.degree

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,14 @@ Floats = NDArray[Any]
 
 
 class Encoder(Protocol):
-    """The functions Γ_0 … Γ_G and Λ_0 of the inputs."""
+    """The functions Γ_0 … Γ_G and Λ_0 of the inputs.
+
+    A package of one's own names the class of another kind by an entry point of the group ``kofn.encoders``, under its
+    `kind`, so that `load_code` finds it.
+    """
+
+    kind: ClassVar[str]
+    """Its name in files."""
 
     @property
     def degree(self) -> int:
@@ -23,6 +30,13 @@ class Encoder(Protocol):
 
     def multiplications(self, size: int) -> int:
         """How many the master needs for one 𝒳 of M × M matrices."""
+
+    def parts(self) -> tuple[dict[str, Any], dict[str, Floats]]:
+        """What a JSON file says of it, and arrays by name, to be kept."""
+
+    @classmethod
+    def from_parts(cls, said: dict[str, Any], tensors: dict[str, Floats], nodes: Any) -> Self:
+        """The same again, from its `parts` and the `Nodes` of its code."""
 
 
 def powers(points: Floats, degree: int) -> Floats:
@@ -84,6 +98,8 @@ class Linear:
     degree: int
     constant: Floats
 
+    kind: ClassVar[str] = "linear"
+
     @property
     def weights(self) -> Floats:
         """C, (G + 1, K)."""
@@ -98,3 +114,12 @@ class Linear:
     def multiplications(self, size: int) -> int:
         """K (G + 1) M²."""
         return int(self.weights.size) * size**2
+
+    def parts(self) -> tuple[dict[str, Any], dict[str, Floats]]:
+        """G, and V_0 Vec(I)."""
+        return {"degree": self.degree}, {"constant": self.constant}
+
+    @classmethod
+    def from_parts(cls, said: dict[str, Any], tensors: dict[str, Floats], nodes: Any) -> Self:
+        """The same again, at the β of some nodes."""
+        return cls(nodes.betas, said["degree"], tensors["constant"])

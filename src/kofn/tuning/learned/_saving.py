@@ -7,23 +7,41 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._base._entries import entries, load_entry
 from ...arrays._npy import replacing
 from ...checks import integer, refusal
 from ...codes._prior import Prior
-from ...errors import FileError, KofnError, require
+from ...errors import FileError, KofnError, MissingPackage, require
 from ._code import LearnedCode, Nodes
 from ._computation import Term
-from ._encoder import Encoder, Linear
+from ._encoder import Encoder
 
 Floats = NDArray[Any]
 FORMAT = "kofn learned code 1"
 SUFFIX = ".safetensors"
+
+GROUP = "kofn.encoders"
+"""Entry points that add kinds of encoders: each a class with the members of `Encoder`, named by its kind."""
+
+OWN = {"linear": "_encoder:Linear"}
+
+
+def encoder_kinds() -> dict[str, EntryPoint]:
+    """Where every kind of encoder is that a file may name: the linear one, and those that entry points add.
+
+    Examples
+    --------
+    >>> encoder_kinds()["linear"].load().kind
+    'linear'
+    """
+    return entries(GROUP, str(__package__), OWN)
 
 
 def save_code(code: LearnedCode, path: str | os.PathLike[str]) -> None:
@@ -59,7 +77,7 @@ def save_code(code: LearnedCode, path: str | os.PathLike[str]) -> None:
     tensors = {"betas": code.nodes.betas, "alphas": code.nodes.alphas, "mean": code.mean, "factor": code.prior.factor}
     tensors |= {"known": code.prior.known} if code.prior.known is not None else {}
     tensors |= {f"term.{number}": np.asarray(term.weight) for number, term in enumerate(code.terms)}
-    kind, own = _encoder_parts(code.encoder)
+    kept, own = code.encoder.parts()
     tensors |= {f"encoder.{key}": value for key, value in own.items()}
     tensors = {key: np.array(value, order="C") for key, value in tensors.items()}
     said = {
@@ -68,7 +86,7 @@ def save_code(code: LearnedCode, path: str | os.PathLike[str]) -> None:
         "size": code.size,
         "shape": list(code.shape),
         "terms": [[term.power, term.feature] for term in code.terms],
-        "encoder": kind,
+        "encoder": {"kind": code.encoder.kind, **kept},
         "tensors": {key: [str(value.dtype), list(value.shape)] for key, value in tensors.items()},
     }
     with replacing(name, "path") as file:
@@ -100,41 +118,19 @@ def load_code(path: str | os.PathLike[str]) -> LearnedCode:
         )
         code.evaluations(np.zeros((code.inputs, code.size, code.size))).encode()
         code.work(np.zeros((code.size, code.size)), np.zeros(int(np.prod(code.shape))))
+    except MissingPackage:
+        raise
     except (KofnError, LookupError, TypeError, ValueError, RuntimeError, AttributeError, MemoryError) as error:
         raise _refused("describe a code that fits together", f"{name.stem}.json ({_first_line(error)})") from None
     return code
 
 
-def _encoder_parts(encoder: Encoder) -> tuple[dict[str, Any], dict[str, Floats]]:
-    if isinstance(encoder, Linear):
-        return {"kind": "linear", "degree": encoder.degree}, {"constant": encoder.constant}
-    from kofn_studies.aicc.network import Networks
-
-    assert isinstance(encoder, Networks)
-    sizes = encoder.model.sizes
-    said = {
-        "kind": "networks",
-        "outputs": sizes.outputs,
-        "degree": sizes.degree,
-        "terms": [[p, feature, list(shape)] for p, feature, shape in sizes.terms],
-        "sizes": [sizes.size, sizes.inputs],
-    }
-    return said, {key: value.numpy() for key, value in encoder.model.state_dict().items()}
-
-
 def _encoder(said: dict[str, Any], tensors: dict[str, Floats], nodes: Nodes) -> Encoder:
-    if said["kind"] == "linear":
-        return Linear(nodes.betas, said["degree"], tensors["constant"])
-    from kofn_studies.aicc.network import Aicc, Networks, Sizes
-
-    with require("a file of a learned code", "torch"):
-        import torch
-
-    terms = tuple((p, feature, tuple(shape)) for p, feature, shape in said["terms"])
-    size, inputs = said["sizes"]
-    model = Aicc(Sizes(size, inputs, said["outputs"], said["degree"], terms), nodes.betas, seed=0).double()
-    model.load_state_dict({key: torch.as_tensor(value) for key, value in tensors.items()})
-    return Networks(model)
+    kinds = encoder_kinds()
+    if said["kind"] not in kinds:
+        raise ValueError(f"its encoder is of the kind {said['kind']!r}, and here are {', '.join(sorted(kinds))}")
+    kind: type[Encoder] = load_entry(kinds[said["kind"]], f"a learned code with an encoder of {said['kind']}")
+    return kind.from_parts(said, tensors, nodes)
 
 
 def _read_json(name: Path) -> dict[str, Any]:
