@@ -277,11 +277,11 @@ class Terminal(io.StringIO):
 def test_on_a_terminal_one_line_is_rewritten_and_never_wraps(monkeypatch):
     monkeypatch.setenv("COLUMNS", "20")
     screen = Terminal()
-    with live.Live(screen) as line:
+    with live.ProgressLine(screen) as line:
         line.show("one")
         line.show("x" * 100)
     assert screen.getvalue() == "\r\x1b[2Kone\r\x1b[2K" + "x" * 19 + "\n"
 
 
 def test_the_bar_is_left_out_where_it_would_be_too_long():
-    assert live.told(Progress(1, 100, 1, 99, 0.5, False, 0.1)).startswith("rank 1 of 99")
+    assert live.format_progress(Progress(1, 100, 1, 99, 0.5, False, 0.1)).startswith("rank 1 of 99")
