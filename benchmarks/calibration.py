@@ -73,7 +73,7 @@ def independent(
         B = rng.standard_normal((2 * size, size * len(b))) * np.repeat(b, size)
         scheme = build(A, B, rng=rng, **layout)
         gram = gram_of_unknowns(scheme, A @ B)
-        prior = Prior.independent(energies) if known else scheme.prior
+        prior = Prior.independent(energies) if known else scheme.prior()
         order = rng.permutation(scheme.code.rows)
         yield losses(scheme, gram, order, scheme.code.unknowns, prior)
 
@@ -87,7 +87,7 @@ def fixed(build: Callable[..., Scheme], A: Floats, B: Floats, runs: int, **layou
         if gram is None:  # how the product is cut depends on the data alone
             gram = gram_of_unknowns(scheme, A @ B)
         order = rng.permutation(scheme.code.rows)
-        yield losses(scheme, gram, order, scheme.code.unknowns, scheme.prior)
+        yield losses(scheme, gram, order, scheme.code.unknowns, scheme.prior())
 
 
 def calibration(runs: Iterator[Run]) -> tuple[Floats, Floats, Floats]:

@@ -45,9 +45,9 @@ def steps(rows: int, inner: int, columns: int, repeat: int) -> None:
     size, received = f"{rows} × {inner} · {inner} × {columns}", [0, 2, 3]
     show("build", lambda: kofn.schemes.mds(A, B, workers=4, rng=0), repeat)
     scheme = kofn.schemes.mds(A, B, workers=4, rng=0)
-    show("encode", lambda: scheme.encode(np.empty), repeat)
+    show("encode", lambda: scheme.encoding().encode(np.empty), repeat)
     show("decode", lambda: decode(scheme.code, received), repeat)
-    tasks = scheme.encode(np.empty)
+    tasks = scheme.encoding().encode(np.empty)
     results = [tasks[row].function(*tasks[row].resident.values(), *tasks[row].arguments) for row in received]
     matrix = decode(scheme.code, received).matrix
     show("assemble", lambda: scheme.assemble(matrix, results), repeat)

@@ -23,7 +23,6 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from kofn.codes import decode
 from kofn.schemes import FUNCTIONS
 from kofn.schemes.functions._parity import parity_weights
-from kofn.schemes.functions._scheme import function_scheme
 from kofn.tuning.functions._best_linear import Joint
 from kofn.tuning.functions._families import Candidate
 from kofn.tuning.functions._parities import learned_parities
@@ -102,10 +101,10 @@ def agreement(run: Evaluated, decoder: Decoder, calls: Draws, lost: int) -> tupl
     sets = list(combinations(range(rows), rows - lost))
     for draw in range(len(run.results)):
         evaluations = decoder(run.evaluations[draw])
-        scheme = function_scheme(evaluations)
+        scheme = evaluations.estimating()
         for received in (sets[i] for i in np.random.default_rng(draw).permutation(len(sets))[:4]):
-            payloads = {row: scheme.accept(row, run.results[draw, row]) for row in received}
-            prior = scheme.prior_given(payloads)
+            payloads = {row: scheme.check(row, run.results[draw, row]) for row in received}
+            prior = scheme.learner().prior(payloads)
             decoding = decode(scheme.code, list(received), prior, evaluations.estimator, scheme.epsilon)
             hit = scheme.assemble(decoding.matrix, list(payloads.values())).argmax(axis=-1) == right[draw]
             every.append(hit)

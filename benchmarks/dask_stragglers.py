@@ -61,7 +61,7 @@ def coded(pool: kofn.DaskPool, seconds: float, slow: str | int | None, jobs: int
         def encode(allocate: Any) -> list[kofn.Task]:
             return [
                 kofn.Task(partial(late, slow, seconds, task.function), task.arguments, task.resident)
-                for task in scheme.encode(allocate)
+                for task in scheme.encoding().encode(allocate)
             ]
 
         answer = kofn.run(replace(scheme, encode=encode), workers=pool)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from kofn.codes import decode
 from kofn.schemes import FUNCTIONS
-from kofn.schemes.functions._scheme import Evaluations, function_scheme
+from kofn.schemes.functions._scheme import CallScheme
 
 Array = NDArray[Any]
 
@@ -116,16 +116,17 @@ def drawn(seed: int) -> Draw:
     return Draw(kind, of_numbers(kind, rng), inputs, rows)
 
 
-def measured(evaluations: Evaluations, truth: Array, received: NDArray[np.intp]) -> tuple[float, float] | None:
+def measured(evaluations: CallScheme, truth: Array, received: NDArray[np.intp]) -> tuple[float, float] | None:
     """Error and error bar of the estimate from these rows; None where it is exact."""
-    scheme, arguments = function_scheme(evaluations), evaluations.encode()
+    scheme, arguments = evaluations.estimating(), evaluations.arguments.of_rows()
     results = {
-        int(row): scheme.accept(int(row), np.asarray(evaluations.functions[row](*arguments[row]))) for row in received
+        int(row): scheme.check(int(row), np.asarray(evaluations.functions[row](*arguments[row]))) for row in received
     }
-    prior = scheme.prior_given(results)
+    learner = scheme.learner()
+    prior = learner.prior(results)
     decoding = decode(scheme.code, received, prior, evaluations.estimator, scheme.epsilon)
-    assert scheme.judge is not None
-    decoding = scheme.judge(decoding, list(results), list(results.values()), 0.0).decoding
+    assert learner.judge is not None
+    decoding = learner.judge(decoding, list(results), list(results.values()), 0.0).decoding
     if decoding.exact:
         return None
     off = scheme.assemble(decoding.matrix, list(results.values())) - truth

@@ -15,7 +15,7 @@ import numpy as np
 
 import kofn
 from kofn.codes import decode
-from kofn.schemes.functions._scheme import evaluate, function_scheme
+from kofn.schemes.functions._scheme import evaluate
 from kofn_studies.aicc.problems import PROBLEMS
 
 CALLS = 200
@@ -26,13 +26,13 @@ def by_count(fitted: kofn.Fitted, inputs: np.ndarray, values: np.ndarray, rng: n
     loss, promised = np.zeros(9), np.zeros(9)
     for X, truth in zip(inputs, values, strict=True):
         made = fitted.evaluations(X, workers=8)
-        scheme, arguments = function_scheme(made), made.encode()
+        scheme, arguments = made.estimating(), made.arguments.of_rows()
         order = rng.permutation(8)
         results = [evaluate(made.functions[row], "", *arguments[row]) for row in order]
-        payloads = {int(row): scheme.accept(int(row), result) for row, result in zip(order, results, strict=True)}
+        payloads = {int(row): scheme.check(int(row), result) for row, result in zip(order, results, strict=True)}
         for count in range(1, 9):
             some = dict(list(payloads.items())[:count])
-            decoding = decode(made.code, order[:count], scheme.prior_given(some), made.estimator)
+            decoding = decode(made.code, order[:count], scheme.learner().prior(some), made.estimator)
             estimate = scheme.assemble(decoding.matrix, list(some.values()))
             loss[count] += np.sum((estimate - truth) ** 2)
             promised[count] += decoding.error**2 * np.sum(truth**2)

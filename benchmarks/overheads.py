@@ -39,12 +39,12 @@ def encoding(size: int = 4096) -> None:
     for name in ("kronecker", "polynomial", "mds"):
         blocks = (9, 1) if name == "mds" else (3, 3)
         scheme = kofn.schemes.PRODUCTS[name](A, B, blocks=blocks, rows=12, rng=0)
-        encode = seconds(lambda scheme=scheme: scheme.encode(np.empty), 3)
-        encoded = [np.asarray(a) for task in scheme.encode(np.empty) for a in task.arguments]
+        encode = seconds(lambda scheme=scheme: scheme.encoding().encode(np.empty), 3)
+        encoded = [np.asarray(a) for task in scheme.encoding().encode(np.empty) for a in task.arguments]
         distinct = list({id(a.base if a.base is not None else a): a for a in encoded}.values())
         whole = [a.base if a.base is not None else a for a in distinct]
         copy = seconds(lambda whole=whole: [a.copy() for a in whole], 3)
-        mib = scheme.encoded_bytes / 2**20
+        mib = scheme.encoding().nbytes / 2**20
         print(
             f"encode {name:11s} {size}², 12 rows: {encode:.3f} s, {encode / copy:.2f} × copying its {mib:.0f} MiB once"
         )
@@ -80,11 +80,7 @@ def tiny(pool: kofn.LocalPool) -> None:
     code = kofn.LinearCode("sum", np.eye(8), np.ones((1, 8)), worker=range(8))
     tasks = [kofn.Task(np.multiply, (2.0,), {("part", i): np.full(100, float(i))}) for i in range(8)]
 
-    def canvas(shape: tuple[int, ...], dtype: Any) -> kofn.Canvas:
-        total = np.empty(shape, dtype)
-        return kofn.Canvas([total], lambda: total)
-
-    scheme = kofn.Scheme(code, lambda allocate: tasks, canvas, lambda: kofn.Prior.independent(np.ones(8)))
+    scheme = kofn.schemes.CustomScheme(code, tasks)
     placement = Placement(pool)
     jobs = [_timed(lambda: RunLoop(scheme, pool, Collector(code), placement).run()) for _ in range(300)]
     print(f"job of 8 tiny tasks on resident data: {1e3 * median(jobs):.2f} ms")

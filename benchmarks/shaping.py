@@ -61,7 +61,7 @@ class Case:
     def prior(self, seed: Any) -> kofn.Prior:
         """A fresh sketch."""
         rng = np.random.default_rng(seed)
-        return row_column(self.operands, BLOCKS, 9, "frobenius", rng).expect()
+        return row_column(self.operands, BLOCKS, 9, "frobenius", rng).expected.prior()
 
     def losses(self, code: kofn.LinearCode, prior: kofn.Prior, rng: np.random.Generator) -> tuple[Floats, Floats]:
         """True normalised loss and true over expected loss after each of `COUNTS` results in random order."""

@@ -63,8 +63,8 @@ def report(name: str, trials: int, seconds: Seconds) -> None:
 
 def timed(scheme: Scheme, trials: int, repeats: int, stop: Tolerance | None = None) -> Seconds:
     """Seconds of one simulation with exponential delays, sampling included."""
-    _ = scheme.prior  # known before: it belongs to the data, not to the simulation
-    return measured(lambda: simulate(scheme, Exponential(1.0), trials, rng=0, stop=stop), repeats)
+    prior = scheme.prior()  # known before: it belongs to the data, not to the simulation
+    return measured(lambda: simulate(scheme, Exponential(1.0), trials, rng=0, stop=stop, prior=prior), repeats)
 
 
 def bounds(trials: int, rows: int, k: int, repeats: int) -> None:

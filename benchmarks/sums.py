@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from kofn.codes import Prior, decode
-from kofn.codes.decoding._learning import Learner
+from kofn.codes.decoding._learning import TermLearner
 from kofn.schemes import SUMS
 from kofn_studies.figures import Request
 from kofn_studies.figures.sr_decode import points as decode_points
@@ -116,7 +116,7 @@ def error_bars(runs: int = 300) -> None:
                 rows = rows[times <= moment]
                 terms = mean + spread * rng.standard_normal(TERMS)
                 results = {int(row): value for row, value in zip(rows, code.generator[rows] @ terms, strict=True)}
-                prior = Prior.independent(np.ones(TERMS)) if given else Learner(code).prior(results)
+                prior = Prior.independent(np.ones(TERMS)) if given else TermLearner(code).prior(results)
                 found = decode(code, rows, prior)
                 estimate = found.matrix[0] @ np.array(list(results.values()))
                 losses.append((estimate - terms.sum()) ** 2)

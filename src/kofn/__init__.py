@@ -40,7 +40,8 @@ from .jobs._job import Job, run, start
 from .jobs._stop import Count, Deadline, Decodable, Tolerance
 from .jobs.report._report import Report
 from .jobs.scheduling import Adaptive, Speculative, Static
-from .schemes._scheme import Canvas, Scheme, Task
+from .schemes._scheme import Scheme
+from .schemes._task import Task
 from .simulation import Straggling
 from .simulation._latency import Constant, Delayed, Dying, Exponential, Pareto, ShiftedExponential, Slowdown, Trace
 from .simulation._simulate import simulate
@@ -54,7 +55,6 @@ __all__ = [
     "Answer",
     "ArgumentError",
     "Cancelled",
-    "Canvas",
     "ClusterArray",
     "CodeError",
     "CodedMap",
@@ -128,6 +128,7 @@ LAZY = {
 """Modules that are loaded when they are first used: not all need them, and some need what is not always there."""
 
 MOVED = {
+    "Canvas": "kofn.schemes.Layout",
     "datasets": "kofn_studies.datasets",
     "files": "kofn.arrays",
     "modular": "kofn_studies.sums.modular",

@@ -13,7 +13,7 @@ from kofn.jobs._collector import Collector
 from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
 from kofn.schemes import cyclic
-from kofn.schemes.sums._scheme import Terms, sum_scheme
+from kofn.schemes.sums._scheme import SumScheme, Terms
 from kofn.simulation._virtual import VirtualPool
 
 X, Y = load_digits(return_X_y=True)
@@ -75,7 +75,7 @@ def test_taylor_series(pool):
 
 def virtual(code, delays, adaptive, deaths=None):
     workers = VirtualPool(delays, deaths)
-    scheme = sum_scheme(code, Terms.of(lambda i, x: i * 1.0, size=code.unknowns), None, adaptive=adaptive)
+    scheme = SumScheme(code, Terms.of(lambda i, x: i * 1.0, size=code.unknowns), None, adaptive=adaptive)
     answer = RunLoop(scheme, workers, Collector(code), Placement(workers)).run()
     assert answer.value == pytest.approx(sum(range(code.unknowns)))
     return answer

@@ -99,11 +99,11 @@ def test_the_losses_above_are_those_of_real_answers(digits):
     A, B = digits[:90], digits[:60].T
     scheme = kronecker(A, B, rng=3, **KRONECKER)
     order = np.random.default_rng(4).permutation(12)
-    run = bench.losses(scheme, bench.gram_of_unknowns(scheme, A @ B), order, 9, scheme.prior)
+    run = bench.losses(scheme, bench.gram_of_unknowns(scheme, A @ B), order, 9, scheme.prior())
     results = results_of(scheme)
     assert run.energy == pytest.approx(np.sum((A @ B) ** 2), rel=1e-12)
     for count in (1, 4, 8):
-        decoding = decode(scheme.code, order[:count], scheme.prior)
+        decoding = decode(scheme.code, order[:count], scheme.prior())
         answer = scheme.assemble(decoding.matrix, [results[row] for row in order[:count]])
         assert run.true[count - 1] == pytest.approx(np.sum((answer - A @ B) ** 2), rel=1e-6)
 
@@ -126,11 +126,11 @@ def test_the_bar_of_an_estimate_is_at_most_one_whatever_sizes_rows_have(code, de
         A = rng.standard_normal((40, 20)) * 10.0 ** rng.uniform(-decades, decades, (40, 1))
         B = rng.standard_normal((20, 1 + 5 * (seed % 2)))
         scheme = kofn.schemes.PRODUCTS[code](A, B, blocks=(8 if code == "uncoded" else 4, 1), rows=8, rng=seed)
-        results = [task.function(*task.arguments) for task in scheme.encode(np.empty)]
+        results = [task.function(*task.arguments) for task in scheme.encoding().encode(np.empty)]
         right, unit = A @ B, np.abs(A).max()
         for count in (1, 3):
             rows = rng.permutation(8)[:count]
-            found = decode(scheme.code, rows, scheme.prior)
+            found = decode(scheme.code, rows, scheme.prior())
             value = scheme.assemble(found.matrix, [results[row] for row in rows])
             off = np.linalg.norm((value - right) / unit) / np.linalg.norm(right / unit)
             assert off / 10 <= float(found.error) + 1e-12 <= 1 + 1e-9

@@ -168,8 +168,8 @@ PLACES = {
 def test_answers_are_written_to_what_holds_them(threads, out):
     with pytest.raises(kofn.ArgumentError, match=r"'out' must (have a place|be a plain)"):
         kofn.matmul(A, np.eye(3), workers=threads, out=out)
-    with pytest.raises(kofn.ArgumentError, match=r"Scheme\.into: 'out' must"):
-        kofn.schemes.mds(A, np.eye(3), workers=4).into(out)
+    with pytest.raises(kofn.ArgumentError, match=r"run: 'out' must"):
+        kofn.run(kofn.schemes.mds(A, np.eye(3), workers=4), workers=threads, out=out)
 
 
 @pytest.mark.parametrize(
@@ -206,13 +206,8 @@ def of_operator(use, pool):
 
 
 def of_tasks(result):
-    def canvas(shape, dtype):
-        total = np.empty(shape, dtype)
-        return kofn.Canvas([total], lambda: total)
-
     code = kofn.LinearCode("two", np.tile(np.eye(2), (2, 1)), np.ones((1, 2)), worker=np.arange(4))
-    prior = kofn.Prior.independent(np.ones(2))
-    return kofn.Scheme(code, lambda allocate: [kofn.Task(result) for _ in range(4)], canvas, lambda: prior)
+    return kofn.schemes.CustomScheme(code, [kofn.Task(result) for _ in range(4)])
 
 
 @pytest.mark.parametrize(

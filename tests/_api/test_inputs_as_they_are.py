@@ -28,7 +28,7 @@ def test_rows_that_are_outputs_are_given_the_input_itself(code, kind, sizes, row
     X[:, 1] = X[::-1, 1]
     more = {} if code == "uncoded" else {"rows": rows, **MORE.get(code, {})}
     made = FUNCTIONS[code](np.floor, X, workers=rows, **more)
-    arguments, met = made.encode(), 0
+    arguments, met = made.arguments.of_rows(), 0
     for row, result in enumerate(made.code.generator):
         for target in np.flatnonzero((made.code.targets == result).all(axis=1)):
             assert np.asarray(arguments[row][0]).tobytes() == X[target].tobytes()
@@ -85,4 +85,4 @@ def test_items_of_an_iterator_are_taken_when_they_come(face, inputs):
 def test_lists_of_ones_own_are_not_copied_by_a_blocking_call():
     X = [np.ones(2), np.zeros(2)]
     made = FUNCTIONS["repetition"](np.sum, X)
-    assert made.encode()[0][0] is X[0]
+    assert made.arguments.of_rows()[0][0] is X[0]

@@ -12,7 +12,6 @@ from kofn.codes import decode
 from kofn.errors import ArgumentError, FunctionError, TaskError
 from kofn.jobs.scheduling._pace import MESSAGE_SECONDS
 from kofn.schemes import FUNCTIONS
-from kofn.schemes.functions._scheme import function_scheme
 
 MATRICES = np.random.default_rng(5).standard_normal((3, 4, 4))
 
@@ -152,7 +151,7 @@ def test_a_function_may_use_its_buffer_again():
 
 @pytest.mark.parametrize("size", [1, 1 << 20])  # the larger is decoded on threads
 def test_values_that_overflow_when_they_are_decoded_are_refused_in_a_sentence(size):
-    scheme = function_scheme(FUNCTIONS["lagrange"](abs, [1.0, 2.0], degree=1, workers=4))
+    scheme = FUNCTIONS["lagrange"](abs, [1.0, 2.0], degree=1, workers=4).estimating()
     results = [np.full(size, 1.7e308), np.full(size, -1.7e308)]
     sentence = "^kofn.map: results of 'lagrange' decode to more than their type can hold; let f divide its values"
     with pytest.raises(FunctionError, match=sentence):

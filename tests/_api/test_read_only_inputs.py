@@ -88,13 +88,9 @@ def test_what_a_function_returns_may_be_its_input_or_a_buffer_that_it_uses_again
 def test_tasks_of_ones_own_cannot_change_what_others_see(pool):
     code = kofn.LinearCode("two", np.eye(2), np.eye(2), worker=[0, 1])
 
-    def canvas(shape, dtype):
-        whole = np.empty((2, *shape), dtype)
-        return kofn.schemes._scheme.Canvas([whole[0, ...], whole[1, ...]], lambda: whole)
-
     def run(function, *arguments):
         tasks = [kofn.Task(function, arguments)] * 2
-        scheme = kofn.Scheme(code, lambda allocate: tasks, canvas, lambda: kofn.Prior.independent([1.0, 1.0]))
+        scheme = kofn.schemes.CustomScheme(code, tasks)
         return kofn.run(scheme, workers=pool).value
 
     with pytest.raises(kofn.TaskError, match="tried to write into its input, which is read-only"):

@@ -14,7 +14,7 @@ import kofn
 import kofn.testing._schemes
 from kofn._api._coded_sum import built
 from kofn.schemes import SUMS
-from kofn.schemes.sums._scheme import Terms, sum_scheme
+from kofn.schemes.sums._scheme import SumScheme, Terms
 
 SURE = [name for name in SUMS if name != "bcc"]  # a share that nobody draws never comes
 
@@ -177,7 +177,7 @@ def test_schemes_pass_the_conformance_battery(name):
     code = built(name, 12, 4, rng=2)
     if name == "lt":
         code = SUMS["lt"](12, rows=10, workers=4, rng=2)
-    scheme = sum_scheme(code, Terms.of(lambda i, x: values[i], size=12), None, energies=np.full(12, 3.0))
+    scheme = SumScheme(code, Terms.of(lambda i, x: values[i], size=12), None, energies=np.full(12, 3.0))
     kofn.testing._schemes.check_scheme(scheme, values.sum(axis=0), unknowns=list(values), rng=0)
 
 

@@ -11,8 +11,7 @@ from scipy.sparse import csr_array
 
 import kofn
 from kofn.schemes import FUNCTIONS, SUMS
-from kofn.schemes.functions._scheme import function_scheme
-from kofn.schemes.sums._scheme import Terms, sum_scheme
+from kofn.schemes.sums._scheme import SumScheme, Terms
 from processes import until
 from taking import ENGINES, INPUTS, NUMBERS, A, B, Gate, engine, spaced, spoil, total
 
@@ -69,7 +68,7 @@ def test_a_started_sum_is_that_of_what_was_passed(pool, kind):
     gate = Gate(pool)
     code = SUMS["cyclic"](4, workers=3, rng=0)
     terms = Terms.of([lambda x, k=k: k * total(x) for k in range(1, 5)])
-    job = kofn.start(sum_scheme(code, terms, x), workers=gate)
+    job = kofn.start(SumScheme(code, terms, x), workers=gate)
     spoil(x)
     gate.open.set()
     answer = job.result(20)
@@ -82,9 +81,9 @@ def test_started_function_values_are_those_of_what_was_passed(pool, code):
     options = {"degree": 1} if code == "lagrange" else {}
     evaluations = FUNCTIONS[code](np.negative, X, workers=3, **options)
     everything = kofn.Count(len(evaluations.functions))
-    right = kofn.run(function_scheme(evaluations), workers=pool, stop=everything).value
+    right = kofn.run(evaluations.estimating(), workers=pool, stop=everything).value
     gate = Gate(pool)
-    job = kofn.start(function_scheme(evaluations), workers=gate, stop=everything)
+    job = kofn.start(evaluations.estimating(), workers=gate, stop=everything)
     X[:] = 0.0
     gate.open.set()
     assert not np.allclose(right, 0) and np.allclose(job.result(20).value, right)
@@ -94,13 +93,8 @@ def test_a_started_scheme_of_ones_own_goes_on_as_what_was_passed(pool):
     x = NUMBERS.copy()
     box = [1.0]
     code = kofn.LinearCode("two", np.eye(2), np.eye(2), worker=[0, 1])
-
-    def canvas(shape, dtype):
-        whole = np.empty((2, *shape), dtype)
-        return kofn.schemes._scheme.Canvas([whole[0, ...], whole[1, ...]], lambda: whole)
-
     tasks = [kofn.Task(lambda x, box: x * box[0], (x, box)) for _ in range(2)]
-    scheme = kofn.Scheme(code, lambda allocate: tasks, canvas, lambda: kofn.Prior.independent([1.0, 1.0]))
+    scheme = kofn.schemes.CustomScheme(code, tasks)
     gate = Gate(pool)
     job = kofn.start(scheme, workers=gate)
     x[:], box[0] = 0.0, 9.0
@@ -159,7 +153,7 @@ def test_one_scheme_runs_any_number_of_times_also_at_once(pool):
 
 def test_a_sum_that_is_run_again_remembers_nothing(pool):
     x = np.ones(20_000)
-    scheme = sum_scheme(SUMS["cyclic"](12, workers=3, rng=0), Terms.of([lambda x: x[:2] + 1.0] * 12), x)
+    scheme = SumScheme(SUMS["cyclic"](12, workers=3, rng=0), Terms.of([lambda x: x[:2] + 1.0] * 12), x)
     gate = Gate(pool)
     first = kofn.start(scheme, workers=gate)
     x[:] = 3.0
@@ -167,9 +161,9 @@ def test_a_sum_that_is_run_again_remembers_nothing(pool):
     gate.open.set()
     assert np.allclose(first.result(20).value, 24.0) and np.allclose(second.result(20).value, 48.0)
     shapes = [2, 3]
-    scheme = sum_scheme(SUMS["cyclic"](4, workers=3, rng=0), Terms.of([lambda n: np.ones(n)] * 4), shapes[0])
+    scheme = SumScheme(SUMS["cyclic"](4, workers=3, rng=0), Terms.of([lambda n: np.ones(n)] * 4), shapes[0])
     assert kofn.run(scheme, workers=pool).value.shape == (2,)
-    fresh = sum_scheme(scheme.code, Terms.of([lambda n: np.ones(n)] * 4), shapes)
+    fresh = SumScheme(scheme.code, Terms.of([lambda n: np.ones(n)] * 4), shapes)
     for _ in range(2):
         shapes[:] = [shapes[0] + 1]
         assert kofn.run(fresh, workers=pool).value.shape == (shapes[0],)
@@ -178,7 +172,7 @@ def test_a_sum_that_is_run_again_remembers_nothing(pool):
 def test_estimates_on_the_way_leave_the_place_of_the_answer_alone():
     out = np.empty((24, 12))
     with kofn.ThreadPool(3) as pool:
-        job = kofn.start(kofn.schemes.mds(A, B, workers=3, rows=9, rng=0).into(out), workers=pool)
+        job = kofn.start(kofn.schemes.mds(A, B, workers=3, rows=9, rng=0), workers=pool, out=out)
         estimates = list(job)
         for estimate in estimates[:-1]:
             assert estimate.value is not out
@@ -233,7 +227,7 @@ def test_working_directory_and_import_path_travel_with_the_order(tmp_path, monke
         os.kill(pool.pids()[1], signal.SIGKILL)
         assert kofn.map(f, [1.0, 2.0, 3.0], workers=pool, code="uncoded").value.tolist() == [12.0, 19.0, 26.0]
         gate = Gate(pool)
-        job = kofn.start(function_scheme(FUNCTIONS["uncoded"](f, [1.0, 2.0], workers=2)), workers=gate)
+        job = kofn.start(FUNCTIONS["uncoded"](f, [1.0, 2.0], workers=2).estimating(), workers=gate)
         monkeypatch.chdir(before)
         gate.open.set()
         assert job.result(20).value.tolist() == [12.0, 19.0]

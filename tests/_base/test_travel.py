@@ -59,7 +59,7 @@ DATA = {
     "Trace": lambda pool: kofn.Trace([[0.1, 0.2]]),
 }
 STAYS = {
-    "Canvas": lambda pool: scheme(pool).canvas((2, 2), np.dtype(float)),
+    "Output": lambda pool: scheme(pool).layout(scheme(pool).result).open(),
     "CodedMap": lambda pool: kofn.CodedMap(abs, workers=pool, degree=1),
     "CodedSum": lambda pool: kofn.CodedSum([abs], workers=pool),
     "ExecutorPool": lambda pool: kofn.ExecutorPool([ThreadPoolExecutor(1)]),

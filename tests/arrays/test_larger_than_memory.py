@@ -2,10 +2,11 @@
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
+from types import SimpleNamespace
 from weakref import WeakSet
 
 import numpy as np
@@ -38,7 +39,7 @@ def scheme_of(code, first=A, second=B):
 
 
 def least(scheme, workers=3):
-    return scheme.encode.bytes_at_once(workers) + workers * scheme.result_bytes
+    return scheme.encoding().needed_at_once(workers) + workers * scheme.encoding().result_nbytes
 
 
 class Counted(Source):
@@ -62,7 +63,7 @@ def test_every_code_works_in_the_least_memory(pool, tmp_path, code, room):
     scheme = scheme_of(code)
     out = np.lib.format.open_memmap(tmp_path / "C.npy", "w+", float, (120, 90))
     limit = int(room * least(scheme))
-    answer = kofn.run(scheme.into(out), workers=pool, memory_limit_bytes=limit, scratch=tmp_path)
+    answer = kofn.run(scheme, out=out, workers=pool, memory_limit_bytes=limit, scratch=tmp_path)
     assert answer.exact and answer.value is out
     np.testing.assert_allclose(out, A @ B, atol=1e-7)
     assert [path.name for path in tmp_path.iterdir()] == ["C.npy"]
@@ -79,7 +80,7 @@ def test_less_than_what_workers_need_at_once_is_refused(pool, code):
 @pytest.mark.parametrize("room", [1.0, 1.5, 3.0])
 def test_a_stream_stays_within_its_limit(code, room):
     scheme, alive = scheme_of(code), WeakSet()
-    limit = int(room * scheme.encode.bytes_at_once(2))
+    limit = int(room * scheme.encoding().needed_at_once(2))
 
     class Noted(np.ndarray):
         __hash__ = object.__hash__
@@ -90,7 +91,7 @@ def test_a_stream_stays_within_its_limit(code, room):
         assert sum(other.nbytes for other in list(alive)) <= limit
         return array
 
-    stream, whole = scheme.encode.stream(allocate, limit), scheme.encode(np.empty)
+    stream, whole = scheme.encoding().stream(allocate, limit), scheme.encoding().encode(np.empty)
     held = []
     for row in [*range(len(whole)), 0, 3]:  # the last ones were lost and are asked for again
         held = held[-1:]
@@ -103,7 +104,7 @@ def test_only_blocks_with_coefficients_are_read():
     first, second = Counted(A), Counted(B)
     scheme = scheme_of("uncoded", first, second)
     first.numbers = second.numbers = 0
-    scheme.encode.stream(np.empty, scheme.encode.bytes_at_once(1))[5]
+    scheme.encoding().stream(np.empty, scheme.encoding().needed_at_once(1))[5]
     assert (first.numbers, second.numbers) == (A.size // 3, 70 * 23)
 
 
@@ -113,7 +114,7 @@ def test_more_room_means_fewer_passes():
         counted = Counted(A)
         scheme = scheme_of("mds", counted)
         counted.numbers = 0
-        stream = scheme.encode.stream(np.empty, scheme.encode.bytes_at_once(rows_in_memory))
+        stream = scheme.encoding().stream(np.empty, scheme.encoding().needed_at_once(rows_in_memory))
         for row in range(13):
             stream[row]
         passes.append(counted.numbers / A.size)
@@ -157,10 +158,11 @@ def test_the_answer_is_not_written_over_the_question():
         kofn.matmul(np.eye(5), square, workers=2, out=square)
 
 
-def test_an_answer_of_another_canvas_is_copied(pool):
-    scheme = replace(scheme_of("mds"), onto=None)
+def test_an_answer_that_is_not_cut_into_blocks_is_copied(pool):
+    code = kofn.LinearCode("copies", np.ones((3, 1)), np.ones((1, 1)), worker=range(3))
     out = np.empty((120, 90))
-    assert kofn.run(scheme.into(out), workers=pool).value is out
+    scheme = kofn.schemes.CustomScheme(code, [kofn.Task(np.matmul, (A, B))] * 3)
+    assert kofn.run(scheme, out=out, workers=pool).value is out
     np.testing.assert_allclose(out, A @ B, atol=1e-10)
 
 
@@ -226,11 +228,11 @@ def test_dask_arrays_are_computed_chunk_by_chunk(pool, monkeypatch):
 def test_a_sketch_in_slabs_is_the_sketch(monkeypatch):
     da = pytest.importorskip("dask.array")
     for build in (kofn.schemes.uncoded, kofn.schemes.kronecker):
-        whole = build(A, B, blocks=(3, 4), rows=12, rng=0).prior
+        whole = build(A, B, blocks=(3, 4), rows=12, rng=0).prior()
         with monkeypatch.context() as small:
             small.setattr(product, "SKETCH_BYTES", 32 * 7 * 8 * 13)
             for first, second in ((A, B), (Counted(A), Counted(B)), (da.from_array(A, chunks=(50, 40)), B)):
-                parts = build(first, second, blocks=(3, 4), rows=12, rng=0).prior
+                parts = build(first, second, blocks=(3, 4), rows=12, rng=0).prior()
                 np.testing.assert_allclose(parts.factor @ parts.factor.T, whole.factor @ whole.factor.T, rtol=1e-9)
 
 
@@ -247,12 +249,13 @@ def test_the_smallest_bound_counts(monkeypatch, tmp_path):
         kofn.matmul(A, B, workers=2)
 
 
-def test_a_folder_without_room_for_results_is_refused(pool, tmp_path):
-    scheme = replace(scheme_of("mds"), result_bytes=1 << 60)
+def test_a_folder_without_room_for_results_is_refused(pool, tmp_path, monkeypatch):
+    scheme = scheme_of("mds")
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=10))
     with pytest.raises(kofn.ArgumentError, match=r"'scratch' must be a folder with \d+ bytes to spare"):
-        kofn.run(scheme, workers=pool, memory_limit_bytes=1 << 63, scratch=tmp_path)
+        kofn.run(scheme, workers=pool, memory_limit_bytes=least(scheme), scratch=tmp_path)
     with pytest.raises(kofn.ArgumentError, match="'scratch' must be a folder for results"):
-        kofn.run(scheme, workers=pool, memory_limit_bytes=1 << 63, scratch=tmp_path / "none")
+        kofn.run(scheme, workers=pool, memory_limit_bytes=least(scheme), scratch=tmp_path / "none")
 
 
 COMMAND = """

@@ -69,7 +69,7 @@ def test_exact_means_exact(name, blocks, extra, seed, beyond):
     scheme, A, B = scheme_of(name, blocks, extra, rng)
     code = scheme.code
     rows = rng.permutation(code.rows)[: np.clip((code.threshold or code.unknowns) + beyond, 0, code.rows)]
-    decoding = decode(code, rows, scheme.prior)
+    decoding = decode(code, rows, scheme.prior())
     verdict = code_verdict(code, rows.tolist(), blocks)
     assert not np.any(decoding.recovered & ~verdict)
     if len(rows) == 0:
@@ -238,7 +238,7 @@ def test_neighbouring_chebyshev_nodes_are_not_called_exact_and_the_bar_covers(re
     rows = np.arange(start, min(64, start + max(received, k)))
     if len(rows) < k:
         return
-    decoding = decode(scheme.code, rows, scheme.prior)
+    decoding = decode(scheme.code, rows, scheme.prior())
     assert float(decode(scheme.code, rows, estimator="exact").amplification) <= EPS**-0.5
     if decoding.exact:
         assert float(decoding.amplification) * EPS <= EPS**0.5

@@ -8,10 +8,9 @@ import pytest
 import kofn
 from kofn.codes import decode
 from kofn.codes._prior import Prior
-from kofn.codes.decoding._learning import Learner
+from kofn.codes.decoding._learning import TermLearner
 from kofn.schemes import FUNCTIONS, SUMS
-from kofn.schemes.functions._scheme import function_scheme
-from kofn.schemes.sums._scheme import Terms, sum_scheme
+from kofn.schemes.sums._scheme import SumScheme, Terms
 
 SURE = [name for name in SUMS if name != "bcc"]  # a share that nobody draws never comes
 MAPS = {
@@ -39,25 +38,25 @@ def coded(name, m=24, workers=4):
 
 def sum_errors(code, terms, rows, energies=None):
     """Errors and values of a sum after each of these rows."""
-    scheme = sum_scheme(code, Terms.of(lambda i, x: terms[i], len(terms)), None, energies=energies)
-    return errors_of(scheme, scheme.encode(np.empty), rows, "lmmse")
+    scheme = SumScheme(code, Terms.of(lambda i, x: terms[i], len(terms)), None, energies=energies)
+    return errors_of(scheme, scheme.encoding().encode(np.empty), rows, "lmmse")
 
 
 def errors_of(scheme, tasks, rows, estimator):
     seen, found = {}, []
     for row in map(int, rows):
         task = tasks[row]
-        seen[row] = scheme.accept(row, task.function(*task.resident.values(), *task.arguments))
-        decoding = decode(scheme.code, list(seen), scheme.prior_given(seen), estimator, scheme.epsilon)
+        seen[row] = scheme.check(row, task.function(*task.resident.values(), *task.arguments))
+        decoding = decode(scheme.code, list(seen), scheme.learner().prior(seen), estimator, scheme.epsilon)
         found.append((float(decoding.error), decoding.exact, scheme.assemble(decoding.matrix, list(seen.values()))))
     return found
 
 
 def map_errors(name, f, X, rows=None):
     made = FUNCTIONS[name](f, X, workers=8, rng=0, **MAPS[name])
-    scheme = function_scheme(made)
+    scheme = made.estimating()
     order = range(made.code.rows) if rows is None else rows
-    return errors_of(scheme, scheme.encode(np.empty), order, made.estimator)
+    return errors_of(scheme, scheme.encoding().encode(np.empty), order, made.estimator)
 
 
 # -- zeros --------------------------------------------------------------------------------------------
@@ -106,7 +105,7 @@ def step(x):
 @pytest.mark.parametrize("name", ["uncoded", "repetition", "parity", "kriging", "letcc", "berrut"])
 def test_a_step_of_which_zeros_have_come_is_not_known(name):
     X = np.linspace(0, 1, 6)
-    values = [step(*arguments) for arguments in FUNCTIONS[name](step, X, workers=8).encode()]
+    values = [step(*arguments) for arguments in FUNCTIONS[name](step, X, workers=8).arguments.of_rows()]
     zeros = np.flatnonzero(np.array(values) == 0)
     assert len(zeros) > 1
     assert all(error > 0.3 and not exact for error, exact, _ in map_errors(name, step, X, zeros))
@@ -168,7 +167,7 @@ def test_votes_that_are_all_alike_so_far_are_within_the_bar(count):
         rows = rng.permutation(code.blocks.first)[:count]
         results = code.generator[rows] @ votes
         if np.all(results == 1):
-            found = decode(code, rows, Learner(code).prior(dict(zip(rows.tolist(), results, strict=True))))
+            found = decode(code, rows, TermLearner(code).prior(dict(zip(rows.tolist(), results, strict=True))))
             off += float(found.matrix[0] @ results - votes.sum()) ** 2
             promised += float(found.error) ** 2 * votes.sum() ** 2
             seen += 1
@@ -198,7 +197,7 @@ def test_a_shared_mean_is_worth_as_much_as_ever():
         terms = 1 + 0.1 * rng.standard_normal(1000)
         rows = rng.permutation(code.blocks.first)[:90]
         results = {int(row): value for row, value in zip(rows, code.generator[rows] @ terms, strict=True)}
-        found = decode(code, rows, Learner(code).prior(results))
+        found = decode(code, rows, TermLearner(code).prior(results))
         off.append(found.matrix[0] @ np.array(list(results.values())) / terms.sum() - 1)
         promised.append(found.error)
     true, bar = np.sqrt(np.mean(np.square(off))), np.sqrt(np.mean(np.square(promised)))
@@ -221,7 +220,7 @@ def test_rows_that_overlap_do_not_make_a_mean_of_what_has_none(build, count):
         code, terms = build(rng), rng.standard_normal((60, 100))
         rows = rng.permutation(code.rows)[:count]
         results = dict(zip(rows.tolist(), code.generator[rows] @ terms, strict=True))
-        found = decode(code, rows, Learner(code).prior(results))
+        found = decode(code, rows, TermLearner(code).prior(results))
         off.append(np.mean((found.matrix[0] @ np.array(list(results.values())) - terms.sum(axis=0)) ** 2) / 60)
         promised.append(found.error**2)
     assert 0.85 < np.sqrt(np.mean(promised) / np.mean(off)) < 1.15
@@ -283,8 +282,8 @@ def test_sums_of_any_size_are_computed_learned_from_and_followed(pool, size):
 
 def test_energies_of_any_size(pool):
     for size in (1e-300, 1e300):
-        scheme = sum_scheme(coded("cyclic"), Terms.of(lambda i, x: i, 24), None, energies=np.full(24, size))
-        assert float(decode(scheme.code, range(4), scheme.prior).error) == pytest.approx(np.sqrt(20 / 24), rel=0.2)
+        scheme = SumScheme(coded("cyclic"), Terms.of(lambda i, x: i, 24), None, energies=np.full(24, size))
+        assert float(decode(scheme.code, range(4), scheme.prior()).error) == pytest.approx(np.sqrt(20 / 24), rel=0.2)
 
 
 # -- overflow -----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kofn.arrays._blocks import Blocks, Spans
 from kofn.codes._prior import Prior
 from kofn.errors import CodeError
-from kofn.schemes.products._scheme import sketched_prior
+from kofn.schemes.products._scheme import sketch_prior
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -79,7 +79,7 @@ def test_the_sketch_is_unbiased_for_correlated_blocks(dtype):
     flat = padded.reshape(6, -1)
     true = (flat @ flat.conj().T).real
     rows, columns = Blocks(np.vstack(A), Spans(11, 3), 0), Blocks(np.hstack(B), Spans(9, 2), 1)
-    mean = np.mean([covariance(sketched_prior(rows, columns, rng)) for _ in range(300)], axis=0)
+    mean = np.mean([covariance(sketch_prior(rows, columns, rng)) for _ in range(300)], axis=0)
     scale = np.sqrt(np.outer(np.diag(true), np.diag(true)))
     # 300 sketches of 32 × 32 numbers: the mean is within a few percent of the blocks' energies.
     assert np.max(np.abs(mean - true - 1e-3 * np.diag(np.diag(true))) / scale) < 0.05

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +79,9 @@ def slow_product(seconds: float) -> kofn.Scheme:
         time.sleep(seconds)
         return task.function(*arguments)
 
-    def encode(allocate: Any) -> list[kofn.Task]:
-        from functools import partial
-
-        tasks = scheme.encode(allocate)
-        return [kofn.Task(partial(late, task=task), task.arguments, task.resident) for task in tasks]
-
-    return kofn.Scheme(scheme.code, encode, scheme.canvas, scheme.expect)
+    made = scheme.encoding().encode(np.empty)
+    tasks = [kofn.Task(partial(late, task=task), task.arguments, task.resident) for task in made]
+    return kofn.schemes.CustomScheme(scheme.code, tasks, scheme.prior(), scheme.grid)
 
 
 # -- the seam -----------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ def test_an_exception_at_a_real_worker_names_it_and_carries_the_traceback():
         raise ZeroDivisionError("no such luck")
 
     scheme = kofn.schemes.uncoded(A, B, workers=2)
-    broken = kofn.Scheme(scheme.code, lambda allocate: [kofn.Task(fails, (1, 2))] * 2, scheme.canvas, scheme.expect)
+    broken = kofn.schemes.CustomScheme(scheme.code, [kofn.Task(fails, (1, 2))] * 2)
     with kofn.LocalPool(2) as pool, pytest.raises(kofn.TaskError, match="raised ZeroDivisionError") as caught:
         kofn.run(broken, workers=pool)
     assert caught.value.worker in (0, 1)

@@ -29,7 +29,7 @@ def test_exact_from_the_first_decodable_row_on_and_right(name, seed):
     blocks = {"matdot": (3, 3), "mds": (4, 1), "mds-chebyshev": (4, 1)}.get(name, (2, 2))
     scheme = PRODUCTS[name](A, B, blocks=blocks, rows=8, rng=rng)
     results = results_of(scheme)
-    collector = Collector(scheme.code, lambda: scheme.prior)
+    collector = Collector(scheme.code, scheme.prior)
     for count, row in enumerate(rng.permutation(scheme.code.rows), start=1):
         collector.add(int(row), float(count))
         decodable = code_verdict(scheme.code, collector.received, blocks).all()

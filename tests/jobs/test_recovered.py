@@ -12,7 +12,7 @@ from kofn.jobs._collector import Collector
 from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
 from kofn.schemes import PRODUCTS, SUMS
-from kofn.schemes.sums._scheme import Terms, sum_scheme
+from kofn.schemes.sums._scheme import SumScheme, Terms
 from kofn.simulation._virtual import VirtualPool
 from kofn.testing._schemes import results_of
 
@@ -31,7 +31,7 @@ def after(scheme, rows, estimator):
     """The answer once some rows have arrived, and no others ever will."""
     delays = [[0.1] if row in rows else [np.inf] for row in range(scheme.code.rows)]
     pool = VirtualPool(delays)
-    collector = Collector(scheme.code, lambda: scheme.prior, estimator, kofn.Deadline(1.0), scheme.epsilon)
+    collector = Collector(scheme.code, scheme.prior, estimator, kofn.Deadline(1.0), scheme.epsilon)
     return RunLoop(scheme, pool, collector, Placement(pool)).run()
 
 
@@ -61,7 +61,7 @@ def test_recovered_blocks_are_those_that_are_right_wherever_they_lie(name, estim
 @pytest.mark.parametrize("name", SUMS)
 def test_a_sum_is_recovered_or_not(name):
     code = SUMS[name](12, workers=6, rng=0)
-    scheme = sum_scheme(code, Terms.of(lambda i, x: i + 1.0, size=12), None)
+    scheme = SumScheme(code, Terms.of(lambda i, x: i + 1.0, size=12), None)
     pool = VirtualPool([[1.0]] * code.workers)
     told = []
 
@@ -69,7 +69,7 @@ def test_a_sum_is_recovered_or_not(name):
         estimate = run.estimate()
         told.append((bool(estimate.recovered), estimate.exact, np.shape(estimate.recovered), estimate.where()))
 
-    collector = Collector(code, lambda: scheme.prior, "exact", None)
+    collector = Collector(code, scheme.prior, "exact", None)
     answer = RunLoop(scheme, pool, collector, Placement(pool)).run(watch)
     assert all(entry == (entry[1], entry[1], (), ()) for entry in told)
     assert answer.recovered and answer.value == pytest.approx(78.0)
@@ -99,7 +99,7 @@ def test_every_face_tells_what_is_recovered():
 def test_an_estimate_in_an_error_tells_what_is_recovered():
     scheme = PRODUCTS["uncoded"](A, B, blocks=(4, 1))
     pool = VirtualPool([[0.1], [0.1], [5.0], [5.0]], deaths={2: 1.0, 3: 1.0, 0: 1.0, 1: 1.0})
-    run = RunLoop(scheme, pool, Collector(scheme.code, lambda: scheme.prior), Placement(pool))
+    run = RunLoop(scheme, pool, Collector(scheme.code, scheme.prior), Placement(pool))
     with pytest.raises(kofn.NotDecodable) as caught:
         run.run()
     estimate = caught.value.estimate
@@ -109,10 +109,7 @@ def test_an_estimate_in_an_error_tells_what_is_recovered():
 
 
 def test_a_scheme_of_ones_own_tells_target_by_target():
-    from kofn.schemes._scheme import Canvas, Scheme, Task
-
     code = kofn.LinearCode("own", np.eye(2), np.eye(2), worker=[0, 1])
-    canvas = lambda shape, dtype: Canvas([np.empty(shape, dtype) for _ in range(2)], lambda: None)  # noqa: E731
-    scheme = Scheme(code, lambda _: [Task(abs, (1.0,))] * 2, canvas, lambda: kofn.Prior.independent([1.0, 1.0]))
+    scheme = kofn.schemes.CustomScheme(code, [kofn.Task(abs, (1.0,))] * 2)
     assert len(results_of(scheme)) == 2
     assert after(scheme, [1], "exact").recovered.tolist() == [False, True]

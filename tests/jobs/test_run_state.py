@@ -66,7 +66,7 @@ def test_over_recorded_delays_a_run_goes_as_on_a_pool_in_virtual_time(code):
         scheduler = as_scheduler("kofn.run", "auto", scheme.adaptive)
         scheduler = golden_runs.EagerCopies(scheduler) if options.get("backup") else scheduler
         collector = Collector(scheme.code, lambda scheme=scheme: scheme.prior, "lmmse", stop, scheme.epsilon)
-        lacks = Lacks(scheme.encode(np.empty))
+        lacks = Lacks(scheme.encoding().encode(np.empty))
         state = RunState(collector, golden_runs.WORKERS, scheduler, lacks)
         end = Recorded(state, options["delays"], options.get("deaths"), scheme.epsilon, lacks.place).run()
         told = [[a.row, a.worker, round(a.submitted, 9), round(a.ended, 9), a.outcome] for a in ordered(state)]

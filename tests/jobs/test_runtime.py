@@ -18,7 +18,7 @@ from kofn.jobs._placement import Placement
 from kofn.jobs._stop import StopRule
 from kofn.jobs.report._report import Attempt
 from kofn.jobs.scheduling import as_scheduler
-from kofn.schemes.functions._scheme import function_scheme
+from kofn.schemes import CustomScheme
 from kofn.simulation._simulate import stop_times
 from kofn.simulation._virtual import VirtualClock, VirtualPool
 
@@ -28,7 +28,7 @@ A, B = RNG.standard_normal((24, 10)), RNG.standard_normal((10, 18))
 
 def virtual_run(scheme, delays, *, stop: StopRule | None = None, deaths=None, scheduler="auto", estimator="lmmse"):
     pool = VirtualPool(delays, deaths)
-    collector = Collector(scheme.code, lambda: scheme.prior, estimator, stop, scheme.epsilon)
+    collector = Collector(scheme.code, scheme.prior, estimator, stop, scheme.epsilon)
     scheduler = as_scheduler("kofn.run", scheduler, scheme.adaptive)
     return RunLoop(scheme, pool, collector, Placement(pool), scheduler).run()
 
@@ -127,12 +127,7 @@ def test_rows_move_unless_that_costs_more_than_to_wait(moving, moves):
     pool = Far([[1.0], [6.0]])
     code = kofn.LinearCode("four", np.eye(4), np.ones((1, 4)), worker=[0, 1, 0, 1])
     tasks = [kofn.Task(np.sum, (), {("part", row): np.ones(10**6)}) for row in range(4)]
-
-    def canvas(shape, dtype):
-        total = np.empty(shape, dtype)
-        return kofn.Canvas([total], lambda: total)
-
-    scheme = kofn.Scheme(code, lambda allocate: tasks, canvas, lambda: kofn.Prior.independent(np.ones(4)))
+    scheme = CustomScheme(code, tasks)
     answer = RunLoop(scheme, pool, Collector(code), Placement(pool), kofn.Speculative(quantile=1.0)).run()
     assert float(answer.value) == 4e6
     taken_over = [a for a in answer.report.attempts if a.worker == 0 and a.row in (1, 3)]
@@ -198,8 +193,8 @@ def test_an_exception_of_a_task_names_worker_and_row():
         raise ZeroDivisionError("no such luck")
 
     scheme = kofn.schemes.uncoded(A, B, workers=2)
-    tasks = [kofn.Task(fail, task.arguments) for task in scheme.encode(np.empty)]
-    broken = kofn.Scheme(scheme.code, lambda allocate: tasks, scheme.canvas, scheme.expect)
+    tasks = [kofn.Task(fail, task.arguments) for task in scheme.encoding().encode(np.empty)]
+    broken = CustomScheme(scheme.code, tasks, scheme.prior(), scheme.grid)
     with pytest.raises(TaskError, match="row 0 raised ZeroDivisionError at worker 0: no such luck") as caught:
         virtual_run(broken, [[1.0], [2.0]])
     assert (caught.value.worker, caught.value.row) == (0, 0)
@@ -218,14 +213,10 @@ def test_resident_data_is_placed_once_for_many_jobs():
     code = kofn.LinearCode("pair", np.eye(2), np.ones((1, 2)), worker=[0, 1])
     halves = [np.arange(3.0), np.ones(3)]
 
-    def canvas(shape, dtype):
-        total = np.empty(shape, dtype)
-        return kofn.Canvas([total], lambda: total)
-
     placement = Placement(pool)
     for factor in (1.0, 2.0):
         tasks = [kofn.Task(np.multiply, (factor,), {f"half{i}": half}) for i, half in enumerate(halves)]
-        scheme = kofn.Scheme(code, lambda allocate, tasks=tasks: tasks, canvas, lambda: kofn.Prior.independent([1, 1]))
+        scheme = CustomScheme(code, tasks)
         answer = RunLoop(scheme, pool, Collector(code), placement).run()
         np.testing.assert_allclose(answer.value, factor * (halves[0] + halves[1]))
     assert Counting.puts == 2
@@ -248,10 +239,10 @@ def test_a_row_that_keeps_losing_workers_is_given_up():
             self._dead[worker] = False
 
     scheme = kofn.schemes.uncoded(A, B, workers=3)
-    fatal = scheme.encode(np.empty)[0].arguments[0].tobytes()
+    fatal = scheme.encoding().encode(np.empty)[0].arguments[0].tobytes()
     pool = Fragile([[1.0]] * 3)
     with pytest.raises(NotDecodable, match="row 0 was given up after 3 lost workers"):
-        RunLoop(scheme, pool, Collector(scheme.code, lambda: scheme.prior), Placement(pool)).run()
+        RunLoop(scheme, pool, Collector(scheme.code, scheme.prior), Placement(pool)).run()
 
 
 def test_what_keeps_data_at_workers_is_of_no_use_once_closed():
@@ -300,12 +291,7 @@ THIRDS = kofn.LinearCode("thirds", [[1, 1], [1, -2], [3, 1]], np.eye(2), worker=
 
 def scheme_of(results):
     tasks = [kofn.Task(lambda result=result: result) for result in results]
-
-    def canvas(shape, dtype):
-        value = np.empty((2, *shape), dtype)
-        return kofn.Canvas(list(value), lambda: value)
-
-    return kofn.Scheme(THIRDS, lambda allocate: tasks, canvas, lambda: kofn.Prior.independent(np.ones(2)))
+    return CustomScheme(THIRDS, tasks)
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.float32, np.float64, np.complex64])
@@ -355,18 +341,18 @@ def test_a_row_that_was_not_needed_does_not_spoil_what_is_exact(third):
             return third
         return 3.0 * x
 
-    scheme = function_scheme(kofn.schemes.FUNCTIONS["lagrange"](f, [1.0, 2.0], degree=1, workers=3))
+    scheme = kofn.schemes.FUNCTIONS["lagrange"](f, [1.0, 2.0], degree=1, workers=3).estimating()
     clock, results = AtOnce(), {}
     pool = VirtualPool([[1.0], [1.0 + 1e-9], [1.0]], clock=clock)
-    collector = Collector(scheme.code, epsilon=scheme.epsilon, judge=scheme.judge, results=results)
+    collector = Collector(scheme.code, epsilon=scheme.epsilon, judge=scheme.learner().judge, results=results)
     answer = RunLoop(scheme, pool, collector, Placement(pool), results=results).run()
     assert answer.exact and answer.value.tolist() == [3.0, 6.0]
 
 
 def test_a_row_that_was_not_needed_and_contradicts_the_others_is_heard():
-    scheme = function_scheme(kofn.schemes.FUNCTIONS["lagrange"](np.exp, [1.0, 2.0], degree=1, workers=3))
+    scheme = kofn.schemes.FUNCTIONS["lagrange"](np.exp, [1.0, 2.0], degree=1, workers=3).estimating()
     clock, results = AtOnce(), {}
     pool = VirtualPool([[1.0], [1.0 + 1e-9], [1.0]], clock=clock)
-    collector = Collector(scheme.code, epsilon=scheme.epsilon, judge=scheme.judge, results=results)
+    collector = Collector(scheme.code, epsilon=scheme.epsilon, judge=scheme.learner().judge, results=results)
     answer = RunLoop(scheme, pool, collector, Placement(pool), results=results).run()
     assert answer.recovered.all()  # both were computed at their own inputs, whatever f is

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kofn.arrays._blocks import Blocks, Spans
 from kofn.schemes._encoding import Encoding, Factor
-from kofn.schemes._scheme import Task
+from kofn.schemes._task import Task
 
 BLOCKS, SIDE = 4, 3
 BLOCK_BYTES = SIDE * 2 * 8
@@ -38,7 +38,8 @@ class Room:
 def encoding_of(needs):
     """One factor whose distinct rows are the blocks of A one by one."""
     factor = Factor(np.eye(BLOCKS), Blocks(A, Spans(len(A), BLOCKS), 0))
-    return Encoding((factor,), [[(0, i) for i in row] for row in needs], lambda row, blocks: Task(sum, tuple(blocks)))
+    kernel = lambda rows, blocks: [Task(sum, tuple(of_row)) for of_row in blocks]  # noqa: E731
+    return Encoding([[(0, i) for i in row] for row in needs], kernel, (factor,))
 
 
 def block(number):

@@ -132,7 +132,7 @@ def test_whatever_workers_do_one_that_is_free_has_what_a_straggler_has_twice(dat
     stop = kofn.Decodable() | kofn.Deadline(100.0)
     scheduler = as_scheduler("kofn.run", "auto", scheme.adaptive)
     scheduler = EagerCopies(scheduler) if data.draw(st.booleans()) else scheduler
-    collector = Collector(code, lambda: scheme.prior, stop=stop)
+    collector = Collector(code, scheme.prior, stop=stop)
     answer = RunLoop(scheme, pool, collector, Placement(pool), scheduler).run()
     assert answer.exact and answer.report.seconds < 50.0
     messages = Counter((a.worker, a.submitted, a.row % inputs) for a in answer.report.attempts)

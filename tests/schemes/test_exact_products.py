@@ -174,7 +174,7 @@ def test_a_design_is_right_in_every_entry(pool):
 def test_rows_that_are_much_alike_are_left_as_they_are(code):
     A, B = matrices(np.random.default_rng(9), (40, 60, 30), np.float64, ("none", "none"), "gauss")
     scheme = PRODUCTS[code](A, B, workers=6, rng=0)
-    first, second = scheme.encode.factors
+    first, second = scheme.encoding().factors
     assert scheme.code.spread is None
     assert first.blocks.spans.exponents is None and second.blocks.spans.exponents is None
 
@@ -201,7 +201,7 @@ def test_an_error_bar_holds_for_rows_of_unlike_sizes():
         A, B = matrices(rng, (60, 20, 12), np.float64, ("uniform" if seed % 2 else "one", "few"), "gauss")
         scheme = PRODUCTS["mds"](A, B, workers=8, rng=seed)
         rows = rng.permutation(8)[:4]
-        decoding, results = decode(scheme.code, rows, scheme.prior), results_of(scheme)
+        decoding, results = decode(scheme.code, rows, scheme.prior()), results_of(scheme)
         product, unit = A @ B, np.abs(A @ B).max()
         value = scheme.assemble(decoding.matrix, [results[row] for row in rows])
         true.append(np.linalg.norm((value - product) / unit) / np.linalg.norm(product / unit))

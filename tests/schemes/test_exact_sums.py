@@ -14,7 +14,7 @@ import kofn
 from draws import examples
 from kofn.codes import decode
 from kofn.schemes import SUMS, gradient
-from kofn.schemes.sums._scheme import Terms, sum_scheme
+from kofn.schemes.sums._scheme import SumScheme, Terms
 from kofn.testing._schemes import results_of
 
 EPS = 2.0**-52
@@ -50,7 +50,7 @@ def right_if_exact(case):
     decoding = decode(code, rows, estimator=estimator)
     if not decoding.exact:
         return False
-    scheme = sum_scheme(code, Terms.of([Constant(value) for value in values]), None)
+    scheme = SumScheme(code, Terms.of([Constant(value) for value in values]), None)
     results = results_of(scheme)
     found = float(scheme.assemble(decoding.matrix, [results[row] for row in rows]))
     true, size = sum(map(Fraction, values)), sum(map(abs, map(Fraction, values)))

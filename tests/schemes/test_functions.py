@@ -1,5 +1,6 @@
 """Codes for function values: the battery over each of them, exactness of Lagrange coding, honest refusals."""
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations
 
@@ -12,11 +13,12 @@ from kofn.codes import chebyshev_nodes, chebyshev_rows, decode
 from kofn.codes._linear import LinearCode
 from kofn.codes._prior import Prior
 from kofn.errors import ArgumentError
-from kofn.schemes import FUNCTIONS, Evaluations, leakage_bits
+from kofn.schemes import FUNCTIONS, FunctionScheme, KnownPrior, leakage_bits
 from kofn.schemes.functions._berrut import Berrut, alternating, berrut_rows, workers_nodes
+from kofn.schemes.functions._calls import GivenArguments
 from kofn.schemes.functions._letcc import spline_rows
 from kofn.schemes.functions._parity import parity_weights
-from kofn.schemes.functions._scheme import around, function_scheme
+from kofn.schemes.functions._scheme import center
 from kofn.simulation._simulate import errors_by_count
 from kofn.testing._schemes import check_scheme
 
@@ -49,7 +51,7 @@ def evaluations(name, f, X, rows, **more):
 def test_every_code_conforms(name, dtype):
     X = MATRICES.astype(dtype) * (1 + 1j if dtype == "complex128" else 1)
     square = lambda x: np.asarray(x @ x, np.result_type(x, np.float64))  # noqa: E731
-    scheme = function_scheme(evaluations(name, square, X, 9))
+    scheme = evaluations(name, square, X, 9).estimating()
     answer = np.array([square(x) for x in X])
     scale = float(np.linalg.norm(X)) ** 2
     check_scheme(scheme, answer, unknowns_of_functions(name, scheme.code, square, X), scale=scale, subsets=12)
@@ -79,7 +81,7 @@ def basis(point, nodes, k):
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_one_number_and_one_input_are_enough(name):
-    scheme = function_scheme(evaluations(name, np.square, [3.0], 1, **({"degree": 1} if name == "lagrange" else {})))
+    scheme = evaluations(name, np.square, [3.0], 1, **({"degree": 1} if name == "lagrange" else {})).estimating()
     if name in ("berrut",):
         with kofn.ThreadPool(1) as pool:
             assert kofn.run(scheme, workers=pool, stop=kofn.Count(1), estimator=Berrut((0.0, 0.5))).value == [9.0]
@@ -100,11 +102,11 @@ def test_lagrange_is_exact_from_any_r(K, d):
     for rows in (recover, recover + 1, recover + 4):
         made = FUNCTIONS["lagrange"](f, X, degree=d, workers=rows)
         assert made.code.threshold == recover
-        results = np.array([f(mixture) for (mixture,) in made.encode()])
+        results = np.array([f(mixture) for (mixture,) in made.arguments.of_rows()])
         for _ in range(12):
             received = rng.permutation(rows)[:recover]
             decoding = decode(made.code, received)
-            value = function_scheme(made).assemble(decoding.matrix, list(results[received]))
+            value = made.estimating().assemble(decoding.matrix, list(results[received]))
             error = np.linalg.norm(value - truth) / np.linalg.norm(truth)
             assert decoding.exact
             assert error <= 1e-9
@@ -113,13 +115,13 @@ def test_lagrange_is_exact_from_any_r(K, d):
 def test_lagrange_beyond_its_bound_is_not_called_exact():
     X = np.random.default_rng(1).standard_normal((16, 2, 2))
     made = FUNCTIONS["lagrange"](cubic, X, degree=3, workers=70)
-    results = np.array([cubic(mixture) for (mixture,) in made.encode()])
+    results = np.array([cubic(mixture) for (mixture,) in made.arguments.of_rows()])
     truth = np.array([cubic(x) for x in X])
     neighbours = np.arange(46)  # 24 neighbours are missing
     decoding = decode(made.code, neighbours, estimator="exact")
     assert not decoding.exact
     assert decoding.error > 0.1
-    value = function_scheme(made).assemble(decoding.matrix, list(results[neighbours]))
+    value = made.estimating().assemble(decoding.matrix, list(results[neighbours]))
     off = np.linalg.norm((value - truth)[decoding.recovered]) / np.linalg.norm(truth)
     assert off < 1e-7  # half of the digits, as promised
     assert decode(made.code, np.arange(70)).exact
@@ -138,9 +140,9 @@ def test_fewer_results_than_r_give_an_estimate_and_its_error_bar():
         c = rng.standard_normal()
         f = lambda x: x @ Q @ x + x @ q + c  # noqa: B023, E731
         made = FUNCTIONS["lagrange"](f, X, degree=2, workers=8)
-        results = np.array([f(mixture) for (mixture,) in made.encode()])
+        results = np.array([f(mixture) for (mixture,) in made.arguments.of_rows()])
         rows = rng.permutation(8)[:3]
-        prior = made.expect()
+        prior = made.prior()
         decoding = decode(made.code, rows, prior)
         truth = np.array([f(x) for x in X])
         lost += float(np.sum((decoding.matrix @ results[rows] - truth) ** 2))
@@ -153,16 +155,16 @@ def test_masks_hide_inputs_and_cost_digits_only(T, degree):
     f = {1: lambda x: 2 * x, 2: lambda x: x @ x, 3: cubic}[degree]
     made = FUNCTIONS["lagrange"](f, MATRICES, degree=degree, private=T, workers=20, rng=1)
     assert made.code.threshold == (3 + T - 1) * degree + 1
-    mixtures = np.array([mixture for (mixture,) in made.encode()])
+    mixtures = np.array([mixture for (mixture,) in made.arguments.of_rows()])
     results = np.array([f(mixture) for mixture in mixtures])
     rows = np.random.default_rng(0).permutation(20)[: made.code.threshold + 2]
     decoding = decode(made.code, rows)
-    value = function_scheme(made).assemble(decoding.matrix, list(results[rows]))
+    value = made.estimating().assemble(decoding.matrix, list(results[rows]))
     truth = np.array([f(x) for x in MATRICES])
     assert decoding.exact
     assert np.linalg.norm(value - truth) < 1e-7 * np.linalg.norm(truth)
     again = FUNCTIONS["lagrange"](f, MATRICES, degree=degree, private=T, workers=20, rng=2)
-    fresh = np.array([mixture for (mixture,) in again.encode()])
+    fresh = np.array([mixture for (mixture,) in again.arguments.of_rows()])
     assert np.abs(mixtures - fresh).min(axis=(1, 2)).min() > 0  # every worker sees other numbers in every call
 
 
@@ -234,11 +236,11 @@ def test_curves_go_through_the_inputs_and_reproduce_constants(name):
     made = evaluations(name, bent, X, 12)
     constant = evaluations(name, lambda x: np.ones(2), X, 12)
     rows = np.array([1, 4, 5, 8, 11])
-    prior = constant.learn({int(row): np.ones(2) for row in rows})
+    prior = constant.learner().prior({int(row): np.ones(2) for row in rows})
     V = decode(constant.code, rows, prior, constant.estimator).matrix
     assert np.allclose(V.sum(axis=1), 1.0, rtol=0, atol=1e-9)
     at_inputs = (made.code.generator[:, None] == made.code.targets).all(axis=-1)
-    encoded = np.array([mixture for (mixture,) in made.encode()])
+    encoded = np.array([mixture for (mixture,) in made.arguments.of_rows()])
     for row, k in np.argwhere(at_inputs):
         assert np.allclose(encoded[row], X[k], rtol=0, atol=1e-10)
     assert at_inputs.any() == (name != "berrut")
@@ -260,9 +262,11 @@ def test_subtraction_gives_the_missing_output_of_a_right_parity():
     outputs = np.array([bent(x) for x in X])
     right = lambda mixture: parity_weights(4, 1)[0] @ outputs  # noqa: E731
     made = FUNCTIONS["parity"](bent, X, parities=[right], parity_error=0.01, workers=5)
-    results = [function(*arguments) for function, arguments in zip(made.functions, made.encode(), strict=True)]
+    results = [
+        function(*arguments) for function, arguments in zip(made.functions, made.arguments.of_rows(), strict=True)
+    ]
     rows = [0, 2, 3, 4]
-    prior = made.learn({row: results[row] for row in rows})
+    prior = made.learner().prior({row: results[row] for row in rows})
     decoding = decode(made.code, rows, prior, made.estimator)
     assert np.allclose(decoding.matrix @ np.array([results[row] for row in rows]), outputs, rtol=0, atol=1e-12)
     assert decoding.recovered.tolist() == [True, False, True, True]
@@ -273,9 +277,9 @@ def test_two_missing_outputs_need_two_parities():
     X = np.random.default_rng(4).standard_normal((3, 6))
     linear = lambda x: x @ WEIGHTS  # noqa: E731
     made = FUNCTIONS["parity"](linear, X, workers=5)
-    results = np.array([linear(mixture) for (mixture,) in made.encode()])
+    results = np.array([linear(mixture) for (mixture,) in made.arguments.of_rows()])
     rows = np.array([1, 3, 4])
-    decoding = decode(made.code, rows, made.learn({int(row): results[row] for row in rows}), made.estimator)
+    decoding = decode(made.code, rows, made.learner().prior({int(row): results[row] for row in rows}), made.estimator)
     assert np.allclose(decoding.matrix @ results[rows], X @ WEIGHTS, rtol=0, atol=1e-12)
 
 
@@ -289,10 +293,10 @@ def test_any_k_rows_of_a_parity_code_give_an_affine_function(K, parities):
     X = np.random.default_rng(K).standard_normal((K, 6))
     affine = lambda x: x @ WEIGHTS + 1.0  # noqa: E731
     made = FUNCTIONS["parity"](affine, X, workers=K + parities)
-    results = np.array([affine(mixture) for (mixture,) in made.encode()])
+    results = np.array([affine(mixture) for (mixture,) in made.arguments.of_rows()])
     for rows in combinations(range(K + parities), K):
         assert determinant([exact[row] for row in rows]) != 0
-        decoding = decode(made.code, rows, made.learn({row: results[row] for row in rows}), made.estimator)
+        decoding = decode(made.code, rows, made.learner().prior({row: results[row] for row in rows}), made.estimator)
         assert np.allclose(decoding.matrix @ results[list(rows)], affine(X), rtol=0, atol=1e-9)
 
 
@@ -336,13 +340,13 @@ def test_estimates_around_a_known_mean_are_the_conditional_mean():
     rng = np.random.default_rng(8)
     mean, factor = rng.standard_normal((3, 4)), rng.standard_normal((3, 3))
     draws = mean + np.einsum("ij,djn->din", factor, rng.standard_normal((4000, 3, 4)))
-    found, prior = around(draws)
+    found, prior = center(draws)
     assert np.allclose(found, mean, atol=0.15)
     code = LinearCode("two of three", np.eye(3)[:2], np.eye(3), worker=[0, 1])
-    made = Evaluations(code, [abs, abs], list, lambda: prior, mean=found)
-    scheme = function_scheme(made)
+    made = FunctionScheme(code, [abs, abs], GivenArguments([(), ()]), KnownPrior(prior), mean=found)
+    scheme = made.estimating()
     u = draws[0]
-    payloads = [scheme.accept(row, u[row]) for row in (0, 1)]
+    payloads = [scheme.check(row, u[row]) for row in (0, 1)]
     decoding = decode(code, [0, 1], prior)
     S = prior.factor @ prior.factor.T
     wanted = found[2] + S[2, :2] @ np.linalg.solve(S[:2, :2], u[:2] - found[:2])
@@ -364,12 +368,12 @@ def test_degenerate_inputs_and_functions_have_finite_estimates(name, inputs):
     )
     for f in (np.square, lambda x: 0 * x, lambda x: np.ones((0, 2)), lambda x: 1e-120 * x, lambda x: 1e120j * x):
         made = evaluations(name, f, X, 8)
-        scheme, arguments = function_scheme(made), made.encode()
-        results = {row: scheme.accept(row, made.functions[row](*arguments[row])) for row in range(made.code.rows)}
+        scheme, arguments = made.estimating(), made.arguments.of_rows()
+        results = {row: scheme.check(row, made.functions[row](*arguments[row])) for row in range(made.code.rows)}
         for count in (1, 2, made.code.rows):
             some = {int(row): results[int(row)] for row in rng.permutation(made.code.rows)[:count]}
             for estimator in (made.estimator, "lmmse"):
-                decoding = decode(made.code, list(some), scheme.prior_given(some), estimator)
+                decoding = decode(made.code, list(some), scheme.learner().prior(some), estimator)
                 assert np.isfinite(scheme.assemble(decoding.matrix, list(some.values()))).all()
                 assert 0 <= decoding.error < np.inf
 
@@ -377,17 +381,17 @@ def test_degenerate_inputs_and_functions_have_finite_estimates(name, inputs):
 def test_a_code_is_simulated_with_the_estimator_that_it_has():
     """Errors by count of Berrut's formula are those of its V, worked out by hand for one set of rows."""
     made = FUNCTIONS["berrut"](bent, RNG.standard_normal((3, 6)), workers=6)
-    errors = errors_by_count(function_scheme(made), trials=40, rng=0, estimator=made.estimator)
-    best = errors_by_count(function_scheme(made), trials=40, rng=0)
+    errors = errors_by_count(made.estimating(), trials=40, rng=0, estimator=made.estimator)
+    best = errors_by_count(made.estimating(), trials=40, rng=0)
     assert np.all(best <= errors * (1 + 1e-9) + 1e-12)
     assert np.any(best[:, 4] < 0.9 * errors[:, 4])
-    V, prior = made.estimator(None, made.code.generator, made.code.targets, None, 0.0), made.expect()
+    V, prior = made.estimator(None, made.code.generator, made.code.targets, None, 0.0), made.prior()
     loss = prior.loss(made.code.targets - V @ made.code.generator)
     assert np.allclose(errors[:, 6], np.sqrt(loss / prior.energy(made.code.targets)), rtol=1e-9)
 
 
 def test_a_prior_of_other_unknowns_is_refused():
     made = FUNCTIONS["uncoded"](abs, [1.0, 2.0])
-    broken = function_scheme(Evaluations(made.code, made.functions, made.encode, lambda: Prior(np.ones(3))))
+    broken = replace(made.estimating(), model=KnownPrior(Prior(np.ones(3))))
     with pytest.raises(kofn.CodeError, match="2 unknowns, got 3"):
-        broken.prior  # noqa: B018
+        broken.learner().prior({})

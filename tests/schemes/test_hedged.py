@@ -20,7 +20,7 @@ from kofn.jobs._collector import Collector
 from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
 from kofn.schemes import FUNCTIONS
-from kofn.schemes.functions._hedged import hedged_scheme, together
+from kofn.schemes.functions._hedged import together
 from kofn.simulation._virtual import VirtualPool
 
 BIG = 2**53 + 1
@@ -145,9 +145,9 @@ def test_an_input_at_which_f_raises_is_named():
 
 def after(inputs, there, *, zero_fill=False, f=twice):
     """The answer once the outputs of some inputs have come, and no others ever will."""
-    scheme = hedged_scheme(FUNCTIONS["uncoded"](f, inputs), zero_fill=zero_fill)
+    scheme = replace(FUNCTIONS["uncoded"](f, inputs), zero_fill=zero_fill)
     pool = VirtualPool([[1.0 if k in there else np.inf] for k in range(len(inputs))])
-    collector = Collector(scheme.code, lambda: scheme.prior, "exact", kofn.Deadline(2.0))
+    collector = Collector(scheme.code, scheme.prior, "exact", kofn.Deadline(2.0))
     return RunLoop(scheme, pool, collector, Placement(pool)).run()
 
 
@@ -187,16 +187,16 @@ def test_the_mean_of_others_is_an_estimate_only_where_one_is_asked_for():
 
 
 def test_a_tolerance_is_a_share_of_outputs_that_may_be_missing():
-    scheme = hedged_scheme(FUNCTIONS["uncoded"](twice, list(range(16)), workers=4))
+    scheme = FUNCTIONS["uncoded"](twice, list(range(16)), workers=4)
     pool = VirtualPool([[1.0]] * 4)
-    collector = Collector(scheme.code, lambda: scheme.prior, "exact", kofn.Tolerance(0.5))
+    collector = Collector(scheme.code, scheme.prior, "exact", kofn.Tolerance(0.5))
     answer = RunLoop(scheme, pool, collector, Placement(pool)).run()
     assert answer.count == 12 and answer.error == 0.5
 
 
 def test_idle_workers_take_what_waits_behind_a_slow_one_and_repeat_what_it_runs():
     for rows, seconds in ((12, 40.0), (24, 5.0)):  # uncoded, the slow one's own input is waited for
-        scheme = hedged_scheme(FUNCTIONS["repetition"](twice, list(range(12)), workers=4, rows=rows))
+        scheme = FUNCTIONS["repetition"](twice, list(range(12)), workers=4, rows=rows)
         pool = VirtualPool([[1.0], [1.0], [1.0], [40.0]])
         answer = RunLoop(scheme, pool, Collector(scheme.code, None, "exact"), Placement(pool)).run()
         assert answer.exact and answer.report.seconds <= seconds

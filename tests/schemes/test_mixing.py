@@ -13,18 +13,17 @@ from draws import examples
 from kofn.codes import decode
 from kofn.jobs._collector import Collector
 from kofn.schemes import FUNCTIONS, lagrange
-from kofn.schemes.functions._scheme import function_scheme
 
 EPS = float(np.finfo(float).eps)
 
 
 def judged(made, f, rows):
     """The verdict on rows that arrived, and the outputs."""
-    scheme = function_scheme(made)
-    mixtures = made.encode()
-    results = [scheme.accept(int(row), np.asarray(made.functions[row](*mixtures[row]))) for row in rows]
-    decoding = decode(made.code, rows, made.expect(), epsilon=scheme.epsilon)
-    judgement = scheme.judge(decoding, list(rows), results, 0.0)
+    scheme = made.estimating()
+    mixtures = made.arguments.of_rows()
+    results = [scheme.check(int(row), np.asarray(made.functions[row](*mixtures[row]))) for row in rows]
+    decoding = decode(made.code, rows, made.prior(), epsilon=scheme.epsilon)
+    judgement = scheme.learner().judge(decoding, list(rows), results, 0.0)
     return judgement, scheme.assemble(judgement.decoding.matrix, results)
 
 
@@ -65,14 +64,14 @@ def test_an_output_that_nearly_vanishes_is_not_called_exact(scale):
 def test_a_job_waits_while_more_results_can_make_it_exact_and_no_longer():
     X = np.random.default_rng(1).standard_normal((6, 5))
     made = lagrange(lambda x: x * x, X, degree=2, workers=20)
-    mixtures = [mixture for (mixture,) in made.encode()]
-    scheme = function_scheme(made)
+    mixtures = [mixture for (mixture,) in made.arguments.of_rows()]
+    scheme = made.estimating()
     counts = []
     for seed in range(8):
         results = {}
-        collector = Collector(scheme.code, lambda: scheme.prior, judge=scheme.judge, results=results)
+        collector = Collector(scheme.code, scheme.prior, judge=scheme.learner().judge, results=results)
         for row in np.random.default_rng(seed).permutation(20):
-            results[row] = scheme.accept(row, np.square(mixtures[row]))
+            results[row] = scheme.check(row, np.square(mixtures[row]))
             collector.add(row, 0.0, 2.0**-10)
             if collector.done:
                 break
@@ -83,9 +82,9 @@ def test_a_job_waits_while_more_results_can_make_it_exact_and_no_longer():
 
 def test_without_its_last_results_a_job_ends_with_what_the_code_says_is_enough():
     X = np.array([[1.0, 2.0], [1e-20, 3e-20]])
-    scheme = function_scheme(lagrange(lambda x: 2 * x, X, degree=1, workers=5))
+    scheme = lagrange(lambda x: 2 * x, X, degree=1, workers=5).estimating()
     results = dict.fromkeys((0, 4), np.ones(2))
-    collector = Collector(scheme.code, lambda: scheme.prior, judge=scheme.judge, results=results)
+    collector = Collector(scheme.code, scheme.prior, judge=scheme.learner().judge, results=results)
     collector.add(0, 0.0)
     assert not collector.done
     collector.add(4, 0.0)  # alike they will never be: nothing is worth waiting for
@@ -224,11 +223,9 @@ def test_integers_that_float64_does_not_hold_are_refused_wherever_they_are(value
         with pytest.raises(kofn.ArgumentError, match="9007199254740993"):
             kofn.map(np.sum, [value, value], workers=pool, degree=1)
         code = kofn.LinearCode("one", [[1.0]], [[1.0]], worker=[0])
-        scheme = kofn.Scheme(
+        scheme = kofn.schemes.CustomScheme(
             code,
-            lambda allocate: [kofn.Task(lambda: value)],
-            lambda shape, dtype: pytest.fail("it was taken"),
-            lambda: kofn.Prior.independent([1.0]),
+            [kofn.Task(lambda: value)],
         )
         with pytest.raises(kofn.TaskError, match="the integer 9007199254740993"):
             kofn.run(scheme, workers=pool)

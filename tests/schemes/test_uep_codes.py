@@ -175,7 +175,7 @@ def test_the_heaviest_rows_and_columns_are_in_the_first_class():
     scheme = now_uep(A, np.eye(4)[:, ::-1] * [1, 2, 3, 4], blocks=(4, 4), rows=40, rng=0, classes=(1, 15),
                      gamma=(0.5, 0.5), realisation="window")  # fmt: skip
     alone = int(np.flatnonzero(np.count_nonzero(scheme.code.generator, axis=1) == 1)[0])
-    task = scheme.encode(np.empty)[alone]
+    task = scheme.encoding().encode(np.empty)[alone]
     coefficients, a, b = task.arguments
     assert np.array_equal(a, A[2:3]) and np.array_equal(b, np.eye(4)[:, :1] * 4)
     assert coefficients.shape == (1, 1) and scheme.code.load[alone] == 1

@@ -247,7 +247,7 @@ def test_expected_errors_are_those_of_decode():
     arrivals = Exponential().arrivals(scheme.code.work, scheme.code.worker, 4, np.random.default_rng(11))
     errors = errors_by_count(scheme, Exponential(), 4, rng=11)
     for trial, order in enumerate(np.argsort(arrivals, axis=1)):
-        expected = [float(decode(scheme.code, order[:w], scheme.prior).error) for w in range(13)]
+        expected = [float(decode(scheme.code, order[:w], scheme.prior()).error) for w in range(13)]
         np.testing.assert_allclose(errors[trial], expected, rtol=1e-6, atol=1e-12)
     at = errors_at(scheme, Exponential(), np.sort(arrivals[2]), 4, rng=11)
     np.testing.assert_allclose(at[2], errors[2, 1:])

@@ -208,7 +208,7 @@ def test_traffic_is_what_encoded_arrays_hold():
     ]
     moved = flops = 0
     for a, b in products:
-        for task in kronecker(a, b, blocks=(3, 3), rows=15, rng=0).encode(np.empty):
+        for task in kronecker(a, b, blocks=(3, 3), rows=15, rng=0).encoding().encode(np.empty):
             first, second = [
                 array for array in (*task.resident.values(), *task.arguments) if isinstance(array, np.ndarray)
             ]

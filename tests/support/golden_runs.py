@@ -19,8 +19,7 @@ from kofn.jobs._collector import Collector
 from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
 from kofn.jobs.scheduling import as_scheduler
-from kofn.schemes.functions._scheme import function_scheme
-from kofn.schemes.sums._scheme import Terms, sum_scheme
+from kofn.schemes.sums._scheme import SumScheme, Terms
 from kofn.simulation._virtual import VirtualPool
 
 EagerCopies = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "eager_copies.py"))["EagerCopies"]
@@ -57,13 +56,13 @@ def product(name):
 
 def total(name):
     code = kofn.schemes.SUMS[name](10, workers=WORKERS, rng=3)
-    return sum_scheme(code, Terms.of(TERMS), 0.5), kofn.Decodable()
+    return SumScheme(code, Terms.of(TERMS), 0.5), kofn.Decodable()
 
 
 def function(name):
     options = FUNCTION_OPTIONS.get(name, {"rows": 6})
     made = kofn.schemes.FUNCTIONS[name](np.square, INPUTS, workers=WORKERS, rng=3, **options)
-    return function_scheme(made), kofn.Count(made.enough) if made.enough else kofn.Decodable()
+    return made.estimating(), kofn.Count(made.enough) if made.enough else kofn.Decodable()
 
 
 CODES = {
@@ -82,12 +81,11 @@ def attempts(scheme, stop, delays, deaths=None, backup=False, deadline=math.inf)
     pool = VirtualPool(delays, deaths)
     results = {}
     stop = stop if math.isinf(deadline) else stop | kofn.Deadline(deadline)
-    collector = Collector(
-        scheme.code, lambda: scheme.prior_given(results), "lmmse", stop, scheme.epsilon, scheme.judge, results
-    )
+    learner, expect = scheme.learner(), lambda: learner.prior(results)
+    collector = Collector(scheme.code, expect, "lmmse", stop, scheme.epsilon, learner.judge, results)
     scheduler = as_scheduler("kofn.run", "auto", scheme.adaptive)
     scheduler = EagerCopies(scheduler) if backup else scheduler
-    run = RunLoop(scheme, pool, collector, Placement(pool), scheduler, results)
+    run = RunLoop(scheme, pool, collector, Placement(pool), scheduler, results, learner)
     try:
         report, end = run.run().report, "exact" if collector.exact else "estimate"
     except NotDecodable:

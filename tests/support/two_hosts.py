@@ -81,11 +81,11 @@ def job(pool: Any, seconds: float, code: str, **options: Any) -> Any:
 
     scheme = kofn.schemes.PRODUCTS[code](A, B, rng=1, **options)
 
-    def encode(allocate: Any) -> list[Any]:
-        tasks = scheme.encode(allocate)
-        return [kofn.Task(partial(late, task.function, seconds), task.arguments, task.resident) for task in tasks]
-
-    return kofn.start(kofn.Scheme(scheme.code, encode, scheme.canvas, scheme.expect), workers=pool)
+    tasks = [
+        kofn.Task(partial(late, task.function, seconds), task.arguments, task.resident)
+        for task in scheme.encoding().encode(np.empty)
+    ]
+    return kofn.start(kofn.schemes.CustomScheme(scheme.code, tasks, scheme.prior(), scheme.grid), workers=pool)
 
 
 RNG = np.random.default_rng(0)

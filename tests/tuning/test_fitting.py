@@ -10,7 +10,6 @@ import kofn
 from kofn.codes import decode
 from kofn.errors import ArgumentError
 from kofn.schemes import FUNCTIONS
-from kofn.schemes.functions._scheme import function_scheme
 from kofn.tuning.functions._best_linear import Joint, joint_code
 from kofn.tuning.functions._parities import learned_parities
 from kofn.tuning.functions._samples import Draws, drawn
@@ -49,12 +48,12 @@ def test_errors_of_new_calls_are_those_of_the_report_and_of_the_error_bar(expone
         X = np.array([symmetric(rng) for _ in range(3)])
         truth = np.array([expm(x) for x in X])
         made = exponential.evaluations(X, workers=8)
-        scheme, arguments = function_scheme(made), made.encode()
+        scheme, arguments = made.estimating(), made.arguments.of_rows()
         order = rng.permutation(8)
-        payloads = [scheme.accept(int(row), made.functions[row](*arguments[row])) for row in order]
+        payloads = [scheme.check(int(row), made.functions[row](*arguments[row])) for row in order]
         energy += np.sum(truth**2)
         for place, count in enumerate(counts):
-            prior = scheme.prior_given(dict(zip(order[:count].tolist(), payloads[:count], strict=True)))
+            prior = scheme.learner().prior(dict(zip(order[:count].tolist(), payloads[:count], strict=True)))
             decoding = decode(made.code, order[:count], prior, made.estimator)
             loss[place] += np.sum((scheme.assemble(decoding.matrix, payloads[:count]) - truth) ** 2)
             promised[place] += decoding.error**2 * np.sum(truth**2)

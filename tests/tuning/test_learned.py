@@ -11,7 +11,6 @@ import pytest
 import kofn
 from kofn.codes import decode
 from kofn.errors import ArgumentError
-from kofn.schemes.functions._scheme import function_scheme
 from kofn.testing._schemes import check_scheme
 from kofn.tuning.learned import Computation, Nodes, Term, structured_code
 from kofn.tuning.learned._features import FEATURES, Powers
@@ -156,7 +155,7 @@ def test_the_conformance_battery_passes_with_coefficients_found_elsewhere(name):
     v = Computation(code.encoder.constant, code.terms)(np.einsum("kn,kij->nij", e, X[0]))
     unknowns = np.linalg.lstsq(code.nodes.basis(points, code.recover), v, rcond=None)[0]
     answer = Computation(code.encoder.constant, code.terms)(X[0])
-    check_scheme(function_scheme(interpolated(code, X[0])), answer, list(unknowns))
+    check_scheme(interpolated(code, X[0]).estimating(), answer, list(unknowns))
 
 
 @pytest.mark.parametrize("name", ["P2", "P3", "P4"])
@@ -205,7 +204,7 @@ def test_workers_need_no_torch_and_a_worker_holds_one_object():
     code = structured_code(*drawn("P2", sets=30, size=5), recover=5, rows=8)
     evaluations = code.evaluations(drawn("P2", 1, 5, seed=1)[0][0])
     assert len({id(function) for function in evaluations.functions}) == 1
-    sent = pickle.dumps((evaluations.functions[0], evaluations.encode()[0]))
+    sent = pickle.dumps((evaluations.functions[0], evaluations.arguments.of_rows()[0]))
     program = "import pickle, sys; f, a = pickle.loads(sys.stdin.buffer.read()); f(*a); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], input=sent, capture_output=True, check=True, timeout=60)
     assert done.stdout.strip() == b"False"

@@ -13,9 +13,8 @@ import numpy as np
 from .. import checks
 from .._base._closeable import Closing
 from .._base._snapshots import Snapshot
-from ..codes._linear import LinearCode
-from ..codes.decoding._estimators import ZERO_FILLED, Estimator
-from ..errors import FunctionError, TaskError
+from ..codes.decoding._decode import decode
+from ..codes.decoding._estimators import Estimator
 from ..jobs._answer import Answer
 from ..jobs._collector import Progress
 from ..jobs._job import run
@@ -24,29 +23,20 @@ from ..jobs._stop import Count, StopRule, stop_rule
 from ..jobs.report._report import Report
 from ..schemes import FUNCTIONS
 from ..schemes._scheme import Scheme
-from ..schemes.functions._hedged import hedged_scheme
-from ..schemes.functions._scheme import (
-    CALL,
-    EvaluationFailed,
-    Evaluations,
-    function_scheme,
-    input_of,
-    numbers,
-    place_of,
-    resident_key,
-)
+from ..schemes.functions._calls import resident_key
+from ..schemes.functions._scheme import CALL, CallScheme
 
 
 class FittedCode(Protocol):
     """A code that knows its function: a learned model, or what `kofn.fit` returns."""
 
-    def evaluations(self, inputs: Any, *, workers: int, rng: Any) -> Evaluations:
+    def evaluations(self, inputs: Any, *, workers: int, rng: Any) -> CallScheme:
         """What workers evaluate for these inputs."""
 
 
 FACE = "kofn.CodedMap"
 
-Builder = Callable[..., Evaluations]
+Builder = Callable[..., CallScheme]
 """``build(f, inputs, workers=…, rng=…)``, as those in `kofn.schemes.FUNCTIONS`."""
 
 
@@ -91,8 +81,7 @@ class CodedMap(Closing):
         self._build = _builder(f, code, options)
         self._rng = rng
         self._workers = Workers(workers, CALL)
-        self._number = next(numbers)
-        self._held = _Held(self._number, self._workers)
+        self._held = _Held(self._workers)
         if keep:
             self._build = _builder(*_taken(f, code, Snapshot(self._workers.by_reference)), options)
 
@@ -108,22 +97,18 @@ class CodedMap(Closing):
     ) -> Answer:
         """Evaluate f at ``inputs``; parameters as for `kofn.map`."""
         stop = stop_rule(CALL, tolerance, deadline)
-        evaluations = self._build(inputs, workers=self._workers.n, rng=self._rng)
-        scheme, estimator = _scheme(evaluations, self._number, estimator)
-        if scheme.gather is not None and not scheme.code.rows:
+        made = self._build(inputs, workers=self._workers.n, rng=self._rng)
+        scheme, estimator = made.decoded_by(estimator)
+        if not scheme.code.rows:
             return _nothing(scheme, self._workers.n)
-        try:
-            with self._held.during(evaluations.functions), checks.meaning(SENT):
-                return run(
-                    scheme,
-                    workers=self._workers,
-                    estimator=estimator,
-                    stop=_enough(evaluations, stop, tolerance),
-                    progress=progress,
-                )
-        except TaskError as error:
-            named = _named(error, evaluations.code)
-            raise named from named.__cause__
+        with self._held.during(made.functions), checks.meaning(SENT):
+            return run(
+                scheme,
+                workers=self._workers,
+                estimator=estimator,
+                stop=_enough(made, stop, tolerance),
+                progress=progress,
+            )
 
     def close(self) -> None:
         """Free the workers' memory, and end the workers if they were started here; safe to call twice."""
@@ -133,8 +118,7 @@ class CodedMap(Closing):
 class _Held:
     """The functions of calls that run, and of the newest, which the next may use again; others leave the workers."""
 
-    def __init__(self, number: int, workers: Workers) -> None:
-        self._number = number
+    def __init__(self, workers: Workers) -> None:
         self._workers = workers
         self._functions: dict[int, Any] = {}  # a function's id is its own while it is held
         self._calls: list[set[int]] = []
@@ -158,7 +142,7 @@ class _Held:
 
     def _drop(self, unwanted: Iterable[int]) -> None:
         for function in list(unwanted):
-            self._workers.drop(resident_key(self._number, self._functions[function]))
+            self._workers.drop(resident_key(self._functions[function]))
             del self._functions[function]
 
 
@@ -171,7 +155,7 @@ def _taken(f: Any, code: Any, snapshot: Snapshot) -> tuple[Any, Any]:
 
 
 def _builder(f: Any, code: Any, options: dict[str, Any]) -> Builder:
-    """What makes `Evaluations` of inputs: a fitted code itself, or a builder with its function and options."""
+    """What makes `CallScheme` of inputs: a fitted code itself, or a builder with its function and options."""
     options = {name: value for name, value in options.items() if value is not None}
     fitted = f if code is None else code
     if hasattr(fitted, "evaluations"):
@@ -205,38 +189,15 @@ def _require_taken(builder: Builder, name: str, options: dict[str, Any]) -> None
             raise checks.refusal(CALL, option, f"be left out for code {name}", value, "it decides that by itself")
 
 
-def _scheme(evaluations: Evaluations, number: int, estimator: Estimator | None) -> tuple[Scheme, Estimator]:
-    """What workers do, and how it is decoded: outputs are picked wherever that is all that is asked for."""
-    if evaluations.picked and (estimator is None or estimator in ZERO_FILLED):
-        return hedged_scheme(evaluations, number, zero_fill=estimator is not None), "exact"
-    return function_scheme(evaluations, number), evaluations.estimator if estimator is None else estimator
-
-
 def _nothing(scheme: Scheme, workers: int) -> Answer:
     """The outputs of no inputs."""
-    assert scheme.gather is not None
-    value = scheme.gather((), ())
+    value = scheme.answer(decode(scheme.code, []), [], [])
     report = Report(scheme.code.name, workers, (), 0.0, 0.0, 0.0, 0)
     return Answer(True, 0.0, 0.0, 0.0, 0, report, np.ones(0, dtype=bool), scheme.parts, lambda: value)
 
 
-def _enough(evaluations: Evaluations, done: StopRule, tolerance: float) -> StopRule:
-    if evaluations.enough is None:
+def _enough(scheme: Scheme, done: StopRule, tolerance: float) -> StopRule:
+    if scheme.enough is None:
         return done
     # It may never be exact, nor as good as asked for.
-    return done | Count(evaluations.code.rows if tolerance else evaluations.enough)
-
-
-def _named(error: TaskError, code: LinearCode) -> TaskError:
-    """Say where f failed, as the worker saw it, or where it was to be evaluated when nothing came back."""
-    cause = error.__cause__
-    if isinstance(cause, EvaluationFailed):
-        text, cause = f"{cause} (at worker {error.worker}).", cause.__cause__
-    elif error.row is not None and not isinstance(error, FunctionError):
-        text = f"{error} (it evaluates f at {place_of(code, error.row)})"
-    else:
-        return error
-    index = None if error.row is None else input_of(code, error.row)
-    named = FunctionError(text, error.worker, error.row, error.traceback, input=index)
-    named.__cause__ = cause
-    return named
+    return done | Count(scheme.code.rows if tolerance else scheme.enough)

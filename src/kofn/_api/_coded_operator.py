@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from ..arrays._blocks import Blocks, Grid, Spans
 from ..arrays._reductions import norms
 from ..arrays._scaling import balanced, shifted, sizes_of, spread_of
 from ..arrays._source import Adjoint, Cast, Source
+from ..arrays._spec import ArraySpec
 from ..codes._linear import LinearCode
 from ..codes._prior import Prior
 from ..jobs._answer import Answer
@@ -27,10 +29,12 @@ from ..jobs._memory import require_memory
 from ..jobs._placement import size_of
 from ..jobs._stop import StopRule, stop_rule
 from ..schemes import mds, mds_chebyshev, repetition, uncoded
-from ..schemes._encoding import Factor
-from ..schemes._scheme import Canvas, Parts, Scheme, Task
+from ..schemes._encoding import Encoding, Factor
+from ..schemes._layout import Layout
+from ..schemes._scheme import Parts, Scheme
+from ..schemes._task import Task
 from ..schemes.products._operands import measured, plain_array, require_room
-from ..schemes.products._scheme import SKETCH, grid_canvas, left_sketches, real_type, samples_prior
+from ..schemes.products._scheme import SKETCH, left_sketches, prior_of_samples, real_type
 from ._vectors import Unmasked
 
 Array = NDArray[Any]
@@ -72,23 +76,61 @@ class Side:
     sketches: Array
     key: int
 
-    def scheme(self, x: Array, sizes: Array) -> Scheme:
+    def scheme(self, x: Array, sizes: Array) -> SideScheme:
         """The product with an (n, columns) array, whose columns have these norms, as a scheme."""
         columns = balanced(sizes, Spans(x.shape[1], 1), precision(x))
         x = x if columns.exponents is None else shifted(x, (1, columns.exponents))
-        grid = Grid(self.spans, columns)
+        return SideScheme(self.code, self, x, Grid(self.spans, columns))
 
-        def tasks(allocate: Any) -> list[Task]:
-            return [Task(multiply, (x,), {(self.key, row): block}) for row, block in enumerate(self.encoded)]
 
-        def canvas(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Canvas:
-            return grid_canvas(grid, np.empty(grid.shape, dtype))
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class SideScheme(Scheme):
+    """The product of what is resident already with what is sent.
 
-        def expect() -> Prior:
-            return samples_prior((self.sketches @ x).reshape(self.code.unknowns, -1))
+    Parameters
+    ----------
+    code : LinearCode
+    side : Side
+    x : (n, columns) array
+    grid : Grid
+        How the answer is cut.
+    """
 
-        parts = Parts((self.code.unknowns,), grid)
-        return Scheme(self.code, tasks, canvas, expect, 0, precision(x), parts=parts)
+    code: LinearCode
+    side: Side
+    x: Array
+    grid: Grid
+
+    def encoding(self) -> Encoding:
+        """Everything is encoded already."""
+        return Encoding([()] * self.code.rows, self.tasks_of)
+
+    def tasks_of(self, rows: Sequence[int], blocks: Sequence[Sequence[Array]]) -> list[Task]:
+        """The tasks of some rows."""
+        return [Task(multiply, (self.x,), {(self.side.key, row): self.side.encoded[row]}) for row in rows]
+
+    def layout(self, result: ArraySpec) -> Layout:
+        """Row blocks."""
+        return Layout.blocks(self.grid, self.code.unknowns, result.dtype)
+
+    def prior(self) -> Prior:
+        """From the sketches of the matrix, of which those of the product are multiples."""
+        return prior_of_samples((self.side.sketches @ self.x).reshape(self.code.unknowns, -1))
+
+    @property
+    def epsilon(self) -> float:
+        """That of what is sent."""
+        return precision(self.x)
+
+    @property
+    def parts(self) -> Parts:
+        """Row blocks."""
+        return Parts((self.code.unknowns,), self.grid)
+
+    def taken(self, snapshot: Snapshot) -> SideScheme:
+        """The same factor as it is now; the matrix was taken when it was encoded."""
+        return replace(self, x=snapshot.value(self.x))
 
 
 class CodedOperator(Closing, Unmasked):

@@ -14,7 +14,6 @@ from .._base._snapshots import Snapshot
 from ..codes._linear import LinearCode
 from ..codes._prior import Prior
 from ..codes._sparse import is_sparse
-from ..errors import TaskError, TermError
 from ..jobs._answer import Answer
 from ..jobs._collector import Progress
 from ..jobs._job import run
@@ -22,7 +21,7 @@ from ..jobs._lease import Workers
 from ..jobs._stop import StopRule, stop_rule
 from ..schemes import SUMS
 from ..schemes.sums._code import CALL
-from ..schemes.sums._scheme import Input, TermFailed, Terms, sum_scheme
+from ..schemes.sums._scheme import Input, SumScheme, Terms
 
 FACE = "kofn.CodedSum"
 CodeLike = str | LinearCode | Callable[..., LinearCode]
@@ -93,9 +92,7 @@ class CodedSum(Closing):
         """Compute the sum at ``x``; parameters as for `kofn.sum`, or a stop rule instead of tolerance and deadline."""
         stop = stop_rule(CALL, tolerance, deadline, stop)
         given = Input.of(x)
-        scheme = sum_scheme(
-            self.code, self._terms, given, energies=self._energies, earlier=self._earlier, adaptive=self._adaptive
-        )
+        scheme = SumScheme(self.code, self._terms, given, self._energies, self._earlier, self._adaptive)
         seen: dict[int, Any] = {}
         try:
             with checks.meaning({"value": "terms", "function and arguments": "x"}):
@@ -108,12 +105,9 @@ class CodedSum(Closing):
                     progress=progress,
                     results=seen,
                 )
-        except TaskError as error:
-            named = _named(error, self.code)
-            raise named from named.__cause__
         finally:
             self._workers.drop(given.key)
-        self._earlier = scheme.prior_given(seen) if self._energies is None else None
+        self._earlier = scheme.learner().prior(seen) if self._energies is None else None
         return answer
 
     def close(self) -> None:
@@ -170,20 +164,3 @@ def _checked_energies(energies: Any, m: int) -> Any:
         must, remedy = f"be {m} numbers >= 0, one per term", "leave it out to learn from what arrives"
         raise checks.refusal(CALL, "energies", must, wrong, remedy)
     return values
-
-
-def _named(error: TaskError, code: LinearCode) -> TaskError:
-    """Name the term that failed, where a worker said which, or the terms of a row of which nothing came back."""
-    cause = error.__cause__
-    if isinstance(cause, TermFailed):
-        text, term, cause = f"{cause} (at worker {error.worker}, in row {error.row}).", cause.args[0], cause.__cause__
-    elif error.row is not None and not isinstance(error, TermError):
-        start, stop = code.generator.indptr[error.row : error.row + 2]
-        first, *rest = code.generator.indices[start:stop].tolist()
-        text = f"{error} (it adds up terms {first} … {rest[-1]})" if rest else f"{error} (it is term {first})"
-        term = -1 if rest else first
-    else:
-        return error
-    named = TermError(text, error.worker, error.row, error.traceback, term=term)
-    named.__cause__ = cause
-    return named

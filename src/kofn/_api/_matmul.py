@@ -113,13 +113,14 @@ def matmul(
             return _empty(operands, team.n, out)
         scheme = build(operands.A, operands.B, blocks=blocks, rows=rows, workers=team.n, rng=rng)
         return run(
-            scheme if out is None else scheme.into(out),
+            scheme,
             workers=team,
             estimator=estimator,
             stop=stop,
             memory_limit_bytes=memory_limit_bytes,
             progress=progress,
             scratch=_folder(out),
+            out=out,
         )
 
 

@@ -79,6 +79,11 @@ class CopyCode(LinearCode):
         return int(self.__dict__["_unknowns"])
 
     @property
+    def picks(self) -> Indices:
+        """Which unknown each row is, (rows,)."""
+        return self.groups
+
+    @property
     def mixes(self) -> bool:
         """No row does."""
         return False

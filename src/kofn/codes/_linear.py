@@ -147,6 +147,11 @@ class LinearCode(Remade):
         error = certify(generator, self.targets).backward_error
         return bool(np.all(error <= backward_limit(self.rows, self.unknowns)))
 
+    @property
+    def picks(self) -> NDArray[np.intp] | None:
+        """Which unknown each row is, (rows,), of a code that only copies its targets; else None."""
+        return None
+
     @cached_property
     def groups(self) -> NDArray[np.intp]:
         """Number of each row among the distinct ones, (rows,): equal rows have one number, as they say the same."""

@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FunctionType
 from typing import Any
 
@@ -24,13 +24,12 @@ from ..codes._linear import LinearCode
 from ..codes.decoding._decode import decodable, decode
 from ..codes.decoding._estimators import Estimator, checked
 from ..codes.decoding._rank import space_of
-from ..schemes import Evaluations
-from ..schemes._scheme import Scheme
+from ..schemes._scheme import Learner, Scheme
 from ._answer import Answer
 from ._collector import Collector, Progress
 from ._lease import Workers
 from ._loop import RunLoop
-from ._memory import fitted
+from ._memory import plan_memory
 from ._stop import StopRule, stop_rule
 from .scheduling import Scheduler, as_scheduler
 
@@ -49,6 +48,7 @@ def start(
     memory_limit_bytes: int | None = None,
     scheduler: str | Scheduler = "auto",
     scratch: str | os.PathLike[str] | None = None,
+    out: Any = None,
 ) -> Job:
     """Start a scheme on workers and return at once, with a copy of the arrays in memory that it is made of.
 
@@ -74,6 +74,8 @@ def start(
         What idle workers are given: `kofn.Static`, `kofn.Adaptive`, `kofn.Speculative`, or one of your own.
     scratch : path, optional
         Folder for results that do not fit into memory; that of temporary files by default.
+    out : array, optional
+        Where the answer is written: an array, memory-mapped or in memory, or what is written to like one.
 
     Returns
     -------
@@ -95,7 +97,9 @@ def start(
     True
     """
     stop = stop_rule(CALL, tolerance, deadline, stop)
-    return Job(*_prepared(scheme, workers, estimator, stop, memory_limit_bytes, scheduler, scratch=scratch, keep=True))
+    return Job(
+        *_prepared(scheme, workers, estimator, stop, memory_limit_bytes, scheduler, scratch=scratch, keep=True, out=out)
+    )
 
 
 @checks.named("kofn.run")
@@ -112,6 +116,7 @@ def run(
     progress: Callable[[Progress], None] | None = None,
     results: dict[int, Any] | None = None,
     scratch: str | os.PathLike[str] | None = None,
+    out: Any = None,
 ) -> Answer:
     """Run a scheme on workers in the calling thread and return the answer; parameters as for `start`.
 
@@ -132,7 +137,7 @@ def run(
     if progress is not None:
         checks.function(CALL, "progress", progress, "leave it out")
     stop = stop_rule(CALL, tolerance, deadline, stop)
-    job, close = _prepared(scheme, workers, estimator, stop, memory_limit_bytes, scheduler, results, scratch)
+    job, close = _prepared(scheme, workers, estimator, stop, memory_limit_bytes, scheduler, results, scratch, out=out)
     watch = None if progress is None else lambda now: progress(now.progress)
     try:
         return job.run(watch)
@@ -295,26 +300,34 @@ def _prepared(
     results: dict[int, Any] | None = None,
     scratch: str | os.PathLike[str] | None = None,
     keep: bool = False,
+    out: Any = None,
 ) -> tuple[RunLoop, Callable[[], None]]:
     if not isinstance(scheme, Scheme):
         raise _no_scheme(scheme)
+    if out is not None:
+        checks.place(CALL, "out", out)
     estimator = checked(CALL, estimator)
     results = {} if results is None else results
     with ExitStack() as ours:
         team = workers if isinstance(workers, Workers) else ours.enter_context(Workers(workers, CALL))
-        scheme = fitted(CALL, scheme.anew(), team.n, memory_limit_bytes, scratch)
-        _require_reachable(scheme, estimator, stop)
+        memory = plan_memory(CALL, scheme, team.n, memory_limit_bytes, scratch, out)
+        learner = scheme.learner()
+        _require_reachable(scheme, learner, estimator, stop)
         if keep:
-            scheme = scheme.taken(team.pool.empty, Snapshot(team.by_reference))
-        expect = lambda: scheme.prior_given(results)  # noqa: E731
-        collector = Collector(scheme.code, expect, estimator, stop, scheme.epsilon, scheme.judge, results)
+            scheme = scheme.taken(Snapshot(team.by_reference))
+            learner, memory = scheme.learner(), replace(memory, encoding=scheme.encoding())
+        expect = lambda: learner.prior(results)  # noqa: E731
+        collector = Collector(scheme.code, expect, estimator, stop, scheme.epsilon, learner.judge, results)
         schedule = as_scheduler(CALL, scheduler, scheme.adaptive)
-        job = RunLoop(scheme, team.pool, collector, team.placement, schedule, results=results)
+        job = RunLoop(
+            scheme, team.pool, collector, team.placement, schedule,
+            results=results, learner=learner, memory=memory, out=out,
+        )  # fmt: skip
         return job, ours.pop_all().close
 
 
 def _no_scheme(given: Any) -> Exception:
-    if isinstance(given, Evaluations | LinearCode | FunctionType):
+    if isinstance(given, LinearCode | FunctionType):
         remedy = "start takes products and schemes of your own; maps and sums go to the background with "
         remedy += "ThreadPoolExecutor().submit(kofn.map, …)"
     else:
@@ -327,6 +340,7 @@ class _Everything:
     """The situation in which every row has arrived and all time has passed."""
 
     scheme: Scheme
+    learner: Learner
     estimator: Estimator
     time: float = math.inf
 
@@ -340,13 +354,13 @@ class _Everything:
 
     @property
     def error(self) -> float:
-        scheme = self.scheme
-        return float(decode(scheme.code, np.arange(self.count), scheme.prior, self.estimator, scheme.epsilon).error)
+        scheme, prior = self.scheme, self.learner.prior({})
+        return float(decode(scheme.code, np.arange(self.count), prior, self.estimator, scheme.epsilon).error)
 
 
-def _require_reachable(scheme: Scheme, estimator: Estimator, stop: StopRule) -> None:
+def _require_reachable(scheme: Scheme, learner: Learner, estimator: Estimator, stop: StopRule) -> None:
     """Refuse a job whose stop rule could not be met even if every row arrived."""
-    if stop.is_met(_Everything(scheme, estimator)):
+    if stop.is_met(_Everything(scheme, learner, estimator)):
         return
     given, remedy = _why_not(scheme)
     raise checks.refusal(CALL, "stop", "be reachable when every row arrives", given, remedy)

@@ -15,7 +15,8 @@ from .._base._numbers import precision
 from ..engines._protocol import Pool
 from ..errors import Cancelled, CodeError, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
 from ..schemes._encoding import Stream
-from ..schemes._scheme import Scheme, Task, listed
+from ..schemes._scheme import Learner, Scheme
+from ..schemes._task import Task, listed
 from ._answer import Answer
 from ._collector import Collector, Progress
 from ._events import (
@@ -38,6 +39,7 @@ from ._events import (
     Undelivered,
     WakeAt,
 )
+from ._memory import MemoryPlan
 from ._message import failure, has_results, send, undelivered
 from ._placement import Placement, size_of
 from ._state import ATTEMPTS, RunState
@@ -50,9 +52,8 @@ CALL = "kofn.run"
 class RunLoop:
     """One run on a pool.
 
-    What prepares a run hands over exactly this; nothing here looks further. Of the scheme are used ``code``, ``encode``
-    (once, for tasks in the order of rows), ``accept``, ``judge``, ``explain``, and what an answer is made of:
-    ``answer``, ``aside``, ``parts``, ``caution``, ``encoded_bytes``.
+    What prepares a run hands over exactly this; nothing here looks further. Of the scheme are used ``code``,
+    ``explain``, ``describe``, and what an answer is made of: ``answer``, ``parts``, ``caution``.
 
     Parameters
     ----------
@@ -67,6 +68,12 @@ class RunLoop:
         Decides what an idle worker is given.
     results : dict, optional
         Filled with the payload of every row that arrives, for a prior that learns from them.
+    learner : Learner, optional
+        What this run knows of its results; a fresh one by default.
+    memory : MemoryPlan, optional
+        Makes the tasks, in the order of rows, and keeps the results; without a limit by default.
+    out : array, optional
+        Where the answer is written.
     """
 
     def __init__(
@@ -77,10 +84,16 @@ class RunLoop:
         placement: Placement,
         scheduler: Scheduler | None = None,
         results: dict[int, Any] | None = None,
+        learner: Learner | None = None,
+        memory: MemoryPlan | None = None,
+        out: Any = None,
     ) -> None:
         self._home = Home()
         self._clock: Clock = getattr(pool, "clock", RealClock())
         self.scheme = scheme
+        self._learner = scheme.learner() if learner is None else learner
+        self._memory = MemoryPlan(scheme.encoding()) if memory is None else memory
+        self._out = out
         self.pool = pool
         self.collector = collector
         self._placement = placement
@@ -140,7 +153,7 @@ class RunLoop:
         return self._answered()
 
     def _encode(self) -> None:
-        self._tasks = self.scheme.encode(self.pool.empty)
+        self._tasks = self._memory.tasks(self.pool.empty)
         if len(self._tasks) != (rows := self.scheme.code.rows):
             raise CodeError(f"encode must give one task per row ({rows}), got {len(self._tasks)}.")
         self._encode_seconds = self._now()
@@ -223,26 +236,26 @@ class RunLoop:
         except (PoolClosed, Cancelled) as error:
             return PoolGone(error)
         except Exception as error:
-            return Undelivered(worker, state, undelivered(error, worker, rows[0]))
+            return Undelivered(worker, state, self.scheme.explain(undelivered(error, worker, rows[0])))
         if isinstance(outcome, Envelope):
-            return Raised(worker, failure(outcome, worker, rows[outcome.position]))
+            return Raised(worker, self.scheme.explain(failure(outcome, worker, rows[outcome.position])))
         try:
             payloads = outcome if len(rows) > 1 else [outcome]
-            return Arrived(worker, state, list(self._accepted(zip(rows, payloads, strict=True))))
+            return Arrived(worker, state, list(self._taken(worker, zip(rows, payloads, strict=True))))
         except TaskError as error:
             return Raised(worker, error)
 
-    def _accepted(self, results: Iterable[tuple[int, Any]]) -> Iterable[float]:
+    def _taken(self, worker: int, results: Iterable[tuple[int, Any]]) -> Iterable[float]:
         """Keep the payloads of rows that are new, and tell how precise each is."""
         for row, result in results:
             if row not in self._results:
-                self._results[row] = self.scheme.accept(row, result)
+                self._results[row] = self._memory.keep(row, self._learner.take(row, result, worker))
                 self._received_bytes += size_of(self._results[row])
             yield precision(result)
 
     def _take_surplus(self) -> None:
         """Take what has arrived meanwhile, where nothing else is there, or where it may contradict what is exact."""
-        while not self._inbox.empty() and (not self.collector.count or (self.scheme.judge and self.collector.exact)):
+        while not self._inbox.empty() and (not self.collector.count or (self._learner.judge and self.collector.exact)):
             worker = self._inbox.get()
             if worker in self._futures and has_results(self._futures[worker]):
                 event = self._came_back(worker)
@@ -262,13 +275,13 @@ class RunLoop:
 
     def estimate(self) -> Answer:
         """The best answer from what has arrived so far, in an array of its own."""
-        return self._estimate(self.scheme.aside)
+        return self._estimate(None)
 
-    def _estimate(self, scheme: Scheme) -> Answer:
-        decoding = self.collector.decoding
+    def _estimate(self, out: Any) -> Answer:
+        decoding, scheme = self.collector.decoding, self.scheme
         rows = list(self.collector.received)
         results = [self._results[row] for row in rows]
-        caution = "" if decoding.exact else self.scheme.caution()
+        caution = "" if decoding.exact else scheme.caution()
         return Answer(
             exact=decoding.exact,
             error=float(decoding.error),
@@ -278,7 +291,7 @@ class RunLoop:
             recovered=scheme.parts.told(decoding.recovered),
             parts=scheme.parts,
             report=replace(self._report(), remarks=(*self.collector.remarks, *filter(None, [caution]))),
-            assemble=lambda: scheme.answer(lambda: decoding.matrix, rows, results),
+            assemble=lambda: scheme.answer(decoding, rows, results, out),
         )
 
     @property
@@ -296,7 +309,7 @@ class RunLoop:
             encode_seconds=self._encode_seconds,
             decode_seconds=0.0,
             seconds=self._now(),
-            encoded_bytes=scheme.encoded_bytes,
+            encoded_bytes=self._memory.encoding.nbytes,
             placed_bytes=self._placed_bytes,
             sent_bytes=self._sent_bytes,
             received_bytes=self._received_bytes,
@@ -308,7 +321,7 @@ class RunLoop:
                 "use a longer deadline, or call pool.warm(…) first, where workers had to import or to load something"
             )
             raise self._not_decodable("the deadline passed before any result arrived", remedy)
-        answer = self._estimate(self.scheme)
+        answer = self._estimate(self._out)
         before = self._now()
         answer.value  # noqa: B018  decoding is part of the job, and of its time
         report = replace(answer.report, decode_seconds=self._now() - before, seconds=self._now())
@@ -329,5 +342,5 @@ class RunLoop:
         if not lost:
             return ""
         rows = f"row{'s' * (len(lost) > 1)} {listed(lost)}"
-        held = self.scheme.explain(lost)
+        held = self.scheme.describe(lost)
         return f", {rows}{held and f' ({held})'} {'were' if lost[1:] else 'was'} given up after {ATTEMPTS} lost workers"

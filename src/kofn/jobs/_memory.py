@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from .. import checks
 from .._base._machine import memory_in_groups, memory_in_machine
 from .._base._parallel import address_space
 from ..arrays._spill import Spool
-from ..schemes._encoding import Encoding, Streamed
+from ..schemes._encoding import Encoding
 from ..schemes._scheme import Scheme
+from ..schemes._task import Allocate, Task
 
 NOTHING = 1 << 16
 """Bytes so few that to look how many there are takes longer than to use them."""
@@ -63,8 +65,43 @@ def require_memory(call: str, needed: int, limit: Any) -> None:
         _refuse(call, needed, "the size of the encoded blocks", size, origin)
 
 
-def fitted(call: str, scheme: Scheme, workers: int, limit: Any, scratch: str | os.PathLike[str] | None) -> Scheme:
-    """The same scheme, made to stay within a limit of bytes for encoded blocks and results.
+@dataclass(frozen=True, eq=False)
+class MemoryPlan:
+    """How a job stays within a limit of bytes for encoded blocks and results.
+
+    Parameters
+    ----------
+    encoding : Encoding
+    stream_bytes : int, optional
+        Room for encoded blocks, where they do not fit together: they are encoded when workers ask for rows.
+    spool : Spool, optional
+        The file where results wait that do not fit.
+    """
+
+    encoding: Encoding
+    stream_bytes: int | None = None
+    spool: Spool | None = None
+
+    def tasks(self, allocate: Allocate) -> Sequence[Task]:
+        """All tasks, or those that are encoded when they are asked for."""
+        if self.stream_bytes is None:
+            return self.encoding.encode(allocate)
+        return self.encoding.stream(allocate, self.stream_bytes)
+
+    def keep(self, row: int, payload: Any) -> Any:
+        """A payload where it stays until it is decoded."""
+        return payload if self.spool is None else self.spool.keep(row, payload)
+
+
+def plan_memory(
+    call: str,
+    scheme: Scheme,
+    workers: int,
+    limit: Any = None,
+    scratch: str | os.PathLike[str] | None = None,
+    out: Any = None,
+) -> MemoryPlan:
+    """How a scheme stays within a limit of bytes for encoded blocks and results.
 
     Where not all fits, results go to a file without a name, and blocks are encoded when workers ask for rows.
 
@@ -72,46 +109,52 @@ def fitted(call: str, scheme: Scheme, workers: int, limit: Any, scratch: str | o
     ----------
     call : str
         Who asks, for the sentence of a refusal.
+    scheme : Scheme
     workers : int
         How many rows are under way at the same time.
     limit : int or None
     scratch : path or None
         Folder for the file; that of temporary files by default.
+    out : array, optional
+        Where the answer goes.
 
     Raises
     ------
     ArgumentError
         What must be in memory at once exceeds the limit, or the answer does not fit, or the disk is too small.
     """
-    results, under_way = scheme.code.rows * scheme.result_bytes, min(workers, scheme.code.rows) * scheme.result_bytes
-    if limit is None and scheme.answer_bytes + scheme.encoded_bytes + results <= NOTHING:
-        return scheme
-    _require_answer(call, scheme)
-    size, origin = limit_of(call, limit, scheme.answer_bytes)
-    encode = scheme.encode
-    least = encode.bytes_at_once(workers) if isinstance(encode, Encoding) else scheme.encoded_bytes
+    encoding, rows = scheme.encoding(), scheme.code.rows
+    results, under_way = rows * encoding.result_nbytes, min(workers, rows) * encoding.result_nbytes
+    answer = _answer_bytes(scheme, encoding, out)
+    if limit is None and answer + encoding.nbytes + results <= NOTHING:
+        return MemoryPlan(encoding)
+    _require_answer(call, answer)
+    size, origin = limit_of(call, limit, answer)
+    least = encoding.needed_at_once(workers)
     if least + under_way > size:
         what = f"what {workers} workers need at once, encoded blocks and results"
         _refuse(call, least + under_way, what, size, origin)
-    if scheme.encoded_bytes + results <= size:
-        return scheme
+    if encoding.nbytes + results <= size:
+        return MemoryPlan(encoding)
+    spool = None
     if results > size // 2 or least + results > size:
-        spool = Spool(
-            call, tempfile.gettempdir() if scratch is None else scratch, scheme.code.rows, scheme.result_bytes
-        )
-        accept = scheme.accept
-        scheme = replace(scheme, accept=lambda row, result: spool.keep(row, accept(row, result)))
+        spool = Spool(call, tempfile.gettempdir() if scratch is None else scratch, rows, encoding.result_nbytes)
         results = under_way
-    if isinstance(encode, Encoding) and scheme.encoded_bytes + results > size:
-        room = size - results
-        scheme = replace(scheme, encode=Streamed(encode, room))
-    return scheme
+    return MemoryPlan(encoding, size - results if encoding.nbytes + results > size else None, spool)
 
 
-def _require_answer(call: str, scheme: Scheme) -> None:
+def _answer_bytes(scheme: Scheme, encoding: Encoding, out: Any) -> int:
+    """Memory that the answer takes, where it is known before."""
+    if encoding.result is None:
+        return 0
+    layout = scheme.layout(encoding.result)
+    return 0 if out is not None and layout.is_direct else layout.nbytes
+
+
+def _require_answer(call: str, answer: int) -> None:
     size, what = available_bytes()
-    if scheme.answer_bytes > size:
-        must = f"be given where the answer, {scheme.answer_bytes} bytes, does not fit into memory"
+    if answer > size:
+        must = f"be given where the answer, {answer} bytes, does not fit into memory"
         remedy = "pass a memory map made by numpy.lib.format.open_memmap, for example"
         raise checks.refusal(call, "out", must, f"None, and {what} leaves {size} bytes", remedy)
 

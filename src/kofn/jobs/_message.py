@@ -11,7 +11,7 @@ from .._base._envelope import Envelope, text_of
 from .._base._snapshots import guarded, is_own, sealed
 from ..engines._protocol import Pool
 from ..errors import TaskError
-from ..schemes._scheme import Task
+from ..schemes._task import Task
 
 
 class Caught:

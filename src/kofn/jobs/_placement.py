@@ -12,7 +12,7 @@ import numpy as np
 from .._base._snapshots import Sealed, is_own, sealed
 from ..engines._protocol import Pool
 from ..errors import PoolClosed
-from ..schemes._scheme import Task
+from ..schemes._task import Task
 
 _numbers = count()
 

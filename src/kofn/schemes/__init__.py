@@ -1,81 +1,64 @@
-"""Builders of schemes, one file an idea. `PRODUCTS` is the visible table of those for matrix products.
+"""Schemes: builders, one file an idea, and the kinds of which they are.
 
-`SUMS` is that of codes for sums: ``SUMS[name](m, workers=…, rng=…)`` gives a `kofn.LinearCode` over m terms, from
-which `kofn.sum` makes a scheme.
-
-`FUNCTIONS` is that of codes for function values: ``FUNCTIONS[name](f, inputs, workers=…, rng=…)`` gives the
-`Evaluations` from which `kofn.map` makes a scheme.
+`PRODUCTS`, `SUMS` and `FUNCTIONS` are the visible tables of the builders by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from .._base._extras import loader
-from .functions import _copies as function_copies
+from ._custom import CustomScheme
+from ._layout import Layout
+from ._scheme import Scheme
+from ._tables import FUNCTIONS, PRODUCTS, SUMS
+from ._task import Task
 from .functions._berrut import berrut
+from .functions._calls import Arguments
+from .functions._code import Mixture
+from .functions._hedged import HedgedScheme
 from .functions._kriging import kriging
 from .functions._lagrange import lagrange
 from .functions._letcc import letcc
 from .functions._masks import leakage_bits
+from .functions._model import KnownPrior, PriorModel
 from .functions._parity import parity
-from .functions._scheme import Evaluations
+from .functions._scheme import CallScheme, FunctionScheme
 from .products._classes import Classes
 from .products._kronecker import kronecker
 from .products._matdot import matdot
 from .products._mds import mds, mds_chebyshev
 from .products._polynomial import polynomial
 from .products._repetition import repetition
+from .products._scheme import ProductScheme
 from .products._uep import ew_uep, now_uep
 from .products._uncoded import uncoded
-from .sums import _baselines as sum_baselines
+from .products._windows import WindowScheme
 from .sums._baselines import bcc, one, rep
 from .sums._cyclic import cyclic, hint, ring
 from .sums._gradient import gradient
 from .sums._lt import lt
+from .sums._scheme import SumScheme, Terms
 from .sums._sum_recovery import sr
-
-PRODUCTS = {
-    "uncoded": uncoded,
-    "repetition": repetition,
-    "mds": mds,
-    "mds-chebyshev": mds_chebyshev,
-    "polynomial": polynomial,
-    "matdot": matdot,
-    "kronecker": kronecker,
-    "now-uep": now_uep,
-    "ew-uep": ew_uep,
-}
-
-SUMS = {
-    "one": one,
-    "uncoded": sum_baselines.uncoded,
-    "rep": rep,
-    "bcc": bcc,
-    "gradient": gradient,
-    "lt": lt,
-    "sum-recovery": sr,
-    "cyclic": cyclic,
-    "ring": ring,
-    "hint": hint,
-}
-
-FUNCTIONS: dict[str, Callable[..., Evaluations]] = {
-    "uncoded": function_copies.uncoded,
-    "repetition": function_copies.repetition,
-    "lagrange": lagrange,
-    "berrut": berrut,
-    "letcc": letcc,
-    "kriging": kriging,
-    "parity": parity,
-}
 
 __all__ = [
     "FUNCTIONS",
     "PRODUCTS",
     "SUMS",
+    "Arguments",
+    "CallScheme",
     "Classes",
-    "Evaluations",
+    "CustomScheme",
+    "FunctionScheme",
+    "HedgedScheme",
+    "KnownPrior",
+    "Layout",
+    "Mixture",
+    "PriorModel",
+    "ProductScheme",
+    "Scheme",
+    "SumScheme",
+    "Task",
+    "Terms",
+    "WindowScheme",
     "bcc",
     "berrut",
     "cyclic",

@@ -18,14 +18,18 @@ from ..arrays._blocks import Blocks, Spans
 from ..arrays._combine import combine
 from ..arrays._reductions import norms
 from ..arrays._scaling import lasting
+from ..arrays._spec import ArraySpec
 from ..checks import refusal
 from ..codes._linear import groups_of
-from ._scheme import Allocate, Task
+from ._task import Allocate, Task
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Key = tuple[int, int]
 """An encoded block: the number of its factor, and its number among the distinct ones there."""
+
+Kernel = Callable[[Sequence[int], Sequence[Sequence[Array]]], Sequence[Task]]
+"""(rows, the encoded blocks that each needs) → their tasks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,40 +113,54 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """How the tasks of a scheme are made of encoded blocks; called, it makes all of them.
+    """How the tasks of a scheme are made of encoded blocks; nothing is computed until it is asked for.
 
     Parameters
     ----------
-    factors : sequence of Factor
     needs : sequence of sequences of (factor, number)
         Of each task: the blocks that it is made of.
-    task : callable
-        ``task(row, arrays)`` makes a task of the blocks that it needs.
+    kernel : callable
+        ``kernel(rows, blocks)`` makes the tasks of some rows from the blocks that each needs: a function of a module,
+        or a method of frozen data.
+    factors : sequence of Factor
+    result : ArraySpec, optional
+        What a result is like, where it is known before.
     found : sequence of Found
         Of the matrix of each factor, rows of the first and columns of the second; empty where it does not matter.
     """
 
-    factors: Sequence[Factor]
     needs: Sequence[Sequence[Key]]
-    task: Callable[[int, Sequence[Array]], Task]
+    kernel: Kernel
+    factors: Sequence[Factor] = ()
+    result: ArraySpec | None = None
     found: Sequence[Found] = ()
 
-    def __call__(self, allocate: Allocate) -> Sequence[Task]:
-        """Encode everything in one pass over the sources."""
-        self._require()
+    def encode(self, allocate: Allocate) -> Sequence[Task]:
+        """Make all tasks in one pass over the sources."""
+        self.require_unchanged()
         made: dict[Key, Array] = {}
         for number, factor in enumerate(self.factors):
             made |= {
                 (number, int(i)): block for i, block in zip(factor.distinct[1], factor.encode(allocate), strict=True)
             }
-        return [self.task(row, [made[key] for key in keys]) for row, keys in enumerate(self.needs)]
+        return self.kernel(range(len(self.needs)), [[made[key] for key in keys] for keys in self.needs])
+
+    def stream(self, allocate: Allocate, limit_bytes: int) -> Stream:
+        """Tasks that are encoded when they are asked for, within a limit."""
+        self.require_unchanged()
+        return Stream(self, allocate, limit_bytes)
 
     @property
-    def encoded_bytes(self) -> int:
+    def nbytes(self) -> int:
         """Size of all encoded blocks."""
         return sum(factor.encoded_bytes for factor in self.factors)
 
-    def bytes_at_once(self, tasks: int) -> int:
+    @property
+    def result_nbytes(self) -> int:
+        """Size of a result, 0 where it is not known before."""
+        return 0 if self.result is None else self.result.nbytes
+
+    def needed_at_once(self, tasks: int) -> int:
         """Size of the blocks that any so many tasks need at the same time, at most."""
         total = 0
         for number, factor in enumerate(self.factors):
@@ -150,42 +168,10 @@ class Encoding:
             total += min(tasks * most, len(factor.distinct[0])) * factor.block_bytes
         return total
 
-    def stream(self, allocate: Allocate, limit_bytes: int) -> Stream:
-        """Tasks that are encoded when they are asked for, within a limit."""
-        self._require()
-        return Stream(self, allocate, limit_bytes)
-
-    def taken(self, snapshot: Snapshot) -> Encoding:
-        """The same of the sources as they are now."""
-        taken = replace(self, factors=[factor.taken(snapshot) for factor in self.factors])
-        taken._require()
-        return replace(taken, found=())
-
-    def _require(self) -> None:
+    def require_unchanged(self) -> None:
+        """Refuse matrices that are not what the scheme was built for any more."""
         for axis, found in enumerate(self.found):
             found.require(self.factors[axis].blocks.matrix, axis)
-
-
-@dataclass(frozen=True, eq=False)
-class Streamed:
-    """How tasks are made that do not fit into memory together; called, it makes a `Stream` of them.
-
-    Parameters
-    ----------
-    encoding : Encoding
-    limit_bytes : int
-    """
-
-    encoding: Encoding
-    limit_bytes: int
-
-    def __call__(self, allocate: Allocate) -> Stream:
-        """Tasks that are encoded when they are asked for, within the limit."""
-        return self.encoding.stream(allocate, self.limit_bytes)
-
-    def taken(self, snapshot: Snapshot) -> Streamed:
-        """The same of the sources as they are now."""
-        return replace(self, encoding=self.encoding.taken(snapshot))
 
 
 class Stream(Sequence[Task]):
@@ -226,7 +212,7 @@ class Stream(Sequence[Task]):
         held = {key: self._alive[key] for key in keys if key in self._alive}
         if len(held) < len(keys):
             held |= self._encoded(row)
-        return self._encoding.task(row, [held[key] for key in keys])
+        return self._encoding.kernel([row], [[held[key] for key in keys]])[0]
 
     def _encoded(self, row: int) -> dict[Key, Array]:
         """Encode what a task lacks, and with it what others will lack."""

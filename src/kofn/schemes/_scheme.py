@@ -3,85 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
+from .._base._equal import is_same
 from .._base._numbers import EPSILON
-from .._base._snapshots import Snapshot, is_own
-from .._base._travel import Carrying, Staying
+from .._base._snapshots import Snapshot
+from .._base._travel import Carrying
 from ..arrays._blocks import Grid
-from ..arrays._combine import apply
-from ..checks import arrayed, beyond, place
+from ..arrays._spec import ArraySpec
 from ..codes._linear import LinearCode
 from ..codes._prior import Prior
 from ..codes.decoding._assess import Decoding
-from ..errors import CodeError, KofnError, TaskError
+from ..codes.decoding._estimators import Estimator
+from ..errors import CodeError, TaskError
+from ._encoding import Encoding
+from ._layout import Layout
+from ._task import payload
 
 Array = NDArray[Any]
-
-
-class Allocate(Protocol):
-    """``allocate(shape, dtype)`` gives an uninitialised array; an engine's may be shared with its workers."""
-
-    def __call__(self, shape: tuple[int, ...], dtype: DTypeLike) -> Array: ...
-
-
-@dataclass(frozen=True, eq=False)
-class Task(Carrying):
-    """What one row asks of its worker: ``function(*(resident values), *arguments)``.
-
-    Parameters
-    ----------
-    function : callable
-        Its result is the row's payload, an array.
-    arguments : tuple
-        Sent with the task.
-    resident : mapping of key to value
-        Placed at the worker once and used by every task and job that names the same key.
-    """
-
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...] = ()
-    resident: Mapping[Hashable, Any] = field(default_factory=dict)
-
-    def taken(self, snapshot: Snapshot) -> Task:
-        """The same on what all of it is now."""
-        resident = {key: snapshot.value(value) for key, value in self.resident.items()}
-        function = self.function if is_own(self.function) else snapshot.function(self.function)
-        return Task(function, tuple(map(snapshot.value, self.arguments)), resident)
-
-
-@dataclass(frozen=True, eq=False)
-class Canvas(Staying):  # in a copy, targets would be no views of what `finish` returns
-    """The answer while it is being filled.
-
-    Parameters
-    ----------
-    targets : arrays, one per target
-        Views that decoding writes to.
-    finish : callable
-        Returns the answer once they are written.
-    """
-
-    targets: Sequence[Array]
-    finish: Callable[[], Any]
-
-    def finite(self, otherwise: KofnError) -> Canvas:
-        """The same, which raises ``otherwise`` instead of returning what has overflown."""
-
-        @np.errstate(over="ignore", invalid="ignore")
-        def finish() -> Any:
-            answer = self.finish()
-            if not np.isfinite(answer).all():
-                raise otherwise
-            return answer
-
-        return Canvas(self.targets, finish)
 
 
 class Judgement(NamedTuple):
@@ -103,48 +48,6 @@ class Judgement(NamedTuple):
 
 Judge = Callable[[Decoding, Sequence[int], Sequence[Array], float], Judgement]
 """(decoding by the code alone, rows, their payloads, the coarsest relative precision of these) → what these allow."""
-
-
-def payload(row: int, result: Any) -> Array:
-    """Take what a worker returned as an array that real weights can combine; integers become float64.
-
-    Examples
-    --------
-    >>> payload(0, [1, 2])
-    array([1., 2.])
-    """
-    array, masked = arrayed(result)
-    if masked:
-        raise TaskError(f"the task of row {row} returned an array with masked numbers; fill it first.", -1, row)
-    if (large := beyond(result, array)) is not None:
-        text = f"the task of row {row} returned the integer {large}, which a float64 may not hold; return floats."
-        raise TaskError(text, -1, row)
-    if array.dtype.kind in "biu":  # weights of their type would all be rounded
-        return array.astype(np.float64)
-    if array.dtype.kind not in "fc":
-        given = f"a {type(result).__name__} of dtype {array.dtype}"
-        raise TaskError(f"the task of row {row} returned {given}, not numbers that can be combined.", -1, row)
-    if not _finite(array):
-        raise TaskError(f"the task of row {row} returned NaN or inf, which would spoil the answer.", -1, row)
-    return array
-
-
-@np.errstate(over="ignore", invalid="ignore")
-def _finite(array: Array) -> bool:
-    """Whether all numbers are finite: their sum shows it at a quarter of the cost, unless they are huge."""
-    return bool(np.isfinite(array.sum()) or np.isfinite(array).all())
-
-
-def listed(numbers: Sequence[int], most: int = 8) -> str:
-    """Some numbers in words, of many the first ones.
-
-    Examples
-    --------
-    >>> listed([1, 5]), listed(range(100), most=3)
-    ('1, 5', '0, 1, 2 and 97 more')
-    """
-    shown = ", ".join(map(str, numbers[:most]))
-    return shown if len(numbers) <= most else f"{shown} and {len(numbers) - most} more"
 
 
 @dataclass(frozen=True)
@@ -186,132 +89,155 @@ class Parts:
         return part[0] if len(part) == 1 else part
 
 
-@dataclass(frozen=True, eq=False)
-class Scheme(Carrying):
-    """A code, its tasks and its assembly: everything that a run needs and nothing that it decides.
+class Learner:
+    """What one run remembers of its results and learns from them; made by `Scheme.learner`, one for each run.
 
     Parameters
     ----------
-    code : LinearCode
-    encode : callable
-        ``encode(allocate)`` encodes the sources into arrays from ``allocate`` and returns one `Task` per row.
-    canvas : callable
-        ``canvas(shape, dtype)`` prepares the answer for payloads of that shape and type.
-    expect : callable
-        ``expect()`` returns the `Prior`; called only when an estimate is needed.
-    encoded_bytes : int
-        Size of what ``encode`` will allocate, known before it does.
-    epsilon : float
-        Relative precision of the payloads' numbers.
-    adaptive : bool
-        Whether a worker passes over rows whose equal has arrived or is under way (`kofn.jobs.scheduling.Rota`).
-    learn : callable, optional
-        ``learn(results)`` returns the `Prior` from the payloads that have arrived, by row; asked instead of
-        ``expect`` whenever an estimate is needed.
-    accept : callable
-        ``accept(row, result)`` turns what a worker returned into the row's payload, or raises.
-    result_bytes : int
-        Size of a result, where it is known before.
-    answer_bytes : int
-        Memory that ``canvas`` takes, where it is known before.
-    onto : callable, optional
-        ``onto(answer)`` is a canvas on an array, or a file written to like one, that is there already.
-    parts : Parts
-        What the targets are in the answer.
-    judge : Judge, optional
-        Looks at the payloads before an answer is given: what the code could make exact need not be so for these.
-    apart : callable, optional
-        Takes the place of ``canvas`` for estimates on the way, where that writes to what is there already.
-    gather : callable, optional
-        ``gather(rows, results)`` puts the answer together where results are picked and never added, so that they
-        need not be arrays.
-    explain : callable, optional
-        ``explain(rows)`` says in words what these rows are about, for a message on their loss.
-    caution : callable, optional
-        ``caution()`` says in the report of an estimate what its error bar does not.
+    scheme : Scheme
+    """
 
-    See Also
-    --------
-    kofn.schemes : builders of schemes, one file a paper.
+    def __init__(self, scheme: Scheme) -> None:
+        self._scheme = scheme
+        self._like: ArraySpec | None = None
+        self._first: Prior | None = None
+
+    def take(self, row: int, result: Any, worker: int = -1) -> Any:
+        """The payload of a row from what a worker returned, or a `TaskError` that names the worker."""
+        try:
+            payload = self._scheme.check(row, result, self._like)
+            self._note(row, result)
+        except TaskError as error:
+            error.worker = worker
+            raise
+        if self._like is None and isinstance(payload, np.ndarray):
+            self._like = ArraySpec.of(payload)
+        return payload
+
+    def prior(self, results: Mapping[int, Array]) -> Prior:
+        """What is expected of the unknowns once these payloads, by row, have arrived."""
+        return self._expected() if not results else self._learned(results) or self._expected()
+
+    @property
+    def judge(self) -> Judge | None:
+        """Looks at the payloads before an answer is given: what the code could make exact need not be so for these."""
+        return None
+
+    def _note(self, row: int, result: Any) -> None:
+        """Take note of a result, or raise a `TaskError` where it does not go together with those before."""
+
+    def _learned(self, results: Mapping[int, Array]) -> Prior | None:
+        """The prior that results tell of, if they do."""
+
+    def _expected(self) -> Prior:
+        if self._first is None:
+            self._first = self._scheme.prior()
+            if self._first.unknowns != self._scheme.code.unknowns:
+                wanted, got = self._scheme.code.unknowns, self._first.unknowns
+                raise CodeError(f"the prior must speak of {wanted} unknowns, got {got}.")
+        return self._first
+
+
+class Scheme(Carrying, ABC):
+    """What workers compute and what the answer is made of. Frozen data, which any number of runs may share at once.
+
+    Its kinds are final frozen dataclasses: `ProductScheme`, `WindowScheme`, `SumScheme`, `FunctionScheme`,
+    `HedgedScheme`, and `CustomScheme` for one's own. Schemes are equal where their data are, number by number;
+    functions are compared by identity. What a run learns belongs to its `Learner`.
+
+    Attributes
+    ----------
+    code : LinearCode
     """
 
     code: LinearCode
-    encode: Callable[[Allocate], Sequence[Task]]
-    canvas: Callable[[tuple[int, ...], np.dtype[Any]], Canvas]
-    expect: Callable[[], Prior]
-    encoded_bytes: int = 0
-    epsilon: float = EPSILON
-    adaptive: bool = False
-    learn: Callable[[Mapping[int, Array]], Prior] | None = None
-    accept: Callable[[int, Any], Array] = payload
-    result_bytes: int = 0
-    answer_bytes: int = 0
-    onto: Callable[[Any], Canvas] | None = None
-    parts: Parts = Parts()
-    judge: Judge | None = None
-    apart: Callable[[tuple[int, ...], np.dtype[Any]], Canvas] | None = None
-    gather: Callable[[Sequence[int], Sequence[Any]], Any] | None = None
-    explain: Callable[[Sequence[int]], str] = lambda rows: ""
-    caution: Callable[[], str] = lambda: ""
 
     @property
-    def aside(self) -> Scheme:
-        """The same, for estimates while it runs: they must not be written where the answer goes."""
-        return self if self.apart is None else replace(self, canvas=self.apart)
+    def epsilon(self) -> float:
+        """Relative precision of the results' numbers, as far as it is known before."""
+        return EPSILON
 
-    @cached_property
+    @property
+    def adaptive(self) -> bool:
+        """Whether a worker passes over rows whose equal has arrived or is under way (`kofn.jobs.scheduling`)."""
+        return False
+
+    @property
+    def estimator(self) -> Estimator:
+        """How it decodes what is not exact, unless the user says otherwise."""
+        return "lmmse"
+
+    @property
+    def enough(self) -> int | None:
+        """Results to wait for, where targets may never be exact."""
+        return None
+
+    @abstractmethod
+    def encoding(self) -> Encoding:
+        """Which blocks each row needs, and what its worker does with them; nothing is computed."""
+
+    @abstractmethod
+    def layout(self, result: ArraySpec) -> Layout:
+        """Where decoded targets go, for results of that shape and type."""
+
+    @abstractmethod
     def prior(self) -> Prior:
-        """What is expected of the unknowns, computed once and when first needed."""
-        prior = self.expect()
-        if prior.unknowns != self.code.unknowns:
-            raise CodeError(f"the prior must speak of {self.code.unknowns} unknowns, got {prior.unknowns}.")
-        return prior
+        """What is expected of the unknowns; asked once in a run, and only when an estimate is needed."""
 
-    def prior_given(self, results: Mapping[int, Array]) -> Prior:
-        """What is expected of the unknowns once these payloads, by row, have arrived."""
-        return self.prior if self.learn is None or not results else self.learn(results)
+    @abstractmethod
+    def taken(self, snapshot: Snapshot) -> Self:
+        """The same on what its sources are now, whatever becomes of them."""
 
-    def anew(self) -> Scheme:
-        """The same for a run of its own, with nothing that an earlier one has learned."""
-        anew = getattr(self.accept, "anew", None)
-        return replace(self, accept=self.accept if anew is None else anew())
+    @property
+    def parts(self) -> Parts:
+        """What the targets are in the answer."""
+        return Parts()
 
-    def taken(self, allocate: Allocate, snapshot: Snapshot) -> Scheme:
-        """The same on what its sources are now, whatever becomes of them.
+    def learner(self) -> Learner:
+        """What one run remembers and learns, with nothing of earlier ones."""
+        return Learner(self)
 
-        What can be encoded later is copied; what cannot say of what it is made is encoded now.
+    def check(self, row: int, result: Any, like: ArraySpec | None = None) -> Any:
+        """The payload that a worker's result is, or a `TaskError`.
+
+        Parameters
+        ----------
+        row : int
+        result : object
+        like : ArraySpec, optional
+            Of the first payload of this run, where all must be alike.
         """
-        encode, taken = self.encode, getattr(self.encode, "taken", None)
-        if taken is not None:
-            encode = taken(snapshot)
-        else:
-            tasks = [task.taken(snapshot) for task in encode(allocate)]
-            encode = lambda allocate: tasks  # noqa: E731
-        return replace(self, encode=encode, expect=snapshot.maker(self.expect))
+        return payload(row, result)
 
-    def into(self, out: Any) -> Scheme:
-        """The same scheme, which writes its answer into ``out``; estimates on the way to it stay apart."""
-        place("kofn.Scheme.into", "out", out)
+    def explain(self, error: TaskError) -> TaskError:
+        """What failed, said in words of the user's: which term, or which input."""
+        return error
 
-        def canvas(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Canvas:
-            if self.onto is not None:
-                return self.onto(out)
-            first = self.canvas(shape, dtype)
+    def describe(self, rows: Sequence[int]) -> str:
+        """What these rows are about, in words, for a message on their loss."""
+        return ""
 
-            def finish() -> Any:
-                out[:] = first.finish()
-                return out
+    def caution(self) -> str:
+        """What the error bar of an estimate does not say, for its report."""
+        return ""
 
-            return Canvas(first.targets, finish)
+    def answer(self, decoding: Decoding, rows: Sequence[int], results: Sequence[Any], out: Any = None) -> Any:
+        """The answer from the results of the rows received, written to ``out`` where that is given."""
+        return self.assemble(decoding.matrix, results, out)
 
-        return replace(self, canvas=canvas, answer_bytes=0 if self.onto else self.answer_bytes, apart=self.canvas)
-
-    def answer(self, matrix: Callable[[], NDArray[np.float64]], rows: Sequence[int], results: Sequence[Any]) -> Any:
-        """The answer from the results of the rows received, gathered or decoded with V = ``matrix()``."""
-        return self.assemble(matrix(), results) if self.gather is None else self.gather(rows, results)
-
-    def assemble(self, matrix: NDArray[np.float64], results: Sequence[Array]) -> Any:
+    def assemble(self, matrix: NDArray[np.float64], results: Sequence[Array], out: Any = None) -> Any:
         """Decode results of the received rows with V = ``matrix`` and put the answer together."""
-        canvas = self.canvas(results[0].shape, np.result_type(*{result.dtype for result in results}))
-        apply(matrix, results, canvas.targets)
-        return canvas.finish()
+        output = self.layout(ArraySpec.common(results)).open(out)
+        output.write(matrix, results)
+        return output.finish()
+
+    def __eq__(self, other: object) -> bool:
+        return is_same(self, other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.code.name, self.code.rows, self.code.unknowns))
+
+    def __repr__(self) -> str:
+        code = self.code
+        sizes = f"{code.rows} rows, {code.unknowns} unknowns, {code.workers} workers"
+        return f"{type(self).__name__}({code.name!r}, {sizes})"

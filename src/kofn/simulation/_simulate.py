@@ -25,6 +25,7 @@ from ..codes.decoding._decode import decodable, decode
 from ..codes.decoding._estimators import Estimator, checked
 from ..jobs._collector import Collector
 from ..jobs._stop import Both, Count, Deadline, Decodable, Either, StopRule, Tolerance
+from ..schemes._scheme import Scheme
 from ._latency import Latency
 
 Rows = NDArray[np.intp]
@@ -219,9 +220,9 @@ class _Judge:
     @cached_property
     def prior(self) -> Prior:
         # A scheme's prior can cost a pass over the data: asked for only when a rule needs it.
-        equal = Prior.independent(np.ones(self.code.unknowns))
-        known: Prior = getattr(self.source, "prior", equal) if self.given is None else self.given
-        return known
+        if self.given is None and isinstance(self.source, Scheme):
+            return self.source.learner().prior({})
+        return Prior.independent(np.ones(self.code.unknowns)) if self.given is None else self.given
 
     def exact(self, rows: Rows) -> NDArray[np.bool_]:
         return decodable(self.code, rows, self.epsilon, self.estimator)

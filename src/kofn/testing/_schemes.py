@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..arrays._blocks import View
-from ..arrays._combine import apply
+from ..arrays._spec import ArraySpec
 from ..codes._certify import backward_limit, certify
 from ..codes._linear import LinearCode
 from ..codes._sparse import is_sparse
 from ..codes.decoding._decode import decode
 from ..errors import TaskError
 from ..jobs._collector import Collector
-from ..schemes._scheme import Scheme, Task
+from ..schemes._scheme import Learner, Scheme
+from ..schemes._task import Task
 from ._engines import ENGINE_CHECKS, check_engine
 
 __all__ = ["ENGINE_CHECKS", "check_engine", "check_scheme", "results_of", "unknowns_of"]
@@ -95,7 +96,7 @@ def results_of(scheme: Scheme) -> list[Array]:
     Raises
     ------
     AssertionError
-        When ``encode`` allocates other than ``encoded_bytes`` says, or the results differ in shape or type.
+        When the encoding allocates other than its ``nbytes`` says, or the results differ in shape or type.
     """
     allocated: list[Array] = []
 
@@ -105,23 +106,21 @@ def results_of(scheme: Scheme) -> list[Array]:
         allocated.append(array)
         return array
 
-    tasks = scheme.encode(allocate)
+    encoding, rows, learner = scheme.encoding(), scheme.code.rows, scheme.learner()
+    tasks = encoding.encode(allocate)
     size = sum(array.nbytes for array in allocated)
-    _assert(
-        size == scheme.encoded_bytes,
-        f"encode allocated {size} bytes, encoded_bytes says {scheme.encoded_bytes}",
-    )
-    rows = scheme.code.rows
-    _assert(len(tasks) == rows, f"encode must return one task per row, got {len(tasks)} for {rows} rows")
-    results = [_accepted(scheme, row, task) for row, task in enumerate(tasks)]
+    _assert(size == encoding.nbytes, f"encoding allocated {size} bytes, its nbytes says {encoding.nbytes}")
+    _assert(len(tasks) == rows, f"an encoding must make one task per row, got {len(tasks)} for {rows} rows")
+    results = [_taken(learner, row, task) for row, task in enumerate(tasks)]
     kinds = {(result.shape, result.dtype) for result in results}
     _assert(len(kinds) == 1, f"all results must have one shape and type, got {sorted(map(str, kinds))}")
     return results
 
 
-def _accepted(scheme: Scheme, row: int, task: Task) -> Array:
+def _taken(learner: Learner, row: int, task: Task) -> Array:
     try:
-        return scheme.accept(row, task.function(*task.resident.values(), *task.arguments))
+        payload: Array = learner.take(row, task.function(*task.resident.values(), *task.arguments))
+        return payload
     except TaskError as error:
         raise AssertionError(f"result of row {row} is refused: {error}") from error
 
@@ -140,11 +139,12 @@ def unknowns_of(scheme: Scheme, answer: Any) -> list[Array]:
     """
     code, answer = scheme.code, np.array(answer)
     _assert(np.array_equal(code.targets, np.eye(code.unknowns)), "unknowns_of needs a code whose targets are I")
-    shape = results_of(scheme)[0].shape
-    if scheme.onto is None:
+    spec = ArraySpec.of(results_of(scheme)[0])
+    shape, layout = spec.shape, scheme.layout(spec)
+    if not layout.is_direct:
         return _found_by_place(scheme, answer, shape)
     unknowns = []
-    for target in scheme.onto(answer).targets:
+    for target in layout.open(answer).targets:
         unknown = np.zeros(shape, answer.dtype)  # what stays zero is padding
         unknown[tuple(map(slice, target.shape))] = target.raised() if isinstance(target, View) else target
         unknowns.append(unknown)
@@ -155,9 +155,7 @@ def _found_by_place(scheme: Scheme, answer: Array, shape: tuple[int, ...]) -> li
     """Let the scheme put numbers of places together, to see where each went."""
     code, size = scheme.code, math.prod(shape)
     places = [np.arange(size, dtype=float).reshape(shape) + j * size for j in range(code.unknowns)]
-    canvas = scheme.canvas(shape, np.dtype(np.float64))
-    apply(code.targets, places, canvas.targets)
-    place = np.asarray(canvas.finish()).astype(np.intp)
+    place = np.asarray(scheme.assemble(code.targets, places)).astype(np.intp)
     flat = np.zeros(code.unknowns * size, answer.dtype)
     flat[place.ravel()] = answer.ravel()  # what stays zero is padding
     return list(flat.reshape(code.unknowns, *shape))
@@ -263,7 +261,7 @@ def _check_zero_fill(
 
 
 def _check_prior(scheme: Scheme, results: list[Array]) -> None:
-    expected = float(scheme.prior_given(dict(enumerate(results))).energy(_dense(scheme.code)))
+    expected = float(scheme.learner().prior(dict(enumerate(results))).energy(_dense(scheme.code)))
     true = float(np.sum(np.abs(_flat(results)) ** 2))
     if true == 0:
         _assert(expected >= 0, f"the prior's energies must be at least 0, got {expected}")
@@ -273,7 +271,8 @@ def _check_prior(scheme: Scheme, results: list[Array]) -> None:
 
 
 def _check_arrivals(scheme: Scheme, results: list[Array], answer: Array, scale: float, order: NDArray[np.intp]) -> None:
-    collector = Collector(scheme.code, lambda: scheme.prior, epsilon=scheme.epsilon)
+    learner = scheme.learner()
+    collector = Collector(scheme.code, lambda: learner.prior({}), epsilon=scheme.epsilon)
     before = np.inf
     for time, row in enumerate(order):
         collector.add(int(row), float(time))

@@ -27,8 +27,8 @@ from ..schemes._scheme import Scheme
 from ..schemes.products._cuts import Cut
 from ..schemes.products._operands import Operands
 from ..schemes.products._row_column import in_like_units, spread
-from ..schemes.products._scheme import product_scheme
-from ..schemes.products._windows import apart, window_scheme
+from ..schemes.products._scheme import ProductScheme
+from ..schemes.products._windows import WindowScheme
 from ._code_cache import ATTEMPTS, CodeBatch, CodeCache
 from ._deadline import DeadlineController, check_times
 from ._mixture import Mixture, RunningShare
@@ -192,13 +192,12 @@ class PoolProductDriver:
         cut = _cut(coding.partition, operands, (n, p), code.setup.prior, self._exact)
         if cut.spread is not None:
             linear = replace(linear, spread=cut.spread)
+        separate = coding.partition == "cxr" and len(code.setup.targets) > 1
         if rows.factors is not None:
             alpha, beta = (factor[step] for factor in rows.factors)
-            scheme = product_scheme(linear, *cut.factors(alpha, beta), cut.grid, cut.expect, operands.dtype)
-        else:
-            table = code.family.table(rows.generator[step])
-            scheme = window_scheme(linear, cut, table, cut.expect, operands.dtype)
-        return apart(scheme) if coding.partition == "cxr" and len(code.setup.targets) > 1 else scheme
+            return ProductScheme(linear, *cut.factors(alpha, beta), cut.grid, cut.expected, separate=separate)
+        table = code.family.table(rows.generator[step])
+        return replace(WindowScheme.of(linear, cut, table, cut.expected), separate=separate)
 
 
 def _cut(partition: str, operands: Operands, blocks: tuple[int, int], prior: Prior, exact: bool) -> Cut:
@@ -214,10 +213,10 @@ def _cut(partition: str, operands: Operands, blocks: tuple[int, int], prior: Pri
     rows, columns = grid.rows, grid.columns
     if by_blocks:
         cut = Blocks(a, rows, 0), Blocks(b, columns, 1)
-        return Cut(grid, ones, cut, lambda: prior, spread(operands, grid))
+        return Cut(grid, ones, cut, prior, spread(operands, grid))
     spans = Spans(len(b), n)
     cut = Blocks(a, spans, 1, across=rows.exponents), Blocks(b, spans, 0, across=columns.exponents)
-    return Cut(grid, ones, cut, lambda: prior)
+    return Cut(grid, ones, cut, prior)
 
 
 def _numpy(tensor: Tensor) -> Any:

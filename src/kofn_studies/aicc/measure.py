@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kofn.codes import Prior, decode
-from kofn.schemes.functions._scheme import Evaluations, function_scheme
+from kofn.schemes import CallScheme, FunctionScheme, KnownPrior
 from kofn.tuning.learned import LearnedCode
 
 Floats = NDArray[Any]
@@ -28,7 +27,7 @@ def nrmse(estimate: Floats, truth: Floats) -> Floats:
     return result
 
 
-def decoded(evaluations: Evaluations, rows: Iterable[int]) -> tuple[Floats, float]:
+def decoded(made: CallScheme, rows: Iterable[int]) -> tuple[Floats, float]:
     """Evaluate some rows, as their workers would, and decode them.
 
     Returns
@@ -45,32 +44,33 @@ def decoded(evaluations: Evaluations, rows: Iterable[int]) -> tuple[Floats, floa
     >>> decoded(squares, [0, 2, 3])[0].round(12)
     array([1., 4.])
     """
-    scheme = function_scheme(evaluations)
-    tasks = scheme.encode(np.empty)
+    scheme = made.estimating()
+    tasks, learner = scheme.encoding().encode(np.empty), scheme.learner()
     chosen = list(rows)
     results = {
-        row: scheme.accept(row, tasks[row].function(*tasks[row].resident.values(), *tasks[row].arguments))
+        row: learner.take(row, tasks[row].function(*tasks[row].resident.values(), *tasks[row].arguments))
         for row in chosen
     }
-    prior = scheme.prior_given(results)
-    found = decode(evaluations.code, np.array(chosen), prior, evaluations.estimator, evaluations.epsilon)
+    prior = learner.prior(results)
+    found = decode(scheme.code, np.array(chosen), prior, scheme.estimator, scheme.precision)
     return scheme.assemble(found.matrix, [results[row] for row in chosen]), float(found.error)
 
 
-def interpolated(code: LearnedCode, inputs: Floats) -> Evaluations:
-    """The evaluations of a learned code with the paper's decoder: v(β_k) by interpolation from any R results."""
-    plain = replace(code.evaluations(inputs), code=code.curve, mean=None, estimator="exact", enough=None)
-    return replace(plain, expect=lambda: Prior.independent(np.ones(code.recover)))
+def interpolated(code: LearnedCode, inputs: Floats) -> FunctionScheme:
+    """The scheme of a learned code with the paper's decoder: v(β_k) by interpolation from any R results."""
+    model = KnownPrior(Prior.independent(np.ones(code.recover)))
+    made = code.evaluations(inputs)
+    return FunctionScheme(code.curve, made.functions, made.arguments, model, estimator="exact")
 
 
 def errors(
-    evaluations: Callable[[Floats], Evaluations], inputs: Floats, values: Floats, count: int, rng: np.random.Generator
+    schemes: Callable[[Floats], CallScheme], inputs: Floats, values: Floats, count: int, rng: np.random.Generator
 ) -> Floats:
     """Eq. (6) of every output from ``count`` random survivors, anew for every set of inputs, (draws, K).
 
     Parameters
     ----------
-    evaluations : callable
+    schemes : callable
         Of one set of inputs, (K, M, M).
     inputs : (draws, K, M, M) array
     values : (draws, K, V) array
@@ -81,7 +81,7 @@ def errors(
     """
     found = np.empty(values.shape[:2])
     for draw, (X, truth) in enumerate(zip(inputs, values, strict=True)):
-        mine = evaluations(X)
+        mine = schemes(X)
         survivors = rng.permutation(mine.code.rows)[:count]
         found[draw] = nrmse(decoded(mine, survivors)[0].reshape(truth.shape), truth)
     return found

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ... import checks
 from ..._base._numbers import EPSILON
-from .._copies import CopyCode
 from .._linear import LinearCode
 from .._prior import Prior
 from .._sparse import is_sparse
@@ -69,7 +68,7 @@ def decode(
     if prior is not None and (not isinstance(prior, Prior) or prior.unknowns != code.unknowns):
         must, remedy = f"be a Prior of {code.unknowns} unknowns", "leave it out for equal energies"
         raise checks.refusal(call, "prior", must, getattr(prior, "unknowns", repr(prior)), remedy)
-    if isinstance(code, CopyCode) and rows.ndim == 1 and (estimator in ZERO_FILLED or covered(code, rows)):
+    if code.picks is not None and rows.ndim == 1 and (estimator in ZERO_FILLED or covered(code, rows)):
         return picked(code, rows, prior)
     if prior is None or not prior.energy(code.targets) > 0:
         prior = Prior.independent(np.ones(code.unknowns))
@@ -95,7 +94,7 @@ def decodable(
     array([ True,  True])
     """
     rows = _rows_of("kofn.codes.decodable", code, rows)
-    if isinstance(code, CopyCode) and rows.ndim == 1:
+    if code.picks is not None and rows.ndim == 1:
         return np.asarray(covered(code, rows))
     if estimator == "peeling" or is_sparse(code.generator):
         from ._sparse import decodable_sparse

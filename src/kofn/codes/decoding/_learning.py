@@ -35,7 +35,7 @@ SMALLEST = 2.0**-1074
 """No positive number is smaller."""
 
 
-class Learner:
+class TermLearner:
     """Learns a `Prior` from payloads, each looked at once.
 
     Parameters
@@ -51,7 +51,7 @@ class Learner:
     Examples
     --------
     >>> from kofn.schemes import cyclic
-    >>> learner = Learner(cyclic(8, blocks=8, workers=1))
+    >>> learner = TermLearner(cyclic(8, blocks=8, workers=1))
     >>> prior = learner.prior({row: np.array(10.0 + 2.0 * (-1) ** row) for row in range(8)})
     >>> round(float(prior.common[0]), 1), round(float(prior.factor[0]), 1)
     (10.0, 2.1)

@@ -7,7 +7,8 @@ from functools import cached_property
 import numpy as np
 
 from ..._base._numbers import Floats
-from .._copies import CopyCode, Indices
+from .._copies import Indices
+from .._linear import LinearCode
 from .._prior import Prior
 from ._assess import Decoding
 
@@ -46,16 +47,17 @@ class Picks(Decoding):
         return matrix
 
 
-def covered(code: CopyCode, rows: Indices) -> bool:
+def covered(code: LinearCode, rows: Indices) -> bool:
     """Whether rows (received,) hold every unknown."""
-    return len(np.unique(code.groups[rows])) == code.unknowns
+    return bool(len(np.unique(code.groups[rows])) == code.unknowns)
 
 
-def picked(code: CopyCode, rows: Indices, prior: Prior | None) -> Picks:
+def picked(code: LinearCode, rows: Indices, prior: Prior | None) -> Picks:
     """What rows (received,) of a code hold, and zero for the rest.
 
     Examples
     --------
+    >>> from kofn.codes._copies import CopyCode
     >>> picks = picked(CopyCode("repetition", 2, 4, 2), np.array([3, 1]), None)
     >>> picks.recovered.tolist(), picks.matrix.tolist(), float(picks.error.round(3))
     ([False, True], [[0.0, 0.0], [1.0, 0.0]], 0.707)

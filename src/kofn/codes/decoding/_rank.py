@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..._base._numbers import Floats
-from .._copies import CopyCode
 from .._linear import LinearCode
 from .._sparse import Indices, is_sparse
 
@@ -39,7 +38,7 @@ def space_of(code: LinearCode) -> Space:
     >>> space.add(0), space.near, space.add(1), space.near
     (True, False, True, True)
     """
-    if isinstance(code, CopyCode):
+    if code.picks is not None:
         return Seen(code)
     generator = code.generator
     if not is_sparse(generator):
@@ -180,13 +179,15 @@ class Seen:
 
     Examples
     --------
+    >>> from kofn.codes._copies import CopyCode
     >>> seen = Seen(CopyCode("repetition", 2, 4, 2))
     >>> seen.add(0), seen.add(2), seen.near, seen.add(1), seen.near
     (True, False, False, True, True)
     """
 
-    def __init__(self, code: CopyCode) -> None:
-        self._unknown: list[int] = code.groups.tolist()
+    def __init__(self, code: LinearCode) -> None:
+        assert code.picks is not None
+        self._unknown: list[int] = code.picks.tolist()
         self._left = set(range(code.unknowns))
         self.rank = 0
 

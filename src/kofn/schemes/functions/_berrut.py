@@ -16,8 +16,8 @@ from ..._base._numbers import Floats
 from ...codes._bases import chebyshev_nodes
 from ...codes._prior import Prior
 from ._code import barycentric_rows, team
-from ._curve import curve_evaluations, picked
-from ._scheme import Evaluations
+from ._curve import curve_scheme, picked
+from ._scheme import FunctionScheme
 
 
 def berrut(
@@ -28,7 +28,7 @@ def berrut(
     workers: int | None = None,
     rows: int | None = None,
     rng: Any = None,
-) -> Evaluations:
+) -> FunctionScheme:
     """Values of f along Berrut's curve through the inputs, interpolated from whichever results have come.
 
     Load 1; never exact, so it waits for ``recover`` results; amplification below 2 + log(results) while at most a sixth
@@ -45,13 +45,13 @@ def berrut(
     recover : int, optional
         Results to wait for; three quarters of the rows by default.
     workers, rows : int, optional
-        Evaluations (one per worker by default) and the workers that they are dealt to.
+        FunctionScheme (one per worker by default) and the workers that they are dealt to.
     rng : ignored
         No code of this table needs to be asked whether it draws.
 
     Returns
     -------
-    Evaluations
+    FunctionScheme
         Its estimator is `Berrut`; with ``estimator="lmmse"`` it is decoded as `kofn.schemes.kriging` is.
 
     References
@@ -66,7 +66,7 @@ def berrut(
     """
     X, worker = team(inputs, workers, rows)
     alpha, beta = workers_nodes(len(worker)), chebyshev_nodes(len(X))
-    return curve_evaluations("berrut", f, X, worker, alpha, beta, berrut_rows, recover, lambda at: Berrut(tuple(at)))
+    return curve_scheme("berrut", f, X, worker, alpha, beta, berrut_rows, recover, lambda at: Berrut(tuple(at)))
 
 
 def berrut_rows(points: Floats, nodes: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from ..._base._numbers import Floats
 from ...checks import integer, refusal
 from ...codes._bases import chebyshev_nodes
 from ..products._row_column import dealt, spare
-from ._scheme import CALL, stacked
+from ._calls import Arguments
+from ._scheme import CALL, stack_inputs
 
 Array = NDArray[Any]
 
@@ -28,7 +30,7 @@ def team(inputs: Any, workers: Any, rows: Any) -> tuple[Array, NDArray[np.intp]]
     >>> X.shape, worker.tolist()
     ((2,), [0, 1, 2, 0])
     """
-    X = stacked(inputs)
+    X = stack_inputs(inputs)
     workers = len(X) if workers is None else integer(CALL, "workers", workers, 1, "ask for at least one worker")
     rows = workers if rows is None else integer(CALL, "rows", rows, 1, "ask for at least one row")
     return X, dealt(rows, workers)
@@ -126,21 +128,34 @@ def through(weights: Floats, points: Floats, nodes: Floats) -> Floats:
     return np.where(met.any(axis=1, keepdims=True), met, weights)
 
 
-def encoded(weights: Floats, X: Array) -> list[tuple[Array]]:
-    """The mixtures ``weights @ X`` as arguments of the rows' evaluations, of the inputs' own type.
+@dataclass(frozen=True, eq=False)
+class Mixture(Arguments):
+    """The mixtures ``weights @ points`` as arguments of the rows, of the points' own type.
 
-    Where a mixture is an input it is that input itself, to the last bit.
+    Where a mixture is a point it is that point itself, to the last bit.
+
+    Parameters
+    ----------
+    weights : (rows, points) array
+    points : (points, …) array
 
     Examples
     --------
-    >>> encoded(np.array([[0.0, 1.0]]), np.array([[1e300], [-0.0]]))
+    >>> Mixture(np.array([[0.0, 1.0]]), np.array([[1e300], [-0.0]])).of_rows()
     [(array([-0.]),)]
     """
-    flat = X.reshape(len(X), -1)
-    mixtures = weights.astype(X.real.dtype) @ flat
-    alone = np.flatnonzero((np.count_nonzero(weights, axis=1) == 1) & (weights.max(axis=1) == 1))
-    mixtures[alone] = flat[np.argmax(weights[alone], axis=1)]
-    return [(mixture,) for mixture in mixtures.reshape(len(weights), *X.shape[1:])]
+
+    weights: Floats
+    points: Array
+
+    def of_rows(self) -> list[tuple[Array]]:
+        """Each row one mixture."""
+        weights, X = self.weights, self.points
+        flat = X.reshape(len(X), -1)
+        mixtures = weights.astype(X.real.dtype) @ flat
+        alone = np.flatnonzero((np.count_nonzero(weights, axis=1) == 1) & (weights.max(axis=1) == 1))
+        mixtures[alone] = flat[np.argmax(weights[alone], axis=1)]
+        return [(mixture,) for mixture in mixtures.reshape(len(weights), *X.shape[1:])]
 
 
 def results_enough(recover: Any, rows: int) -> int:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..._base._numbers import precision
 from ..._base._snapshots import collected
 from ...checks import integer, refusal
 from ...codes._copies import CopyCode
-from ...codes._linear import LinearCode
-from ...codes._prior import Prior
-from ...codes.decoding._learning import Learner
+from ._calls import Arguments
 from ._code import require_rows
-from ._scheme import CALL, Evaluations
+from ._hedged import HedgedScheme
+from ._scheme import CALL
 
 
-def uncoded(f: Callable[[Any], Any], inputs: Any, *, workers: int | None = None, rng: Any = None) -> Evaluations:
+def uncoded(f: Callable[[Any], Any], inputs: Any, *, workers: int | None = None, rng: Any = None) -> HedgedScheme:
     """Every input once, all of them needed: G = T = I.
 
     Load 1; threshold K; amplification 1. The answer is exact for any f.
@@ -36,7 +37,7 @@ def uncoded(f: Callable[[Any], Any], inputs: Any, *, workers: int | None = None,
 
     Returns
     -------
-    Evaluations
+    HedgedScheme
 
     Examples
     --------
@@ -53,7 +54,7 @@ def repetition(
     workers: int | None = None,
     rows: int | None = None,
     rng: Any = None,
-) -> Evaluations:
+) -> HedgedScheme:
     """Every input as often as the rows allow, the first copy counts: G repeats the identity.
 
     Load 1; threshold rows − (copies − 1) where the rarest input has so many copies; amplification 1. Exact for any
@@ -69,7 +70,7 @@ def repetition(
 
     Returns
     -------
-    Evaluations
+    HedgedScheme
 
     Examples
     --------
@@ -82,22 +83,33 @@ def repetition(
 
 def _copies(
     name: str, f: Callable[[Any], Any], inputs: Any, workers: Any, rows_of: Callable[[int, int], Any]
-) -> Evaluations:
+) -> HedgedScheme:
     X = listed(inputs)
     K = len(X)
     workers = max(1, K) if workers is None else integer(CALL, "workers", workers, 1, "ask for at least one worker")
     rows = integer(CALL, "rows", rows_of(K, workers), 0, "ask for at least one row") if K else 0
     require_rows(name, K, rows, "one row per input")
     code = CopyCode(name, K, rows, workers)
-    return Evaluations(
-        code,
-        [f] * rows,
-        lambda: [(X[k],) for k in code.groups.tolist()],
-        lambda: Prior.independent(np.ones(K)),
-        lambda results: _learner(code).prior(results),
-        epsilon=precision(inputs),
-        picked=True,
-    )
+    return HedgedScheme(code, [f] * rows, Inputs(X, code.picks), precision(inputs))
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs(Arguments):
+    """Inputs as they are.
+
+    Parameters
+    ----------
+    inputs : sequence
+    which : (rows,) int array
+        The input of each row.
+    """
+
+    inputs: Sequence[Any]
+    which: NDArray[np.intp]
+
+    def of_rows(self) -> Sequence[tuple[Any, ...]]:
+        """Each row one input."""
+        return [(self.inputs[k],) for k in self.which.tolist()]
 
 
 def listed(inputs: Any) -> list[Any]:
@@ -114,12 +126,3 @@ def listed(inputs: Any) -> list[Any]:
         must, remedy = "be in an order: a sequence, an array or an iterator", "give a list of inputs"
         raise refusal(CALL, "inputs", must, repr(inputs), remedy)
     return collected(inputs)
-
-
-def _learner(code: CopyCode) -> Learner:
-    """Outputs that did not arrive are taken to be like those that did: around their mean, as far from it."""
-    from scipy.sparse import csr_array
-
-    rows, K = code.rows, code.unknowns
-    copies = csr_array((np.ones(rows), code.groups, np.arange(rows + 1)), shape=(rows, K))
-    return Learner(LinearCode(code.name, copies, np.ones((1, K)), code.worker))

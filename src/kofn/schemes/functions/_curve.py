@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from ..._base._numbers import Floats, precision
 from ...codes._linear import LinearCode
 from ...codes.decoding._estimators import Estimator
-from ._code import encoded, results_enough, through
+from ._code import Mixture, results_enough, through
 from ._gaussian_process import GaussianProcess
-from ._scheme import Array, Evaluations
+from ._scheme import Array, FunctionScheme
 
 
-def curve_evaluations(
+def curve_scheme(
     name: str,
     f: Callable[[Any], Any],
     X: Array,
@@ -31,7 +31,7 @@ def curve_evaluations(
     curve: Callable[[Floats, Floats], Floats],
     recover: int | None,
     estimator: Callable[[Floats], Estimator],
-) -> Evaluations:
+) -> FunctionScheme:
     """What workers evaluate along a curve e with e(β_k) = X_k, and what is expected of it.
 
     Parameters
@@ -51,16 +51,14 @@ def curve_evaluations(
     code = curve_code(name, alpha, beta, worker)
     mix = through(curve(alpha, beta), alpha, beta)
     process = GaussianProcess.along(code, through(curve(points, beta), points, beta), X)
-    return Evaluations(
+    return FunctionScheme(
         code,
         [f] * len(worker),
-        lambda: encoded(mix, X),
-        process.unlearned,
-        process.learned,
+        Mixture(mix, X),
+        process,
         enough=results_enough(recover, len(worker)),
         estimator=estimator(points),
-        epsilon=precision(X),
-        bar=process.error,
+        precision=precision(X),
     )
 
 

@@ -11,8 +11,8 @@ the model's own estimate, and that is off by its posterior deviation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -23,7 +23,8 @@ from ..._base._numbers import Floats
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from ...codes.decoding._learning import in_double, sketched, unit_size, with_unseen
-from ._scheme import Array
+from ._mixing import Array, Bar
+from ._model import PriorModel
 
 LENGTHS = 16
 """ℓ that are tried: from half of what neighbours are apart to four times what any two places are."""
@@ -59,7 +60,7 @@ class Model(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class GaussianProcess:
+class GaussianProcess(PriorModel):
     """What is expected of f at the places that a code's unknowns are values at.
 
     Parameters
@@ -75,7 +76,6 @@ class GaussianProcess:
     places: NDArray[np.intp]
     outputs: NDArray[np.intp]
     distance: Floats
-    _fits: dict[bytes, Fits] = field(default_factory=dict, repr=False)
 
     @classmethod
     def along(cls, code: LinearCode, weights: Floats, X: Array) -> GaussianProcess:
@@ -115,22 +115,29 @@ class GaussianProcess:
         lengths = np.geomspace(np.sqrt(near) / 2, 4 * np.sqrt(far), LENGTHS)
         return [Model(rough, length, nugget) for rough in (False, True) for length in lengths for nugget in NUGGETS]
 
-    def unlearned(self) -> Prior:
-        """Before anything has arrived: one length, a mean as large as the deviations."""
+    def first_prior(self) -> Prior:
+        """One length, a mean as large as the deviations."""
         return _prior(Model(False, UNLEARNED**0.5, NUGGETS[0])(self.distance), 1.0, 1.0)
 
-    def learned(self, results: Mapping[int, Any]) -> Prior:
+    def learner(self) -> ProcessLearner:
+        """One that fits its models to the same results once."""
+        return ProcessLearner(self)
+
+    def prior_of_results(self, results: Mapping[int, Any]) -> Prior:
         """From the results that arrived, by row.
 
         Examples
         --------
         >>> code = LinearCode("three", np.eye(3), np.eye(3), worker=[0, 1, 2])
         >>> process = GaussianProcess.along(code, np.eye(3), np.array([0.0, 1.0, 2.0]))
-        >>> prior = process.learned({0: np.array(5.0), 2: np.array(7.0)})
+        >>> prior = process.prior_of_results({0: np.array(5.0), 2: np.array(7.0)})
         >>> round(float(prior.common[0]), 6)
         6.0
         """
-        fits = self._fitted(list(results), sketched(results.values()))
+        return self.prior_of_fits(self.fit(list(results), sketched(results.values())))
+
+    def prior_of_fits(self, fits: Fits) -> Prior:
+        """The same, once models are fitted."""
         chosen, shares = fits.standing_for_all(MIXED)
         covariance = np.zeros_like(self.distance)
         for index, share in zip(chosen, shares, strict=True):
@@ -162,7 +169,10 @@ class GaussianProcess:
         """
         if recovered.all():
             return 0.0
-        fits = self._fitted(list(rows), sketched(results))
+        return self.error_of_fits(self.fit(list(rows), sketched(results)), matrix, recovered)
+
+    def error_of_fits(self, fits: Fits, matrix: Floats, recovered: NDArray[np.bool_]) -> float:
+        """The same, once models are fitted."""
         missing = self.outputs[~recovered]
         estimate = matrix[~recovered] @ fits.values
         known = float(np.sum((matrix[recovered] @ fits.values) ** 2))
@@ -172,15 +182,49 @@ class GaussianProcess:
         loss, energy = (float(shares @ np.sqrt(part)) ** 2 for part in (losses, energies))
         return float(np.sqrt(loss / (known + energy))) if known + energy > 0 else 1.0
 
-    def _fitted(self, rows: list[int], values: Floats) -> Fits:
-        """The fits of these results: an estimate and its error bar ask for the same ones."""
+    def fit(self, rows: Sequence[int], values: Floats) -> Fits:
+        """Fit all models to results of rows."""
+        return Fits.of(self.models, self.distance, self.places[rows], values)
+
+
+class ProcessLearner(PriorModel):
+    """A `GaussianProcess` in one run: an estimate and its error bar ask for the fits of the same results.
+
+    Parameters
+    ----------
+    process : GaussianProcess
+    """
+
+    def __init__(self, process: GaussianProcess) -> None:
+        self._process = process
+        self._newest: tuple[bytes, Fits] | None = None
+
+    def first_prior(self) -> Prior:
+        """That of the process."""
+        return self._process.first_prior()
+
+    def prior_of_results(self, results: Mapping[int, Any]) -> Prior:
+        """From the results that arrived, by row."""
+        return self._process.prior_of_fits(self._fitted(list(results), results.values()))
+
+    @property
+    def bar(self) -> Bar:
+        """That of the process."""
+        return self._error
+
+    def _error(
+        self, matrix: Floats, recovered: NDArray[np.bool_], rows: Sequence[int], results: Sequence[Any]
+    ) -> float:
+        if recovered.all():
+            return 0.0
+        return self._process.error_of_fits(self._fitted(list(rows), results), matrix, recovered)
+
+    def _fitted(self, rows: list[int], results: Iterable[Any]) -> Fits:
+        values = sketched(results)
         key = bytes(np.array(rows)) + values.tobytes()
-        fits = self._fits.get(key)
-        if fits is None:  # runs of one scheme may be here at once
-            fits = Fits.of(self.models, self.distance, self.places[rows], values)
-            self._fits.clear()
-            self._fits[key] = fits
-        return fits
+        if self._newest is None or self._newest[0] != key:
+            self._newest = key, self._process.fit(rows, values)
+        return self._newest[1]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,71 +7,135 @@ can be sent, as for `map`; idle workers take over what waits behind slow ones, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
-from typing import Any, NoReturn
+from dataclasses import dataclass, replace
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._base._snapshots import failure_of, opened, sealed
-from .._scheme import Allocate, Parts, Scheme, Task
-from ._scheme import EvaluationFailed, Evaluations, explained, numbers, place_of, require_result, resident_key
+from ..._base._numbers import EPSILON
+from ..._base._snapshots import failure_of, opened
+from ...arrays._spec import ArraySpec
+from ...codes._linear import LinearCode
+from ...codes._prior import Prior
+from ...codes.decoding._assess import Decoding
+from ...codes.decoding._estimators import ZERO_FILLED, Estimator
+from ...codes.decoding._learning import TermLearner
+from ...errors import CodeError
+from .._layout import Layout
+from .._scheme import Parts, Scheme
+from ._calls import EvaluationFailed, require_result
+from ._model import PriorModel
+from ._scheme import CallScheme, FunctionScheme
 
 Array = NDArray[Any]
 
 
-def hedged_scheme(evaluations: Evaluations, number: int | None = None, zero_fill: bool = False) -> Scheme:
-    """The scheme whose answer is the outputs in the order of the inputs: an array, or a list (`together`).
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class HedgedScheme(CallScheme):
+    """Copies of any calls: the answer is the outputs in the order of the inputs, an array or a list (`together`).
 
     Parameters
     ----------
-    evaluations : Evaluations
-        With ``picked``, from `kofn.schemes.functions._copies`.
-    number : int, optional
-        As for `kofn.schemes.functions.function_scheme`.
+    code, functions, arguments
+        As for `CallScheme`; the code only copies.
+    precision : float
+        Relative precision of the inputs.
     zero_fill : bool
         Whether what is missing in an array is zero, as papers have it.
 
     Examples
     --------
     >>> from kofn.schemes import FUNCTIONS
-    >>> scheme = hedged_scheme(FUNCTIONS["uncoded"](str, [1, 2.5, None]))
-    >>> results = [task.function(*task.resident.values(), *task.arguments) for task in scheme.encode(np.empty)]
-    >>> scheme.gather([2, 0], [results[2], results[0]])
+    >>> scheme = FUNCTIONS["uncoded"](str, [1, 2.5, None])
+    >>> tasks = scheme.encoding().encode(np.empty)
+    >>> results = [task.function(*task.resident.values(), *task.arguments) for task in tasks]
+    >>> scheme.together([2, 0], [results[2], results[0]])
     ['1', None, 'None']
     """
-    code = evaluations.code
-    owner = next(numbers) if number is None else number
-    source = code.groups.tolist()
 
-    def encode(allocate: Allocate) -> Sequence[Task]:
-        rows = zip(evaluations.functions, evaluations.encode(), strict=True)
-        return [
-            Task(call, (place_of(code, row), *map(sealed, arguments)), {resident_key(owner, function): function})
-            for row, (function, arguments) in enumerate(rows)
-        ]
+    precision: float = EPSILON
+    zero_fill: bool = False
 
-    def gather(rows: Sequence[int], results: Sequence[Any]) -> Any:
+    def __post_init__(self) -> None:
+        if self.code.picks is None:
+            raise CodeError(f"outputs can only be picked with a code that copies, which {self.code.name!r} does not.")
+
+    @property
+    def kernel(self) -> Callable[..., Any]:
+        """Whatever f returns."""
+        return call
+
+    @property
+    def adaptive(self) -> bool:
+        """Copies are for whoever is free."""
+        return True
+
+    def layout(self, result: ArraySpec) -> Layout:
+        """Outputs one after another, where they are arrays of one shape and type."""
+        return Layout.stack(self.code.unknowns, result)
+
+    def prior(self) -> Prior:
+        """All outputs count alike."""
+        return Prior.independent(np.ones(self.code.unknowns))
+
+    @property
+    def parts(self) -> Parts:
+        """Outputs; those that are not there are missing."""
+        return Parts((self.code.unknowns,), left_out=True)
+
+    def check(self, row: int, result: Any, like: ArraySpec | None = None) -> Any:
+        """Anything is a result."""
+        return result
+
+    def answer(self, decoding: Decoding, rows: Sequence[int], results: Sequence[Any], out: Any = None) -> Any:
+        """The outputs that have come."""
+        return self.together(rows, results)
+
+    def together(self, rows: Sequence[int], results: Sequence[Any]) -> Any:
+        """The outputs of some rows in the order of the inputs."""
+        assert self.code.picks is not None
         outputs: dict[int, Any] = {}
         for row, result in zip(rows, results, strict=True):
-            outputs.setdefault(source[row], result)
-        return together(outputs, code.unknowns, zero_fill)
+            outputs.setdefault(int(self.code.picks[row]), result)
+        return together(outputs, self.code.unknowns, self.zero_fill)
 
-    return Scheme(
-        code,
-        encode,
-        _no_canvas,
-        evaluations.expect,
-        adaptive=True,
-        accept=lambda row, result: result,
-        parts=Parts((code.unknowns,), left_out=True),
-        gather=gather,
-        explain=partial(explained, code),
-    )
+    def decoded_by(self, estimator: Estimator | None) -> tuple[Scheme, Estimator]:
+        """The scheme that is run where users ask for this estimator, or for none, and the one that it is run with."""
+        if estimator is None or estimator in ZERO_FILLED:
+            return replace(self, zero_fill=estimator is not None), "exact"
+        return self.estimating(), estimator
+
+    def estimating(self) -> FunctionScheme:
+        """The scheme that estimates outputs that are missing, of functions that return numbers or arrays."""
+        model = LikeOthers(self.code)
+        return FunctionScheme(self.code, self.functions, self.arguments, model, precision=self.precision)
 
 
-def _no_canvas(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NoReturn:
-    raise NotImplementedError("outputs that are picked are gathered")
+@dataclass(frozen=True, eq=False)
+class LikeOthers(PriorModel):
+    """Outputs that did not arrive are taken to be like those that did: around their mean, as far from it.
+
+    Parameters
+    ----------
+    code : LinearCode
+        That only copies.
+    """
+
+    code: LinearCode
+
+    def first_prior(self) -> Prior:
+        """All outputs count alike."""
+        return Prior.independent(np.ones(self.code.unknowns))
+
+    def prior_of_results(self, results: Mapping[int, Any]) -> Prior:
+        """With the mean and the spread of what is there."""
+        from scipy.sparse import csr_array
+
+        rows, K = self.code.rows, self.code.unknowns
+        copies = csr_array((np.ones(rows), self.code.picks, np.arange(rows + 1)), shape=(rows, K))
+        return TermLearner(LinearCode(self.code.name, copies, np.ones((1, K)), self.code.worker)).prior(results)
 
 
 def call(function: Callable[..., Any], place: str, *arguments: Any) -> Any:

@@ -6,8 +6,8 @@ k(e(z), e(z′)). How large they are is learned from the results that arrive.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,28 +17,41 @@ from ..._base._numbers import Floats
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from ...codes.decoding._learning import in_double, sketched, unit_size
+from ._model import PriorModel
 
 Array = NDArray[Any]
 
 
-def scaled(code: LinearCode, prior: Prior) -> Callable[[Mapping[int, Array]], Prior]:
-    """A learner of one number: the prior times what makes its energy that of the results that arrived.
+@dataclass(frozen=True, eq=False)
+class ScaledPrior(PriorModel):
+    """A prior up to one number, which results tell: it makes the expected energy theirs.
+
+    Parameters
+    ----------
+    code : LinearCode
+    prior : Prior
 
     Examples
     --------
     >>> code = LinearCode("two", np.eye(2), np.eye(2), worker=[0, 1])
-    >>> scaled(code, Prior.independent([1.0, 3.0]))({1: np.array([3.0, 4.0])}).energies.round(9).tolist()
+    >>> model = ScaledPrior(code, Prior.independent([1.0, 3.0]))
+    >>> model.prior_of_results({1: np.array([3.0, 4.0])}).energies.round(9).tolist()
     [8.333333333, 25.0]
     """
-    expected = np.sum(prior.weigh(code.generator) ** 2, axis=1)
 
-    def learn(results: Mapping[int, Array]) -> Prior:
+    code: LinearCode
+    prior: Prior
+
+    def first_prior(self) -> Prior:
+        """As it is."""
+        return self.prior
+
+    def prior_of_results(self, results: Mapping[int, Any]) -> Prior:
+        """The prior times the number."""
         rows = list(results)
-        energy = float(np.sum(sketched(results.values()) ** 2))
-        scale = np.sqrt(energy / expected[rows].sum()) if expected[rows].sum() > 0 else 0.0
-        return replace(prior, factor=prior.factor * (scale or 1.0))  # zeros say nothing of the scale
-
-    return learn
+        expected = float(np.sum(self.prior.weigh(self.code.generator[rows]) ** 2, axis=1).sum())
+        scale = np.sqrt(float(np.sum(sketched(results.values()) ** 2)) / expected) if expected > 0 else 0.0
+        return replace(self.prior, factor=self.prior.factor * (scale or 1.0))  # zeros say nothing of the scale
 
 
 def polynomial_covariance(rows: Floats, X: Array, degree: int) -> Floats:

@@ -7,8 +7,8 @@ from typing import Any
 
 from ._berrut import berrut_rows
 from ._code import line, scattered_among, spread_among, team
-from ._curve import curve_evaluations
-from ._scheme import Evaluations
+from ._curve import curve_scheme
+from ._scheme import FunctionScheme
 
 
 def kriging(
@@ -19,7 +19,7 @@ def kriging(
     workers: int | None = None,
     rows: int | None = None,
     rng: Any = None,
-) -> Evaluations:
+) -> FunctionScheme:
     """Values of f along Berrut's curve, and the best linear estimate of the others under a Gaussian process over f.
 
     Load 1; exact once the rows that sit at the inputs have all arrived, so it waits for that or for ``recover``
@@ -37,13 +37,13 @@ def kriging(
     recover : int, optional
         Results to wait for; three quarters of the rows by default.
     workers, rows : int, optional
-        Evaluations (one per worker by default) and the workers that they are dealt to.
+        FunctionScheme (one per worker by default) and the workers that they are dealt to.
     rng : ignored
         No code of this table needs to be asked whether it draws.
 
     Returns
     -------
-    Evaluations
+    FunctionScheme
 
     References
     ----------
@@ -53,11 +53,11 @@ def kriging(
     Examples
     --------
     >>> import numpy as np
-    >>> evaluations = kriging(np.tanh, [[0.0, 1.0], [1.0, 0.0]], workers=6)
-    >>> evaluations.enough, evaluations.code.unknowns
+    >>> scheme = kriging(np.tanh, [[0.0, 1.0], [1.0, 0.0]], workers=6)
+    >>> scheme.enough, scheme.code.unknowns
     (5, 6)
     """
     X, worker = team(inputs, workers, rows)
     nodes = line(max(len(worker), len(X)))
     alpha, beta = scattered_among(nodes, len(worker)), spread_among(nodes, len(X))
-    return curve_evaluations("kriging", f, X, worker, alpha, beta, berrut_rows, recover, lambda points: "lmmse")
+    return curve_scheme("kriging", f, X, worker, alpha, beta, berrut_rows, recover, lambda points: "lmmse")

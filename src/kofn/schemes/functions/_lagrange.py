@@ -7,10 +7,12 @@ that K of the rows are the outputs themselves and neither the curve nor its valu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..._base._numbers import Floats, precision
 from ...checks import generator as random_generator
@@ -19,12 +21,12 @@ from ...codes._bases import chebyshev_nodes, chebyshev_rows
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from . import _masks as masks
-from ._code import encoded, lagrange_rows, line, require_rows, spread_among, team
+from ._code import Mixture, lagrange_rows, line, require_rows, spread_among, team
 from ._curve import curve_code, points_of
 from ._gaussian_process import GaussianProcess
-from ._kernel_prior import polynomial_covariance, scaled
+from ._kernel_prior import ScaledPrior, polynomial_covariance
 from ._mixing import Mixing, spread_of
-from ._scheme import CALL, Array, Evaluations
+from ._scheme import CALL, Array, FunctionScheme
 
 
 def lagrange(
@@ -37,7 +39,7 @@ def lagrange(
     workers: int | None = None,
     rows: int | None = None,
     rng: Any = None,
-) -> Evaluations:
+) -> FunctionScheme:
     """Values of f along the polynomial through the inputs: any R = (K − 1)·degree + 1 are enough.
 
     Load 1; threshold R; amplification of order 1 with all results, up to some 1e5 when random 4 of 50 are missing, and
@@ -68,7 +70,7 @@ def lagrange(
 
     Returns
     -------
-    Evaluations
+    FunctionScheme
 
     Raises
     ------
@@ -101,7 +103,6 @@ def lagrange(
     generator, targets = chebyshev_rows(alpha, recover), chebyshev_rows(beta, recover)
     code = LinearCode("lagrange", generator, targets, worker, threshold=recover)
     prior = expected(points, nodes, d, recover)
-    mix = lagrange_rows(alpha, nodes)
     mixing = Mixing(
         f"a polynomial of degree {d}",
         (
@@ -111,23 +112,36 @@ def lagrange(
         spread_of(points, plain),
         points[0].size,
         max(1.0, size) ** d if T else 1.0,  # results are larger than outputs by what f makes of the masks
-        lambda *results: anything(alpha, beta, nodes, worker, points).error(*results),
+        AnyFunction(alpha, beta, nodes, worker, points),
     )
-    return Evaluations(
-        code,
-        [f] * count,
-        lambda: encoded(mix, points),
-        lambda: prior,
-        scaled(code, prior),
-        epsilon=precision(X),
-        mixing=mixing,
-    )
+    arguments, model = Mixture(lagrange_rows(alpha, nodes), points), ScaledPrior(code, prior)
+    return FunctionScheme(code, [f] * count, arguments, model, precision=precision(X), mixing=mixing)
 
 
-def anything(alpha: Floats, beta: Floats, at: Floats, worker: Array, points: Array) -> GaussianProcess:
-    """What results say of the outputs where f is no polynomial of this degree: it is some function of its input."""
-    places = points_of(alpha, beta)
-    return GaussianProcess.along(curve_code("lagrange", alpha, beta, worker), lagrange_rows(places, at), points)
+@dataclass(frozen=True, eq=False)
+class AnyFunction:
+    """The error bar of the outputs where f is no polynomial of this degree: it is some function of its input.
+
+    Parameters
+    ----------
+    alpha, beta, nodes : arrays
+        Where rows, outputs and the points that are mixed are on the curve.
+    worker : (rows,) int array
+    points : (points, …) array
+    """
+
+    alpha: Floats
+    beta: Floats
+    nodes: Floats
+    worker: Array
+    points: Array
+
+    def __call__(
+        self, matrix: Floats, recovered: NDArray[np.bool_], rows: Sequence[int], results: Sequence[Array]
+    ) -> float:
+        code = curve_code("lagrange", self.alpha, self.beta, self.worker)
+        mix = lagrange_rows(points_of(self.alpha, self.beta), self.nodes)
+        return GaussianProcess.along(code, mix, self.points).error(matrix, recovered, rows, results)
 
 
 def expected(points: Array, at: Floats, degree: int, recover: int) -> Prior:

@@ -12,8 +12,8 @@ from ..._base._numbers import Floats
 from ...checks import number
 from ...codes._prior import Prior
 from ._code import line, scattered_among, spread_among, team
-from ._curve import curve_evaluations, picked
-from ._scheme import CALL, Evaluations
+from ._curve import curve_scheme, picked
+from ._scheme import CALL, FunctionScheme
 
 
 def letcc(
@@ -25,7 +25,7 @@ def letcc(
     workers: int | None = None,
     rows: int | None = None,
     rng: Any = None,
-) -> Evaluations:
+) -> FunctionScheme:
     """Values of f along the natural cubic spline through the inputs, decoded by a smoothing spline.
 
     Load 1; exact once the rows that sit at the inputs have all arrived, so it waits for that or for ``recover``
@@ -48,7 +48,7 @@ def letcc(
 
     Returns
     -------
-    Evaluations
+    FunctionScheme
         Its estimator is `Spline`; with ``estimator="lmmse"`` it is decoded as `kofn.schemes.kriging` is.
 
     References
@@ -58,15 +58,15 @@ def letcc(
 
     Examples
     --------
-    >>> evaluations = letcc(np.tanh, [[0.0, 1.0], [1.0, 0.0]], workers=6)
-    >>> evaluations.enough, evaluations.code.unknowns
+    >>> scheme = letcc(np.tanh, [[0.0, 1.0], [1.0, 0.0]], workers=6)
+    >>> scheme.enough, scheme.code.unknowns
     (5, 6)
     """
     X, worker = team(inputs, workers, rows)
     smoothing = number(CALL, "smoothing", smoothing, "0.0 interpolates")
     nodes = line(max(len(worker), len(X)))
     alpha, beta = scattered_among(nodes, len(worker)), spread_among(nodes, len(X))
-    return curve_evaluations(
+    return curve_scheme(
         "letcc", f, X, worker, alpha, beta, spline_rows, recover, lambda points: Spline(tuple(points), smoothing)
     )
 

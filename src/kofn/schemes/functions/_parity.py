@@ -18,8 +18,9 @@ from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from ...codes.decoding._estimators import least_squares
 from ...codes.decoding._learning import sketched, with_unseen
-from ._code import encoded, require_rows, results_enough, team
-from ._scheme import CALL, Evaluations
+from ._code import Mixture, require_rows, results_enough, team
+from ._model import PriorModel
+from ._scheme import CALL, FunctionScheme
 
 
 def parity(
@@ -32,7 +33,7 @@ def parity(
     workers: int | None = None,
     rows: int | None = None,
     rng: Any = None,
-) -> Evaluations:
+) -> FunctionScheme:
     """Every input once, and rows − K parities: exact once the K inputs have come, estimated by subtraction before.
 
     Load 1; waits for ``recover`` results, or for all inputs; amplification √(K² + K − 1) for one
@@ -58,7 +59,7 @@ def parity(
 
     Returns
     -------
-    Evaluations
+    FunctionScheme
         Its estimator is `Subtraction`.
 
     References
@@ -82,15 +83,14 @@ def parity(
     weights = parity_weights(K, extra)
     mix = np.vstack([np.eye(K), weights])
     code = LinearCode("parity", np.hstack([mix, np.eye(K + extra, extra, -K)]), np.eye(K, K + extra), worker)
-    return Evaluations(
+    return FunctionScheme(
         code,
         [f] * K + functions,
-        lambda: encoded(mix, X),
-        lambda: _prior(weights, 1.0, 0.0, size),
-        lambda results: _learned(weights, results, size),
+        Mixture(mix, X),
+        ParityModel(weights, size),
         enough=results_enough(K if recover is None else recover, len(worker)),
         estimator=Subtraction(K),
-        epsilon=precision(X),
+        precision=precision(X),
     )
 
 
@@ -110,24 +110,39 @@ def parity_weights(inputs: int, parities: int) -> Floats:
     return weights
 
 
-def _prior(weights: Floats, spread: float, level: float, size: float) -> Prior:
-    """Outputs vary around something in common; δ_j is ``size`` times as large as what its parity is of."""
-    parities, K = weights.shape
-    deltas = size * np.sqrt(np.sum(weights**2, axis=1) * spread + np.sum(weights, axis=1) ** 2 * level)
-    common = np.concatenate([np.full(K, np.sqrt(level)), np.zeros(parities)])
-    return Prior(np.concatenate([np.full(K, np.sqrt(spread)), deltas]), common=common)
+@dataclass(frozen=True, eq=False)
+class ParityModel(PriorModel):
+    """Outputs vary around something in common; δ_j is ``size`` times as large as what its parity is of.
 
+    Parameters
+    ----------
+    weights : (parities, K) array
+    size : float
+    """
 
-def _learned(weights: Floats, results: Mapping[int, Any], size: float) -> Prior:
-    K = weights.shape[1]
-    values = sketched(value for row, value in results.items() if row < K)
-    if len(values) < 2:
-        energy = float(np.mean(np.sum(sketched(results.values()) ** 2, axis=1)))
-        return _prior(weights, energy or 1.0, 0.0, size)
-    mean = values.mean(axis=0)
-    spread = float(np.sum((values - mean) ** 2)) / (len(values) - 1)
-    level = max(0.0, float(mean @ mean) - spread / len(values))
-    return _prior(weights, with_unseen(spread, level, len(values)), level, size)
+    weights: Floats
+    size: float
+
+    def first_prior(self) -> Prior:
+        """Nothing in common."""
+        return self._prior(1.0, 0.0)
+
+    def prior_of_results(self, results: Mapping[int, Any]) -> Prior:
+        """What the outputs that are there have in common, and how they vary."""
+        K = self.weights.shape[1]
+        values = sketched(value for row, value in results.items() if row < K)
+        if len(values) < 2:
+            return self._prior(float(np.mean(np.sum(sketched(results.values()) ** 2, axis=1))) or 1.0, 0.0)
+        mean = values.mean(axis=0)
+        spread = float(np.sum((values - mean) ** 2)) / (len(values) - 1)
+        level = max(0.0, float(mean @ mean) - spread / len(values))
+        return self._prior(with_unseen(spread, level, len(values)), level)
+
+    def _prior(self, spread: float, level: float) -> Prior:
+        parities, K = self.weights.shape
+        energies = np.sum(self.weights**2, axis=1) * spread + np.sum(self.weights, axis=1) ** 2 * level
+        common = np.concatenate([np.full(K, np.sqrt(level)), np.zeros(parities)])
+        return Prior(np.concatenate([np.full(K, np.sqrt(spread)), self.size * np.sqrt(energies)]), common=common)
 
 
 @dataclass(frozen=True)

@@ -7,88 +7,233 @@ basis suits it: the rows of G are the basis at α_n, those of T at β_k. G belon
 
 from __future__ import annotations
 
-import inspect
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
-from functools import partial
-from itertools import count
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..._base._envelope import told
 from ..._base._numbers import EPSILON, Floats
-from ..._base._snapshots import collected, failure_of, opened, sealed
+from ..._base._snapshots import Snapshot, collected, failure_of, opened, sealed
+from ...arrays._spec import ArraySpec
 from ...checks import arrayed, behaving, beyond, refusal
-from ...codes._copies import CopyCode
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from ...codes.decoding._estimators import Estimator
-from ...errors import FunctionError
-from .._scheme import Allocate, Canvas, Parts, Scheme, Task, listed
-from ._mixing import Bar, Mixing, Verdict
+from ...errors import FunctionError, TaskError
+from .._encoding import Encoding
+from .._layout import Layout
+from .._scheme import Judge, Learner, Parts, Scheme
+from .._task import Task, in_other_words, listed, row_error
+from ._calls import (
+    Arguments,
+    EvaluationFailed,
+    GivenArguments,
+    describe_row,
+    input_of,
+    require_result,
+    resident_key,
+)
+from ._mixing import Mixing, Verdict
+from ._model import PriorModel
 
 Array = NDArray[Any]
 CALL = "kofn.map"
 
 TOO_LARGE = "decode to more than their type can hold; let f divide its values, and multiply the answer"
 
-numbers = count()
-"""Every job, or series of jobs, has its own number, so that it drops what it placed at workers and nothing else."""
 
-
-@dataclass(frozen=True, eq=False)
-class Evaluations:
-    """What workers evaluate, and what their results say of the outputs that are wanted.
-
-    This is what a code for functions gives back: a builder in `kofn.schemes.FUNCTIONS`, your own, or a fitted code.
-    `function_scheme` makes a `Scheme` of it.
+@dataclass(frozen=True, eq=False, repr=False)
+class CallScheme(Scheme):
+    """A scheme whose rows are calls.
 
     Parameters
     ----------
     code : LinearCode
-        One row an evaluation; one target an output.
+        One row a call; one target an output.
     functions : sequence of callables, one per row
         What workers run, resident there; the same object is placed once, however many rows and jobs use it.
-    encode : callable
-        ``encode()`` returns one tuple of arguments per row: the result of row r is ``functions[r](*arguments[r])``.
-    expect : callable
-        ``expect()`` returns the `Prior` of the unknowns; called only when an estimate is needed.
-    learn : callable, optional
-        ``learn(results)`` returns the `Prior` from the results that have arrived, by row; asked instead of ``expect``.
-    mean : (unknowns, …) array, optional
-        Means of the unknowns, each of the shape of a result: estimates are made around them, and the prior speaks of
-        what varies (`around`).
-    enough : int, optional
-        Results to wait for where outputs are never exact; None where the code is exact from enough of them.
-    estimator : {"lmmse", "exact"} or Rule
-        How this code decodes what is not exact, unless the user says otherwise.
-    epsilon : float
-        Relative precision of the inputs that are mixed.
-    mixing : Mixing, optional
-        What is known of mixtures and of f, for what is called exact.
-    picked : bool
-        Whether every result is an output itself, so that it may be anything (`kofn.schemes.functions._hedged`).
-    bar : Bar, optional
-        What an estimate's error is taken to be once its results are known; by default what the prior says of it.
+    arguments : Arguments
     """
 
     code: LinearCode
     functions: Sequence[Callable[..., Any]]
-    encode: Callable[[], Sequence[tuple[Any, ...]]]
-    expect: Callable[[], Prior]
-    learn: Callable[[Mapping[int, Array]], Prior] | None = None
+    arguments: Arguments
+
+    @property
+    @abstractmethod
+    def kernel(self) -> Callable[..., Any]:
+        """What a worker does: ``kernel(function, place, *arguments)``."""
+
+    @abstractmethod
+    def decoded_by(self, estimator: Estimator | None) -> tuple[Scheme, Estimator]:
+        """The scheme that is run where users ask for this estimator, or for none, and the one that it is run with."""
+
+    @abstractmethod
+    def estimating(self) -> FunctionScheme:
+        """The scheme that estimates outputs that are missing."""
+
+    def encoding(self) -> Encoding:
+        """Nothing is encoded in blocks: rows are sent their arguments."""
+        return Encoding([()] * self.code.rows, self.tasks_of)
+
+    def tasks_of(self, rows: Sequence[int], blocks: Sequence[Sequence[Array]]) -> list[Task]:
+        """The tasks of some rows."""
+        arguments = self.arguments.of_rows()
+        return [
+            Task(
+                self.kernel,
+                (describe_row(self.code, row), *map(sealed, arguments[row])),
+                {resident_key(self.functions[row]): self.functions[row]},
+            )
+            for row in rows
+        ]
+
+    def explain(self, error: TaskError) -> TaskError:
+        """Say where f failed, as the worker saw it, or where it was to be evaluated when nothing came back."""
+        cause = error.__cause__
+        if isinstance(cause, EvaluationFailed):
+            text, cause = f"{cause} (at worker {error.worker}).", cause.__cause__
+        elif error.row is not None and not isinstance(error, FunctionError):
+            text = f"{error} (it evaluates f at {describe_row(self.code, error.row)})"
+        else:
+            return error
+        index = None if error.row is None else input_of(self.code, error.row)
+        return in_other_words(error, text, FunctionError, cause, input=index)
+
+    def describe(self, rows: Sequence[int]) -> str:
+        """Inputs, and whether there are mixtures, in words."""
+        inputs = {input_of(self.code, row) for row in rows}
+        plain = sorted(index for index in inputs if index is not None)
+        said = f"input{'s' * (len(plain) > 1)} {listed(plain)}" if plain else ""
+        return said if None not in inputs else f"{said}, and mixtures" if said else "mixtures of all inputs"
+
+    def taken(self, snapshot: Snapshot) -> Self:
+        """The same with functions and arguments as they are now."""
+        arguments = GivenArguments([tuple(map(snapshot.value, row)) for row in self.arguments.of_rows()])
+        return replace(self, functions=[snapshot.function(f) for f in self.functions], arguments=arguments)
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class FunctionScheme(CallScheme):
+    """Values of functions at inputs and mixtures of them, and what they say of the outputs that are wanted.
+
+    This is what a code for functions gives back: a builder in `kofn.schemes.FUNCTIONS`, your own, or a fitted code.
+    The answer is the stack of outputs, (targets, …).
+
+    Parameters
+    ----------
+    code, functions, arguments
+        As for `CallScheme`.
+    model : PriorModel
+        What is expected of the unknowns.
+    mean : (unknowns, …) array, optional
+        Means of the unknowns, each of the shape of a result: estimates are made around them, and the prior speaks of
+        what varies (`center`).
+    enough : int, optional
+        Results to wait for where outputs are never exact; None where the code is exact from enough of them.
+    estimator : {"lmmse", "exact"} or Rule
+        How this code decodes what is not exact, unless the user says otherwise.
+    precision : float
+        Relative precision of the inputs that are mixed.
+    mixing : Mixing, optional
+        What is known of mixtures and of f, for what is called exact.
+
+    Examples
+    --------
+    >>> import kofn
+    >>> from kofn.schemes import KnownPrior, Mixture
+    >>> code = kofn.LinearCode("pair", [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], np.eye(2), worker=[0, 1, 2])
+    >>> model = KnownPrior(kofn.Prior.independent([1.0, 1.0]))
+    >>> linear = FunctionScheme(code, [np.negative] * 3, Mixture(code.generator, np.array([1.0, 2.0])), model)
+    >>> tasks = linear.encoding().encode(np.empty)
+    >>> results = [task.function(*task.resident.values(), *task.arguments) for task in tasks]
+    >>> linear.assemble(np.array([[-1.0, 1.0], [1.0, 0.0]]), [results[1], results[2]])
+    array([-1., -2.])
+    """
+
+    model: PriorModel
     mean: Array | None = None
     enough: int | None = None
     estimator: Estimator = "lmmse"
-    epsilon: float = EPSILON
+    precision: float = EPSILON
     mixing: Mixing | None = None
-    picked: bool = False
-    bar: Bar | None = None
+
+    @property
+    def kernel(self) -> Callable[..., Any]:
+        """A value, checked."""
+        return evaluate
+
+    @property
+    def epsilon(self) -> float:
+        """That of the inputs, and how much larger results are by design."""
+        return self.precision * (1.0 if self.mixing is None else self.mixing.growth)
+
+    def layout(self, result: ArraySpec) -> Layout:
+        """Outputs one after another, around their means."""
+        offset = None if self.mean is None else np.tensordot(self.code.targets, self.mean, axes=1)
+        overflow = FunctionError(f"{CALL}: results of {self.code.name!r} {TOO_LARGE}.", -1)
+        return Layout.stack(len(self.code.targets), result, offset, overflow)
+
+    def prior(self) -> Prior:
+        """What the model says before anything has arrived."""
+        return self.model.first_prior()
+
+    @property
+    def parts(self) -> Parts:
+        """Outputs."""
+        return Parts((len(self.code.targets),))
+
+    def learner(self) -> FunctionLearner:
+        """Learns what f is like, and judges what is exact."""
+        return FunctionLearner(self)
+
+    def check(self, row: int, result: Any, like: ArraySpec | None = None) -> Array:
+        """Take a result of the shape and type of the first one, less its mean."""
+        value = np.asarray(result)
+        value = value.astype(np.complex128 if value.dtype.kind == "c" else np.float64, copy=False)
+        spec = ArraySpec.of(value)
+        if like is None and self.mean is not None:
+            like = ArraySpec(self.mean.shape[1:], value.dtype)
+        if like is not None and spec != like:
+            text = f"f returned {spec} at {describe_row(self.code, row)}, where results are {like}."
+            raise row_error(row, text, FunctionError, input=input_of(self.code, row))
+        if self.mean is None:
+            return value
+        return np.asarray(value - np.tensordot(self.code.generator[row], self.mean, axes=1))
+
+    def decoded_by(self, estimator: Estimator | None) -> tuple[Scheme, Estimator]:
+        """The scheme that is run where users ask for this estimator, or for none, and the one that it is run with."""
+        return self, self.estimator if estimator is None else estimator
+
+    def estimating(self) -> FunctionScheme:
+        """The scheme that estimates outputs that are missing: this one."""
+        return self
 
 
-def around(samples: Floats) -> tuple[Floats, Prior]:
+class FunctionLearner(Learner):
+    """What one run knows of f."""
+
+    def __init__(self, scheme: FunctionScheme) -> None:
+        super().__init__(scheme)
+        self._model = scheme.model.learner()
+        alone = scheme.code.picks is not None  # outputs as they were computed need no judge
+        self._verdict = None if alone else Verdict(scheme.code, scheme.mixing, scheme.precision, self._model.bar)
+
+    @property
+    def judge(self) -> Judge | None:
+        """What is exact in units of each output's own largest number."""
+        return self._verdict
+
+    def _learned(self, results: Mapping[int, Array]) -> Prior:
+        return self._model.prior_of_results(results)
+
+
+def center(samples: Floats) -> tuple[Floats, Prior]:
     """Mean of sampled unknowns, and what is expected of deviations from it: for estimates around a known mean.
 
     Parameters
@@ -104,7 +249,7 @@ def around(samples: Floats) -> tuple[Floats, Prior]:
 
     Examples
     --------
-    >>> mean, prior = around(np.array([[[1.0], [2.0]], [[3.0], [2.0]]]))
+    >>> mean, prior = center(np.array([[[1.0], [2.0]], [[3.0], [2.0]]]))
     >>> mean.ravel().tolist(), prior.energies.round(12).tolist(), float(prior.energy(np.eye(2)))
     ([2.0, 2.0], [1.0, 0.0], 9.0)
     """
@@ -114,110 +259,6 @@ def around(samples: Floats) -> tuple[Floats, Prior]:
     factor: Floats = np.linalg.qr(deviations.T / np.sqrt(draws), mode="r")  # type: ignore[assignment]
     known: Floats = np.linalg.qr(mean.reshape(unknowns, -1).T, mode="r")  # type: ignore[assignment]
     return mean, Prior(factor.T, known=known.T)
-
-
-def function_scheme(evaluations: Evaluations, number: int | None = None) -> Scheme:
-    """The scheme whose answer is the stack of outputs, (targets, …).
-
-    Parameters
-    ----------
-    evaluations : Evaluations
-    number : int, optional
-        That of a series of jobs which share what is resident; this job's own by default.
-
-    Examples
-    --------
-    >>> code = LinearCode("pair", [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], np.eye(2), worker=[0, 1, 2])
-    >>> X = np.array([1.0, 2.0])
-    >>> linear = Evaluations(code, [np.negative] * 3, lambda: [(x,) for x in code.generator @ X],
-    ...                      lambda: Prior.independent([1.0, 1.0]))
-    >>> scheme = function_scheme(linear)
-    >>> results = [task.function(*task.resident.values(), *task.arguments) for task in scheme.encode(np.empty)]
-    >>> scheme.assemble(np.array([[-1.0, 1.0], [1.0, 0.0]]), [results[1], results[2]])
-    array([-1., -2.])
-    """
-    code, mean = evaluations.code, evaluations.mean
-    owner = next(numbers) if number is None else number
-
-    def encode(allocate: Allocate) -> Sequence[Task]:
-        rows = zip(evaluations.functions, evaluations.encode(), strict=True)
-        return [
-            Task(evaluate, (place_of(code, row), *map(sealed, arguments)), {resident_key(owner, function): function})
-            for row, (function, arguments) in enumerate(rows)
-        ]
-
-    def canvas(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Canvas:
-        outputs = np.empty((len(code.targets), *shape), dtype)
-
-        def finish() -> Array:
-            return outputs if mean is None else outputs + np.tensordot(code.targets, mean, axes=1)
-
-        overflown = FunctionError(f"{CALL}: results of {code.name!r} {TOO_LARGE}.", -1)
-        return Canvas([outputs[target, ...] for target in range(len(outputs))], finish).finite(overflown)
-
-    return Scheme(
-        code,
-        encode,
-        canvas,
-        evaluations.expect,
-        epsilon=evaluations.epsilon * (1.0 if evaluations.mixing is None else evaluations.mixing.growth),
-        learn=evaluations.learn,
-        accept=Accept(code, mean),
-        parts=Parts((len(code.targets),)),
-        judge=None if evaluations.picked else Verdict(code, evaluations.mixing, evaluations.epsilon, evaluations.bar),
-        explain=partial(explained, code),
-    )
-
-
-def resident_key(owner: int, function: Any) -> tuple[str, int, int]:
-    """Under which a function is at the workers, for jobs of one owner that hold it."""
-    return "function", owner, id(function)
-
-
-def place_of(code: LinearCode, row: int) -> str:
-    """Where a row evaluates f, in words: at an input, if its result is an output, or at a mixture of inputs.
-
-    Examples
-    --------
-    >>> code = LinearCode("pair", [[1.0, 0.0], [1.0, 1.0]], np.eye(2), worker=[0, 1])
-    >>> place_of(code, 0), place_of(code, 1)
-    ('input 0', 'the encoded input of row 1, a mixture of all inputs')
-    """
-    index = input_of(code, row)
-    return f"the encoded input of row {row}, a mixture of all inputs" if index is None else f"input {index}"
-
-
-def input_of(code: LinearCode, row: int) -> int | None:
-    """The input at which a row evaluates f; None where it is a mixture."""
-    if isinstance(code, CopyCode):
-        return int(code.groups[row])
-    same = np.flatnonzero((code.targets == code.generator[row]).all(axis=1))
-    return int(same[0]) if same.size else None
-
-
-def explained(code: LinearCode, rows: Sequence[int]) -> str:
-    """What rows are about, in words.
-
-    Examples
-    --------
-    >>> explained(LinearCode("pair", [[1.0, 0.0], [1.0, 1.0]], np.eye(2), worker=[0, 1]), [0, 1])
-    'input 0, and mixtures'
-    """
-    inputs = {input_of(code, row) for row in rows}
-    plain = sorted(index for index in inputs if index is not None)
-    said = f"input{'s' * (len(plain) > 1)} {listed(plain)}" if plain else ""
-    return said if None not in inputs else f"{said}, and mixtures" if said else "mixtures of all inputs"
-
-
-class EvaluationFailed(Exception):
-    """At the worker: what f did, and where; the user sees a `kofn.FunctionError`."""
-
-
-def require_result(result: object, place: str) -> None:
-    """Refuse what an asynchronous function gives back: it has not run yet."""
-    if inspect.iscoroutine(result):
-        result.close()
-        raise EvaluationFailed(f"f returned a coroutine at {place}; wrap it in lambda x: asyncio.run(f(x))")
 
 
 def evaluate(function: Callable[..., Any], place: str, *arguments: Any) -> Array:
@@ -249,41 +290,12 @@ def evaluate(function: Callable[..., Any], place: str, *arguments: Any) -> Array
     return value
 
 
-class Accept:
-    """Takes results of the shape and type of the first one, less their mean, and refuses others with their place."""
-
-    def __init__(self, code: LinearCode, mean: Array | None) -> None:
-        self._code = code
-        self._mean = mean
-        self._kind: tuple[tuple[int, ...], np.dtype[Any]] | None = None
-
-    def anew(self) -> Accept:
-        """One that has seen no result yet."""
-        return Accept(self._code, self._mean)
-
-    def __call__(self, row: int, result: Any) -> Array:
-        value = np.asarray(result)
-        value = value.astype(np.complex128 if value.dtype.kind == "c" else np.float64, copy=False)
-        kind = (value.shape, value.dtype)
-        if self._kind is None:
-            self._kind = kind if self._mean is None else (self._mean.shape[1:], value.dtype)
-        if kind != self._kind:
-            shape, dtype = self._kind
-            text = f"f returned {value.dtype} of shape {value.shape} at {place_of(self._code, row)}"
-            expected = f"where results are {dtype} of shape {shape}"
-            worker, index = int(self._code.worker[row]), input_of(self._code, row)
-            raise FunctionError(f"{text}, {expected}.", worker, row, input=index)
-        if self._mean is None:
-            return value
-        return np.asarray(value - np.tensordot(self._code.generator[row], self._mean, axes=1))
-
-
-def stacked(inputs: Any) -> Array:
+def stack_inputs(inputs: Any) -> Array:
     """Check the inputs of one call, and stack them: (K, …), float32, float64 or complex.
 
     Examples
     --------
-    >>> stacked([[1, 2], [3, 4]]).dtype
+    >>> stack_inputs([[1, 2], [3, 4]]).dtype
     dtype('float64')
     """
     remedy = "give K arrays of one shape"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,9 @@ from ...checks import refusal
 from ...codes._prior import Prior
 from .._encoding import Factor, Found
 from ._importance import RULES, block_weights, sorted_spans
-from ._operands import CALL, Operands, blocks_of
+from ._operands import CALL, Operands, blocks_of, seed_of
 from ._row_column import chosen, found, in_like_units, spread
-from ._scheme import Sketched
+from ._scheme import Sketch
 
 Array = NDArray[Any]
 
@@ -37,8 +37,8 @@ class Cut:
         Importance of the blocks of A and of B.
     blocks : pair of Blocks
         Of A and of B.
-    expect : callable
-        Returns the prior of all N·P block products, p running fastest.
+    expected : Prior or Sketch
+        Of all N·P block products, p running fastest.
     spread : (N·P, N·P) array, optional
         How unlike these are in size, where they are (`kofn.arrays.spread_of`).
     found : sequence of Found
@@ -48,7 +48,7 @@ class Cut:
     grid: Grid
     weights: tuple[Floats, Floats]
     blocks: tuple[Blocks, Blocks]
-    expect: Callable[[], Prior]
+    expected: Prior | Sketch
     spread: Floats | None = None
     found: Sequence[Found] = ()
 
@@ -83,7 +83,7 @@ def row_column(operands: Operands, blocks: Any, limit: int, rule: str, rng: np.r
         grid,
         (block_weights(first, rows, rule), block_weights(second, columns, rule)),
         cut,
-        Sketched(*cut, rng),
+        Sketch(*cut, seed_of(rng)),
         spread(operands, grid),
         found(operands, grid),
     )
@@ -113,7 +113,7 @@ def column_row(operands: Operands, blocks: Any, limit: int, rule: str, rng: np.r
         grid,
         (block_weights(first, spans, rule), block_weights(second, spans, rule)),
         cut,
-        Sketched(*cut, rng),
+        Sketch(*cut, seed_of(rng)),
         found=found(operands, grid),
     )
 

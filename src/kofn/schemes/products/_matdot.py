@@ -13,9 +13,9 @@ from ...codes._bases import chebyshev_nodes, chebyshev_rows, row_kronecker
 from ...codes._linear import LinearCode
 from .._encoding import Factor
 from .._scheme import Scheme
-from ._operands import CALL, Operands, blocks_of, generator
+from ._operands import CALL, Operands, blocks_of, generator, seed_of
 from ._row_column import dealt, found, in_like_units, require_threshold, row_count, spare
-from ._scheme import Sketched, Transformed, product_scheme
+from ._scheme import ProductScheme, Sketch
 
 
 def matdot(
@@ -76,10 +76,10 @@ def matdot(
     grid = in_like_units(operands, Grid(Spans(size, 1), Spans(columns, 1)))
     a = Blocks(operands.A, spans, 1, across=grid.rows.exponents)
     b = Blocks(operands.B, spans, 0, across=grid.columns.exponents)
-    expect = Transformed(Sketched(a, b, generator(rng)), coefficients_of_pairs(parts))
+    sketch = Sketch(a, b, seed_of(generator(rng)), coefficients_of_pairs(parts))
     basis = orthonormal_rows(points, parts)
     factors = Factor(basis, a), Factor(basis, b)
-    return product_scheme(code, *factors, grid, expect, operands.dtype, found(operands, grid))
+    return ProductScheme(code, *factors, grid, sketch, found(operands, grid))
 
 
 def orthonormal_rows(points: Floats, count: int) -> Floats:

@@ -201,6 +201,21 @@ def balanced_blocks(limit: int, rows: int, columns: int) -> tuple[int, int]:
     return min(good, key=lambda pair: (rows / pair[0] + columns / pair[1], -pair[0] * pair[1]))
 
 
+def seed_of(rng: np.random.Generator) -> int:
+    """A seed that no other call gets and that takes no number from the generator, so that nothing else depends on it.
+
+    Examples
+    --------
+    >>> one, other = np.random.default_rng(0), np.random.default_rng(0)
+    >>> seed_of(one) == seed_of(other), seed_of(one) == seed_of(one), float(one.random()) == float(other.random())
+    (True, False, True)
+    """
+    sequence = rng.bit_generator.seed_seq
+    if not isinstance(sequence, np.random.SeedSequence):  # one that was seeded in the old way has none
+        return int(rng.integers(1 << 63))
+    return int(sequence.spawn(1)[0].generate_state(1, np.uint64)[0])
+
+
 def generator(rng: Any) -> np.random.Generator:
     """Return a random generator: the one given, one seeded by an int, or a fresh one for None."""
     return checks.generator(CALL, rng)

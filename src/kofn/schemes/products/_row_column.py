@@ -6,18 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..._base._numbers import Floats
 from ...arrays._blocks import Blocks, Grid, Spans
 from ...arrays._scaling import alike, balanced, sizes_of, spread_of
-from ...checks import integer, refusal
+from ...checks import arrayed, integer, refusal
 from ...codes._bases import row_kronecker
 from ...codes._linear import LinearCode, groups_of, kept_apart
 from .._encoding import Factor, Found
-from .._scheme import Scheme
-from ._operands import CALL, Operands, balanced_blocks, blocks_of
-from ._scheme import Sketched, product_scheme
+from ._operands import CALL, Operands, balanced_blocks, blocks_of, generator, seed_of
+from ._scheme import ProductScheme, Sketch
 
 
 def row_count(rows: int | None, workers: int | None) -> int:
@@ -115,7 +114,7 @@ def row_column_scheme(
     workers: int | None,
     threshold: int | None,
     rng: np.random.Generator,
-) -> Scheme:
+) -> ProductScheme:
     """A scheme whose row r is α_r ⊗ β_r over the unknowns C_np, each of load 1.
 
     Parameters
@@ -136,4 +135,72 @@ def row_column_scheme(
     code = code if unlike is None else replace(code, spread=unlike)
     a, b = Blocks(operands.A, grid.rows, 0), Blocks(operands.B, grid.columns, 1)
     factors, counted = (Factor(alpha, a), Factor(beta, b)), found(operands, grid, mixed=code.mixes)
-    return product_scheme(code, *factors, grid, Sketched(a, b, rng), operands.dtype, counted)
+    return ProductScheme(code, *factors, grid, Sketch(a, b, seed_of(rng)), counted)
+
+
+def from_coefficients(
+    A: Any,
+    B: Any,
+    alpha: ArrayLike,
+    beta: ArrayLike | None = None,
+    *,
+    name: str = "own",
+    threshold: int | None = None,
+    workers: int | None = None,
+    rng: Any = None,
+) -> ProductScheme:
+    """A code of your own for products: row r multiplies Σ α_rn A_n by Σ β_rp B_p.
+
+    Parameters
+    ----------
+    A : (m, k) array
+    B : (k, n) array
+    alpha : (rows, N) array
+        Coefficients of N row blocks of A.
+    beta : (rows, P) array, optional
+        Coefficients of P column blocks of B; by default B is not cut.
+    name : str
+        What the code is called in reports.
+    threshold : int, optional
+        The recovery threshold: any so many rows give all N·P block products. None when there is no such number.
+    workers : int, optional
+        That rows are dealt to; one row each by default.
+    rng : None, int or Generator
+        Draws the sketch for the error bar.
+
+    Returns
+    -------
+    ProductScheme
+
+    Examples
+    --------
+    >>> from kofn.schemes.products import from_coefficients
+    >>> scheme = from_coefficients(np.eye(4), np.eye(4), [[1, 0], [0, 1], [1, 1]], name="parity", threshold=2)
+    >>> scheme
+    ProductScheme('parity', 3 rows, 2 unknowns, 3 workers, 4 × 4 float64)
+    """
+    operands = Operands.of(A, B)
+    first = _coefficients("alpha", alpha)
+    second = np.ones((len(first), 1)) if beta is None else _coefficients("beta", beta)
+    if len(first) != len(second):
+        must, given = f"have a row for each of the {len(first)} rows of 'alpha'", f"shape {second.shape}"
+        raise refusal(OWN, "beta", must, given, "give both the coefficients of all rows")
+    grid = plain(operands, chosen(operands, (first.shape[1], second.shape[1]), 1))
+    return row_column_scheme(
+        name, operands, grid, first, second, workers=workers, threshold=threshold, rng=generator(rng)
+    )
+
+
+OWN = "kofn.schemes.products.from_coefficients"
+
+
+def _coefficients(name: str, value: ArrayLike) -> Floats:
+    try:
+        given, masked = arrayed(value)
+        matrix = np.array([] if masked or given.dtype.kind == "c" else given, dtype=np.float64)
+    except (TypeError, ValueError):
+        matrix = np.empty(0)
+    if matrix.ndim != 2 or not matrix.size or not np.isfinite(matrix).all():
+        must = "be a matrix of finite real numbers, (rows, blocks)"
+        raise refusal(OWN, name, must, repr(value)[:60], "write a row of coefficients for each task")
+    return matrix

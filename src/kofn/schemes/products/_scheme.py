@@ -5,11 +5,9 @@ A builder chooses the coefficients α and β, one row of each a task; everything
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
+from typing import Any, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +15,13 @@ from numpy.typing import NDArray
 from ..._base._numbers import Floats
 from ..._base._snapshots import Snapshot
 from ...arrays._blocks import Blocks, Grid
+from ...arrays._spec import ArraySpec
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from .._encoding import Encoding, Factor, Found
-from .._scheme import Canvas, Parts, Scheme, Task
+from .._layout import Layout
+from .._scheme import Parts, Scheme
+from .._task import Task
 
 Array = NDArray[Any]
 
@@ -47,70 +48,138 @@ def multiply(a: Array, b: Array) -> Array:
     return product
 
 
-def product_scheme(
-    code: LinearCode,
-    a: Factor,
-    b: Factor,
-    grid: Grid,
-    expect: Callable[[], Prior],
-    dtype: np.dtype[Any],
-    found: Sequence[Found] = (),
-) -> Scheme:
-    """Put a scheme together from a code, its two encoded factors and the layout of the answer."""
-
-    needs = [((0, int(i)), (1, int(j))) for i, j in zip(a.distinct[1], b.distinct[1], strict=True)]
-    encoding = Encoding((a, b), needs, lambda row, blocks: Task(multiply, tuple(blocks)), found)
-    result_bytes = a.blocks.shape[0] * b.blocks.shape[1] * dtype.itemsize
-    return grid_scheme(code, encoding, grid, expect, dtype, result_bytes)
+def multiply_tasks(rows: Sequence[int], blocks: Sequence[Sequence[Array]]) -> list[Task]:
+    """The tasks of rows that multiply two encoded blocks."""
+    return [Task(multiply, tuple(of_row)) for of_row in blocks]
 
 
-def grid_scheme(
-    code: LinearCode,
-    encoding: Encoding,
-    grid: Grid,
-    expect: Callable[[], Prior],
-    dtype: np.dtype[Any],
-    result_bytes: int,
-) -> Scheme:
-    """A scheme whose targets are the blocks of a grid."""
-    return Scheme(
-        code,
-        encoding,
-        lambda shape, kind: grid_canvas(grid, np.empty(grid.shape, kind)),
-        expect,
-        encoding.encoded_bytes,
-        float(np.finfo(dtype).eps),
-        result_bytes=result_bytes,
-        answer_bytes=math.prod(grid.shape) * dtype.itemsize,
-        onto=lambda answer: grid_canvas(grid, answer),
-        parts=Parts((grid.rows.count, grid.columns.count), grid),
-        caution=partial(cautioned, encoding.found),
-    )
+@dataclass(frozen=True, eq=False)
+class Sketch:
+    """What is expected of the block products of two matrices, sketched when somebody asks.
 
-
-def cautioned(found: Sequence[Found]) -> str:
-    """What to say of an estimate where rows of A or columns of B differ in size by far, which no error bar shows.
-
-    Examples
-    --------
-    >>> from ...arrays._blocks import Spans
-    >>> cautioned([Found(np.array([1.0, 0.0, 1e4]), Spans(3, 1), 1e-16), Found(np.ones(3), Spans(3, 1), 1e-16)])
-    'rows of A differ in size by a factor of 1e+04: small ones may be wholly wrong within the error bar, ...'
+    Parameters
+    ----------
+    a, b : Blocks
+    seed : int
+        Of the sketch: every run of a scheme sees the same one.
+    after : (combinations, products) array, optional
+        What combinations of the products the unknowns are; each of them by default.
     """
-    for which, one in zip(("rows of A", "columns of B"), found, strict=False):
-        sizes = one.norms[one.norms > 0]
-        if sizes.size and (ratio := float(sizes.max() / sizes.min())) > UNLIKE:
-            small = "small ones may be wholly wrong within the error bar, which is that of the whole product"
-            return f"{which} differ in size by a factor of {ratio:.0e}: {small}."
-    return ""
+
+    a: Blocks
+    b: Blocks
+    seed: int
+    after: Floats | None = None
+
+    def prior(self) -> Prior:
+        """From one pass over each matrix."""
+        prior = sketch_prior(self.a, self.b, np.random.default_rng(self.seed))
+        return prior if self.after is None else prior.transformed(self.after)
+
+    def taken(self, snapshot: Snapshot) -> Sketch:
+        """The same of the matrices as they are now."""
+        return replace(self, a=self.a.taken(snapshot), b=self.b.taken(snapshot))
 
 
-def grid_canvas(grid: Grid, answer: Any) -> Canvas:
-    """An answer, or the file that takes its place, whose targets are the blocks of a grid."""
-    return Canvas(grid.views(answer), lambda: answer)
+@dataclass(frozen=True, eq=False, repr=False)
+class GridScheme(Scheme):
+    """Two matrices in encoded blocks, and an answer whose blocks the targets are.
+
+    Parameters
+    ----------
+    code : LinearCode
+    left, right : Factor
+        The blocks of A and of B, and how rows combine them.
+    grid : Grid
+        How the answer is cut.
+    expected : Prior or Sketch
+        Of the unknowns.
+    found : sequence of Found
+        What was found of A and of B when this was built.
+    own : bool
+        Whether nobody else changes the matrices, so that it still holds.
+    separate : bool
+        Whether targets are parts of the whole, each in an array of its own, and the answer is their sum.
+    """
+
+    code: LinearCode
+    left: Factor
+    right: Factor
+    grid: Grid
+    expected: Prior | Sketch
+    found: Sequence[Found] = ()
+    own: bool = False
+    separate: bool = False
+
+    @property
+    def result(self) -> ArraySpec:
+        """What a block product is like."""
+        left, right = self.left.blocks, self.right.blocks
+        return ArraySpec((left.shape[0], right.shape[1]), np.result_type(left.dtype, right.dtype))
+
+    @property
+    def epsilon(self) -> float:
+        """That of the matrices' numbers."""
+        return float(np.finfo(self.result.dtype).eps)
+
+    @property
+    def counted_on(self) -> Sequence[Found]:
+        """What must still hold of the matrices when they are encoded."""
+        return () if self.own else self.found
+
+    def layout(self, result: ArraySpec) -> Layout:
+        """Blocks of the grid."""
+        return Layout.blocks(self.grid, len(self.code.targets), result.dtype, added=self.separate)
+
+    def prior(self) -> Prior:
+        """As given, or from a sketch of both matrices."""
+        return self.expected.prior() if isinstance(self.expected, Sketch) else self.expected
+
+    @property
+    def parts(self) -> Parts:
+        """Blocks of the answer."""
+        return Parts((self.grid.rows.count, self.grid.columns.count), self.grid)
+
+    def caution(self) -> str:
+        """What to say of an estimate where rows of A or columns of B differ in size by far, as no error bar shows."""
+        for which, one in zip(("rows of A", "columns of B"), self.found, strict=False):
+            sizes = one.norms[one.norms > 0]
+            if sizes.size and (ratio := float(sizes.max() / sizes.min())) > UNLIKE:
+                small = "small ones may be wholly wrong within the error bar, which is that of the whole product"
+                return f"{which} differ in size by a factor of {ratio:.0e}: {small}."
+        return ""
+
+    def taken(self, snapshot: Snapshot) -> Self:
+        """The same of the matrices as they are now."""
+        expected = self.expected.taken(snapshot) if isinstance(self.expected, Sketch) else self.expected
+        taken = replace(self, left=self.left.taken(snapshot), right=self.right.taken(snapshot), expected=expected)
+        taken.encoding().require_unchanged()
+        return replace(taken, own=True)
+
+    def __repr__(self) -> str:
+        (rows, columns), dtype = self.grid.shape, self.result.dtype
+        return f"{super().__repr__()[:-1]}, {rows} × {columns} {dtype})"
 
 
-def sketched_prior(a: Blocks, b: Blocks, rng: np.random.Generator) -> Prior:
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class ProductScheme(GridScheme):
+    """Row r is (Σ α_rn A_n)(Σ β_rp B_p): one product of two encoded blocks.
+
+    Parameters
+    ----------
+    code, left, right, grid, expected, found, own, separate
+        As for `GridScheme`.
+    """
+
+    def encoding(self) -> Encoding:
+        """Each row needs one encoded block of either side."""
+        pairs = zip(self.left.distinct[1].tolist(), self.right.distinct[1].tolist(), strict=True)
+        needs = [((0, i), (1, j)) for i, j in pairs]
+        return Encoding(needs, multiply_tasks, (self.left, self.right), self.result, self.counted_on)
+
+
+def sketch_prior(a: Blocks, b: Blocks, rng: np.random.Generator) -> Prior:
     """Estimate the covariance of all block products A_i B_j from Z_ij = (Ψ A_i)(B_j Ω), at O(size) cost.
 
     Ψ and Ω are Gaussian and the same for all blocks, so E⟨Z_ij, Z_kl⟩ = E⟨A_i B_j, A_k B_l⟩ whatever the data;
@@ -130,55 +199,11 @@ def sketched_prior(a: Blocks, b: Blocks, rng: np.random.Generator) -> Prior:
     left = rng.standard_normal((SKETCH, a.shape[0])).astype(real_type(a.dtype))
     right = rng.standard_normal((b.shape[1], SKETCH)).astype(real_type(b.dtype))
     if a.axis == 1:  # blocks of unequal inner dimension are padded with zeros, which add nothing
-        return samples_prior(_pair_sketches(left, a, b, right), np.eye(len(a.slices)).reshape(1, -1))
+        return prior_of_samples(_pair_sketches(left, a, b, right), np.eye(len(a.slices)).reshape(1, -1))
     size = SKETCH * (len(a.slices) + len(b.slices)) * np.dtype(np.float64).itemsize
     width, inner = max(1, SKETCH_BYTES // size), a.shape[1]
     slabs = [slice(start, min(start + width, inner)) for start in range(0, max(1, inner), width)]
-    return samples_prior(sum(_pair_sketches(left, a.within(slab), b.within(slab), right) for slab in slabs))
-
-
-@dataclass(frozen=True, eq=False)
-class Sketched:
-    """What is expected of the block products of two matrices, sketched when somebody asks.
-
-    Parameters
-    ----------
-    a, b : Blocks
-    rng : numpy.random.Generator
-    """
-
-    a: Blocks
-    b: Blocks
-    rng: np.random.Generator
-
-    def __call__(self) -> Prior:
-        return sketched_prior(self.a, self.b, self.rng)
-
-    def taken(self, snapshot: Snapshot) -> Sketched:
-        """The same of the matrices as they are now."""
-        return replace(self, a=self.a.taken(snapshot), b=self.b.taken(snapshot))
-
-
-@dataclass(frozen=True, eq=False)
-class Transformed:
-    """What is expected of linear combinations of unknowns.
-
-    Parameters
-    ----------
-    expect : callable
-        Returns the prior of the unknowns.
-    after : (combinations, unknowns) array
-    """
-
-    expect: Callable[[], Prior]
-    after: Floats
-
-    def __call__(self) -> Prior:
-        return self.expect().transformed(self.after)
-
-    def taken(self, snapshot: Snapshot) -> Transformed:
-        """The same of the data as they are now."""
-        return replace(self, expect=snapshot.maker(self.expect))
+    return prior_of_samples(sum(_pair_sketches(left, a.within(slab), b.within(slab), right) for slab in slabs))
 
 
 def _pair_sketches(left: Array, a: Blocks, b: Blocks, right: Array) -> Any:
@@ -206,7 +231,7 @@ def real_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.zeros(0, dtype).real.dtype
 
 
-def samples_prior(samples: Array, targets: Floats | None = None) -> Prior:
+def prior_of_samples(samples: Array, targets: Floats | None = None) -> Prior:
     """Prior of unknowns from their sketches, (unknowns, numbers), as far as real weights are concerned.
 
     Parameters

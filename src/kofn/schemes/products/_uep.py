@@ -18,8 +18,8 @@ from ._cuts import PARTITIONS, Cut, column_row, factor_parts, row_column
 from ._importance import CALL, RULES, levels_of
 from ._operands import Operands, generator
 from ._row_column import row_count, spare
-from ._scheme import Transformed, product_scheme
-from ._windows import apart, window_scheme
+from ._scheme import ProductScheme, Sketch
+from ._windows import WindowScheme
 from .families import Coefficients, Windows
 
 REALISATIONS = ("factor", "window")
@@ -182,10 +182,10 @@ def _build(
         cut = column_row(operands, blocks, factor_parts(limit) if asked.factored else limit, asked.weights, rng)
     family = _family(asked, cut)
     for _ in range(ATTEMPTS if rows >= family.classes.wanted.sum() else 1):
-        scheme = _scheme(family, family.draw(1, rows, rng), cut, workers, operands.dtype)
+        scheme = _scheme(family, family.draw(1, rows, rng), cut, workers)
         if decodable(scheme.code, np.arange(rows), operands.epsilon):
             break
-    return scheme if asked.partition == "rxc" or asked.summed else apart(scheme)
+    return replace(scheme, separate=asked.partition == "cxr" and asked.separate)
 
 
 def _family(asked: Asked, cut: Cut) -> Windows:
@@ -208,12 +208,13 @@ def _classes(asked: Asked, cut: Cut) -> tuple[Classes, Floats]:
     return classes, gamma
 
 
-def _scheme(family: Windows, coefficients: Coefficients, cut: Cut, workers: int | None, dtype: np.dtype[Any]) -> Scheme:
+def _scheme(family: Windows, coefficients: Coefficients, cut: Cut, workers: int | None) -> ProductScheme | WindowScheme:
     code, wanted = family.code_of(coefficients, workers=workers), family.classes.wanted.ravel()
     if cut.spread is not None:
         code = replace(code, spread=cut.spread[wanted] if family.is_factored else cut.spread[np.ix_(wanted, wanted)])
     if coefficients.factors is not None:
         alpha, beta = (factor[0] for factor in coefficients.factors)
-        return product_scheme(code, *cut.factors(alpha, beta), cut.grid, cut.expect, dtype, cut.found)
-    chosen = np.eye(wanted.size)[wanted]
-    return window_scheme(code, cut, family.table(coefficients.generator[0]), Transformed(cut.expect, chosen), dtype)
+        return ProductScheme(code, *cut.factors(alpha, beta), cut.grid, cut.expected, cut.found)
+    assert isinstance(cut.expected, Sketch)
+    chosen = replace(cut.expected, after=np.eye(wanted.size)[wanted])
+    return WindowScheme.of(code, cut, family.table(coefficients.generator[0]), chosen)

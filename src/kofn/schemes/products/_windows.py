@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +13,17 @@ from ..._base._numbers import Floats
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from .._encoding import Encoding
-from .._scheme import Canvas, Scheme, Task
+from .._task import Task
 from ._cuts import Cut
-from ._scheme import grid_scheme, real_type
+from ._scheme import GridScheme, Sketch, real_type
 
 Array = NDArray[Any]
 
 
-def window_scheme(
-    code: LinearCode, cut: Cut, coefficients: Floats, expect: Callable[[], Prior], dtype: np.dtype[Any]
-) -> Scheme:
-    """A scheme whose row r returns Σ c_rnp A_n B_p, as one product of a load times longer inner dimension.
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class WindowScheme(GridScheme):
+    """Row r is Σ c_rnp A_n B_p, as one product of a load times longer inner dimension.
 
     The master encodes nothing: workers get the blocks that their windows hold, and the coefficients.
 
@@ -31,24 +31,42 @@ def window_scheme(
     ----------
     code : LinearCode
         Its unknowns are the products that ``coefficients`` speak of, its loads the blocks of A in a window.
+    left, right : Factor
+        The blocks of A and of B as they are.
+    grid, expected, found, own, separate
+        As for `ProductScheme`.
     coefficients : (rows, N, P) array
-    expect : callable
-        Returns the prior of the code's unknowns.
     """
-    _, n, p = coefficients.shape
-    first, second = cut.factors(np.eye(n), np.eye(p))
-    rows = coefficients.astype(real_type(dtype))
-    windows = [(np.flatnonzero(row.any(axis=1)), np.flatnonzero(row.any(axis=0))) for row in rows]
-    needs = [
-        [(0, int(first.distinct[1][i])) for i in of_a] + [(1, int(second.distinct[1][j])) for j in of_b]
-        for of_a, of_b in windows
-    ]
 
-    def task(row: int, blocks: Sequence[Array]) -> Task:
-        return Task(multiply_window, (rows[row][np.ix_(*windows[row])], *blocks))
+    coefficients: Floats = field(kw_only=True)
 
-    result_bytes = first.blocks.shape[0] * second.blocks.shape[1] * dtype.itemsize
-    return grid_scheme(code, Encoding((first, second), needs, task, cut.found), cut.grid, expect, dtype, result_bytes)
+    @classmethod
+    def of(cls, code: LinearCode, cut: Cut, coefficients: Floats, expected: Prior | Sketch) -> WindowScheme:
+        """From the blocks of a product that is cut already."""
+        _, n, p = coefficients.shape
+        left, right = cut.factors(np.eye(n), np.eye(p))
+        return cls(code, left, right, cut.grid, expected, cut.found, coefficients=coefficients)
+
+    def encoding(self) -> Encoding:
+        """Each row needs the blocks that its window touches."""
+        first, second = self.left.distinct[1].tolist(), self.right.distinct[1].tolist()
+        needs = [
+            [*((0, first[i]) for i in of_a.tolist()), *((1, second[j]) for j in of_b.tolist())]
+            for of_a, of_b in map(_touched, self.coefficients)
+        ]
+        return Encoding(needs, self.tasks_of, (self.left, self.right), self.result, self.counted_on)
+
+    def tasks_of(self, rows: Sequence[int], blocks: Sequence[Sequence[Array]]) -> list[Task]:
+        """The tasks of some rows, each with the coefficients of its window."""
+        windows = [self.coefficients[row] for row in rows]
+        kind = real_type(self.result.dtype)
+        chosen = [window[np.ix_(*_touched(window))].astype(kind) for window in windows]
+        return [Task(multiply_window, (window, *of_row)) for window, of_row in zip(chosen, blocks, strict=True)]
+
+
+def _touched(window: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Blocks of A and of B that a window, (N, P), touches."""
+    return np.flatnonzero(window.any(axis=1)), np.flatnonzero(window.any(axis=0))
 
 
 def multiply_window(coefficients: Array, *blocks: Array) -> Array:
@@ -71,19 +89,3 @@ def multiply_window(coefficients: Array, *blocks: Array) -> Array:
     b = np.concatenate(np.tensordot(coefficients, np.stack(blocks[count:]), axes=1))
     product: Array = a @ b
     return product
-
-
-def apart(scheme: Scheme) -> Scheme:
-    """Give every target of a scheme with one block an array of its own; the answer is their sum."""
-
-    def canvas(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Canvas:
-        parts = [scheme.canvas(shape, dtype) for _ in scheme.code.targets]
-
-        def total() -> Array:
-            answer: Array = np.sum([part.finish() for part in parts], axis=0)
-            return answer
-
-        return Canvas([part.targets[0] for part in parts], total)
-
-    size = (len(scheme.code.targets) + 1) * scheme.answer_bytes
-    return replace(scheme, canvas=canvas, onto=None, answer_bytes=size)

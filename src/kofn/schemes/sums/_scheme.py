@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..._base._envelope import told
+from ..._base._numbers import Floats
 from ..._base._snapshots import Sealed, Snapshot, failure_of, opened, sealed
+from ...arrays._spec import ArraySpec
 from ...checks import arrayed, beyond, integer, refusal
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
-from ...codes.decoding._learning import Learner
-from ...errors import TermError
-from .._scheme import Allocate, Canvas, Parts, Scheme, Task, listed
+from ...codes.decoding._learning import TermLearner
+from ...errors import TaskError, TermError
+from .._encoding import Encoding
+from .._layout import Layout
+from .._scheme import Learner, Parts, Scheme
+from .._task import Task, in_other_words, listed, row_error
 from . import _counts as counts
 from ._code import CALL
 from ._counts import Tally, whole
@@ -55,7 +59,6 @@ class Terms:
 
     functions: Any
     size: int
-    number: int = field(default_factory=lambda: next(_numbers))
 
     @classmethod
     def of(cls, terms: Any, size: Any = None) -> Terms:
@@ -82,14 +85,14 @@ class Terms:
         return cls(functions, len(functions))
 
     def taken(self, snapshot: Snapshot) -> Terms:
-        """The same terms as they are now, under the same keys."""
+        """The same terms as they are now."""
         return replace(self, functions=snapshot.function(self.functions))
 
-    def resident(self, first: int, last: int) -> tuple[tuple[str, int, int, int], Any, int]:
+    def resident(self, first: int, last: int) -> tuple[tuple[str, int, int], Any, int]:
         """Key, value and offset of what has to be at a worker that evaluates terms ``first`` … ``last`` − 1."""
         if callable(self.functions):
-            return ("terms", self.number, 0, self.size), self.functions, 0
-        return ("terms", self.number, first, last), self.functions[first:last], first
+            return ("terms", 0, self.size), self.functions, 0
+        return ("terms", first, last), self.functions[first:last], first
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +105,7 @@ class Input:
     """
 
     value: Any
-    number: int = field(default_factory=lambda: next(_numbers))
+    number: int = field(default_factory=lambda: next(_numbers), compare=False)
 
     @classmethod
     def of(cls, x: Any) -> Input:
@@ -211,51 +214,10 @@ def _checked(index: int, value: Any, total: Array | None) -> Array:
     return array
 
 
-class Accept:
-    """Takes results that look like the first one, and refuses the others with the terms that they are made of."""
-
-    def __init__(self, code: LinearCode) -> None:
-        self._code = code
-        self._kind: tuple[tuple[int, ...], np.dtype[Any]] | None = None
-        self._tally = Tally()
-        self._groups: set[int] = set()
-
-    def anew(self) -> Accept:
-        """One that has seen no result yet."""
-        return Accept(self._code)
-
-    def __call__(self, row: int, result: Any) -> Array:
-        given = np.asarray(result)
-        payload = given.astype(np.float64) if whole(given) else given
-        kind = (payload.shape, payload.dtype)
-        self._kind = self._kind or kind
-        if kind != self._kind:
-            others = f"{self._kind[1]} of shape {self._kind[0]}"
-            raise self._refused(row, f"returned {kind[1]} of shape {kind[0]}, others {others}")
-        group = row if self._code.blocks is None else int(self._code.blocks.block[row])
-        fresh = group not in self._groups
-        self._groups.add(group)
-        if fresh and not self._tally.add(given):
-            raise self._refused(row, f"and those before {counts.UNSAFE}")
-        return payload
-
-    def _refused(self, row: int, what: str) -> TermError:
-        start, stop = self._code.generator.indptr[row : row + 2]
-        indices = self._code.generator.indices[start:stop]
-        named = f"term {indices[0]}" if len(indices) == 1 else f"terms {indices[0]} … {indices[-1]}"
-        return TermError(f"{named} {what}.", int(self._code.worker[row]), row, term=int(indices[0]))
-
-
-def sum_scheme(
-    code: LinearCode,
-    terms: Terms,
-    x: Any,
-    *,
-    energies: Any = None,
-    earlier: Prior | None = None,
-    adaptive: bool = True,
-) -> Scheme:
-    """A scheme for Σ f_i(x) from a code over the terms.
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class SumScheme(Scheme):
+    """Σ f_i(x) from a code over the terms: each row adds up some of them, weighed.
 
     Parameters
     ----------
@@ -274,85 +236,126 @@ def sum_scheme(
     Examples
     --------
     >>> from kofn.schemes import cyclic
-    >>> scheme = sum_scheme(cyclic(2, workers=1), Terms.of([abs, abs]), -1.5)
-    >>> [float(task.function(*task.resident.values(), *task.arguments)) for task in scheme.encode(np.empty)]
+    >>> scheme = SumScheme(cyclic(2, workers=1), Terms.of([abs, abs]), -1.5)
+    >>> tasks = scheme.encoding().encode(np.empty)
+    >>> [float(task.function(*task.resident.values(), *task.arguments)) for task in tasks]
     [1.5, 1.5]
-    """
-    learner = Learner(code, earlier=earlier) if energies is None else None
-    given = np.ones(code.unknowns) if energies is None else np.asarray(energies, dtype=np.float64)
-
-    def canvas(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Canvas:
-        total = np.empty(shape, dtype)
-        overflown = TermError(f"{CALL}: results of {code.name!r} {TOO_LARGE}.", -1)
-        return Canvas([total], lambda: total if total.ndim else total[()]).finite(overflown)
-
-    return Scheme(
-        code,
-        SumTasks(code, terms, x),
-        canvas,
-        lambda: earlier or Prior.independent(given),
-        adaptive=adaptive,
-        learn=None if learner is None else learner.prior,
-        accept=Accept(code),
-        parts=Parts(()),
-        explain=partial(explained, code),
-    )
-
-
-def explained(code: LinearCode, rows: Sequence[int]) -> str:
-    """The terms that rows have in common, or all of theirs, in words.
-
-    Examples
-    --------
-    >>> from kofn.schemes import cyclic
-    >>> explained(cyclic(6, workers=3), [0, 1]), explained(cyclic(6, workers=3), [4])
-    ('terms 0, 1', 'term 4')
-    """
-    starts, terms = code.generator.indptr, code.generator.indices
-    added = [set(terms[starts[row] : starts[row + 1]].tolist()) for row in rows]
-    named = sorted(set.intersection(*added) or set.union(*added))
-    return f"term{'s' * (len(named) > 1)} {listed(named)}"
-
-
-@dataclass(frozen=True, eq=False)
-class SumTasks:
-    """How the tasks of a sum are made: nothing is computed, terms and input go to the workers as they are.
-
-    Parameters
-    ----------
-    code : LinearCode
-    terms : Terms
-    x : object or Input
     """
 
     code: LinearCode
     terms: Terms
     x: Any
+    energies: Floats | None = None
+    earlier: Prior | None = None
+    adaptive: bool = True
 
-    def __call__(self, allocate: Allocate) -> Sequence[Task]:
-        return _tasks(self.code, self.terms, self._input)
+    def encoding(self) -> Encoding:
+        """Nothing is computed: terms and input go to the workers as they are."""
+        return Encoding([()] * self.code.rows, self.tasks_of)
 
-    def taken(self, snapshot: Snapshot) -> SumTasks:
-        """The same with terms and input as they are now."""
-        return replace(self, terms=self.terms.taken(snapshot), x=self._input.taken(snapshot))
+    def tasks_of(self, rows: Sequence[int], blocks: Sequence[Sequence[Array]]) -> list[Task]:
+        """The tasks of some rows, on the input as it is now."""
+        x = self.x if isinstance(self.x, Input) else Input.of(self.x)
+        matrix, starts = self.code.generator, self.code.generator.indptr.tolist()
+        parts = (slice(starts[row], starts[row + 1]) for row in rows)
+        return [self._task(matrix.indices[part], matrix.data[part], x) for part in parts]
+
+    def _task(self, indices: Array, weights: Array, x: Input) -> Task:
+        compact = int(indices[-1]) - int(indices[0]) + 1 == len(indices)
+        span = (int(indices[0]), int(indices[-1]) + 1) if compact else (0, self.terms.size)
+        name, value, offset = self.terms.resident(*span)
+        rest = (offset, indices, weights)
+        if x.large:
+            return Task(evaluate, rest, {name: value, x.key: x.value})
+        return Task(evaluate, (x.value, *rest), {name: value})
+
+    def _terms_of(self, row: int) -> list[int]:
+        """Terms that a row adds up."""
+        start, stop = self.code.generator.indptr[row : row + 2]
+        terms: list[int] = self.code.generator.indices[start:stop].tolist()
+        return terms
+
+    def layout(self, result: ArraySpec) -> Layout:
+        """The sum is like a result."""
+        return Layout.whole(result, TermError(f"{CALL}: results of {self.code.name!r} {TOO_LARGE}.", -1))
+
+    def prior(self) -> Prior:
+        """What an earlier call learned, or terms of the energies given."""
+        energies = np.ones(self.code.unknowns) if self.energies is None else self.energies
+        return self.earlier or Prior.independent(energies)
 
     @property
-    def _input(self) -> Input:
-        return self.x if isinstance(self.x, Input) else Input.of(self.x)
+    def parts(self) -> Parts:
+        """One sum."""
+        return Parts(())
+
+    def learner(self) -> SumLearner:
+        """Learns what terms are like, and notes which integers were added up."""
+        return SumLearner(self)
+
+    def check(self, row: int, result: Any, like: ArraySpec | None = None) -> Array:
+        """Take a result that looks like the first one; a worker has checked its numbers."""
+        given = np.asarray(result)
+        payload = given.astype(np.float64) if whole(given) else given
+        if like is not None and (spec := ArraySpec.of(payload)) != like:
+            raise self.row_error(row, f"returned {spec}, others {like}")
+        return payload
+
+    def row_error(self, row: int, what: str) -> TaskError:
+        """Build (not raise) what is wrong with the terms that a row adds up."""
+        first, *rest = self._terms_of(row)
+        named = f"terms {first} … {rest[-1]}" if rest else f"term {first}"
+        return row_error(row, f"{named} {what}.", TermError, term=first)
+
+    def explain(self, error: TaskError) -> TaskError:
+        """Name the term that failed, where a worker said which, or the terms of a row of which nothing came back."""
+        cause = error.__cause__
+        if isinstance(cause, TermFailed):
+            text = f"{cause} (at worker {error.worker}, in row {error.row})."
+            return in_other_words(error, text, TermError, cause.__cause__, term=cause.args[0])
+        if error.row is None or isinstance(error, TermError):
+            return error
+        first, *rest = self._terms_of(error.row)
+        text = f"{error} (it adds up terms {first} … {rest[-1]})" if rest else f"{error} (it is term {first})"
+        return in_other_words(error, text, TermError, cause, term=-1 if rest else first)
+
+    def describe(self, rows: Sequence[int]) -> str:
+        """The terms that rows have in common, or all of theirs, in words.
+
+        Examples
+        --------
+        >>> from kofn.schemes import cyclic
+        >>> scheme = SumScheme(cyclic(6, workers=3), Terms.of([abs] * 6), 1.0)
+        >>> scheme.describe([0, 1]), scheme.describe([4])
+        ('terms 0, 1', 'term 4')
+        """
+        added = [set(self._terms_of(row)) for row in rows]
+        named = sorted(set.intersection(*added) or set.union(*added))
+        return f"term{'s' * (len(named) > 1)} {listed(named)}"
+
+    def taken(self, snapshot: Snapshot) -> SumScheme:
+        """The same with terms and input as they are now."""
+        x = self.x if isinstance(self.x, Input) else Input.of(self.x)
+        return replace(self, terms=self.terms.taken(snapshot), x=x.taken(snapshot))
 
 
-def _tasks(code: LinearCode, terms: Terms, x: Input) -> list[Task]:
-    matrix = code.generator
-    large = x.large
-    tasks = []
-    for start, stop in zip(matrix.indptr[:-1].tolist(), matrix.indptr[1:].tolist(), strict=True):
-        indices, weights = matrix.indices[start:stop], matrix.data[start:stop]
-        compact = int(indices[-1]) - int(indices[0]) + 1 == len(indices)
-        span = (int(indices[0]), int(indices[-1]) + 1) if compact else (0, terms.size)
-        name, value, offset = terms.resident(*span)
-        rest = (offset, indices, weights)
-        if large:
-            tasks.append(Task(evaluate, rest, {name: value, x.key: x.value}))
-        else:
-            tasks.append(Task(evaluate, (x.value, *rest), {name: value}))
-    return tasks
+class SumLearner(Learner):
+    """What one run knows of the terms of a sum."""
+
+    def __init__(self, scheme: SumScheme) -> None:
+        super().__init__(scheme)
+        self._sum = scheme
+        self._tally = Tally()
+        self._groups: set[int] = set()
+        self._terms = TermLearner(scheme.code, earlier=scheme.earlier) if scheme.energies is None else None
+
+    def _note(self, row: int, result: Any) -> None:
+        blocks = self._sum.code.blocks
+        group = row if blocks is None else int(blocks.block[row])
+        fresh = group not in self._groups
+        self._groups.add(group)
+        if fresh and not self._tally.add(np.asarray(result)):
+            raise self._sum.row_error(row, f"and those before {counts.UNSAFE}")
+
+    def _learned(self, results: Mapping[int, Array]) -> Prior | None:
+        return None if self._terms is None else self._terms.prior(results)

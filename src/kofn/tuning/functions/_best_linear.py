@@ -6,7 +6,7 @@ Estimates with it are the best linear ones, around the mean, and their error bar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from ..._base._numbers import Floats
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
-from ...schemes.functions._scheme import Evaluations, around
+from ...schemes.functions._model import KnownPrior
+from ...schemes.functions._scheme import CallScheme, FunctionScheme, center
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,21 +48,13 @@ class Joint:
         flat = samples.reshape(*samples.shape[:2], -1)
         sizes = np.sqrt(np.mean(np.sum(flat**2, axis=-1), axis=0))
         sizes = np.where(sizes > 0, sizes, 1.0)
-        return cls(sizes, *around(samples / sizes.reshape(1, -1, *[1] * (samples.ndim - 2))))
+        return cls(sizes, *center(samples / sizes.reshape(1, -1, *[1] * (samples.ndim - 2))))
 
-    def __call__(self, evaluations: Evaluations) -> Evaluations:
-        """The same evaluations, decoded by the best linear estimate around the mean."""
-        return replace(
-            evaluations,
-            code=joint_code(evaluations.code, self.sizes),
-            expect=lambda: self.prior,
-            learn=None,
-            mixing=None,
-            picked=False,
-            bar=None,
-            mean=self.mean,
-            estimator="lmmse",
-        )
+    def __call__(self, scheme: CallScheme) -> FunctionScheme:
+        """The same calls, decoded by the best linear estimate around the mean."""
+        code, model = joint_code(scheme.code, self.sizes), KnownPrior(self.prior)
+        enough, precision = scheme.enough, scheme.estimating().precision
+        return FunctionScheme(code, scheme.functions, scheme.arguments, model, self.mean, enough, precision=precision)
 
 
 def joint_code(code: LinearCode, sizes: Floats) -> LinearCode:

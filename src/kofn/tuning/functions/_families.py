@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...schemes import FUNCTIONS
-from ...schemes.functions._scheme import Evaluations
+from ...schemes.functions._scheme import CallScheme
 from ._parities import NUMBERS, learned_parities
 from ._samples import Draws
 
@@ -23,13 +23,13 @@ class Candidate:
     ----------
     name : str
     build : callable
-        ``build(inputs, workers=…, rng=…)`` gives its `Evaluations`.
+        ``build(inputs, workers=…, rng=…)`` gives its scheme.
     learnable : bool
         Whether a linear decoder is worth learning: not where one belongs to the code, or was learned for equal rows.
     """
 
     name: str
-    build: Callable[..., Evaluations]
+    build: Callable[..., CallScheme]
     learnable: bool = True
 
 

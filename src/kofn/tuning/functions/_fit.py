@@ -9,7 +9,7 @@ import numpy as np
 
 from ..._base._numbers import Floats
 from ...checks import generator, integer, number, refusal
-from ...schemes.functions._scheme import EvaluationFailed
+from ...schemes.functions._calls import EvaluationFailed
 from ._best_linear import Joint
 from ._families import Candidate, families
 from ._fitted import Fitted
@@ -146,7 +146,7 @@ def _both(
     if own.error < EXACT or not candidate.learnable:
         return found
     known = evaluated(candidate, learning, run.results.shape[1])
-    decoder = Joint.learned(known.evaluations[0].code, known.results, learning.values)
+    decoder = Joint.learned(known.schemes[0].code, known.results, learning.values)
     name = f"{candidate.name} + best linear"
     return [*found, (tried(name, run, decoder, held_out, survivors, mean_error), candidate, decoder)]
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..._api._map import map as kofn_map
+from ..._base._numbers import Floats
 from ...checks import refusal
 from ...codes._prior import Prior
 from ...jobs._answer import Answer
-from ...schemes.functions._scheme import CALL, Evaluations, stacked
+from ...schemes.functions._mixing import Bar
+from ...schemes.functions._model import PriorModel
+from ...schemes.functions._scheme import CALL, CallScheme, FunctionScheme, stack_inputs
 from ._report import FitReport
 
 
@@ -23,9 +26,9 @@ class Fitted:
     name : str
         Of the family, and of its decoder where that was learned.
     build : callable
-        ``build(inputs, workers=…, rng=…)`` gives the family's `Evaluations`.
+        ``build(inputs, workers=…, rng=…)`` gives the family's scheme.
     decoder : callable
-        Turns them into those that are decoded.
+        Turns it into the one that is decoded.
     calibration : float
         What the error bar is multiplied by: the error on held-out draws over what was promised for them.
     shape : tuple of int
@@ -37,22 +40,23 @@ class Fitted:
     """
 
     name: str
-    build: Callable[..., Evaluations]
-    decoder: Callable[[Evaluations], Evaluations]
+    build: Callable[..., CallScheme]
+    decoder: Callable[[CallScheme], FunctionScheme]
     calibration: float
     shape: tuple[int, ...]
     report: FitReport
     f: Callable[[Any], Any]
 
-    def evaluations(self, inputs: Any, *, workers: int, rng: Any = None) -> Evaluations:
+    def evaluations(self, inputs: Any, *, workers: int, rng: Any = None) -> FunctionScheme:
         """What workers evaluate for these inputs, (K, …)."""
-        X = stacked(inputs)
+        X = stack_inputs(inputs)
         wanted = (self.report.inputs, *self.shape)
         if X.shape != wanted:
             must = f"have shape {wanted}, as those that this code was fitted to"
             raise refusal(CALL, "inputs", must, X.shape, "call kofn.fit for others")
-        evaluations = self.decoder(self.build(X, workers=workers, rng=rng))
-        return replace(calibrated(evaluations, self.calibration), enough=self.report.recover, picked=False)
+        scheme = self.decoder(self.build(X, workers=workers, rng=rng))
+        model = Calibrated(scheme.model, scheme.code.targets, self.calibration)
+        return replace(scheme, model=model, enough=self.report.recover)
 
     def __call__(self, inputs: Any, *, workers: Any = None, deadline: float | None = None) -> Answer:
         """The same as ``kofn.map(fitted, inputs, workers=…, deadline=…)``."""
@@ -63,29 +67,54 @@ class Fitted:
         return f"Fitted({self.name}, error {best.error:.2g}, skill {best.skill:.2f})"
 
 
-def calibrated(evaluations: Evaluations, ratio: float) -> Evaluations:
-    """The same evaluations with an error bar ``ratio`` times as large, of the same energy.
+@dataclass(frozen=True, eq=False)
+class Calibrated(PriorModel):
+    """A model whose error bar is ``ratio`` times as large, of the same energy.
+
+    Parameters
+    ----------
+    model : PriorModel
+    targets : (targets, unknowns) array
+    ratio : float
 
     Examples
     --------
     >>> import numpy as np
-    >>> from kofn.schemes import FUNCTIONS
-    >>> made = FUNCTIONS["repetition"](np.sin, [1.0, 2.0])
-    >>> prior = calibrated(made, 3.0).expect()
-    >>> float(prior.loss(np.eye(2))) / float(made.expect().loss(np.eye(2))), float(prior.energy(np.eye(2)))
+    >>> from kofn.schemes import KnownPrior
+    >>> one, eye = Prior.independent([1.0, 1.0]), np.eye(2)
+    >>> prior = Calibrated(KnownPrior(one), eye, 3.0).first_prior()
+    >>> float(prior.loss(eye)) / float(one.loss(eye)), float(prior.energy(eye))
     (9.0, 2.0)
     """
-    targets = evaluations.code.targets
 
-    def scaled(prior: Prior) -> Prior:
-        larger = replace(prior, factor=ratio * prior.factor)
-        energy = float(larger.energy(targets))
-        return larger if energy == 0 else replace(larger, share=prior.share * float(prior.energy(targets)) / energy)
+    model: PriorModel
+    targets: Floats
+    ratio: float
 
-    learn, bar = evaluations.learn, evaluations.bar
-    return replace(
-        evaluations,
-        expect=lambda: scaled(evaluations.expect()),
-        learn=None if learn is None else lambda results: scaled(learn(results)),
-        bar=None if bar is None else lambda *estimate: ratio * bar(*estimate),
-    )
+    def first_prior(self) -> Prior:
+        """The model's, scaled."""
+        return self._scaled(self.model.first_prior())
+
+    def prior_of_results(self, results: Mapping[int, Any]) -> Prior:
+        """The model's, scaled."""
+        return self._scaled(self.model.prior_of_results(results))
+
+    def learner(self) -> Calibrated:
+        """The same of the model's learner."""
+        return replace(self, model=self.model.learner())
+
+    @property
+    def bar(self) -> Bar | None:
+        """The model's, scaled."""
+        return None if self.model.bar is None else self._bar
+
+    def _bar(self, *estimate: Any) -> float:
+        assert self.model.bar is not None
+        return self.ratio * self.model.bar(*estimate)
+
+    def _scaled(self, prior: Prior) -> Prior:
+        larger = replace(prior, factor=self.ratio * prior.factor)
+        energy = float(larger.energy(self.targets))
+        return (
+            larger if energy == 0 else replace(larger, share=prior.share * float(prior.energy(self.targets)) / energy)
+        )

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...codes.decoding._decode import decode
-from ...schemes.functions._scheme import EvaluationFailed, Evaluations, evaluate, function_scheme, place_of
+from ...schemes.functions._calls import EvaluationFailed, describe_row
+from ...schemes.functions._scheme import CallScheme, FunctionScheme, evaluate
 from ._best_linear import row_of_output
 from ._families import Candidate
 from ._report import Trial
@@ -26,13 +27,13 @@ class Evaluated:
 
     Parameters
     ----------
-    evaluations : list of Evaluations, one per draw
+    schemes : list of CallScheme, one per draw
     results : (draws, rows, …) array
     encode_seconds, worker_seconds : float
         Of one call, and of one row.
     """
 
-    evaluations: list[Evaluations]
+    schemes: list[CallScheme]
     results: Array
     encode_seconds: float
     worker_seconds: float
@@ -46,22 +47,22 @@ def evaluated(candidate: Candidate, draws: Draws, rows: int) -> Evaluated:
     EvaluationFailed
         f is not defined at a mixture of the inputs, or of another kind there.
     """
-    evaluations = [candidate.build(X, workers=rows, rng=0) for X in draws.inputs]
+    schemes = [candidate.build(X, workers=rows, rng=0) for X in draws.inputs]
     started = time.perf_counter()
-    arguments = [each.encode() for each in evaluations]
+    arguments = [each.arguments.of_rows() for each in schemes]
     encoded = time.perf_counter()
     results = [
         [_result(each, row, given[row], draws.values.shape[2:]) for row in range(rows)]
-        for each, given in zip(evaluations, arguments, strict=True)
+        for each, given in zip(schemes, arguments, strict=True)
     ]
     rest = time.perf_counter() - encoded
     count = len(draws.inputs)
-    return Evaluated(evaluations, np.array(results), (encoded - started) / count, rest / count / rows)
+    return Evaluated(schemes, np.array(results), (encoded - started) / count, rest / count / rows)
 
 
-def _result(evaluations: Evaluations, row: int, arguments: tuple[Any, ...], shape: tuple[int, ...]) -> Array:
-    place = place_of(evaluations.code, row)
-    value = evaluate(evaluations.functions[row], place, *arguments)
+def _result(scheme: CallScheme, row: int, arguments: tuple[Any, ...], shape: tuple[int, ...]) -> Array:
+    place = describe_row(scheme.code, row)
+    value = evaluate(scheme.functions[row], place, *arguments)
     if np.iscomplexobj(value) or value.shape != shape:
         found, wanted = f"{value.dtype} of shape {value.shape}", f"real numbers of shape {shape}"
         raise EvaluationFailed(f"f returned {found} at {place}, where its values are {wanted}")
@@ -70,13 +71,13 @@ def _result(evaluations: Evaluations, row: int, arguments: tuple[Any, ...], shap
 
 def noise_of(run: Evaluated, draws: Draws) -> float:
     """Relative difference of the values of f in two evaluations: rows that are outputs themselves were both."""
-    row = row_of_output(run.evaluations[0].code)
+    row = row_of_output(run.schemes[0].code)
     values, again = draws.values[:, row >= 0], run.results[:, row[row >= 0]]
     size = float(np.linalg.norm(values))
     return float(np.linalg.norm(again - values)) / size if size else 0.0
 
 
-Decoder = Callable[[Evaluations], Evaluations]
+Decoder = Callable[[CallScheme], FunctionScheme]
 
 
 def tried(
@@ -89,7 +90,7 @@ def tried(
     run : Evaluated
         For the held-out draws.
     decoder : callable
-        Turns the code's evaluations into those that are decoded.
+        Turns the code's scheme into the one that is decoded.
     survivors : (draws, trials, received) int array
     mean_error : float
         That of the mean predictor.
@@ -97,14 +98,13 @@ def tried(
     loss = promised = energy = 0.0
     started = time.perf_counter()
     for draw, sets in enumerate(survivors):
-        evaluations = decoder(run.evaluations[draw])
-        scheme = function_scheme(evaluations)
+        scheme = decoder(run.schemes[draw])
         for rows in sets:
-            payloads = {int(row): scheme.accept(int(row), run.results[draw, row]) for row in rows}
-            prior = scheme.prior_given(payloads)
-            decoding = decode(scheme.code, rows, prior, evaluations.estimator, scheme.epsilon)
-            if scheme.judge is not None:
-                decoding = scheme.judge(decoding, list(payloads), list(payloads.values()), 0.0).decoding
+            learner = scheme.learner()
+            payloads = {int(row): learner.take(int(row), run.results[draw, row]) for row in rows}
+            decoding = decode(scheme.code, rows, learner.prior(payloads), scheme.estimator, scheme.epsilon)
+            if learner.judge is not None:
+                decoding = learner.judge(decoding, list(payloads), list(payloads.values()), 0.0).decoding
             estimate = scheme.assemble(decoding.matrix, list(payloads.values()))
             size = float(np.sum(held_out.values[draw] ** 2))
             loss += float(np.sum((estimate - held_out.values[draw]) ** 2))
@@ -116,6 +116,6 @@ def tried(
     return Trial(name, float(error), float(skill), float(expected), run.encode_seconds + each, run.worker_seconds)
 
 
-def as_it_is(evaluations: Evaluations) -> Evaluations:
+def as_it_is(scheme: CallScheme) -> FunctionScheme:
     """The decoder that a code has by itself."""
-    return evaluations
+    return scheme.estimating()

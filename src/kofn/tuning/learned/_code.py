@@ -14,7 +14,9 @@ from ...checks import integer, refusal
 from ...codes._bases import chebyshev_nodes, chebyshev_rows
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
-from ...schemes.functions._scheme import Evaluations
+from ...schemes.functions._calls import Arguments
+from ...schemes.functions._model import KnownPrior
+from ...schemes.functions._scheme import FunctionScheme
 from ._computation import Computation, Term
 from ._encoder import Encoder, encoded, powers
 
@@ -89,6 +91,27 @@ class Work:
         """h(X̃), Agrawal et al. 2022, eq. (3)."""
         value: Floats = Computation(constant, self.terms)(matrix)
         return value.reshape(self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedInputs(Arguments):
+    """Points of the encoder's curve through inputs, each with the curve's constant.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    alphas : (rows,) array
+    inputs : (K, M, M) array
+    """
+
+    encoder: Encoder
+    alphas: Floats
+    inputs: Floats
+
+    def of_rows(self) -> list[tuple[Any, ...]]:
+        """Each row one point."""
+        coefficients, constant = self.encoder(self.inputs)
+        return [(matrix, constant) for matrix in encoded(coefficients, powers(self.alphas, self.encoder.degree))]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -183,7 +206,7 @@ class LearnedCode:
 
     def evaluations(
         self, inputs: Any, *, workers: int | None = None, rows: int | None = None, rng: Any = None
-    ) -> Evaluations:
+    ) -> FunctionScheme:
         """What workers evaluate for these inputs, (K, M, M); ``rows`` and ``rng`` are the code's own."""
         X = self._checked(inputs)
         if rows is not None and integer(CALL, "rows", rows, 1, "leave it out") != len(self.nodes.alphas):
@@ -191,15 +214,9 @@ class LearnedCode:
             raise refusal(CALL, "rows", must, rows, "leave it out, or make the code with other nodes")
         code = self.code if workers is None else self.code.on_workers(workers)
 
-        def encode() -> list[tuple[Any, ...]]:
-            coefficients, constant = self.encoder(X)
-            return [
-                (matrix, constant) for matrix in encoded(coefficients, powers(self.nodes.alphas, self.encoder.degree))
-            ]
-
-        return Evaluations(
-            code, [self.work] * code.rows, encode, lambda: self.prior, mean=self.mean, enough=self.recover
-        )
+        arguments = EncodedInputs(self.encoder, self.nodes.alphas, X)
+        model = KnownPrior(self.prior)
+        return FunctionScheme(code, [self.work] * code.rows, arguments, model, mean=self.mean, enough=self.recover)
 
     def _checked(self, inputs: Any) -> Floats:
         try:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...codes._bases import chebyshev_nodes
 from ...codes._prior import Prior
-from ...schemes.functions._scheme import around
+from ...schemes.functions._scheme import center
 from ._code import Nodes
 from ._computation import Computation, Term
 from ._encoder import Encoder, encoded, powers
@@ -54,7 +54,7 @@ def expected(
     each = 8 * (recover + values.shape[1]) * int(np.prod(values.shape[2:]))
     draws = min(len(values), max(2, BYTES // each))
     samples = unknowns(nodes, encoder, terms, inputs[:draws], values[:draws], recover)
-    mean, prior = around(samples)
+    mean, prior = center(samples)
     return mean, prior if predictable(samples, recover) else uncorrelated(prior, recover)
 
 
@@ -88,7 +88,7 @@ def predictable(samples: Floats, count: int) -> bool:
     held = np.arange(len(samples)) % HELD_OUT == HELD_OUT - 1
     if held.sum() == 0:
         return False
-    mean, prior = around(samples[~held])
+    mean, prior = center(samples[~held])
     known, unknown = prior.factor[:count], prior.factor[count:]
     deviations = samples[held] - mean
     predicted = np.tensordot(unknown @ np.linalg.pinv(known, rcond=1e-10), deviations[:, :count], axes=(1, 1))

@@ -116,7 +116,7 @@ def load_code(path: str | os.PathLike[str]) -> LearnedCode:
         code = LearnedCode(
             _text(said["name"]), nodes, encoder, terms, said["size"], tuple(said["shape"]), tensors["mean"], prior
         )
-        code.evaluations(np.zeros((code.inputs, code.size, code.size))).encode()
+        code.evaluations(np.zeros((code.inputs, code.size, code.size))).arguments.of_rows()
         code.work(np.zeros((code.size, code.size)), np.zeros(int(np.prod(code.shape))))
     except MissingPackage:
         raise

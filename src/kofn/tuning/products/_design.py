@@ -18,6 +18,7 @@ from ...schemes.products._importance import cut as classes_of
 from ...schemes.products._importance import even_sizes
 from ...schemes.products._operands import Operands, generator
 from ...schemes.products._row_column import dealt, row_column_scheme, spare
+from ...schemes.products._scheme import sketch_prior
 from ...schemes.products._shaping import Directions
 from ...simulation._latency import Latency
 from ...simulation._simulate import errors_by_count
@@ -251,8 +252,9 @@ def design(
         cut = row_column(Operands.of(A, B), blocks, count * each - spare(count * each), "frobenius", random)
     grid = cut.grid.rows.count, cut.grid.columns.count
     return design_for(
-        cut.expect(), grid, workers=workers, latency=latency, deadline=deadline, target_error=target_error, area=area,
-        results=results, correlations=correlations, amplification_limit=amplification_limit, rng=random,
+        sketch_prior(*cut.blocks, random), grid,
+        workers=workers, latency=latency, deadline=deadline, target_error=target_error, area=area, results=results,
+        correlations=correlations, amplification_limit=amplification_limit, rng=random,
     )  # fmt: skip
 
 
