@@ -13,6 +13,7 @@ import scipy.sparse
 import kofn
 from kofn._base._pickles import dumps, pickled
 from kofn._base._snapshots import opened, sealed
+from kofn.engines._protocol import capabilities_of
 from processes import slow_but
 
 A = np.random.default_rng(0).standard_normal((4, 3))
@@ -297,7 +298,7 @@ class Leaving:
 
 
 def test_what_cannot_be_pickled_is_refused_whatever_it_raises(pool):
-    if getattr(pool, "by_reference", False):
+    if capabilities_of(pool).by_reference:
         assert kofn.sum([lambda x: 1.0] * 2, Leaving(), workers=pool).value == 2.0
     else:
         with pytest.raises(kofn.ArgumentError, match="must be picklable, but got SystemExit: 5"):
@@ -322,7 +323,7 @@ UNPICKLABLE = {
 
 @pytest.mark.parametrize("name", UNPICKLABLE)
 def test_what_cannot_be_pickled_has_the_name_that_the_user_gave_it(pool, name):
-    if not getattr(pool, "by_reference", False):
+    if not capabilities_of(pool).by_reference:
         with pytest.raises(kofn.ArgumentError, match=f"'{name}' must be picklable, but got TypeError"):
             UNPICKLABLE[name](threading.Lock(), pool)
 

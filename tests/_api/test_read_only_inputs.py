@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import kofn
+from kofn.engines._protocol import capabilities_of
 from taking import ENGINES, INPUTS, NUMBERS, A, engine, spoil, total
 
 
@@ -81,7 +82,7 @@ def test_what_a_function_returns_may_be_its_input_or_a_buffer_that_it_uses_again
     for terms, factor in (([lambda x: x] * 6, 6), ([lambda x: x[:]] * 6, 6)):
         assert np.allclose(kofn.sum(terms, x, workers=pool).value, factor * NUMBERS)
     assert np.array_equal(kofn.map(lambda x: x, A[:4], workers=pool, code="uncoded").value, A[:4])
-    if pool.n and not getattr(pool, "by_reference", False):  # threads run the caller's function, with its one buffer
+    if pool.n and not capabilities_of(pool).by_reference:  # threads run the caller's function, with its one buffer
         assert np.array_equal(kofn.map(buffered, A[:3, :4], workers=pool, code="uncoded").value, 2 * A[:3, :4])
 
 

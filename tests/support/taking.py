@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import kofn
+from kofn.engines._protocol import capabilities_of
 
 A = np.random.default_rng(0).standard_normal((24, 18))
 B = np.random.default_rng(1).standard_normal((18, 12))
@@ -21,7 +22,7 @@ class Gate:
     def __init__(self, pool):
         self._pool, self.open = pool, threading.Event()
         self.n = pool.n
-        self.by_reference = getattr(pool, "by_reference", False)
+        self.capabilities = capabilities_of(pool)
 
     def empty(self, shape, dtype):
         assert self.open.wait(10)

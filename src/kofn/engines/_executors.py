@@ -22,7 +22,7 @@ from ..checks import refusal
 from ..errors import PoolClosed, WorkerError, WorkerLost
 from ._engine import CLOSED, Engine
 from ._future import Promise, pack_result, rebuild
-from ._protocol import Stop, WorkerState
+from ._protocol import Capabilities, Stop, WorkerState
 from ._validation import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
 
 Outcome = tuple[Any, Any]
@@ -70,9 +70,9 @@ class ExecutorPool(Engine):
         ]
 
     @property
-    def by_reference(self) -> bool:
-        """Whether tasks are the caller's own functions: where all executors are threads of this process."""
-        return not any(isinstance(slot, _RemoteSlot) for slot in self._slots)
+    def capabilities(self) -> Capabilities:
+        """By reference where all executors are threads of this process."""
+        return Capabilities(by_reference=not any(isinstance(slot, _RemoteSlot) for slot in self._slots))
 
     @property
     def n(self) -> int:

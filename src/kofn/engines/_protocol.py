@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
@@ -36,6 +37,32 @@ class Stop(StrEnum):
     """End its process."""
     NOTHING = "nothing"
     """There was no task to stop; not a thing to ask for."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What differs between engines beside speed: told by a pool in ``capabilities``, never guessed.
+
+    Parameters
+    ----------
+    by_reference : bool
+        Whether tasks are the caller's own functions with the caller's own arguments, as in threads. Elsewhere they are
+        copies, taken when the task is submitted.
+    """
+
+    by_reference: bool = False
+
+
+def capabilities_of(pool: object) -> Capabilities:
+    """What ``pool`` tells of itself; a pool may leave it out that has nothing to tell.
+
+    Examples
+    --------
+    >>> capabilities_of(object())
+    Capabilities(by_reference=False)
+    """
+    told: Capabilities = getattr(pool, "capabilities", Capabilities())
+    return told
 
 
 @runtime_checkable

@@ -18,7 +18,7 @@ from ..checks import integer
 from ..errors import PoolClosed, WorkerError
 from ._engine import CLOSED, Engine
 from ._future import Promise
-from ._protocol import Stop, WorkerState
+from ._protocol import Capabilities, Stop, WorkerState
 from ._validation import check_key, check_stop, check_task, check_worker, resident_values
 
 _Call = tuple[Callable[..., Any], tuple[Any, ...], Promise]
@@ -54,8 +54,7 @@ class ThreadPool(Engine):
         for index, slot in enumerate(self._slots):
             threading.Thread(target=_serve, args=(slot,), name=f"kofn-worker-{index}", daemon=True).start()
 
-    by_reference = True
-    """Whether tasks are the caller's own functions; true of threads only."""
+    capabilities = Capabilities(by_reference=True)
 
     @property
     def n(self) -> int:

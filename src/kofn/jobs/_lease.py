@@ -8,7 +8,7 @@ from typing import Any
 
 from .._base._closeable import Closing, Home
 from ..engines import as_pool, processes
-from ..engines._protocol import Pool
+from ..engines._protocol import Pool, capabilities_of
 from ..errors import PoolClosed
 from ._placement import Placement
 
@@ -70,7 +70,7 @@ class Workers(Closing):
     @property
     def by_reference(self) -> bool:
         """Whether workers run the caller's own functions, as threads do."""
-        return bool(getattr(self._pool, "by_reference", False))
+        return capabilities_of(self._pool).by_reference
 
     @property
     def placement(self) -> Placement:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .._base._travel import Staying
-from ..engines._protocol import Stop, WorkerState
+from ..engines._protocol import Capabilities, Stop, WorkerState
 from ..errors import KofnError, WorkerLost
 
 
@@ -92,7 +92,7 @@ class VirtualPool(Staying):
         for worker, time in (deaths or {}).items():
             self.clock.at(time, lambda worker=worker: self._die(worker))  # type: ignore[misc]
 
-    by_reference = True
+    capabilities = Capabilities(by_reference=True)
 
     @property
     def n(self) -> int:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import choice
-from ..engines._protocol import Pool, Stop, WorkerState
+from ..engines._protocol import Pool, Stop, WorkerState, capabilities_of
 from ..errors import ArgumentError, PoolClosed, WorkerError, WorkerLost
 
 MakePool = Callable[[], AbstractContextManager[Pool]]
@@ -112,6 +112,9 @@ def _seam(pool: Pool, settings: BatterySettings) -> None:
     _assert(isinstance(pool, Pool), "the pool must have every member of kofn.engines._protocol.Pool")
     _assert(pool.n >= 3, f"the battery needs three workers, got {pool.n}")
     _assert([pool.state(w) for w in range(pool.n)] == ["idle"] * pool.n, "every worker must be idle")
+    seen: list[int] = []
+    pool.submit(0, seen.append, 1).result()
+    _assert(bool(seen) is capabilities_of(pool).by_reference, "capabilities.by_reference must tell the truth")
     _raises(ArgumentError, lambda: pool.submit(-1, int), "worker -1 must be refused")
     _raises(ArgumentError, lambda: pool.submit(pool.n, int), "a worker that is not there must be refused")
 

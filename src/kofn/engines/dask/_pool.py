@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from ..._base._closeable import at_end
 from ..._base._envelope import ESCAPES
 from ...checks import refusal
-from ...errors import PoolClosed, require
+from ...errors import PoolClosed, require, require_installed
 from .._engine import CLOSED, Engine
 from .._pickling import BufferedPickle
 from .._protocol import Stop, WorkerState
@@ -158,6 +158,15 @@ class DaskPool(Engine):
         if not self._cluster.is_reachable:
             raise PoolClosed(f"{call}: {unreachable(self._cluster)}")
         return self._slots.all[worker]
+
+
+def engine(workers: Any, call: str) -> DaskPool:
+    """What ``workers=`` means where it comes from Dask, or is called ``distributed``."""
+    if not is_client(workers):
+        require_installed(f"{call}: such workers", "distributed")
+        must, got = "be a distributed.Client, where it is of Dask", f"a {type(workers).__name__}"
+        raise refusal(call, "workers", must, got, "make one of it: distributed.Client(cluster)")
+    return DaskPool(workers)
 
 
 def is_client(workers: object) -> bool:

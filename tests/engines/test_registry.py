@@ -1,0 +1,89 @@
+"""What ``workers=`` means: engines that other packages bring through entry points, loaded when they are asked for."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+import kofn
+from kofn.engines import as_pool
+
+MODULE = """
+import kofn
+
+class Machines:
+    def __init__(self, n):
+        self.n = n
+
+class Fleet(Machines):
+    pass
+
+def engine(workers, call):
+    if call == "kofn.sum":
+        raise LookupError("not for sums")
+    return kofn.ThreadPool(3 if workers == "some_machines" else workers.n)
+"""
+
+
+@pytest.fixture
+def some_machines(tmp_path, monkeypatch):
+    """A package with an engine, as pip would install it; not imported yet."""
+    (tmp_path / "some_machines.py").write_text(MODULE)
+    metadata = tmp_path / "some_machines-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: some-machines\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[kofn.engines]\nsome_machines = some_machines:engine\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    sys.modules.pop("some_machines", None)
+
+
+def test_an_engine_is_found_by_the_package_of_what_is_given(some_machines):
+    from some_machines import Fleet, Machines
+
+    class Own(Machines):
+        """Of this module, and of a package that kofn knows all the same."""
+
+    for workers in (Machines(2), Fleet(2), Own(2)):
+        pool, owned = as_pool(workers)
+        with pool:
+            assert owned and isinstance(pool, kofn.ThreadPool) and pool.n == 2
+    with pytest.raises(LookupError, match="not for sums"):
+        as_pool(Machines(2), "kofn.sum")
+
+
+def test_an_engine_is_found_by_name_and_loaded_then(some_machines):
+    with as_pool(2)[0]:
+        assert "some_machines" not in sys.modules
+    answer = kofn.matmul(np.eye(4), np.eye(4), workers="some_machines")
+    assert answer.exact and answer.report.workers == 3
+    assert "some_machines" in sys.modules
+
+
+def test_names_of_no_engine_are_refused():
+    with pytest.raises(kofn.ArgumentError, match=r"^kofn\.map: 'workers' must be a number, a pool.* but got a str"):
+        as_pool("no_such_engine", "kofn.map")
+    with pytest.raises(kofn.ArgumentError, match=r"make a client of it: distributed\.Client\(address\)"):
+        as_pool("tcp://127.0.0.1:8786")
+
+
+def test_what_is_of_dask_and_no_client_is_told_what_to_make_of_it():
+    distributed = pytest.importorskip("distributed")
+
+    class Cluster(distributed.deploy.Cluster):
+        def __init__(self):
+            """Without anything."""
+
+        def __del__(self): ...
+
+    with pytest.raises(kofn.ArgumentError, match=r"but got a Cluster; make one of it: distributed\.Client\(cluster\)"):
+        as_pool(Cluster())
+
+
+def test_a_package_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ImportError, match=r"needs Dask; install it with pip install 'kofn\[dask\]'") as caught:
+        as_pool("distributed", "kofn.sum")
+    assert isinstance(caught.value, kofn.KofnError)
