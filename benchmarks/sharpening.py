@@ -82,8 +82,9 @@ def picture(path: str, pool: Any) -> None:
     codes["kofn.design"] = designed(X, X.T, 3).scheme(X, X.T, rng=3)
     figure = Figure(figsize=(8.4, 4.4), layout="constrained")
     for axes, (name, scheme) in zip(figure.subplots(2, 4), codes.items(), strict=True):
-        arrived: dict[int, Any] = {}  # of one job, in their order
-        kofn.run(scheme, workers=kofn.Straggling(pool, LATENCY, seed=1), results=arrived)
+        with kofn.start(scheme, kofn.Straggling(pool, LATENCY, seed=1)) as job:
+            job.result()
+        arrived = job.results  # in their order
         for axis, count in zip(axes, (1, 2, 4, 9), strict=True):
             rows = list(arrived)[:count]
             found = decode(scheme.code, rows, scheme.prior, epsilon=scheme.epsilon)

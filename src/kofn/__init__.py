@@ -5,13 +5,12 @@ Importing it loads NumPy and nothing heavier.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from . import schemes
-from ._api._coded_map import CodedMap
-from ._api._coded_sum import CodedSum
-from ._api._map import map
+from ._api._map import CodedMap, map
 from ._api._matmul import matmul
-from ._api._operator import operator
-from ._api._sum import sum
+from ._api._sum import CodedSum, sum
 from ._base._extras import loader
 from .codes._linear import LinearCode
 from .codes._prior import Prior
@@ -36,17 +35,23 @@ from .errors import (
 )
 from .jobs._answer import Answer
 from .jobs._collector import Collector, Progress
-from .jobs._job import Job, run, start
+from .jobs._job import Job
+from .jobs._options import Options
+from .jobs._plan import Plan, prepare, run, start
 from .jobs._stop import Count, Deadline, Decodable, Tolerance
 from .jobs.report._report import Report
 from .jobs.scheduling import Adaptive, Speculative, Static
 from .schemes._scheme import Scheme
 from .schemes._task import Task
+from .schemes._template import Template
 from .simulation import Straggling
 from .simulation._latency import Constant, Delayed, Dying, Exponential, Pareto, ShiftedExponential, Slowdown, Trace
 from .simulation._simulate import simulate
 from .tuning.functions import FitReport, Fitted, fit
 from .tuning.products import Design, design
+
+if TYPE_CHECKING:
+    from ._api._operator import operator  # it needs SciPy, which nobody waits for who does not use it
 
 __version__ = "0.1.0"
 
@@ -81,7 +86,9 @@ __all__ = [
     "MissingPackage",
     "NotDecodable",
     "NotDifferentiable",
+    "Options",
     "Pareto",
+    "Plan",
     "PoolClosed",
     "Prior",
     "Progress",
@@ -95,6 +102,7 @@ __all__ = [
     "Straggling",
     "Task",
     "TaskError",
+    "Template",
     "TermError",
     "ThreadPool",
     "Tolerance",
@@ -106,6 +114,7 @@ __all__ = [
     "map",
     "matmul",
     "operator",
+    "prepare",
     "run",
     "schemes",
     "simulate",
@@ -119,13 +128,14 @@ LAZY = {
     "catalogue": ".schemes.catalogue",
     "codes": ".codes",
     "learned": ".tuning.learned",
+    "operator": "._api._operator:operator",
     "simulation": ".simulation",
     "sklearn": ".sklearn",
     "testing": ".testing",
     "theory": ".simulation.theory",
     "torch": ".torch",
 }
-"""Modules that are loaded when they are first used: not all need them, and some need what is not always there."""
+"""What is loaded when it is first used: not all need it, and some need what is not always there."""
 
 MOVED = {
     "Canvas": "kofn.schemes.Layout",

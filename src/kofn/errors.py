@@ -14,7 +14,7 @@
      │    └── WorkerLost                 the worker died or cannot be reached
      ├── NotDifferentiable (RuntimeError) an estimate has no derivative that PyTorch could be given
      ├── PoolClosed (RuntimeError)       the pool was closed before or during the call
-     ├── Cancelled                       the job was cancelled
+     ├── Cancelled (CancelledError)      the job was cancelled
      ├── MissingPackage (ImportError)    a package that this needs is not installed
      └── StaysHere (TypeError)           what can be neither pickled nor copied, as it holds workers
 
@@ -24,6 +24,7 @@ All of them can be pickled and copied, with everything that they carry; ``__caus
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
@@ -161,7 +162,7 @@ class PoolClosed(KofnError, RuntimeError):
     """The pool was closed before or during the call."""
 
 
-class Cancelled(KofnError):
+class Cancelled(KofnError, CancelledError):
     """The job was cancelled, so it has no result."""
 
 

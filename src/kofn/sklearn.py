@@ -8,18 +8,18 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._api._coded_sum import CodedSum, CodeLike
+from ._api._sum import CodedSum, CodeLike
 from ._base._closeable import Closing
 from .checks import masked, named, refusal
 from .codes._linear import LinearCode
 from .errors import require
 from .jobs._answer import Answer
-from .jobs._stop import stop_rule
+from .jobs._options import OptionKeywords, Options
 from .schemes import cyclic
 
 with require("kofn.sklearn", "sklearn"):
@@ -147,8 +147,9 @@ class CodedEnsemble(Closing):
         Of exactly these classes; a subclass may predict otherwise.
     workers, code, rng
         As for `kofn.sum`, but for the default of ``code``, `twofold`; a term is a tree, or a stage of boosting.
-    tolerance, deadline : float, optional
-        Stop rule of every prediction; exact by default.
+    options : Options, optional
+    **keywords
+        How every prediction runs, as of `kofn.Options`.
 
     Attributes
     ----------
@@ -177,13 +178,12 @@ class CodedEnsemble(Closing):
         *,
         workers: Any = None,
         code: CodeLike = twofold,
-        tolerance: float = 0.0,
-        deadline: float | None = None,
         rng: Any = None,
+        options: Options | None = None,
+        **keywords: Unpack[OptionKeywords],
     ) -> None:
         self._wrapped = _snapshot(ensemble)
-        self._stop = stop_rule(CALL, tolerance, deadline)
-        self._sum = CodedSum(_terms(self._wrapped), workers=workers, code=code, rng=rng)
+        self._sum = CodedSum(_terms(self._wrapped), workers=workers, code=code, rng=rng, options=options, **keywords)
 
     def predict(self, X: Any) -> Array:
         """Predict classes or values, (samples,) or (samples, outputs)."""
@@ -225,7 +225,7 @@ class CodedEnsemble(Closing):
 
     @named(CALL)
     def _total(self, X: Any) -> Array:
-        self.answer = answer = self._sum(X, stop=self._stop)  # of this thread, whatever others ask
+        self.answer = answer = self._sum(X)  # of this thread, whatever others ask
         total: Array = answer.value
         return total
 

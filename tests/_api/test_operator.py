@@ -57,8 +57,8 @@ def test_sparse_matrices_stay_sparse(pool, code):
     with kofn.operator(matrix, workers=pool, code=code, rng=2) as op:
         np.testing.assert_allclose(op @ np.ones(60), matrix @ np.ones(60), atol=1e-12)
         np.testing.assert_allclose(op.H @ np.ones(101), matrix.T @ np.ones(101), atol=1e-12)
-        blocks = [block for side in op._sides.values() for block in side.encoded]
-        assert len(op._sides) == 2 and all(sparse.issparse(block) for block in blocks)
+        blocks = [block for plan in op._plans.values() for block in plan._asked.encoded]
+        assert len(op._plans) == 2 and all(sparse.issparse(block) for block in blocks)
 
 
 def test_after_placement_only_vectors_travel(pool):

@@ -12,7 +12,7 @@ import pytest
 
 import kofn
 import kofn.testing._schemes
-from kofn._api._coded_sum import built
+from kofn._api._sum import build_code as built
 from kofn.schemes import SUMS
 from kofn.schemes.sums._scheme import SumScheme, Terms
 
@@ -195,6 +195,6 @@ def test_calls_of_several_threads_keep_their_inputs_apart():
 
     inputs = [np.full(20_000, 1.0), np.full(20_000, 2.0)]
     with kofn.ThreadPool(2) as pool:
-        shared = {"workers": pool, "code": "uncoded", "adaptive": False}
+        shared = {"workers": pool, "code": "uncoded", "scheduler": "static"}
         with kofn.CodedSum([first, last], **shared) as total, ThreadPoolExecutor(2) as threads:
             assert [answer.value for answer in threads.map(total, inputs)] == [2.0, 4.0]

@@ -186,7 +186,7 @@ def test_a_coded_map_holds_the_functions_of_one_call():
     with kofn.ThreadPool(2) as pool, kofn.CodedMap(np.square, workers=pool, code=build) as squares:
         for _ in range(5):
             assert squares([1.0, 2.0]).value.tolist() == [1.0, 4.0]
-            assert [len(lane.residents) for lane in pool._lanes] == [1, 1]
+            assert [len(slot.residents) for slot in pool._slots] == [1, 1]
 
 
 class Known:

@@ -19,6 +19,7 @@ from kofn.arrays._file import Descriptor, FileMatrix
 from kofn.arrays._npy import read_matrix
 from kofn.arrays._source import Source
 from kofn.jobs import _memory as budget
+from kofn.jobs._stream import stream_tasks
 from kofn.schemes.products import _scheme as product
 
 RNG = np.random.default_rng(3)
@@ -91,7 +92,7 @@ def test_a_stream_stays_within_its_limit(code, room):
         assert sum(other.nbytes for other in list(alive)) <= limit
         return array
 
-    stream, whole = scheme.encoding().stream(allocate, limit), scheme.encoding().encode(np.empty)
+    stream, whole = stream_tasks(scheme.encoding(), allocate, limit), scheme.encoding().encode(np.empty)
     held = []
     for row in [*range(len(whole)), 0, 3]:  # the last ones were lost and are asked for again
         held = held[-1:]
@@ -104,7 +105,7 @@ def test_only_blocks_with_coefficients_are_read():
     first, second = Counted(A), Counted(B)
     scheme = scheme_of("uncoded", first, second)
     first.numbers = second.numbers = 0
-    scheme.encoding().stream(np.empty, scheme.encoding().needed_at_once(1))[5]
+    stream_tasks(scheme.encoding(), np.empty, scheme.encoding().needed_at_once(1))[5]
     assert (first.numbers, second.numbers) == (A.size // 3, 70 * 23)
 
 
@@ -114,7 +115,7 @@ def test_more_room_means_fewer_passes():
         counted = Counted(A)
         scheme = scheme_of("mds", counted)
         counted.numbers = 0
-        stream = scheme.encoding().stream(np.empty, scheme.encoding().needed_at_once(rows_in_memory))
+        stream = stream_tasks(scheme.encoding(), np.empty, scheme.encoding().needed_at_once(rows_in_memory))
         for row in range(13):
             stream[row]
         passes.append(counted.numbers / A.size)
@@ -242,9 +243,9 @@ def test_a_sketch_in_slabs_is_the_sketch(monkeypatch):
 def test_the_smallest_bound_counts(monkeypatch, tmp_path):
     monkeypatch.setattr(budget, "memory_in_groups", lambda: 3500)
     assert budget.available_bytes() == (3500, "the memory limit of the control group")
-    assert budget.limit_of("f", None, 500)[0] == 1500
+    assert budget.memory_limit("f", None, 500)[0] == 1500
     with pytest.raises(kofn.ArgumentError, match=r"but got 1750, half of what the memory limit of the control group"):
-        budget.require_memory("f", 1751, None)
+        budget.check_memory("f", 1751, None)
     with pytest.raises(kofn.ArgumentError, match="'out' must be given where the answer, 86400 bytes, does not fit"):
         kofn.matmul(A, B, workers=2)
 

@@ -142,8 +142,8 @@ def test_a_job_under_way_is_the_parents():
         running = kofn.start(kofn.schemes.mds(EYE, EYE, workers=2, rows=2, blocks=(2, 1)), workers=pool)
         for use in (running.result, lambda: list(running)):
             said = in_a_child(use)
-            assert said.startswith("PoolClosed: the job belongs to the process") or running._course.done
-        assert in_a_child(lambda: (running.done, running.cancel())) == "(True, None)"
+            assert said.startswith("PoolClosed: the job belongs to the process") or running.done()
+        assert in_a_child(lambda: (running.done(), running.cancel())) == "(True, False)"
         assert in_a_child(lambda: job.result().exact) == str(done) == "True"
         gate.set()
         slow.join()
@@ -172,7 +172,7 @@ def test_a_number_of_workers_starts_anew_in_a_child(used):
     with kofn.CodedSum([abs, abs], workers=2) as total:
         if used:
             assert total(-1.0).value == 2.0
-            before = total._workers.pool.pids()
+            before = total.plan._lease.pool.pids()
 
         def child() -> object:
             value = total(-3.0).value
@@ -181,7 +181,7 @@ def test_a_number_of_workers_starts_anew_in_a_child(used):
 
         assert in_a_child(child) == "6.0"
         assert total(-1.0).value == 2.0
-        assert not used or total._workers.pool.pids() == before
+        assert not used or total.plan._lease.pool.pids() == before
 
 
 @pytest.mark.parametrize("made", [lambda: ThreadPoolExecutor(1), pytest.param(spawned, marks=pytest.mark.slow)])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn.jobs._lease import Workers
+from kofn.jobs._lease import PoolLease
 
 
 @pytest.fixture
@@ -41,11 +41,11 @@ def test_inputs_that_a_fitted_code_refuses_start_nothing(started):
 
 def test_a_pool_that_was_there_stays_and_is_left_as_it_was():
     with kofn.ThreadPool(2) as pool:
-        with Workers(pool, "kofn.sum") as workers:
-            assert workers.pool is pool and workers.n == 2
-            workers.placement.ensure(0, kofn.Task(abs, (), {"x": 1}))
+        with PoolLease(pool, "kofn.sum") as lease:
+            assert lease.pool is pool and lease.n == 2
+            lease.placement.ensure(0, kofn.Task(abs, (), {"x": 1}))
         with pytest.raises(kofn.ArgumentError, match="must be resident at worker 0"):
             pool.submit(0, abs, keys=("x",))
         with pytest.raises(kofn.PoolClosed, match="was closed before"):
-            workers.pool  # noqa: B018
+            lease.pool  # noqa: B018
         assert pool.state(0) == "idle"

@@ -40,7 +40,7 @@ def drawn(draw):
     options = {}
     if name == "gradient":
         options["stragglers"] = draw(st.integers(0, min(m, workers) - 1))
-    code = kofn._api._coded_sum.built(lambda *a, **k: SUMS[name](*a, **options, **k), m, workers, rng)
+    code = kofn._api._sum.build_code(lambda *a, **k: SUMS[name](*a, **options, **k), m, workers, rng)
     rows = rng.permutation(code.rows)[: draw(st.integers(1, code.rows))]
     return code, values, rows, draw(st.sampled_from(["lmmse", "exact", "peeling"]))
 

@@ -257,13 +257,13 @@ def test_real_workers_give_the_gradients_of_the_simulation(scheme, straggling, m
     """One step on four processes, and the same step simulated with the same arrivals."""
     arrived = []
 
-    def recorded(*arguments, results, **options):
-        try:
-            return kofn.run(*arguments, results=results, **options)
-        finally:
+    class Recorded(pooled.Products):
+        def received(self, seconds):
+            results = super().received(seconds)
             arrived.append(list(results))
+            return results
 
-    monkeypatch.setattr(pooled, "run", recorded)
+    monkeypatch.setattr(pooled, "Products", Recorded)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(40, 60), nn.ReLU(), nn.Linear(60, 10)).double()
     x, labels = torch.randn(8, 40, dtype=torch.float64), torch.randint(10, (8,))

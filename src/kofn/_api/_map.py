@@ -1,19 +1,36 @@
-"""`kofn.map`: one function at many inputs, as soon as enough workers have answered."""
+"""`kofn.map` and `kofn.CodedMap`: one function at many inputs, as soon as enough workers have answered."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, Unpack
 
-from ..checks import named
-from ..codes.decoding._estimators import Estimator
+from .. import checks
+from .._base._closeable import Closing
+from .._base._snapshots import Snapshot
 from ..jobs._answer import Answer
-from ..jobs._collector import Progress
-from ..schemes.functions._scheme import CALL
-from ._coded_map import Builder, CodedMap, FittedCode
+from ..jobs._lease import PoolLease
+from ..jobs._options import OptionKeywords, Options
+from ..jobs._plan import Plan
+from ..schemes import FUNCTIONS
+from ..schemes.functions._scheme import CALL, CallScheme
+from ..schemes.functions._template import FunctionTemplate
+
+FACE = "kofn.CodedMap"
+
+Builder = Callable[..., CallScheme]
+"""``build(f, inputs, workers=…, rng=…)``, as those in `kofn.schemes.FUNCTIONS`."""
 
 
-@named(CALL)
+class FittedCode(Protocol):
+    """A code that knows its function: a learned model, or what `kofn.fit` returns."""
+
+    def evaluations(self, inputs: Any, *, workers: int, rng: Any) -> CallScheme:
+        """What workers evaluate for these inputs."""
+
+
+@checks.named(CALL)
 def map(
     f: Any,
     inputs: Any,
@@ -23,11 +40,9 @@ def map(
     degree: int | None = None,
     recover: int | None = None,
     rows: int | None = None,
-    estimator: Estimator | None = None,
-    tolerance: float = 0.0,
-    deadline: float | None = None,
     rng: Any = None,
-    progress: Callable[[Progress], None] | None = None,
+    options: Options | None = None,
+    **keywords: Unpack[OptionKeywords],
 ) -> Answer:
     """Evaluate a function at K inputs on many workers without waiting for the slowest.
 
@@ -53,19 +68,13 @@ def map(
     rows : int, optional
         Evaluations, dealt to the workers; one per worker by default. "repetition" has at least one per input: with
         ``rows=2 * K`` workers that are done repeat what others still run.
-    estimator : {"lmmse", "exact"} or Rule, optional
-        What an estimate uses for what is not exact: the least-squares best estimate, or zero. By default what the
-        code says of itself: "lmmse", but for "berrut", whose paper has a formula, and for "repetition" and
-        "uncoded", which estimate nothing: what is missing is missing. With "lmmse" it is like those that are there.
-    tolerance : float
-        Stop as soon as the expected relative error is at most this, or all results are there; 0.0 waits for as many
-        results as the code needs. Without an estimate a missing output counts in full: √(missing / K).
-    deadline : float, optional
-        Stop after so many seconds with the best estimate.
     rng : None, int or Generator
         Draws what is random in a code.
-    progress : callable, optional
-        Called with a `Progress` after every arrival.
+    options : Options, optional
+    **keywords
+        How it runs, as of `kofn.Options`. Without an estimate a missing output counts in full for a tolerance:
+        √(missing / K). By default "berrut" estimates by its paper's formula, and "repetition" and "uncoded" estimate
+        nothing: what is missing is missing; with ``estimator="lmmse"`` it is like those that are there.
 
     Returns
     -------
@@ -100,7 +109,104 @@ def map(
     >>> answer.exact, bool(np.allclose(answer.value, X @ X))
     (True, True)
     """
-    with CodedMap(
-        f, workers=workers, code=code, degree=degree, recover=recover, rows=rows, rng=rng, keep=False
-    ) as coded:
-        return coded(inputs, estimator=estimator, tolerance=tolerance, deadline=deadline, progress=progress)
+    chosen = Options.of(options, keywords)
+    build = _build_of(f, code, {"degree": degree, "recover": recover, "rows": rows})
+    with PoolLease(workers, CALL) as lease:
+        return Plan(FunctionTemplate(build, lease.n, rng), lease, chosen).run(inputs)
+
+
+class CodedMap(Closing):
+    """f at the inputs of any number of calls, placed at a worker when it first needs it, until `close`.
+
+    f is taken as it is when this is made; on threads it is your own.
+
+    Parameters
+    ----------
+    f, workers, code, degree, recover, rows, rng, options, **keywords
+        As for `kofn.map`.
+
+    Attributes
+    ----------
+    plan : Plan
+        What each call runs; ``plan.start(inputs)`` runs it in the background.
+
+    Examples
+    --------
+    >>> import numpy as np, kofn
+    >>> with kofn.ThreadPool(5) as pool, CodedMap(np.square, workers=pool, degree=2) as squares:
+    ...     squares([1.0, 2.0]).value.round(12).tolist(), squares([3.0, 4.0]).value.round(12).tolist()
+    ([1.0, 4.0], [9.0, 16.0])
+    """
+
+    @checks.named(FACE)
+    def __init__(
+        self,
+        f: Any,
+        *,
+        workers: Any = None,
+        code: str | Builder | FittedCode | None = None,
+        degree: int | None = None,
+        recover: int | None = None,
+        rows: int | None = None,
+        rng: Any = None,
+        options: Options | None = None,
+        **keywords: Unpack[OptionKeywords],
+    ) -> None:
+        chosen = Options.of(options, keywords)
+        parameters = {"degree": degree, "recover": recover, "rows": rows}
+        _build_of(f, code, parameters)  # refuses what cannot work before any of it is copied
+        lease = PoolLease(workers, CALL)
+        build = _build_of(*_taken(f, code, Snapshot(lease.by_reference)), parameters)
+        self.plan = Plan(FunctionTemplate(build, lease.n, rng), lease, chosen)
+
+    @checks.named(FACE)
+    def __call__(self, inputs: Any, **changes: Unpack[OptionKeywords]) -> Answer:
+        """Evaluate f at ``inputs``, with options of this call in place of those given before."""
+        return self.plan.run(inputs, **changes)
+
+    def close(self) -> None:
+        """Free the workers' memory, and end the workers if they were started here; safe to call twice."""
+        self.plan.close()
+
+
+def _taken(f: Any, code: Any, snapshot: Snapshot) -> tuple[Any, Any]:
+    """The function and its code, or the code that knows its function, as they are now."""
+    if hasattr(f if code is None else code, "evaluations"):
+        fitted = snapshot.function(f if code is None else code)
+        return fitted, None
+    return snapshot.function(f), code
+
+
+def _build_of(f: Any, code: Any, options: dict[str, Any]) -> Builder:
+    """What makes a `CallScheme` of inputs: a fitted code itself, or a builder with its function and options."""
+    options = {name: value for name, value in options.items() if value is not None}
+    fitted = f if code is None else code
+    if hasattr(fitted, "evaluations"):
+        if f is not fitted and (not hasattr(fitted, "f") or f != fitted.f):
+            must = f"be the function that {fitted!r} was fitted to"
+            raise checks.refusal(CALL, "f", must, repr(f), "fit a code to it, or pass the fitted code itself as 'f'")
+        builder: Builder = fitted.evaluations
+        _require_taken(builder, repr(fitted), options)
+        return lambda inputs, **team: builder(inputs, **team, **options)
+    if not callable(f):
+        raise checks.refusal(CALL, "f", "be callable", repr(f), "pass a function of one input")
+    if code is None:
+        code = "repetition" if options.get("degree") is None else "lagrange"
+    builder = _named_builder(code)
+    _require_taken(builder, repr(code), options)
+    return lambda inputs, **team: builder(f, inputs, **team, **options)
+
+
+def _named_builder(code: Any) -> Builder:
+    if callable(code):
+        builder: Builder = code
+        return builder
+    remedy = "or pass a builder such as kofn.schemes.lagrange, or what kofn.fit returns"
+    return FUNCTIONS[checks.choice(CALL, "code", code, FUNCTIONS, remedy)]
+
+
+def _require_taken(builder: Builder, name: str, options: dict[str, Any]) -> None:
+    taken = inspect.signature(builder).parameters
+    for option, value in options.items():
+        if option not in taken:
+            raise checks.refusal(CALL, option, f"be left out for code {name}", value, "it decides that by itself")

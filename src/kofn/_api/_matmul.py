@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -15,11 +16,9 @@ from ..arrays._file import FileMatrix
 from ..arrays._reductions import looked_at_once
 from ..engines.dask._output import ClusterArray
 from ..jobs._answer import Answer
-from ..jobs._collector import Progress
-from ..jobs._job import run
-from ..jobs._lease import Workers
-from ..jobs._stop import stop_rule
-from ..jobs.report._report import Report
+from ..jobs._lease import PoolLease
+from ..jobs._options import OptionKeywords, Options
+from ..jobs._plan import Plan
 from ..schemes import PRODUCTS
 from ..schemes._scheme import Parts, Scheme
 from ..schemes.products._operands import Operands
@@ -36,13 +35,10 @@ def matmul(
     code: str | Callable[..., Scheme] = "mds",
     blocks: tuple[int, int] | None = None,
     rows: int | None = None,
-    estimator: str = "lmmse",
-    tolerance: float = 0.0,
-    deadline: float | None = None,
     rng: Any = None,
-    memory_limit_bytes: int | None = None,
     out: Any = None,
-    progress: Callable[[Progress], None] | None = None,
+    options: Options | None = None,
+    **keywords: Unpack[OptionKeywords],
 ) -> Answer:
     """Multiply two matrices on many workers without waiting for the slowest.
 
@@ -60,24 +56,15 @@ def matmul(
         Row blocks of A and column blocks of B; chosen from the pool and the shapes by default.
     rows : int, optional
         Coded rows; one per worker by default.
-    estimator : {"lmmse", "exact"}
-        What an estimate uses for what is not exact yet: the least-squares best estimate, or zero.
-    tolerance : float
-        Stop as soon as the expected relative error is at most this; 0.0 waits for the exact answer.
-    deadline : float, optional
-        Stop after so many seconds with the best estimate.
     rng : None, int or Generator
         Draws coefficients and sketches.
-    memory_limit_bytes : int, optional
-        Most bytes for encoded blocks and results; by default half of what this machine, its control group and
-        ``ulimit -v`` leave. Where not all fits, blocks are encoded when workers ask for them, and results wait
-        in a file, beside that of ``out``.
     out : (m, n) array or ClusterArray, optional
         Where the answer is written, in memory, memory-mapped, for example made by
         `numpy.lib.format.open_memmap`, or on a Dask cluster; it is then the answer's ``value``. It must have the
         type of ``A @ B``.
-    progress : callable, optional
-        Called with a `Progress` after every arrival.
+    options : Options, optional
+    **keywords
+        How it runs, as of `kofn.Options`.
 
     Returns
     -------
@@ -102,26 +89,19 @@ def matmul(
     >>> answer.exact, answer.error, bool(np.allclose(answer.value, A @ B))
     (True, 0.0, True)
     """
-    stop = stop_rule(CALL, tolerance, deadline)
+    chosen = Options.of(options, keywords)
     build = _builder(code)
     with looked_at_once(), ExitStack() as ours:
         operands = Operands.of(A, B)
         if out is not None:
             _require_place(out, operands, A, B)
-        team = ours.enter_context(Workers(workers, CALL))
+        lease = ours.enter_context(PoolLease(workers, CALL))
         if 0 in operands.shape:
-            return _empty(operands, team.n, out)
-        scheme = build(operands.A, operands.B, blocks=blocks, rows=rows, workers=team.n, rng=rng)
-        return run(
-            scheme,
-            workers=team,
-            estimator=estimator,
-            stop=stop,
-            memory_limit_bytes=memory_limit_bytes,
-            progress=progress,
-            scratch=_folder(out),
-            out=out,
-        )
+            return _empty(operands, lease.n, out)
+        scheme = build(operands.A, operands.B, blocks=blocks, rows=rows, workers=lease.n, rng=rng)
+        if chosen.scratch is None:
+            chosen = replace(chosen, scratch=_folder(out))
+        return Plan(scheme, lease, chosen).run(out=out)
 
 
 def _require_place(out: Any, operands: Operands, A: Any, B: Any) -> None:
@@ -158,6 +138,5 @@ def _empty(operands: Operands, workers: int, out: Any) -> Answer:
     rows, _, columns = operands.shape
     value = np.empty((rows, columns), operands.dtype) if out is None else out
     value[:] = np.zeros(value.shape, value.dtype)
-    report = Report("empty", workers, (), 0.0, 0.0, 0.0, 0)
     whole = Parts((1, 1), Grid(Spans(rows, 1), Spans(columns, 1)))
-    return Answer(True, 0.0, 0.0, 0.0, 0, report, np.ones((1, 1), dtype=bool), whole, lambda: value)
+    return Answer.at_once(value, whole, "empty", workers)

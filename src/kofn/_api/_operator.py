@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from itertools import count
+from typing import Any, Unpack
 
-if TYPE_CHECKING:
-    from ._coded_operator import CodedOperator
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, issparse
+
+from .. import checks
+from .._base._closeable import Closing
+from .._base._numbers import precision
+from .._base._snapshots import Snapshot
+from ..arrays._blocks import Blocks, Spans
+from ..arrays._reductions import norms
+from ..arrays._scaling import balanced, shifted, sizes_of, spread_of
+from ..arrays._source import Adjoint, Cast, Source
+from ..codes._linear import LinearCode
+from ..jobs._answer import Answer
+from ..jobs._lease import PoolLease
+from ..jobs._memory import check_memory
+from ..jobs._options import OptionKeywords, Options
+from ..jobs._placement import size_of
+from ..jobs._plan import Plan
+from ..schemes import mds, mds_chebyshev, repetition, uncoded
+from ..schemes._encoding import Factor
+from ..schemes.products._operands import measured, plain_array, require_room
+from ..schemes.products._scheme import SKETCH, left_sketches, real_type
+from ._side import Side
+from ._vectors import Unmasked
+
+Array = NDArray[Any]
+CALL = "kofn.operator"
+CODES = {"mds": mds, "mds-chebyshev": mds_chebyshev, "repetition": repetition, "uncoded": uncoded}
+"""Codes on the row blocks of a matrix whose coefficients do not depend on the data."""
+
+COPIES = (repetition, uncoded)
+"""Those that combine nothing."""
+
+_numbers = count()
 
 
+@checks.named(CALL)
 def operator(
     A: Any,
     *,
@@ -15,10 +51,9 @@ def operator(
     code: str | None = None,
     blocks: int | None = None,
     rows: int | None = None,
-    tolerance: float = 0.0,
-    deadline: float | None = None,
     rng: Any = None,
-    memory_limit_bytes: int | None = None,
+    options: Options | None = None,
+    **keywords: Unpack[OptionKeywords],
 ) -> CodedOperator:
     """Encode a matrix, place it at workers, and return a `scipy.sparse.linalg.LinearOperator`.
 
@@ -40,12 +75,11 @@ def operator(
         Number of row blocks k; chosen from the pool by default.
     rows : int, optional
         Coded rows; one per worker by default.
-    tolerance, deadline : float, optional
-        Stop rule of every product; exact by default.
     rng : None, int or Generator
         Draws the coefficients and the sketch for the error bar.
-    memory_limit_bytes : int, optional
-        Largest encoded size of a placement; half of the memory that is left by default.
+    options : Options, optional
+    **keywords
+        How every product runs, as of `kofn.Options`.
 
     Returns
     -------
@@ -65,16 +99,194 @@ def operator(
     ...     bool(np.allclose(op @ np.ones(3), A @ np.ones(3))), bool(np.allclose(op.H @ np.ones(4), A.T @ np.ones(4)))
     (True, True)
     """
-    from ._coded_operator import CodedOperator  # SciPy is not needed before somebody wants an operator
+    chosen = Options.of(options, keywords)
+    lease = PoolLease(workers, CALL)
+    try:
+        return CodedOperator(A, lease, chosen, code=code, blocks=blocks, rows=rows, rng=rng)
+    except BaseException:
+        lease.close()
+        raise
 
-    return CodedOperator(
-        A,
-        workers=workers,
-        code=code,
-        blocks=blocks,
-        rows=rows,
-        tolerance=tolerance,
-        deadline=deadline,
-        rng=rng,
-        memory_limit_bytes=memory_limit_bytes,
-    )
+
+class CodedOperator(Closing, Unmasked):
+    """A coded matrix as a linear operator; made by `kofn.operator`.
+
+    Attributes
+    ----------
+    answer : Answer or None
+        Of the last product: whether it was exact, its error bar and its report.
+    """
+
+    def __init__(
+        self, A: Any, lease: PoolLease, options: Options, *, code: str | None, blocks: int | None, rows: int | None,
+        rng: Any,
+    ) -> None:  # fmt: skip
+        self._lease, self._options = lease, options
+        self._source, self._sizes = _source(A)
+        name = ("repetition" if issparse(self._source) else "mds") if code is None else code
+        self._build = CODES[checks.choice(CALL, "code", name, CODES, "only codes on row blocks serve here")]
+        self._blocks, self._rows, self._rng = blocks, rows, checks.generator(CALL, rng)
+        self.answer: Answer | None = None
+        self._plans: dict[tuple[str, bool], Plan] = {}
+        super().__init__(self._source.dtype, self._source.shape)
+        self._plan(self.dtype, adjoint=False)  # encoding is what the caller asked for
+
+    def _plan(self, dtype: np.dtype[Any], adjoint: bool) -> Plan:
+        """What runs products in one direction; the matrix is encoded in this type when it is first needed."""
+        key = (dtype.char, adjoint)
+        if key not in self._plans:
+            source = _cast(self._source, dtype)
+            sizes = _norms(self._source, 1) if adjoint else self._sizes
+            side = self._encoded(_adjoint(source) if adjoint else source, sizes)
+            self._plans[key] = Plan(side, self._lease, self._options)
+        return self._plans[key]
+
+    def _encoded(self, source: Any, sizes: Array) -> Side:
+        blocks = None if self._blocks is None else (self._blocks, 1)
+        shape = np.zeros((source.shape[0], 1)), np.zeros((1, 1))
+        code = self._build(*shape, blocks=blocks, rows=self._rows, workers=self._lease.n, rng=self._rng).code
+        spans = Spans(source.shape[0], code.unknowns)
+        spans = balanced(sizes, spans, precision(source), mixed=code.mixes)
+        if code.mixes:
+            code = replace(code, spread=spread_of(sizes_of(sizes, spans), np.ones((1, 1))))
+        encode = self._encoded_sparse if issparse(source) else self._encoded_dense
+        encoded = encode(source, code, spans)
+        return Side(code, spans, encoded, _sketches(source, spans, self._rng), next(_numbers))
+
+    def _type_for(self, x: Array) -> np.dtype[Any]:
+        """The type that the matrix is encoded in for a factor: as precise as their product is."""
+        if self._build in COPIES:
+            return np.dtype(self.dtype)  # what is only copied loses nothing in its own type
+        return np.result_type(self.dtype, x.real.dtype)
+
+    def _encoded_dense(self, source: Array, code: LinearCode, spans: Spans) -> list[Any]:
+        factor = Factor(code.generator, Blocks(source, spans, 0))
+        check_memory(CALL, factor.encoded_bytes, self._options.memory_limit_bytes)
+        return factor.encode(self._lease.pool.empty)
+
+    def _encoded_sparse(self, source: Any, code: LinearCode, spans: Spans) -> list[Any]:
+        rows = _raised(source, spans)
+        blocks = [rows[span] for span in spans.slices]
+        for block in blocks:
+            block.resize((spans.size, rows.shape[1]))
+        distinct, which = np.unique(code.generator, axis=0, return_inverse=True)
+        encoded: list[Any] = []
+        held = 0
+        for coefficients in distinct:
+            used = [blocks[i] for i in np.flatnonzero(coefficients)]
+            # How many entries a combination has is known when it is made; no fewer than each of its blocks.
+            check_memory(CALL, held + max(map(size_of, used), default=0), self._options.memory_limit_bytes)
+            encoded.append(_combined(coefficients, blocks).astype(source.dtype))
+            held += size_of(encoded[-1])
+        check_memory(CALL, held, self._options.memory_limit_bytes)
+        return [encoded[index] for index in which.reshape(-1)]
+
+    @checks.named(CALL)
+    def product(self, x: Array, *, adjoint: bool = False, **changes: Unpack[OptionKeywords]) -> Answer:
+        """A x (or its adjoint) for an (n, columns) array, with its error bar and report.
+
+        Parameters
+        ----------
+        x : (n, columns) array
+        adjoint : bool
+        **changes
+            Options of this product in place of those given before.
+
+        Raises
+        ------
+        ArgumentError
+            The product could overflow, or ``x`` is no finite matrix of the right shape.
+        """
+        x = self._factor(x, self.shape[0 if adjoint else 1])
+        plan = self._plan(self._type_for(x), adjoint)
+        sizes = norms(x, 1)
+        require_room("x", "A", sizes, x.dtype)
+        self.answer = answer = plan.run((x, sizes), **changes)
+        return answer
+
+    def _factor(self, x: Any, inner: int) -> Array:
+        x = plain_array("x", x)
+        x, _ = measured("x", x.astype(np.result_type(x, self.dtype), order="C", copy=False), 1)
+        if len(x) != inner:
+            raise checks.refusal(CALL, "x", f"have {inner} rows", f"shape {x.shape}", "transpose it, or the operator")
+        return np.ascontiguousarray(x)
+
+    def _matvec(self, x: Array) -> Array:
+        return self._matmat(x.reshape(-1, 1)).reshape(-1)
+
+    def _matmat(self, x: Array) -> Array:
+        value: Array = self.product(x).value
+        return value
+
+    def _rmatvec(self, x: Array) -> Array:
+        return self._rmatmat(x.reshape(-1, 1)).reshape(-1)
+
+    def _rmatmat(self, x: Array) -> Array:
+        value: Array = self.product(x, adjoint=True).value
+        return value
+
+    def close(self) -> None:
+        """Free the workers' memory, and end the workers if this operator started them."""
+        self._lease.close()
+
+
+def _source(A: Any) -> tuple[Any, Array]:
+    """The matrix as it is now, which other sides are encoded of later, and the norms of its rows."""
+    if issparse(A) and A.ndim != 2:
+        raise checks.refusal(CALL, "A", "have 2 dimensions", f"shape {A.shape}", "reshape it")
+    if issparse(A):
+        source = csr_array(A, copy=True)
+        measured("A", source.data.reshape(1, -1), 0)
+        source.sum_duplicates()
+        sizes = _norms(source, 0)
+    else:
+        checked, sizes = measured("A", A, 0)
+        source = Snapshot().matrix(checked)
+    require_room("A", "x", sizes, source.dtype)
+    return source, sizes
+
+
+def _norms(source: Any, axis: int) -> Array:
+    """Norms of rows (0) or columns (1)."""
+    if not issparse(source):
+        return norms(source, axis)
+    lines = csr_array(source if axis == 0 else source.T)
+    _, unit = np.frexp(abs(lines).max(axis=1).toarray().ravel())
+    row = np.repeat(np.arange(lines.shape[0]), np.diff(lines.indptr))
+    squares = np.ldexp(np.abs(lines.data).astype(np.float64), -unit[row]) ** 2
+    return np.ldexp(np.sqrt(np.bincount(row, squares, lines.shape[0])), unit)
+
+
+def _cast(source: Any, dtype: np.dtype[Any]) -> Any:
+    if source.dtype == dtype:
+        return source
+    return source.astype(dtype) if issparse(source) else Cast(source, dtype)
+
+
+def _raised(source: Any, spans: Spans) -> Any:
+    """The rows of a sparse matrix as blocks have them."""
+    rows = csr_array(source)
+    if spans.exponents is None:
+        return rows
+    powers = np.repeat(spans.exponents, np.diff(rows.indptr))
+    return csr_array((shifted(rows.data, (0, powers)), rows.indices, rows.indptr), rows.shape)
+
+
+def _combined(coefficients: Array, blocks: list[Any]) -> Any:
+    used = np.flatnonzero(coefficients)
+    return sum(coefficients[i] * blocks[i] for i in used[1:]) + coefficients[used[0]] * blocks[used[0]]
+
+
+def _adjoint(source: Any) -> Any:
+    # A conjugate of what is complex would be a copy of all of it.
+    if issparse(source):
+        return source.conj().T
+    return Adjoint(source) if isinstance(source, Source) or np.iscomplexobj(source) else source.T
+
+
+def _sketches(source: Any, spans: Spans, rng: np.random.Generator) -> Array:
+    psi = rng.standard_normal((SKETCH, spans.size)).astype(real_type(source.dtype))
+    if not issparse(source):
+        return left_sketches(psi, Blocks(source, spans, 0))
+    rows = _raised(source, spans)
+    return np.stack([(rows[span].T @ psi[:, : span.stop - span.start].T).T for span in spans.slices])

@@ -1,19 +1,32 @@
-"""`kofn.sum`: the sum of many terms, as soon as enough of them have come from anywhere."""
+"""`kofn.sum` and `kofn.CodedSum`: the sum of many terms, as soon as enough of them have come from anywhere."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, Unpack
 
-from ..checks import named
+import numpy as np
+
+from .. import checks
+from .._base._closeable import Closing
+from .._base._snapshots import Snapshot
+from ..codes._linear import LinearCode
+from ..codes._sparse import is_sparse
 from ..jobs._answer import Answer
-from ..jobs._collector import Progress
-from ..jobs._stop import stop_rule
+from ..jobs._lease import PoolLease
+from ..jobs._options import OptionKeywords, Options
+from ..jobs._plan import Plan
+from ..schemes import SUMS
 from ..schemes.sums._code import CALL
-from ._coded_sum import CodedSum, CodeLike
+from ..schemes.sums._scheme import Terms
+from ..schemes.sums._template import SumTemplate
+
+FACE = "kofn.CodedSum"
+CodeLike = str | LinearCode | Callable[..., LinearCode]
 
 
-@named(CALL)
+@checks.named(CALL)
 def sum(
     terms: Any,
     x: Any = None,
@@ -22,13 +35,9 @@ def sum(
     code: CodeLike = "cyclic",
     count: int | None = None,
     energies: Any = None,
-    estimator: str = "lmmse",
-    tolerance: float = 0.0,
-    deadline: float | None = None,
     rng: Any = None,
-    adaptive: bool = True,
-    memory_limit_bytes: int | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    options: Options | None = None,
+    **keywords: Unpack[OptionKeywords],
 ) -> Answer:
     """Sum many functions of one input on many workers without waiting for the slowest.
 
@@ -53,22 +62,11 @@ def sum(
         out, terms are taken to share a mean, about which nothing is assumed, and to vary around it equally; how
         much is learned from what has arrived. A sum that is computed again with `kofn.CodedSum` starts from what
         the call before learned.
-    estimator : {"lmmse", "exact", "peeling"}
-        What an estimate uses for a sum that is not exact yet: the least-squares best estimate, or zero; "peeling"
-        decodes LT codes as their papers do.
-    tolerance : float
-        Stop as soon as the expected relative error is at most this; 0.0 waits for the exact sum.
-    deadline : float, optional
-        Stop after so many seconds with the best estimate. A term that never returns can only be met with this.
     rng : None, int or Generator
         Draws codes that are random.
-    adaptive : bool
-        Whether a worker passes over blocks that are in or under way, and repeats the latter once nothing else is
-        left. False leaves every worker to the code, as the papers and `kofn.simulate` do.
-    memory_limit_bytes : int, optional
-        As for `kofn.matmul`.
-    progress : callable, optional
-        Called with a `Progress` after every arrival.
+    options : Options, optional
+    **keywords
+        How it runs, as of `kofn.Options`. A term that never returns can only be met with a deadline.
 
     Returns
     -------
@@ -92,8 +90,125 @@ def sum(
     >>> answer.exact, bool(abs(answer.value - math.e) < 1e-14)
     (True, True)
     """
-    stop = stop_rule(CALL, tolerance, deadline)
-    with CodedSum(
-        terms, workers=workers, code=code, count=count, energies=energies, rng=rng, adaptive=adaptive, keep=False
-    ) as total:
-        return total(x, estimator=estimator, stop=stop, memory_limit_bytes=memory_limit_bytes, progress=progress)
+    chosen = Options.of(options, keywords)
+    with PoolLease(workers, CALL) as lease:
+        return Plan(_template(lease, terms, code, count, energies, rng), lease, chosen).run(x)
+
+
+class CodedSum(Closing):
+    """F(x) = Σ f_i(x) on many workers, for any number of inputs.
+
+    Terms are taken as they are when this is made (on threads they are your own), placed at a worker when it first
+    needs them, and stay there until `close`. What the terms of one input
+    had in common, and how they varied, is expected of the next input as far as its own first results bear it out.
+
+    Parameters
+    ----------
+    terms, workers, code, count, energies, rng, options, **keywords
+        As for `kofn.sum`.
+
+    Attributes
+    ----------
+    code : LinearCode
+        Over the terms.
+    plan : Plan
+        What each call runs; ``plan.start(x)`` runs it in the background.
+
+    Examples
+    --------
+    >>> import kofn
+    >>> with kofn.ThreadPool(2) as pool, CodedSum([abs, lambda x: x**2], workers=pool) as total:
+    ...     total(-3.0).value, total(2.0).value
+    (np.float64(12.0), np.float64(6.0))
+    """
+
+    @checks.named(FACE)
+    def __init__(
+        self,
+        terms: Any,
+        *,
+        workers: Any = None,
+        code: CodeLike = "cyclic",
+        count: int | None = None,
+        energies: Any = None,
+        rng: Any = None,
+        options: Options | None = None,
+        **keywords: Unpack[OptionKeywords],
+    ) -> None:
+        chosen = Options.of(options, keywords)
+        lease = PoolLease(workers, CALL)
+        try:
+            template = _template(lease, terms, code, count, energies, rng).taken(Snapshot(lease.by_reference))
+        except BaseException:
+            lease.close()
+            raise
+        self.code = template.code
+        self.plan = Plan(template, lease, chosen)
+
+    @checks.named(FACE)
+    def __call__(self, x: Any = None, **changes: Unpack[OptionKeywords]) -> Answer:
+        """Compute the sum at ``x``, with options of this call in place of those given before."""
+        return self.plan.run(x, **changes)
+
+    def close(self) -> None:
+        """Free the workers' memory, and end the workers if they were started here; safe to call twice."""
+        self.plan.close()
+
+
+def _template(lease: PoolLease, terms: Any, code: Any, count: Any, energies: Any, rng: Any) -> SumTemplate:
+    given = Terms.of(terms, count)
+    energies = _checked_energies(energies, given.size)
+    _checked_code(code)
+    checks.generator(CALL, rng)  # codes that draw nothing do not look at it
+    return SumTemplate(build_code(code, given.size, lease.n, rng), given, energies)
+
+
+def build_code(code: CodeLike, m: int, workers: int, rng: Any) -> LinearCode:
+    """Build the code that ``code=`` means for m terms.
+
+    Examples
+    --------
+    >>> build_code("uncoded", 4, 2, None).rows
+    2
+    """
+    made = (
+        code
+        if isinstance(code, LinearCode)
+        else (SUMS[code] if isinstance(code, str) else code)(m, workers=workers, rng=rng)
+    )
+    if not isinstance(made, LinearCode) or made.unknowns != m or not np.array_equal(made.targets, np.ones((1, m))):
+        must = f"give a LinearCode over {m} terms whose target is their sum"
+        raise checks.refusal(CALL, "code", must, repr(made)[:60], "see kofn.schemes.SUMS for examples")
+    if is_sparse(made.generator):
+        return made
+    from scipy.sparse import csr_array
+
+    return replace(made, generator=csr_array(made.generator))
+
+
+def _checked_code(code: Any) -> None:
+    if not callable(code) and not isinstance(code, LinearCode):
+        checks.choice(CALL, "code", code, SUMS, "or pass a LinearCode or a builder such as kofn.schemes.sr")
+
+
+def _checked_energies(energies: Any, m: int) -> Any:
+    if energies is None:
+        return None
+    wrong, values = "", np.empty(0)
+    try:
+        given, masked = checks.arrayed(energies)
+        values = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        wrong = f"a {type(energies).__name__} that holds other things than numbers"
+    else:
+        bad = np.flatnonzero(~((values >= 0) & (values < np.inf)))
+        if values.shape != (m,):
+            wrong = f"shape {values.shape}"
+        elif masked:
+            wrong = "masked numbers among them"
+        elif bad.size:
+            wrong = f"{values[bad[0]]} for term {bad[0]}"
+    if wrong:
+        must, remedy = f"be {m} numbers >= 0, one per term", "leave it out to learn from what arrives"
+        raise checks.refusal(CALL, "energies", must, wrong, remedy)
+    return values

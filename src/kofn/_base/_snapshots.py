@@ -1,8 +1,8 @@
 """When data is taken, and what a task may do to it.
 
-* What starts work or keeps data (`kofn.start`, `kofn.operator`, `CodedSum`, `CodedMap`, `CodedEnsemble`) has its
-  snapshot when it returns: what the caller changes afterwards is seen by no worker, direction, retry or replaced
-  process. A blocking call reads until it returns, and copies nothing.
+* What starts work or keeps data (`kofn.start`, `kofn.prepare`, `kofn.operator`, `CodedSum`, `CodedMap`,
+  `CodedEnsemble`) has its snapshot when it returns: what the caller changes afterwards is seen by no worker, direction,
+  retry or replaced process. A blocking call reads until it returns, and copies nothing.
 * Files, memory maps and Dask arrays are read when they are needed; a file that was changed meanwhile is refused. An
   array that nobody can write to needs no copy.
 * A function is pickled once, when the object that keeps it is made. Threads run the caller's own functions.

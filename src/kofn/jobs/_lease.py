@@ -13,7 +13,7 @@ from ..errors import PoolClosed
 from ._placement import Placement
 
 
-class Workers(Closing):
+class PoolLease(Closing):
     """A pool for any number of jobs, and what is resident at its workers until `close`.
 
     A number of processes is started when the first job needs them, after all that can be refused was, and ends here.
@@ -28,8 +28,8 @@ class Workers(Closing):
 
     Examples
     --------
-    >>> with Workers(1000, "kofn.sum") as workers:  # not one of them is started
-    ...     workers.n
+    >>> with PoolLease(1000, "kofn.sum") as lease:  # not one of its workers is started
+    ...     lease.n
     1000
     """
 

@@ -14,7 +14,6 @@ from .._base._envelope import Envelope
 from .._base._numbers import precision
 from ..engines._protocol import Pool
 from ..errors import Cancelled, CodeError, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
-from ..schemes._encoding import Stream
 from ..schemes._scheme import Learner, Scheme
 from ..schemes._task import Task, listed
 from ._answer import Answer
@@ -39,10 +38,11 @@ from ._events import (
     Undelivered,
     WakeAt,
 )
-from ._memory import MemoryPlan
+from ._memory import RunMemory
 from ._message import failure, has_results, send, undelivered
 from ._placement import Placement, size_of
 from ._state import ATTEMPTS, RunState
+from ._stream import TaskStream
 from .report._report import Report
 from .scheduling import Scheduler, as_scheduler
 
@@ -70,7 +70,7 @@ class RunLoop:
         Filled with the payload of every row that arrives, for a prior that learns from them.
     learner : Learner, optional
         What this run knows of its results; a fresh one by default.
-    memory : MemoryPlan, optional
+    memory : RunMemory, optional
         Makes the tasks, in the order of rows, and keeps the results; without a limit by default.
     out : array, optional
         Where the answer is written.
@@ -85,14 +85,14 @@ class RunLoop:
         scheduler: Scheduler | None = None,
         results: dict[int, Any] | None = None,
         learner: Learner | None = None,
-        memory: MemoryPlan | None = None,
+        memory: RunMemory | None = None,
         out: Any = None,
     ) -> None:
         self._home = Home()
         self._clock: Clock = getattr(pool, "clock", RealClock())
         self.scheme = scheme
         self._learner = scheme.learner() if learner is None else learner
-        self._memory = MemoryPlan(scheme.encoding()) if memory is None else memory
+        self._memory = RunMemory(scheme.encoding().encode) if memory is None else memory
         self._out = out
         self.pool = pool
         self.collector = collector
@@ -153,7 +153,7 @@ class RunLoop:
         return self._answered()
 
     def _encode(self) -> None:
-        self._tasks = self._memory.tasks(self.pool.empty)
+        self._tasks = self._memory.encode(self.pool.empty)
         if len(self._tasks) != (rows := self.scheme.code.rows):
             raise CodeError(f"encode must give one task per row ({rows}), got {len(self._tasks)}.")
         self._encode_seconds = self._now()
@@ -210,7 +210,7 @@ class RunLoop:
 
     def _missing(self, worker: int, row: int) -> int:
         # To look at a task of a stream is to encode it; it has nothing resident.
-        return 0 if isinstance(self._tasks, Stream) else self._placement.missing(worker, self._tasks[row])
+        return 0 if isinstance(self._tasks, TaskStream) else self._placement.missing(worker, self._tasks[row])
 
     # -- taking results -------------------------------------------------------------------------------
 
@@ -231,10 +231,10 @@ class RunLoop:
             outcome = future.result()
         except WorkerLost as error:
             return Lost(worker, state, error.with_traceback(None))
-        except CancelledError:
-            return Lost(worker, state)
         except (PoolClosed, Cancelled) as error:
             return PoolGone(error)
+        except CancelledError:
+            return Lost(worker, state)
         except Exception as error:
             return Undelivered(worker, state, self.scheme.explain(undelivered(error, worker, rows[0])))
         if isinstance(outcome, Envelope):
@@ -309,7 +309,7 @@ class RunLoop:
             encode_seconds=self._encode_seconds,
             decode_seconds=0.0,
             seconds=self._now(),
-            encoded_bytes=self._memory.encoding.nbytes,
+            encoded_bytes=self._memory.encoded_bytes,
             placed_bytes=self._placed_bytes,
             sent_bytes=self._sent_bytes,
             received_bytes=self._received_bytes,

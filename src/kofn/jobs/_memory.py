@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from ..arrays._spill import Spool
 from ..schemes._encoding import Encoding
 from ..schemes._scheme import Scheme
 from ..schemes._task import Allocate, Task
+from ._stream import stream_tasks
+
+Encode = Callable[[Allocate], Sequence[Task]]
 
 NOTHING = 1 << 16
 """Bytes so few that to look how many there are takes longer than to use them."""
@@ -50,7 +53,7 @@ def _left_in_address_space() -> int:
     return limit - taken - POOL_BYTES
 
 
-def limit_of(call: str, limit: Any, reserved: int = 0) -> tuple[int, str]:
+def memory_limit(call: str, limit: Any, reserved: int = 0) -> tuple[int, str]:
     """A limit as given, or half of the memory there is beside ``reserved`` bytes, and where it comes from."""
     if limit is not None:
         return checks.integer(call, "memory_limit_bytes", limit, 0, "leave it out for half of the memory there is"), ""
@@ -58,35 +61,60 @@ def limit_of(call: str, limit: Any, reserved: int = 0) -> tuple[int, str]:
     return max(0, size - reserved) // 2, f", half of what {what} leaves"
 
 
-def require_memory(call: str, needed: int, limit: Any) -> None:
+def check_memory(call: str, needed: int, limit: Any) -> None:
     """Refuse what needs more bytes than a limit, half of the memory there is where none is given."""
-    size, origin = limit_of(call, limit)
+    size, origin = memory_limit(call, limit)
     if needed > size:
         _refuse(call, needed, "the size of the encoded blocks", size, origin)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class MemoryPlan:
-    """How a job stays within a limit of bytes for encoded blocks and results.
+    """What a run holds in memory.
 
     Parameters
     ----------
-    encoding : Encoding
-    stream_bytes : int, optional
-        Room for encoded blocks, where they do not fit together: they are encoded when workers ask for rows.
+    encoded_bytes, result_bytes, answer_bytes : int
+        All encoded blocks, one result, and the answer; 0 where that is not known before.
+    stream_bytes : int or None
+        Room for blocks that are encoded when workers ask for rows; None where all are encoded before.
+    spills : bool
+        Whether results wait in a file.
+    """
+
+    encoded_bytes: int
+    result_bytes: int
+    answer_bytes: int
+    stream_bytes: int | None = None
+    spills: bool = False
+
+    def of_run(self, call: str, encoding: Encoding, scratch: str | os.PathLike[str] | None) -> RunMemory:
+        """The memory of one run, whose results may wait in a file in the folder ``scratch``, or refuse that."""
+        encode: Encode = encoding.encode
+        if (room := self.stream_bytes) is not None:
+            encode = lambda allocate: stream_tasks(encoding, allocate, room)  # noqa: E731
+        if not self.spills:
+            return RunMemory(encode, self.encoded_bytes)
+        folder = tempfile.gettempdir() if scratch is None else scratch
+        return RunMemory(encode, self.encoded_bytes, Spool(call, folder, len(encoding.needs), self.result_bytes))
+
+
+@dataclass(frozen=True, eq=False)
+class RunMemory:
+    """Where the tasks of one run come from, and where its results stay.
+
+    Parameters
+    ----------
+    encode : callable
+        Makes the tasks, in the order of rows.
+    encoded_bytes : int
     spool : Spool, optional
         The file where results wait that do not fit.
     """
 
-    encoding: Encoding
-    stream_bytes: int | None = None
+    encode: Encode
+    encoded_bytes: int = 0
     spool: Spool | None = None
-
-    def tasks(self, allocate: Allocate) -> Sequence[Task]:
-        """All tasks, or those that are encoded when they are asked for."""
-        if self.stream_bytes is None:
-            return self.encoding.encode(allocate)
-        return self.encoding.stream(allocate, self.stream_bytes)
 
     def keep(self, row: int, payload: Any) -> Any:
         """A payload where it stays until it is decoded."""
@@ -94,14 +122,9 @@ class MemoryPlan:
 
 
 def plan_memory(
-    call: str,
-    scheme: Scheme,
-    workers: int,
-    limit: Any = None,
-    scratch: str | os.PathLike[str] | None = None,
-    out: Any = None,
+    call: str, scheme: Scheme, encoding: Encoding, workers: int, limit: Any = None, out: Any = None
 ) -> MemoryPlan:
-    """How a scheme stays within a limit of bytes for encoded blocks and results.
+    """Plan a run within a limit of bytes for encoded blocks and results.
 
     Where not all fits, results go to a file without a name, and blocks are encoded when workers ask for rows.
 
@@ -110,37 +133,35 @@ def plan_memory(
     call : str
         Who asks, for the sentence of a refusal.
     scheme : Scheme
+    encoding : Encoding
+        The scheme's.
     workers : int
         How many rows are under way at the same time.
     limit : int or None
-    scratch : path or None
-        Folder for the file; that of temporary files by default.
     out : array, optional
         Where the answer goes.
 
     Raises
     ------
     ArgumentError
-        What must be in memory at once exceeds the limit, or the answer does not fit, or the disk is too small.
+        What must be in memory at once exceeds the limit, or the answer does not fit.
     """
-    encoding, rows = scheme.encoding(), scheme.code.rows
-    results, under_way = rows * encoding.result_nbytes, min(workers, rows) * encoding.result_nbytes
-    answer = _answer_bytes(scheme, encoding, out)
-    if limit is None and answer + encoding.nbytes + results <= NOTHING:
-        return MemoryPlan(encoding)
-    _require_answer(call, answer)
-    size, origin = limit_of(call, limit, answer)
+    rows, encoded, result = scheme.code.rows, encoding.nbytes, encoding.result_nbytes
+    results, under_way = rows * result, min(workers, rows) * result
+    plan = MemoryPlan(encoded, result, _answer_bytes(scheme, encoding, out))
+    if limit is None and plan.answer_bytes + encoded + results <= NOTHING:
+        return plan
+    _check_answer(call, plan.answer_bytes)
+    size, origin = memory_limit(call, limit, plan.answer_bytes)
     least = encoding.needed_at_once(workers)
     if least + under_way > size:
         what = f"what {workers} workers need at once, encoded blocks and results"
         _refuse(call, least + under_way, what, size, origin)
-    if encoding.nbytes + results <= size:
-        return MemoryPlan(encoding)
-    spool = None
-    if results > size // 2 or least + results > size:
-        spool = Spool(call, tempfile.gettempdir() if scratch is None else scratch, rows, encoding.result_nbytes)
-        results = under_way
-    return MemoryPlan(encoding, size - results if encoding.nbytes + results > size else None, spool)
+    if encoded + results <= size:
+        return plan
+    spills = results > size // 2 or least + results > size
+    room = size - (under_way if spills else results)
+    return replace(plan, spills=spills, stream_bytes=room if encoded > room else None)
 
 
 def _answer_bytes(scheme: Scheme, encoding: Encoding, out: Any) -> int:
@@ -151,7 +172,7 @@ def _answer_bytes(scheme: Scheme, encoding: Encoding, out: Any) -> int:
     return 0 if out is not None and layout.is_direct else layout.nbytes
 
 
-def _require_answer(call: str, answer: int) -> None:
+def _check_answer(call: str, answer: int) -> None:
     size, what = available_bytes()
     if answer > size:
         must = f"be given where the answer, {answer} bytes, does not fit into memory"

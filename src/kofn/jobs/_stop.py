@@ -154,6 +154,9 @@ def stop_rule(
     Either(first=Tolerance(error=0.1), second=Deadline(seconds=5.0))
     """
     checks.number(call, "tolerance", tolerance, "use 0.0 for the exact answer")
+    if tolerance > 1:
+        must, remedy = "be at most 1, the error of an answer of zeros", "use 0.1 for an error of 10 %, for example"
+        raise checks.refusal(call, "tolerance", must, tolerance, remedy)
     if stop is not None:
         return _alone(call, tolerance, deadline, stop)
     done: StopRule = Tolerance(tolerance) if tolerance else Decodable()

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ..checks import choice, function, generator, integer, refusal
-from ..jobs._lease import Workers
+from ..jobs._lease import PoolLease
 from ._coder import Coder, Driver
 from ._layers import CodedConv2d, CodedLinear, CodedProducts
 from ._options import CALL, CodingOptions
@@ -161,7 +161,7 @@ def convert(
 
 def _driver(workers: Any, latency: Any, deadline: Any, late: float | None) -> tuple[Driver, int]:
     if latency is None:
-        real = Workers(workers, CALL)
+        real = PoolLease(workers, CALL)
         return PoolDriver(real, deadline, late), real.n
     remedy = "leave out 'latency' to use the workers of a pool"
     count = SIMULATED if workers is None else integer(CALL, "workers", workers, 1, remedy)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .._api._coded_sum import CodedSum, CodeLike
+from .._api._sum import CodedSum, CodeLike
 from .._base._closeable import Closing
 from ..checks import function, generator, integer, named, refusal
 from ..errors import TermError

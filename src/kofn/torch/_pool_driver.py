@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import wait
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,9 +20,10 @@ from ..codes._prior import Prior
 from ..codes.decoding._decode import decodable, decode
 from ..engines._protocol import Pool
 from ..errors import NotDecodable, StaysHere
-from ..jobs._job import run
-from ..jobs._lease import Workers
-from ..jobs._stop import stop_rule
+from ..jobs._job import Job
+from ..jobs._lease import PoolLease
+from ..jobs._options import Options
+from ..jobs._plan import Plan
 from ..schemes._scheme import Scheme
 from ..schemes.products._cuts import Cut
 from ..schemes.products._operands import Operands
@@ -43,7 +44,7 @@ class PoolDriver:
 
     Parameters
     ----------
-    workers : Workers
+    workers : PoolLease
         A pool that was given is not closed. One of a number of processes is started by the first product, and ends
         with the last layer that uses it.
     deadline : float, AdaptiveDeadline or None
@@ -51,7 +52,7 @@ class PoolDriver:
         Seconds until which results that miss the deadline still arrive for the next step.
     """
 
-    workers: Workers
+    workers: PoolLease
     deadline: Any = None
     late: float | None = None
 
@@ -81,33 +82,22 @@ class PoolDriver:
 
 
 class Products:
-    """A job that goes on in a thread while the first of its results are used."""
+    """A job that goes on while the first of its results are used."""
 
     def __init__(self, scheme: Scheme, pool: Pool, estimator: str, seconds: float) -> None:
-        self._asked = scheme, pool, estimator, seconds
-        self._results: dict[int, Any] = {}
-        self._error: BaseException | None = None
+        self._seconds = seconds
+        options = Options(estimator=estimator, deadline=None if math.isinf(seconds) else seconds)
         self._started = time.monotonic()
-        self._thread = threading.Thread(target=self._work, name="kofn-product", daemon=True)
-        self._thread.start()
-
-    def _work(self) -> None:
-        scheme, pool, estimator, seconds = self._asked
-        stop = stop_rule(CALL, 0.0, None if math.isinf(seconds) else seconds)
-        try:
-            run(scheme, workers=pool, estimator=estimator, stop=stop, results=self._results)
-        except BaseException as error:  # it belongs to whoever asks for the results
-            self._error = error
+        self._job = Job(Plan(scheme, PoolLease(pool, CALL), options).begin((), {}), CALL)
 
     def received(self, seconds: float) -> dict[int, Any]:
         """Results by row, in the order of arrival, after so many seconds or when the job is done."""
-        limit = self._asked[-1]
-        left = None if seconds >= limit else max(0.0, self._started + seconds - time.monotonic())
-        self._thread.join(left)
-        unfinished = isinstance(self._error, NotDecodable) and not math.isinf(limit)
-        if self._error is not None and not unfinished:
-            raise self._error
-        return dict(self._results)
+        left = None if seconds >= self._seconds else max(0.0, self._started + seconds - time.monotonic())
+        wait([self._job], left)
+        error = self._job.exception() if self._job.done() else None
+        if error is not None and (not isinstance(error, NotDecodable) or math.isinf(self._seconds)):
+            raise error
+        return self._job.results
 
 
 class PoolProductDriver:

@@ -101,11 +101,16 @@ class HedgedScheme(CallScheme):
             outputs.setdefault(int(self.code.picks[row]), result)
         return together(outputs, self.code.unknowns, self.zero_fill)
 
-    def decoded_by(self, estimator: Estimator | None) -> tuple[Scheme, Estimator]:
-        """The scheme that is run where users ask for this estimator, or for none, and the one that it is run with."""
+    @property
+    def estimator(self) -> Estimator:
+        """What is missing is missing."""
+        return "exact"
+
+    def decoded_by(self, estimator: Estimator | None) -> Scheme:
+        """The scheme that is run where users ask for this estimator, or for none."""
         if estimator is None or estimator in ZERO_FILLED:
-            return replace(self, zero_fill=estimator is not None), "exact"
-        return self.estimating(), estimator
+            return replace(self, zero_fill=estimator is not None)
+        return self.estimating()
 
     def estimating(self) -> FunctionScheme:
         """The scheme that estimates outputs that are missing, of functions that return numbers or arrays."""

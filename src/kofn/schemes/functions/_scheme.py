@@ -69,8 +69,8 @@ class CallScheme(Scheme):
         """What a worker does: ``kernel(function, place, *arguments)``."""
 
     @abstractmethod
-    def decoded_by(self, estimator: Estimator | None) -> tuple[Scheme, Estimator]:
-        """The scheme that is run where users ask for this estimator, or for none, and the one that it is run with."""
+    def decoded_by(self, estimator: Estimator | None) -> Scheme:
+        """The scheme that is run where users ask for this estimator, or for none."""
 
     @abstractmethod
     def estimating(self) -> FunctionScheme:
@@ -206,9 +206,9 @@ class FunctionScheme(CallScheme):
             return value
         return np.asarray(value - np.tensordot(self.code.generator[row], self.mean, axes=1))
 
-    def decoded_by(self, estimator: Estimator | None) -> tuple[Scheme, Estimator]:
-        """The scheme that is run where users ask for this estimator, or for none, and the one that it is run with."""
-        return self, self.estimator if estimator is None else estimator
+    def decoded_by(self, estimator: Estimator | None) -> Scheme:
+        """The scheme that is run where users ask for this estimator, or for none."""
+        return self
 
     def estimating(self) -> FunctionScheme:
         """The scheme that estimates outputs that are missing: this one."""

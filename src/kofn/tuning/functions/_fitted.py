@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Unpack
 
-from ..._api._map import map as kofn_map
 from ..._base._numbers import Floats
-from ...checks import refusal
+from ...checks import named, refusal
 from ...codes._prior import Prior
 from ...jobs._answer import Answer
+from ...jobs._lease import PoolLease
+from ...jobs._options import OptionKeywords, Options
+from ...jobs._plan import Plan
 from ...schemes.functions._mixing import Bar
 from ...schemes.functions._model import PriorModel
 from ...schemes.functions._scheme import CALL, CallScheme, FunctionScheme, stack_inputs
+from ...schemes.functions._template import FunctionTemplate
 from ._report import FitReport
 
 
@@ -58,9 +61,11 @@ class Fitted:
         model = Calibrated(scheme.model, scheme.code.targets, self.calibration)
         return replace(scheme, model=model, enough=self.report.recover)
 
-    def __call__(self, inputs: Any, *, workers: Any = None, deadline: float | None = None) -> Answer:
-        """The same as ``kofn.map(fitted, inputs, workers=…, deadline=…)``."""
-        return kofn_map(self, inputs, workers=workers, deadline=deadline)
+    @named(CALL)
+    def __call__(self, inputs: Any, *, workers: Any = None, **options: Unpack[OptionKeywords]) -> Answer:
+        """The same as ``kofn.map(fitted, inputs, workers=…, **options)``."""
+        with PoolLease(workers, CALL) as lease:
+            return Plan(FunctionTemplate(self.evaluations, lease.n), lease, Options(**options)).run(inputs)
 
     def __repr__(self) -> str:
         best = self.report.best

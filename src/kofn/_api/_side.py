@@ -1,0 +1,112 @@
+"""A matrix in one direction that lies at workers, row block by row block, and its products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+from numpy.typing import NDArray
+
+from .._base._numbers import precision
+from .._base._snapshots import Snapshot
+from ..arrays._blocks import Grid, Spans
+from ..arrays._scaling import balanced, shifted
+from ..arrays._spec import ArraySpec
+from ..codes._linear import LinearCode
+from ..codes._prior import Prior
+from ..codes.decoding._estimators import Estimator
+from ..schemes._encoding import Encoding
+from ..schemes._layout import Layout
+from ..schemes._scheme import Parts, Scheme
+from ..schemes._task import Task
+from ..schemes._template import Template
+from ..schemes.products._scheme import prior_of_samples
+
+Array = NDArray[Any]
+
+
+def multiply(block: Any, x: Array) -> Array:
+    """What a worker does: its resident block times what it is sent."""
+    product: Array = block @ x
+    return product
+
+
+@dataclass(frozen=True, eq=False)
+class Side(Template):
+    """A matrix in one direction: its code, its encoded blocks, and sketches for the error bar.
+
+    Parameters
+    ----------
+    code : LinearCode
+        Over the row blocks of the matrix.
+    spans : Spans
+        How the rows are cut, and by which powers of two they were raised.
+    encoded : list
+        The block of each row of the code; equal rows share one.
+    sketches : (blocks, SKETCH, n) array
+        Ψ A_n: what the prior of A_n x is estimated from, for any x.
+    """
+
+    code: LinearCode
+    spans: Spans
+    encoded: list[Any]
+    sketches: Array
+    key: int
+
+    def bind(self, operand: tuple[Array, Array], estimator: Estimator | None = None) -> SideScheme:
+        """The product with an (n, columns) array, whose columns have these norms: ``operand`` is both."""
+        x, sizes = operand
+        columns = balanced(sizes, Spans(x.shape[1], 1), precision(x))
+        x = x if columns.exponents is None else shifted(x, (1, columns.exponents))
+        return SideScheme(self.code, self, x, Grid(self.spans, columns))
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class SideScheme(Scheme):
+    """The product of what is resident already with what is sent.
+
+    Parameters
+    ----------
+    code : LinearCode
+    side : Side
+    x : (n, columns) array
+    grid : Grid
+        How the answer is cut.
+    """
+
+    code: LinearCode
+    side: Side
+    x: Array
+    grid: Grid
+
+    def encoding(self) -> Encoding:
+        """Everything is encoded already."""
+        return Encoding([()] * self.code.rows, self.tasks_of)
+
+    def tasks_of(self, rows: Sequence[int], blocks: Sequence[Sequence[Array]]) -> list[Task]:
+        """The tasks of some rows."""
+        return [Task(multiply, (self.x,), {(self.side.key, row): self.side.encoded[row]}) for row in rows]
+
+    def layout(self, result: ArraySpec) -> Layout:
+        """Row blocks."""
+        return Layout.blocks(self.grid, self.code.unknowns, result.dtype)
+
+    def prior(self) -> Prior:
+        """From the sketches of the matrix, of which those of the product are multiples."""
+        return prior_of_samples((self.side.sketches @ self.x).reshape(self.code.unknowns, -1))
+
+    @property
+    def epsilon(self) -> float:
+        """That of what is sent."""
+        return precision(self.x)
+
+    @property
+    def parts(self) -> Parts:
+        """Row blocks."""
+        return Parts((self.code.unknowns,), self.grid)
+
+    def taken(self, snapshot: Snapshot) -> SideScheme:
+        """The same factor as it is now; the matrix was taken when it was encoded."""
+        return replace(self, x=snapshot.value(self.x))

@@ -1,0 +1,82 @@
+"""One run of a plan, in the thread that calls `Execution.finish`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .. import checks
+from ..codes.decoding._decode import decode
+from ..schemes._scheme import Scheme
+from ..schemes._template import Template
+from ._answer import Answer
+from ._collector import Progress
+from ._loop import RunLoop
+
+Heard = Callable[[RunLoop], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Execution:
+    """One run of a plan, ready to go.
+
+    Parameters
+    ----------
+    scheme : Scheme
+    loop : RunLoop or None
+        What drives it; None where the scheme has no rows, and the answer is there already.
+    results : mapping of row to payload
+        What has arrived so far.
+    template : Template or None
+        What the scheme was made of.
+    workers : int
+    progress : callable, optional
+        Called with a `Progress` after every arrival.
+    end : callable
+        ``end(succeeded)`` is called when it is over.
+    """
+
+    scheme: Scheme
+    loop: RunLoop | None
+    results: Mapping[int, Any]
+    template: Template | None
+    workers: int
+    progress: Callable[[Progress], None] | None = None
+    end: Callable[[bool], None] = lambda succeeded: None
+
+    def finish(self, heard: Heard | None = None) -> Answer:
+        """Run to the end; ``heard`` is called after every arrival, too."""
+        answer = None
+        try:
+            answer = self._answered(heard)
+            return answer
+        finally:
+            self.end(answer is not None)
+
+    def cancel(self) -> None:
+        """Let `finish` raise `Cancelled` as soon as it looks."""
+        if self.loop is not None:
+            self.loop.cancel()
+
+    def _answered(self, heard: Heard | None) -> Answer:
+        """The answer; what an engine refuses is called as the template's user calls it."""
+        if self.loop is None:
+            value = self.scheme.answer(decode(self.scheme.code, []), [], [])
+            return Answer.at_once(value, self.scheme.parts, self.scheme.code.name, self.workers)
+        if self.template is None:
+            return self.loop.run(self._watch(heard))
+        with checks.meaning(self.template.arguments):
+            return self.loop.run(self._watch(heard))
+
+    def _watch(self, heard: Heard | None) -> Heard | None:
+        progress = self.progress
+        if progress is None:
+            return heard
+
+        def watch(run: RunLoop) -> None:
+            if heard is not None:
+                heard(run)
+            progress(run.progress)
+
+        return watch

@@ -1,0 +1,151 @@
+"""How a job runs: one set of options for every face and the command line, checked in one place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypedDict
+
+from .. import checks
+from ..codes.decoding._estimators import Estimator, checked
+from ._collector import Progress
+from ._stop import StopRule, stop_rule
+from .scheduling import Scheduler, as_scheduler
+
+CALL = "kofn.Options"
+
+NOT_BUILT = ("redundancy", "aim", "verify")
+"""Options that have one value for now."""
+
+GONE = {
+    "backup": "it is scheduler='speculative' now",
+    "adaptive": "it is scheduler='adaptive' or 'static' now",
+    "results": "kofn.start(…).results has them now",
+}
+"""Keywords of before, and where they went."""
+
+
+class OptionKeywords(TypedDict, total=False):
+    """The options of `Options`, as keywords of a face."""
+
+    deadline: float | None
+    tolerance: float
+    stop: StopRule | None
+    estimator: Estimator | None
+    scheduler: str | Scheduler
+    progress: Callable[[Progress], None] | None
+    memory_limit_bytes: int | None
+    scratch: str | os.PathLike[str] | None
+    redundancy: int | None
+    aim: Literal["p99", "median"]
+    verify: Literal["off", "detect", "correct"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a job runs.
+
+    Every call that computes takes these as keywords, or together as ``options=``, of which keywords change some.
+
+    Parameters
+    ----------
+    deadline : float, optional
+        Stop after so many seconds with the best estimate. Time counts from the start of encoding; what `kofn.prepare`
+        does before counts as nothing.
+    tolerance : float
+        Stop as soon as the expected relative error is at most this, from 0 to 1; 0.0 waits for the exact answer.
+    stop : StopRule, optional
+        When the job is done, instead of these two: `kofn.Decodable()` by default; `kofn.Tolerance`, `kofn.Deadline`,
+        `kofn.Count`, and any two of them with ``|`` and ``&``.
+    estimator : {"lmmse", "exact", "peeling"} or EstimatorRule, optional
+        What an estimate uses for what is not exact yet: the least-squares best estimate, zero, or a code's own rule.
+        "peeling" decodes LT codes as their papers do. By default what the scheme says of itself, which is "lmmse" for
+        products and sums.
+    scheduler : {"auto", "static", "adaptive", "speculative"} or Scheduler
+        What an idle worker is given: rows of its own in their order, as papers and `kofn.simulate` have it ("static");
+        what is neither in nor under way anywhere, and then repetitions of what is ("adaptive"); rows of its own, and
+        then what a slow worker is late with ("speculative"). "auto" is what suits the scheme.
+    progress : callable, optional
+        Called with a `Progress` after every arrival.
+    memory_limit_bytes : int, optional
+        Most bytes for encoded blocks and results; by default half of what this machine, its control group and
+        ``ulimit -v`` leave. Where not all fits, blocks are encoded when workers ask for them, and results wait in a
+        file.
+    scratch : path, optional
+        Folder for results that do not fit into memory; that of temporary files by default, for `kofn.matmul` that of
+        ``out``.
+    redundancy : None
+        Not there yet: workers whose loss costs nothing beyond their share.
+    aim : "p99"
+        Not there yet: what "auto" makes short.
+    verify : "off"
+        Not there yet: whether results are checked.
+
+    Examples
+    --------
+    >>> Options(tolerance=0.1, deadline=2.0).stop_rule
+    Either(first=Tolerance(error=0.1), second=Deadline(seconds=2.0))
+    >>> Options(stop=Options().stop_rule, deadline=2.0)
+    Traceback (most recent call last):
+    kofn.errors.ArgumentError: kofn.Options: 'stop' must be left out where 'deadline' is given, but got Decodable(); ...
+    """
+
+    deadline: float | None = None
+    tolerance: float = 0.0
+    stop: StopRule | None = None
+    estimator: Estimator | None = None
+    scheduler: str | Scheduler = "auto"
+    progress: Callable[[Progress], None] | None = None
+    memory_limit_bytes: int | None = None
+    scratch: str | os.PathLike[str] | None = None
+    redundancy: int | None = None
+    aim: Literal["p99", "median"] = "p99"
+    verify: Literal["off", "detect", "correct"] = "off"
+
+    def __post_init__(self) -> None:
+        self.stop_rule  # noqa: B018  it refuses what contradicts itself
+        if self.estimator is not None:
+            checked(CALL, self.estimator)
+        as_scheduler(CALL, self.scheduler)
+        if self.progress is not None:
+            checks.function(CALL, "progress", self.progress, "leave it out")
+        if self.memory_limit_bytes is not None:
+            remedy = "leave it out for half of the memory there is"
+            checks.integer(CALL, "memory_limit_bytes", self.memory_limit_bytes, 0, remedy)
+        if self.scratch is not None and not isinstance(self.scratch, str | os.PathLike):
+            remedy = "leave it out for that of temporary files"
+            raise checks.refusal(CALL, "scratch", "be the path of a folder", repr(self.scratch), remedy)
+        for name in NOT_BUILT:
+            self._require_default(name)
+
+    def _require_default(self, name: str) -> None:
+        given, default = getattr(self, name), getattr(type(self), name)
+        if given != default:
+            raise checks.refusal(
+                CALL, name, f"be {default!r}, as nothing else is built yet", repr(given), "leave it out"
+            )
+
+    @property
+    def stop_rule(self) -> StopRule:
+        """When a job is done, in one rule."""
+        return stop_rule(CALL, self.tolerance, self.deadline, self.stop)
+
+    @classmethod
+    def of(cls, options: Options | None, changes: Mapping[str, Any]) -> Options:
+        """The options that a face was given together, with those changed that it was given by keyword.
+
+        Examples
+        --------
+        >>> Options.of(Options(deadline=2.0), {"tolerance": 0.1}).stop_rule
+        Either(first=Tolerance(error=0.1), second=Deadline(seconds=2.0))
+        """
+        if options is not None and not isinstance(options, cls):
+            remedy = "write kofn.Options(deadline=2.0), for example"
+            raise checks.refusal(CALL, "options", "be an Options", repr(options), remedy)
+        for name, given in changes.items():
+            if name in GONE:
+                raise checks.refusal(CALL, name, "be left out", repr(given), GONE[name])
+            if name not in OptionKeywords.__annotations__:
+                raise TypeError(f"got an unexpected keyword argument {name!r}: it is none of those of kofn.Options")
+        return replace(options or cls(), **changes)
