@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from ... import checks
-from . import _functions as functions
-from . import _products as products
-from . import _sums as sums
+from .. import FUNCTIONS, PRODUCTS, SUMS
 from ._entry import HEADINGS, Entry, Family
 from ._papers import PAPERS, Paper
 
-FAMILIES = (products.FAMILY, sums.FAMILY, functions.FAMILY)
+FAMILIES = (
+    Family.read("products.toml", PRODUCTS),
+    Family.read("sums.toml", SUMS),
+    Family.read("functions.toml", FUNCTIONS),
+)
 
 OTHERS = {"aicc": ("agrawal2022",), "kofn": ("kofn",)}
 """What can be cited and is no name of a code: `kofn.tuning.learned`, and kofn itself."""

@@ -1,9 +1,11 @@
-"""What is said of a code, and of a family of codes."""
+"""What is said of a code, and of a family of codes: the words stand in the data files beside this one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
 from ._papers import PAPERS
@@ -22,7 +24,7 @@ class Entry:
     summary, load, threshold, amplification, master : str
         One line each: what it does, the work of a row, how many results are enough, what rounding grows by, and
         what it costs the master.
-    papers : tuple of str
+    papers : sequence of str
         Keys of `PAPERS`.
     """
 
@@ -32,7 +34,7 @@ class Entry:
     threshold: str
     amplification: str
     master: str
-    papers: tuple[str, ...] = ()
+    papers: Sequence[str] = ()
 
     @property
     def row(self) -> tuple[str, ...]:
@@ -52,11 +54,18 @@ class Family:
         Explains the letters and units of the entries.
     builders : mapping of str to callable
         The visible table that ``code=`` is looked up in.
-    entries : tuple of Entry
+    entries : sequence of Entry
         One for each of the builders, in their order.
     """
 
     title: str
     legend: str
     builders: Mapping[str, Callable[..., Any]]
-    entries: tuple[Entry, ...]
+    entries: Sequence[Entry]
+
+    @classmethod
+    def read(cls, name: str, builders: Mapping[str, Callable[..., Any]]) -> Family:
+        """The family that the data file ``name`` speaks of."""
+        said = tomllib.loads(files(__package__).joinpath(name).read_text(encoding="utf-8"))
+        entries = [Entry(code, **fields) for code, fields in said["codes"].items()]
+        return cls(said["title"], said["legend"], builders, entries)
