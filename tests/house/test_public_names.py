@@ -75,8 +75,6 @@ YET = {
     "benchmarks/overheads.py",
     "benchmarks/shaping.py",
     "benchmarks/sums.py",
-    "docs/own-code.md",
-    "src/kofn_studies/aicc/measure.py",
     "src/kofn_studies/figures/sr_decode.py",
     "src/kofn_studies/figures/training_setting.py",
 }
