@@ -45,8 +45,12 @@ def pair(rng, shape, kind, first, second):
     return (A / inner**0.5).astype(dtype), (B / inner**0.5).astype(dtype)
 
 
-@pytest.mark.parametrize("kind", ENDS)
-@pytest.mark.parametrize("code", sorted(PRODUCTS))
+def each(code, kind):
+    """Every code and every type, but not every pair of them in fast runs."""
+    return pytest.param(code, kind, marks=[] if code == "mds" or kind == "float64" else [pytest.mark.slow])
+
+
+@pytest.mark.parametrize(("code", "kind"), [each(code, kind) for code in sorted(PRODUCTS) for kind in ENDS])
 def test_whatever_fits_is_right_in_every_entry(pool, code, kind):
     rng = np.random.default_rng(0)
     for first in SIZES:

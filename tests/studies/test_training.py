@@ -21,6 +21,7 @@ from kofn_studies.training.parallel import side_by_side  # noqa: E402
 from kofn_studies.training.sgd import Course, Curve, accuracy, train  # noqa: E402
 from kofn_studies.training.sparsity import fitted_before_relu, snapshot  # noqa: E402
 from kofn_studies.training.study import Run, Store, complete  # noqa: E402
+from processes import slow_but  # noqa: E402
 
 SHORT = Course(epochs=1, batch=64, learning_rate=0.1, marks=2)
 
@@ -91,7 +92,7 @@ def plain(data):
     return Experiment(data)(Run(data.name, "dense", dataclasses.replace(SHORT, marks=4), "no-straggler", None, None, 0))
 
 
-@pytest.mark.parametrize("partition", ["rxc", "cxr"])
+@pytest.mark.parametrize("partition", slow_but(["rxc", "cxr"], {"cxr"}))
 @pytest.mark.parametrize("name", CONTENDERS)
 def test_with_all_the_time_in_the_world_everybody_trains_like_no_straggler(data, plain, name, partition):
     curve = Experiment(data)(Run(data.name, "dense", dataclasses.replace(SHORT, marks=4), name, partition, None, 0))
@@ -280,7 +281,7 @@ def test_quick_figures_share_their_runs(tmp_path, monkeypatch, capsys):
         FIGURES[name].draw(figure).savefig(tmp_path / f"{name}.png", dpi=30)
 
 
-@pytest.mark.parametrize("name", ["uep-fig1", "uep-fig5", "uep-table2"])
+@pytest.mark.parametrize("name", slow_but(["uep-fig1", "uep-fig5", "uep-table2"], {"uep-fig5"}))
 def test_other_quick_figures(name, tmp_path, monkeypatch):
     from kofn_studies.figures import FIGURES, Request, uep_fig1
 

@@ -16,6 +16,7 @@ from kofn.torch._partition import ColumnRow, Groups, RowColumn
 from kofn.torch._principal import principal_directions
 from kofn.torch._simulated_driver import SimulatedDriver
 from kofn.torch._sparsify import sparsify
+from processes import slow_but
 from torch import nn
 
 torch.set_num_threads(1)  # small products on a busy machine would wait for their threads
@@ -45,7 +46,7 @@ def estimates(coding, deadline, count, late=None):
     return shares.numpy(), ((found - exact).square().sum((1, 2)) / energy).numpy(), made
 
 
-@pytest.mark.parametrize("deadline", [0.25, 1.0])
+@pytest.mark.parametrize("deadline", slow_but([0.25, 1.0], {0.25}))
 @pytest.mark.parametrize(
     "coding",
     [
