@@ -44,11 +44,11 @@ pool = kofn.ThreadPool(8)
 slow = kofn.Straggling(pool, kofn.Slowdown(kofn.Constant(0.0005), {{2: 1e4}}))
 wanted = {{"workers": slow, "deadline": 0.1}}
 
-begin, first = runtime.Run.run, []
+begin, first = runtime.RunLoop.run, []
 def run(self, *arguments):
     first.extend(sys.modules)
     return begin(self, *arguments)
-runtime.Run.run = run
+runtime.RunLoop.run = run
 try:
     {job}
 except kofn.NotDecodable:

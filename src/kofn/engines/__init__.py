@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+from .._base._envelope import Envelope
+from .._base._pickles import dumps
 from ._cancellation import current_token
+from ._engine import Engine
 from ._executors import ExecutorPool
+from ._future import Promise, run_pickled
 from ._protocol import Capabilities, Pool, Stop, WorkerState
 from ._registry import as_pool, processes
 from ._threads import ThreadPool
+from ._validation import check_key, check_stop, check_task, check_worker, pack_argument, resident_values
 from .dask._pool import DaskPool
 from .local._pool import LocalPool
 
 __all__ = [
     "Capabilities",
     "DaskPool",
+    "Engine",
+    "Envelope",
     "ExecutorPool",
     "LocalPool",
     "Pool",
+    "Promise",
     "Stop",
     "ThreadPool",
     "WorkerState",
     "as_pool",
+    "check_key",
+    "check_stop",
+    "check_task",
+    "check_worker",
     "current_token",
+    "dumps",
+    "pack_argument",
     "processes",
+    "resident_values",
+    "run_pickled",
 ]

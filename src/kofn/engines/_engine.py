@@ -36,6 +36,10 @@ class Engine(Closing):
         """Whether the pool takes tasks: nobody has closed it, and this process made it."""
         return not self._closed and self._home.is_here
 
+    def close(self) -> None:
+        """Take no task from now on; an engine adds what ends its workers. Safe to call twice and from any state."""
+        self._closed = True
+
     def require_open(self, call: str) -> None:
         """Raise `PoolClosed` where the pool takes no task."""
         self._home.require(f"{call}: the pool")

@@ -21,9 +21,9 @@ from .._base._pickles import dumps
 from ..checks import refusal
 from ..errors import PoolClosed, WorkerError, WorkerLost
 from ._engine import CLOSED, Engine
-from ._future import Promise, pack_result, rebuild
+from ._future import Promise, run_pickled
 from ._protocol import Capabilities, Stop, WorkerState
-from ._validation import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
+from ._validation import check_key, check_stop, check_task, check_worker, pack_argument, resident_values
 
 Outcome = tuple[Any, Any]
 Taker = Callable[[Promise, Outcome], None]
@@ -222,10 +222,7 @@ class _ExecutorSlot:
     def on_value(self, task: Promise, outcome: Outcome) -> None:
         ok, value = outcome
         self.free()
-        if ok:
-            task.settle(value)
-        else:
-            task.fail(value.open() if isinstance(value, Envelope) else value)
+        task.take(ok, lambda: value)
 
     def free(self) -> None:
         self.task = self.running = None
@@ -261,7 +258,7 @@ class _RemoteSlot(_ExecutorSlot):
         self.forget: list[int] = []
 
     def put(self, key: Hashable, value: object) -> None:
-        blob = _pickle("put", "value", value)
+        blob = pack_argument("put", "value", value, dumps)
         self.drop(key)
         self.residents[key] = next(_ids), blob
 
@@ -272,7 +269,7 @@ class _RemoteSlot(_ExecutorSlot):
             self.forget.append(identity)
 
     def start(self, function: Callable[..., Any], arguments: tuple[Any, ...], values: list[Any]) -> Future[Any]:
-        call = _pickle("submit", "function and arguments", (function, arguments))
+        call = pack_argument("submit", "function and arguments", (function, arguments), dumps)
         residents = values
         task = self.task = Promise()
         self.ship(task, call, residents, {identity for identity, _ in residents} - self.sent)
@@ -286,8 +283,8 @@ class _RemoteSlot(_ExecutorSlot):
             if kind == "missing":
                 self.ship(task, call, residents, answer)
             else:
-                here, value = rebuild(lambda: pickle.loads(answer))
-                self.on_value(task, (here and kind == "value", value))
+                self.free()
+                task.take(kind == "value", lambda: pickle.loads(answer))
 
         order = [identity for identity, _ in residents]
         values = {identity: blob for identity, blob in residents if identity in lacking}
@@ -318,23 +315,12 @@ def _perform(token: str, call: bytes, order: list[int], values: dict[int, bytes]
     missing = {identity for identity in order if identity not in held}
     if missing:
         return "missing", missing
-    try:
-        function, arguments = pickle.loads(call)
-        value = function(*[pickle.loads(held[identity]) for identity in order], *arguments)
-        return "value", pack_result(value, dumps)
-    except BaseException as error:
-        return "error", dumps(Envelope(error))
+    ok, answer = run_pickled(call, [held[identity] for identity in order])
+    return "value" if ok else "error", answer
 
 
 def _forget_pool(token: str) -> None:
     _held.pop(token, None)
-
-
-def _pickle(call: str, what: str, value: object) -> bytes:
-    try:
-        return dumps(value)
-    except ESCAPES as error:
-        raise unpicklable(call, what, error) from error
 
 
 def _hint(executor: Executor) -> str:

@@ -7,11 +7,12 @@ import os
 import pickle
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, Self, TypeVar
 
-from .._base._envelope import told
+from .._base._envelope import Envelope, told
+from .._base._pickles import dumps
 from ..errors import PoolClosed
 
 Packed = TypeVar("Packed")
@@ -51,25 +52,29 @@ class Promise:
 
     def settle(self, value: object) -> None:
         """End the future with a result."""
-        if self.claim():
-            self.settle_claimed(value)
-
-    def settle_claimed(self, value: object) -> None:
-        """End the future with a result, by the one who has the claim."""
-        with _guard:
-            if self._reachable() and self.future.set_running_or_notify_cancel():
-                self.future.set_result(value)
+        self.take(True, lambda: value)
 
     def fail(self, error: BaseException) -> None:
         """End the future with an exception."""
         if self.claim():
-            self.fail_claimed(error)
+            with _guard:
+                if self._reachable() and self.future.set_running_or_notify_cancel():
+                    self.future.set_exception(error)
 
-    def fail_claimed(self, error: BaseException) -> None:
-        """End the future with an exception, by the one who has the claim."""
+    def take(self, ok: bool, load: Callable[[], Any]) -> None:
+        """End the future with what a worker sent and ``load`` rebuilds: a result, or an `Envelope` of an error."""
+        if not self.claim():
+            return
+        try:
+            value = load()
+        except BaseException as error:
+            ok, value = False, _not_rebuilt(error)
         with _guard:
             if self._reachable() and self.future.set_running_or_notify_cancel():
-                self.future.set_exception(error)
+                if ok:
+                    self.future.set_result(value)
+                else:
+                    self.future.set_exception(value.open() if isinstance(value, Envelope) else value)
 
     def cancel(self) -> None:
         """Cancel the future and tell those who wait for it."""
@@ -162,17 +167,33 @@ def _culprit(value: object, pack: Callable[[object], object]) -> object:
     return value
 
 
-def rebuild(load: Callable[[], Any]) -> tuple[bool, Any]:
-    """Rebuild here what a worker sent: (True, value), or (False, the exception that says why that cannot be).
+def _not_rebuilt(error: BaseException) -> RuntimeError:
+    """Say why a result cannot be rebuilt here."""
+    text = RuntimeError(f"the task's result could not be rebuilt in this process: {told(error)}")
+    text.__cause__ = error if isinstance(error, Exception) else None
+    return text
+
+
+def run_pickled(call: bytes, residents: Iterable[bytes] = ()) -> tuple[bool, bytes]:
+    """Run a pickled (function, arguments) at a worker, with resident values before the arguments.
+
+    Returns
+    -------
+    bool
+        Whether it came to its end.
+    bytes
+        The pickled result, or an `Envelope` of what was raised: what `Promise.take` takes.
 
     Examples
     --------
-    >>> rebuild(lambda: pickle.loads(b"cnowhere\\nNothing\\n."))  # doctest: +ELLIPSIS
-    (False, RuntimeError("the task's result could not be rebuilt in this process: ModuleNotFoundError: ..."))
+    >>> ok, answer = run_pickled(pickle.dumps((pow, (3,))), [pickle.dumps(2)])
+    >>> promise = Promise()
+    >>> promise.take(ok, lambda: pickle.loads(answer))
+    >>> promise.future.result()
+    8
     """
     try:
-        return True, load()
+        function, arguments = pickle.loads(call)
+        return True, pack_result(function(*map(pickle.loads, residents), *arguments), dumps)
     except BaseException as error:
-        text = RuntimeError(f"the task's result could not be rebuilt in this process: {told(error)}")
-        text.__cause__ = error if isinstance(error, Exception) else None
-        return False, text
+        return False, dumps(Envelope(error))

@@ -111,7 +111,7 @@ class ThreadPool(Engine):
 
     def close(self) -> None:
         """Let every thread go; one that runs a task ends after it. Safe to call twice and from any state."""
-        self._closed = True
+        super().close()
         self._finalizer()
 
     def _slot(self, call: str, worker: int) -> _ThreadSlot:

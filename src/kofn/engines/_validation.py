@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from .. import checks
-from .._base._envelope import told
+from .._base._envelope import ESCAPES, told
 from ..checks import choice, integer, refusal
-from ..errors import ArgumentError
+from ..errors import ArgumentError, KofnError
 from ._protocol import Stop
 
 Value = TypeVar("Value")
+Packed = TypeVar("Packed")
 
 _KINDS = (Stop.ABANDON, Stop.INTERRUPT, Stop.KILL)
 
@@ -73,6 +74,24 @@ def resident_values(worker: int, keys: Sequence[Hashable], held: Mapping[Hashabl
 def check_stop(how: str) -> Stop:
     """Return a known way to stop or refuse it."""
     return Stop(choice("stop", "how", how, _KINDS, "use 'kill' to be sure"))
+
+
+def pack_argument(call: str, argument: str, value: object, pack: Callable[[object], Packed]) -> Packed:
+    """Pack what is to travel to a worker, or refuse what cannot.
+
+    Examples
+    --------
+    >>> import pickle, threading
+    >>> pack_argument("put", "value", threading.Lock(), pickle.dumps)
+    Traceback (most recent call last):
+    kofn.errors.ArgumentError: put: 'value' must be picklable, but got TypeError: cannot pickle '_thread.lock' ...
+    """
+    try:
+        return pack(value)
+    except ESCAPES as error:
+        if type(error) is KofnError:  # the system has no memory for it, or its module is still being imported
+            raise
+        raise unpicklable(call, argument, error) from error
 
 
 def unpicklable(call: str, argument: str, error: BaseException) -> ArgumentError:

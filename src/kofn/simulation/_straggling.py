@@ -168,7 +168,7 @@ class Straggling(Engine):
 
     def close(self) -> None:
         """Close the wrapped pool and forget about deaths to come."""
-        self._closed = True
+        super().close()
         self._finalizer()
         self._pool.close()
 

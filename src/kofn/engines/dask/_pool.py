@@ -6,19 +6,19 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Hashable
 from concurrent.futures import Future, wait
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..._base._closeable import at_end
-from ..._base._envelope import ESCAPES
 from ...checks import refusal
 from ...errors import PoolClosed, require, require_installed
 from .._engine import CLOSED, Engine
 from .._pickling import BufferedPickle
 from .._protocol import Stop, WorkerState
-from .._validation import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
+from .._validation import check_key, check_stop, check_task, check_worker, pack_argument, resident_values
 from ._cluster import cluster_of
 from ._slot import DaskCall, DaskPlacedValue, DaskSlot, unreachable
 from ._slots import DaskSlots
@@ -98,7 +98,7 @@ class DaskPool(Engine):
     def put(self, worker: int, key: Hashable, value: object) -> None:
         """Make ``value`` resident at ``worker``; it is scattered with the first task that uses it."""
         slot = self._slot("put", worker)
-        slot.residents[check_key("put", key)] = DaskPlacedValue(_pack("put", "value", value))
+        slot.residents[check_key("put", key)] = DaskPlacedValue(pack_argument("put", "value", value, BufferedPickle.of))
 
     def drop(self, key: Hashable) -> None:
         """Forget ``key`` at every worker; unknown keys are ignored."""
@@ -113,7 +113,9 @@ class DaskPool(Engine):
         slot = self._slot("submit", worker)
         check_task(function, keys)
         values = resident_values(worker, keys, slot.residents)
-        call = _pack("submit", "function and arguments", (function, arguments), copy=True)
+        call = pack_argument(
+            "submit", "function and arguments", (function, arguments), partial(BufferedPickle.of, copy=True)
+        )
         name = getattr(function, "__name__", "task").strip("<>")
         task = DaskCall(name, call, values)
         slot.reserve(task)
@@ -146,7 +148,7 @@ class DaskPool(Engine):
 
     def close(self) -> None:
         """Let the workers go, still running; what was placed there is released. Safe to call twice."""
-        self._closed = True
+        super().close()
         told: Any = self._finalizer() or []
         if self._home.is_here and not _is_running_here(self._loop):
             # The user may close the client next, and then nobody could tell the workers any more.
@@ -179,13 +181,6 @@ def is_client(workers: object) -> bool:
     """
     kinds = type(workers).__mro__
     return any(kind.__name__ == "Client" and kind.__module__.startswith("distributed.") for kind in kinds)
-
-
-def _pack(call: str, argument: str, value: object, copy: bool = False) -> BufferedPickle:
-    try:
-        return BufferedPickle.of(value, copy)
-    except ESCAPES as error:
-        raise unpicklable(call, argument, error) from error
 
 
 def _start(

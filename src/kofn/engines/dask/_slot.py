@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from ..._base._envelope import told
 from ...errors import PoolClosed, WorkerError, WorkerLost
-from .._future import Promise, rebuild
+from .._future import Promise
 from .._pickling import BufferedPickle
 from .._protocol import WorkerState
 from ._cluster import Cluster, Member
@@ -154,15 +154,11 @@ class DaskSlot:
         if kind == "refused":
             task.cancel()
             return
-        here, value = True, answer
-        if kind == "value":
-            here, value = rebuild(lambda: BufferedPickle(*answer).open())
-        elif kind == "failed":
-            _, value = rebuild(lambda: pickle.loads(answer).open())
-        if here and kind == "value":
-            task.settle(value)
+        if kind == "error":
+            task.fail(answer)
         else:
-            task.fail(value)
+            ok = kind == "value"
+            task.take(ok, lambda: BufferedPickle(*answer).open() if ok else pickle.loads(answer))
 
     async def _attempt(self, task: DaskCall, address: str) -> tuple[str, Any]:
         work = asyncio.ensure_future(self._outcome(task, address))

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from ..._base._pickles import Code
 from ..._base._place import Place
-from .._future import Promise, rebuild
+from .._future import Promise
 from ._mmap import MappedBytes, map_shared
 from ._shared_memory import Frame, SharedPickle, map_received, unpack
 
@@ -43,9 +43,7 @@ class LocalCall(Promise):
         return self.payload.code.union(*(resident.payload.code for resident in self.residents))
 
     def end(self, outcome: Outcome) -> None:
-        """End the future with what the worker sent, unless it has ended."""
-        if not self.claim():
-            return
+        """End the future with what the worker sent."""
         ok, frames, mapped = outcome
 
         def load() -> Any:
@@ -53,11 +51,7 @@ class LocalCall(Promise):
                 raise mapped
             return unpack(frames, mapped)
 
-        rebuilt, value = rebuild(load)
-        if ok and rebuilt:
-            self.settle_claimed(value)
-        else:
-            self.fail_claimed(value.open() if rebuilt else value)
+        self.take(ok, load)
 
 
 def map_results(arriving: list[tuple[int, int]], fds: list[int]) -> dict[int, MappedBytes] | OSError:

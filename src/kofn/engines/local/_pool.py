@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..._base._closeable import at_end
-from ..._base._envelope import ESCAPES, told
+from ..._base._envelope import told
 from ..._base._importing import refuse_while_importing
 from ..._base._machine import processors
 from ...checks import integer, refusal
 from ...errors import ArgumentError, KofnError, PoolClosed, WorkerError, WorkerLost
 from .._engine import Engine
 from .._protocol import Stop, WorkerState
-from .._validation import check_key, check_stop, check_task, check_worker, resident_values, unpicklable
+from .._validation import check_key, check_stop, check_task, check_worker, pack_argument, resident_values
 from ._call import LocalCall, PlacedValue
 from ._shared_memory import SharedPickle, pack
 from ._states import SlotState
@@ -171,7 +171,7 @@ class LocalPool(Engine):
 
     def close(self) -> None:
         """End all workers and release everything; results stay valid. Safe to call twice, in any state."""
-        self._closed = True
+        super().close()
         self._supervisor.close()
         self._finalizer.detach()
 
@@ -183,12 +183,7 @@ class LocalPool(Engine):
         self.require_open(call)
 
     def _pack(self, call: str, what: str, value: object) -> SharedPickle:
-        try:
-            payload = pack(value, self._supervisor.store)
-        except ESCAPES as error:
-            if type(error) is KofnError:  # the system has no memory for it
-                raise
-            raise unpicklable(call, what, error) from error
+        payload = pack_argument(call, what, value, lambda value: pack(value, self._supervisor.store))
         if payload.fresh is not None:
             self._supervisor.bytes_sent["shared"] += payload.fresh.size
         return payload
