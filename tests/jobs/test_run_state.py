@@ -202,12 +202,11 @@ def test_the_summary_says_where_everything_is():
     state.handle(Lost(2, "dead"), 0.5)
     assert state.summary() == "\n".join(
         [
-            "copies: running at 0.500 s, Static()",
+            "copies: running at 0.500 s, Static(), given up []",
             "  received 1 of 6: [1]",
-            "  given up: []",
-            "  worker 0 computes [0] since 0.000 s, waiting [5]",
-            "  worker 1 computes [3] since 0.250 s, waiting []",
-            "  worker 2 dead, waiting [2, 4]",
+            "  worker 0: computes [0] since 0.000 s, waiting [5]",
+            "  worker 1: computes [3] since 0.250 s, waiting []",
+            "  worker 2: dead, waiting [2, 4]",
         ]
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import KofnError
-from ..schemes._scheme import Parts
+from ..schemes._scheme import Parts, Scheme
+from ._collector import Collector
 from .report._report import Report
 
 
@@ -108,3 +109,30 @@ class _Kept:
         if self._error is not None:
             raise self._error
         return self._value
+
+
+def answer_of(
+    scheme: Scheme, collector: Collector, results: Mapping[int, Any], report: Report, out: Any = None
+) -> Answer:
+    """The best answer from what has arrived by now, decoded when its value is first looked at.
+
+    Parameters
+    ----------
+    results : mapping
+        Payloads by row, at least of those that the collector has received.
+    out : array or file, optional
+        Where its value is written to.
+    """
+    decoding, rows = collector.decoding, list(collector.received)
+    payloads = [results[row] for row in rows]
+    return Answer(
+        exact=decoding.exact,
+        error=float(decoding.error),
+        amplification=float(decoding.amplification),
+        backward_error=float(decoding.backward_error),
+        count=len(rows),
+        recovered=scheme.parts.told(decoding.recovered),
+        parts=scheme.parts,
+        report=report,
+        assemble=lambda: scheme.answer(decoding, rows, payloads, out),
+    )

@@ -16,7 +16,7 @@ from ..engines._protocol import Pool
 from ..errors import Cancelled, CodeError, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
 from ..schemes._scheme import Learner, Scheme
 from ..schemes._task import Task, listed
-from ._answer import Answer
+from ._answer import Answer, answer_of
 from ._collector import Collector, Progress
 from ._events import (
     Abandon,
@@ -160,6 +160,7 @@ class RunLoop:
 
     def _tell(self, event: Event) -> bool:
         """Let the state hear of an event and do what it wants done; return whether the run goes on."""
+        self._home.require("the job")  # `watch` may have forked
         actions: list[Action] = self._handled(event)
         while actions:
             action = actions.pop(0)
@@ -176,7 +177,6 @@ class RunLoop:
         return True
 
     def _handled(self, event: Event) -> list[Action]:
-        self._home.require("the job")  # `watch` may have forked
         return self._state.handle(CancelAsked() if self._cancelled else event, self._now())
 
     def _now(self) -> float:
@@ -191,7 +191,7 @@ class RunLoop:
 
     def _submit(self, action: Submit) -> Sent | Refused:
         worker = action.worker
-        if (state := self.pool.state(worker)) != "idle":
+        if (state := self.pool.state(worker)) != "idle":  # pools are given tasks only then
             return Refused(worker, state)
         tasks = [self._tasks[row] for row in action.rows]
         placed = sum(self._placement.ensure(worker, task) for task in tasks)
@@ -278,21 +278,10 @@ class RunLoop:
         return self._estimate(None)
 
     def _estimate(self, out: Any) -> Answer:
-        decoding, scheme = self.collector.decoding, self.scheme
-        rows = list(self.collector.received)
-        results = [self._results[row] for row in rows]
-        caution = "" if decoding.exact else scheme.caution()
-        return Answer(
-            exact=decoding.exact,
-            error=float(decoding.error),
-            amplification=float(decoding.amplification),
-            backward_error=float(decoding.backward_error),
-            count=len(results),
-            recovered=scheme.parts.told(decoding.recovered),
-            parts=scheme.parts,
-            report=replace(self._report(), remarks=(*self.collector.remarks, *filter(None, [caution]))),
-            assemble=lambda: scheme.answer(decoding, rows, results, out),
-        )
+        caution = "" if self.collector.decoding.exact else self.scheme.caution()
+        remarks = (*self.collector.remarks, *filter(None, [caution]))
+        report = replace(self._report(), remarks=remarks)
+        return answer_of(self.scheme, self.collector, self._results, report, out)
 
     @property
     def progress(self) -> Progress:
@@ -323,9 +312,8 @@ class RunLoop:
             raise self._not_decodable("the deadline passed before any result arrived", remedy)
         answer = self._estimate(self._out)
         before = self._now()
-        answer.value  # noqa: B018  decoding is part of the job, and of its time
+        value = answer.value  # decoding is part of the job, and of its time
         report = replace(answer.report, decode_seconds=self._now() - before, seconds=self._now())
-        value = answer.value
         return replace(answer, report=report, assemble=lambda: value)
 
     def _not_decodable(self, reason: str, remedy: str = "use more or faster workers") -> NotDecodable:

@@ -289,35 +289,15 @@ class RunState:
 
     def check(self) -> None:
         """Assert what always holds of where each row is and where each worker is."""
-        view, rows = self.view, range(self.collector.code.rows)
-        lanes = [row for lane in view.waiting.values() for row in lane]
-        waiting, flying = set(lanes), {row for message in view.in_flight.values() for row in message.rows}
-        assert len(lanes) == len(waiting) and waiting == {row for row in rows if view.queue.is_waiting(row)}
-        assert not waiting & view.received and not waiting & flying and all(view.waiting.values())
-        dropped = {row for row in rows if self.scheduler.skips_equal and not view.is_news(row)}
-        closed = self.phase not in (Phase.ENCODING, Phase.RUNNING)
-        assert closed or waiting | flying | view.received | dropped | set(self.given_up) == set(rows)
-        assert set(self.collector.received) == view.received
-        dead = {worker for worker, state in enumerate(view.states) if state == "dead"}
-        parts = [view.idle, view.absent, set(view.in_flight), dead]
-        assert closed or sorted(worker for part in parts for worker in part) == list(range(len(view.states)))
-        for row in rows:
-            equal = [other for message in view.in_flight.values() for other in message.rows]
-            assert closed or view.copies(row) == sum(view.groups[other] == view.groups[row] for other in equal)
+        assert set(self.collector.received) == self.view.received
+        if self.phase in (Phase.ENCODING, Phase.RUNNING):
+            self.view.check(self.given_up)
 
     def summary(self) -> str:
         """A page of text that says where everything is."""
-        view, code = self.view, self.collector.code
-        lines = [
-            f"{code.name}: {self.phase.value} at {view.now:.3f} s, {self.scheduler}",
-            f"  received {len(view.received)} of {code.rows}: {sorted(view.received)}",
-            f"  given up: {self.given_up}",
-        ]
-        for worker, state in enumerate(view.states):
-            message = view.in_flight.get(worker)
-            does = f"computes {list(message.rows)} since {message.submitted:.3f} s" if message else state
-            lines.append(f"  worker {worker} {does}, waiting {list(view.waiting.get(worker, ()))}")
-        return "\n".join(lines)
+        name = self.collector.code.name
+        head = f"{name}: {self.phase.value} at {self.view.now:.3f} s, {self.scheduler}, given up {self.given_up}"
+        return f"{head}\n{self.view.summary()}"
 
 
 Step = Callable[[RunState, Any], Fail | None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from ..codes._linear import LinearCode
 from .scheduling._pace import Pace
@@ -100,3 +100,25 @@ class RunView:
         for row in reversed(rows):
             if row not in self.received and not any(row in other.rows for other in self.in_flight.values()):
                 self.queue.put_back(row)
+
+    def check(self, given_up: Collection[int]) -> None:
+        """Assert that each row waits, is in flight, received, dropped or given up, and where each worker is."""
+        lanes = [row for lane in self.waiting.values() for row in lane]
+        flying = [row for message in self.in_flight.values() for row in message.rows]
+        dropped = {row for row in range(self.code.rows) if self.queue.skips_equal and not self.is_news(row)}
+        assert all(self.waiting.values()) and all(map(self.queue.is_waiting, lanes)) and len(set(lanes)) == len(lanes)
+        assert not set(lanes) & (set(flying) | self.received)
+        assert {*lanes, *flying, *self.received, *dropped, *given_up} == set(range(self.code.rows))
+        for row in range(self.code.rows):
+            assert self.copies(row) == sum(self.groups[other] == self.groups[row] for other in flying)
+        dead = [worker for worker, state in enumerate(self.states) if state == "dead"]
+        assert sorted([*self.idle, *self.absent, *self.in_flight, *dead]) == list(range(len(self.states)))
+
+    def summary(self) -> str:
+        """A line on what was received, and one on each worker."""
+        lines = [f"  received {len(self.received)} of {self.code.rows}: {sorted(self.received)}"]
+        for worker, state in enumerate(self.states):
+            message = self.in_flight.get(worker)
+            does = state if message is None else f"computes {list(message.rows)} since {message.submitted:.3f} s"
+            lines.append(f"  worker {worker}: {does}, waiting {list(self.waiting.get(worker, ()))}")
+        return "\n".join(lines)

@@ -47,7 +47,7 @@ class RowQueue:
         for row, worker in enumerate(self._owner):
             self._lanes.setdefault(worker, deque()).append(row)
         self._waiting = set(range(code.rows))
-        self._skips_equal = skips_equal
+        self.skips_equal = skips_equal
         self._members: dict[int, list[int]] = {}
         for row, group in enumerate(self.groups if skips_equal else ()):
             self._members.setdefault(group, []).append(row)
@@ -97,7 +97,7 @@ class RowQueue:
         """Let a row wait again, at the head of its lane, unless it is of no worth any more."""
         if row in self._waiting:
             raise KofnError(f"row {row} waits already.")
-        if self._skips_equal and not self.is_news(row):
+        if self.skips_equal and not self.is_news(row):
             return
         self._waiting.add(row)
         self._lanes.setdefault(self._owner[row], deque()).appendleft(row)
