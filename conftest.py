@@ -3,6 +3,7 @@
 A property is tried on a quarter of its examples; on all of them with ``--hypothesis-profile=long``.
 """
 
+import gc
 import signal
 
 import pytest
@@ -12,6 +13,22 @@ always = settings(derandomize=True, deadline=None, database=None, suppress_healt
 settings.register_profile("fast", always, max_examples=25)
 settings.register_profile("long", always, max_examples=100)
 settings.load_profile("fast")
+
+LONG_EXAMPLES = {"kofn.tuning.functions._fit.fit", "kofn.tuning.products._design.design"}
+"""Examples in docstrings that take some seconds."""
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.name in LONG_EXAMPLES:
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish():
+    """What is there by now stays: garbage is looked for among what tests make, in their forked children too."""
+    gc.collect()
+    gc.freeze()
+
 
 # A shell that starts tests in the background makes them ignore Ctrl-C, and so everything they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

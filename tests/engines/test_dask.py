@@ -22,7 +22,7 @@ from dask_processes import Processes, processes
 from kofn.engines import DaskPool, LocalPool, as_pool
 from kofn.errors import ArgumentError, KofnError, NotDecodable, PoolClosed, WorkerLost
 from kofn.testing._engines import check_engine
-from processes import opens, slow_but, until
+from processes import crossed, opens, slow_but, until
 
 distributed = pytest.importorskip("distributed")
 Client = distributed.Client
@@ -94,8 +94,7 @@ def test_the_battery(client: Any, payload: int) -> None:
     assert set(held.values()) == {"held"}
 
 
-@pytest.mark.parametrize("name", kofn.schemes.PRODUCTS)
-@pytest.mark.parametrize("dtype", ["float64", "float32", "complex128"])
+@pytest.mark.parametrize(("name", "dtype"), crossed(kofn.schemes.PRODUCTS, ["float64", "float32", "complex128"]))
 def test_every_product_equals_numpy(client: Any, name: str, dtype: str) -> None:
     left, right = A.astype(dtype), B.astype(dtype)
     if dtype == "complex128":

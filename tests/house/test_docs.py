@@ -20,7 +20,7 @@ def named(page):
     return page.relative_to(ROOT).as_posix()
 
 
-LONG = {"docs/training-tutorial.md", "docs/approximate.md", "docs/functions.md", "docs/cluster.md"}
+LONG = {"docs/training-tutorial.md", "docs/approximate.md", "docs/functions.md", "docs/cluster.md", "docs/tutorial.md"}
 """Pages whose code takes several seconds."""
 
 

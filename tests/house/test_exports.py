@@ -29,6 +29,7 @@ def test_every_public_name_exists_and_is_listed():
     assert set(names) <= set(dir(kofn))
 
 
+@pytest.mark.slow
 def test_what_the_pages_call_kofn_dot_something_is_there_after_import_kofn():
     pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md"))]
     named = {name for page in pages for name in re.findall(r"\bkofn\.([A-Za-z_]\w*)", page.read_text(encoding="utf-8"))}

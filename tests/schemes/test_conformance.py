@@ -11,6 +11,7 @@ from kofn.codes._prior import Prior
 from kofn.schemes import PRODUCTS, Scheme, mds, repetition, uncoded
 from kofn.testing._schemes import check_scheme, results_of, unknowns_of
 from oracles import chebyshev_coefficients, gaussian
+from processes import crossed
 
 SHAPES = [(12, 8, 12), (13, 7, 11), (1, 5, 1), (9, 1, 9), (17, 9, 1), (1, 30, 17)]
 LAYOUTS = {
@@ -31,8 +32,7 @@ def conforms(name, A, B, **layout):
     check_scheme(scheme, answer, unknowns, scale=np.linalg.norm(A) * np.linalg.norm(B), subsets=12)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
-@pytest.mark.parametrize("name", PRODUCTS)
+@pytest.mark.parametrize(("name", "dtype"), crossed(PRODUCTS, ["float32", "float64", "complex64", "complex128"]))
 def test_every_scheme_conforms(name, dtype):
     rng = np.random.default_rng(1)
     for (rows, inner, columns), layout in zip(SHAPES, list(LAYOUTS.values()) * 2, strict=False):

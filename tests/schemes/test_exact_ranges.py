@@ -7,7 +7,7 @@ import pytest
 
 import kofn
 from kofn.schemes import PRODUCTS
-from processes import slow_but
+from processes import crossed, slow_but
 from products import excess
 
 ENDS = {
@@ -45,12 +45,7 @@ def pair(rng, shape, kind, first, second):
     return (A / inner**0.5).astype(dtype), (B / inner**0.5).astype(dtype)
 
 
-def each(code, kind):
-    """Every code and every type, but not every pair of them in fast runs."""
-    return pytest.param(code, kind, marks=[] if code == "mds" or kind == "float64" else [pytest.mark.slow])
-
-
-@pytest.mark.parametrize(("code", "kind"), [each(code, kind) for code in sorted(PRODUCTS) for kind in ENDS])
+@pytest.mark.parametrize(("code", "kind"), crossed(sorted(PRODUCTS), ENDS))
 def test_whatever_fits_is_right_in_every_entry(pool, code, kind):
     rng = np.random.default_rng(0)
     for first in SIZES:

@@ -21,6 +21,7 @@ from kofn.schemes import kronecker, matdot, mds, mds_chebyshev, repetition, unco
 from kofn.simulation import _simulate as simulation
 from kofn.simulation._latency import Constant, Delayed, Dying, Exponential, Pareto, Slowdown, Trace
 from kofn.simulation._simulate import errors_at, errors_by_count, simulate, stop_times
+from processes import crossed
 
 TRIALS = 20_000
 
@@ -214,8 +215,7 @@ def wakes(stop):
 
 
 @pytest.mark.parametrize("latency", LATENCIES, ids=["exponential", "mixed"])
-@pytest.mark.parametrize("rule", RULES, ids=repr)
-@pytest.mark.parametrize("name", schemes())
+@pytest.mark.parametrize(("name", "rule"), crossed(schemes(), RULES))
 def test_a_simulated_run_stops_when_a_replayed_one_does(name, rule, latency):
     source = schemes()[name]
     code = getattr(source, "code", source)

@@ -30,6 +30,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 import kofn
 from kofn.sklearn import CodedEnsemble
+from processes import crossed
 
 RNG = np.random.default_rng(1)
 X = RNG.standard_normal((80, 3))
@@ -137,8 +138,7 @@ def test_later_changes_are_not_seen(threads, name, change):
     require_unchanged_by(change, fitted(name), threads, used=False)
 
 
-@pytest.mark.parametrize("change", [refit, write_into_trees], ids=lambda change: change.__name__)
-@pytest.mark.parametrize("used", [False, True], ids=["before the first use", "between two uses"])
+@pytest.mark.parametrize(("change", "used"), crossed([refit, write_into_trees], [False, True]))
 def test_nor_by_processes(processes, change, used):
     require_unchanged_by(change, fitted("boosted classes"), processes, used=used)
 

@@ -106,6 +106,7 @@ def names():
     return [*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]
 
 
+@pytest.mark.slow
 def test_cifar10_as_published(tmp_path, monkeypatch):
     (tmp_path / "cifar10/cifar-10-batches-bin").mkdir(parents=True)
     batches = {name: batch(10_000, seed) for seed, name in enumerate(names())}

@@ -73,6 +73,7 @@ def test_components_agree_with_eigh():
     assert values < 1e-4 and angle < 0.05
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_table_and_writes_the_picture(tmp_path, capsys):
     folder = tmp_path / "new" / "pictures"
     assert main(["demo", "--quick", "--out", str(folder), "--workers", "7", "--seed", "1"]) == 0

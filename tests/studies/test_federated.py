@@ -43,6 +43,7 @@ def test_a_full_round_is_the_mean_of_separate_gradient_steps(data, code):
     assert rounds.arrived == (SHARDS,) and rounds.seconds == (code.load[0],)
 
 
+@pytest.mark.slow
 def test_a_client_that_never_answers_is_learnt_from_through_its_neighbours(data):
     """Clients 2 and 3 hold most images of some classes, and are dead."""
     latency = kofn.Dying(kofn.Constant(1.0), {2: 0.0, 3: 0.0})

@@ -23,6 +23,15 @@ def slow_but(names: Iterable[str], fast: Collection[str]) -> list[Any]:
     return [pytest.param(name, marks=[] if name in fast else [pytest.mark.slow]) for name in names]
 
 
+def crossed(first: Iterable[str], second: Iterable[str]) -> list[Any]:
+    """Parameters of a test of pairs: fast runs have each name of both in some pair, the long run has every pair."""
+    rows, columns = list(first), list(second)
+    longest = max(len(rows), len(columns))
+    fast = {(rows[number % len(rows)], columns[number % len(columns)]) for number in range(longest)}
+    pairs = [(row, column) for row in rows for column in columns]
+    return [pytest.param(*pair, marks=[] if pair in fast else [pytest.mark.slow]) for pair in pairs]
+
+
 def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     end = time.monotonic() + seconds
     while not condition():

@@ -12,6 +12,7 @@ import kofn
 import kofn.torch
 import torch
 from kofn.errors import ArgumentError
+from processes import crossed
 from torch import nn
 
 torch.set_num_threads(1)  # small products on a busy machine would wait for their threads
@@ -52,8 +53,7 @@ def worst(coded, plain):
     return max(float((a - b).norm() / b.norm()) for a, b in zip(coded, plain, strict=True))
 
 
-@pytest.mark.parametrize("estimator", ["lmmse", "exact"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize(("estimator", "dtype"), crossed(["lmmse", "exact"], [torch.float32, torch.float64]))
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: "-".join(map(str, scheme.values())))
 def test_with_everything_received_gradients_are_those_of_autograd(scheme, dtype, estimator):
     model, x, labels = networks(dtype)

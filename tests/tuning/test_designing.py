@@ -115,7 +115,8 @@ def test_the_value_is_what_the_simulation_finds(found):
     assert found.expected_loss(0.1) == pytest.approx(simulated, rel=0.06)
 
 
-@pytest.mark.parametrize(("size", "seconds"), [("small", 0.5), pytest.param("paper", 0.25, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "seconds"), [("small", 0.5), ("paper", 0.25)])
 def test_more_results_of_smaller_blocks_are_better(size, seconds):
     fine = of_size(size, deadline=seconds, results=2)
     assert fine.code.load.sum() == SIZES[size][-1]
