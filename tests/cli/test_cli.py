@@ -80,9 +80,16 @@ def test_a_tolerance_gives_an_estimate_with_its_expected_error(files, threads, c
     assert np.load("C.npy").shape == (30, 25)
 
 
+def test_options_of_a_run_are_options_of_the_command(files, threads):
+    assert product("--scheduler", "adaptive", "--estimator", "exact", "--deadline", "60", "--scratch", str(files)) == 0
+
+
 def test_a_timeline_is_drawn(files, threads):
     assert product("--timeline", "who.png") == 0
     assert (files / "who.png").read_bytes().startswith(b"\x89PNG")
+
+
+SPILLS = ["--code", "uncoded", "--blocks", "12", "1", "--rows", "12", "--memory-limit-bytes", "9000"]
 
 
 @pytest.mark.parametrize(
@@ -94,6 +101,8 @@ def test_a_timeline_is_drawn(files, threads):
         (["--blocks", "9", "9", "--code", "kronecker"], "'blocks' must need at most 4 results"),
         (["--memory-limit-bytes", "10"], "'memory_limit_bytes' must be at least"),
         (["--estimator", "best"], "'estimator' must be one of 'lmmse', 'exact'"),
+        (["--scheduler", "clever"], "'scheduler' must be"),
+        ([*SPILLS, "--scratch", "nowhere"], "'scratch' must be a folder"),
         (["--seed", "-1"], "'rng' must be"),
         (["--rows", "0"], "'rows' must be an int of at least 1"),
         (["--timeline", "none/who.png"], "'--timeline' must lie in a folder that exists"),

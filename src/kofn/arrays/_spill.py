@@ -15,7 +15,7 @@ from ._file import Descriptor, FileMatrix
 Array = NDArray[Any]
 
 
-class Spool:
+class SpillFile:
     """Room for the results of a job.
 
     Parameters
@@ -31,8 +31,8 @@ class Spool:
     Examples
     --------
     >>> import numpy as np
-    >>> spool = Spool("f", tempfile.gettempdir(), 2, 32)
-    >>> spool.keep(1, np.eye(2))[1:2]
+    >>> spill = SpillFile("f", tempfile.gettempdir(), 2, 32)
+    >>> spill.keep(1, np.eye(2))[1:2]
     array([[0., 1.]])
     """
 

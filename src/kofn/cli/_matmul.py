@@ -20,6 +20,7 @@ from ..schemes import PRODUCTS
 from ._command import Command
 from ._drawing import timeline
 from ._engine import add_engine, dask_pool
+from ._options import add_options, options_of
 
 EXAMPLES = """\
   kofn matmul A.npy B.npy --out C.npy
@@ -37,11 +38,8 @@ def _add(parser: ArgumentParser) -> None:
     add_engine(parser)
     parser.add_argument("--blocks", metavar=("N", "P"), nargs=2, type=int, help="row blocks of A, column blocks of B")
     parser.add_argument("--rows", metavar="N", type=int, help="coded rows (default: one per worker)")
-    parser.add_argument("--deadline", metavar="SECONDS", type=float, help="stop then, with the best estimate")
-    parser.add_argument("--tolerance", metavar="ERROR", type=float, default=0.0, help="stop at this expected error")
-    parser.add_argument("--estimator", metavar="NAME", default="lmmse", help="lmmse (default) or exact: zero fill")
     parser.add_argument("--seed", metavar="S", type=int, help="repeat the same coefficients")
-    parser.add_argument("--memory-limit-bytes", metavar="B", type=int, help="most for blocks and results")
+    add_options(parser)
     parser.add_argument("--timeline", metavar="PNG", help="draw who computed what when")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
@@ -109,14 +107,12 @@ def _product(A: FileMatrix, B: FileMatrix, out: FileMatrix, arguments: Namespace
             code=arguments.code,
             blocks=arguments.blocks,
             rows=arguments.rows,
-            estimator=arguments.estimator,
-            tolerance=arguments.tolerance,
-            deadline=arguments.deadline,
             rng=arguments.seed,
-            memory_limit_bytes=arguments.memory_limit_bytes,
             out=out,
             # An expected error costs a sketch of the data, so nobody asks for it when nobody looks.
-            progress=None if arguments.quiet else lambda now: line.show(format_progress(now)),
+            options=options_of(
+                "kofn matmul", arguments, None if arguments.quiet else lambda now: line.show(format_progress(now))
+            ),
         )
 
 

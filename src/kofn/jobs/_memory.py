@@ -13,7 +13,7 @@ from typing import Any
 from .. import checks
 from .._base._machine import memory_in_groups, memory_in_machine
 from .._base._parallel import address_space
-from ..arrays._spill import Spool
+from ..arrays._spill import SpillFile
 from ..schemes._encoding import Encoding
 from ..schemes._scheme import Scheme
 from ..schemes._task import Allocate, Task
@@ -96,7 +96,7 @@ class MemoryPlan:
         if not self.spills:
             return RunMemory(encode, self.encoded_bytes)
         folder = tempfile.gettempdir() if scratch is None else scratch
-        return RunMemory(encode, self.encoded_bytes, Spool(call, folder, len(encoding.needs), self.result_bytes))
+        return RunMemory(encode, self.encoded_bytes, SpillFile(call, folder, len(encoding.needs), self.result_bytes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,17 +108,17 @@ class RunMemory:
     encode : callable
         Makes the tasks, in the order of rows.
     encoded_bytes : int
-    spool : Spool, optional
+    spill : SpillFile, optional
         The file where results wait that do not fit.
     """
 
     encode: Encode
     encoded_bytes: int = 0
-    spool: Spool | None = None
+    spill: SpillFile | None = None
 
     def keep(self, row: int, payload: Any) -> Any:
         """A payload where it stays until it is decoded."""
-        return payload if self.spool is None else self.spool.keep(row, payload)
+        return payload if self.spill is None else self.spill.keep(row, payload)
 
 
 def plan_memory(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from kofn.arrays._spill import Spool
+from kofn.arrays._spill import SpillFile
 from kofn.errors import ArgumentError
 
 
@@ -28,8 +28,8 @@ def test_results_come_back_as_they_went_in(data, dtype):
     shape = data.draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
     rows = data.draw(st.integers(1, 4))
     results = [data.draw(arrays.arrays(dtype, shape, elements={"allow_nan": False})) for _ in range(rows)]
-    spool = Spool("f", tempfile.gettempdir(), rows, results[0].nbytes)
-    kept = {row: spool.keep(row, results[row]) for row in data.draw(st.permutations(range(rows)))}
+    spill = SpillFile("f", tempfile.gettempdir(), rows, results[0].nbytes)
+    kept = {row: spill.keep(row, results[row]) for row in data.draw(st.permutations(range(rows)))}
     for row, reader in kept.items():
         assert not isinstance(reader, np.ndarray)
         assert (reader.shape, reader.dtype, reader.nbytes) == (shape, dtype, results[row].nbytes)
@@ -37,14 +37,14 @@ def test_results_come_back_as_they_went_in(data, dtype):
 
 
 def test_what_does_not_fit_its_place_stays_in_memory(tmp_path):
-    spool = Spool("f", tmp_path, 2, 32)
+    spill = SpillFile("f", tmp_path, 2, 32)
     for result in (np.zeros((3, 3)), np.zeros(4)):
-        assert spool.keep(0, result) is result
+        assert spill.keep(0, result) is result
 
 
 def test_the_file_has_no_name_and_goes_with_the_last_result(tmp_path):
     before = descriptors()
-    kept = Spool("f", tmp_path, 1, 32).keep(0, np.eye(2))
+    kept = SpillFile("f", tmp_path, 1, 32).keep(0, np.eye(2))
     assert list(tmp_path.iterdir()) == []
     np.testing.assert_array_equal(kept[0:2], np.eye(2))
     del kept
@@ -55,10 +55,10 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_written(tmp_path
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=99))
     with pytest.raises(ArgumentError, match=r"f: 'scratch' must be a folder with 100 bytes to spare"):
-        Spool("f", tmp_path, 10, 10)
-    Spool("f", tmp_path, 9, 11)
+        SpillFile("f", tmp_path, 10, 10)
+    SpillFile("f", tmp_path, 9, 11)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ArgumentError, match=r"'scratch' must be a folder for results.*No such file"):
-        Spool("f", tmp_path / "missing", 1, 1)
+        SpillFile("f", tmp_path / "missing", 1, 1)
