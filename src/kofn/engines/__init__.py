@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .._base._envelope import Envelope
+from .._base._extras import loader
 from .._base._pickles import dumps
 from ._cancellation import current_token
 from ._engine import Engine
@@ -12,8 +15,10 @@ from ._protocol import Capabilities, Pool, Stop, WorkerState
 from ._registry import as_pool, processes
 from ._threads import ThreadPool
 from ._validation import check_key, check_stop, check_task, check_worker, pack_argument, resident_values
-from .dask._pool import DaskPool
-from .local._pool import LocalPool
+
+if TYPE_CHECKING:
+    from .dask._pool import DaskPool
+    from .local._pool import LocalPool
 
 __all__ = [
     "Capabilities",
@@ -39,3 +44,5 @@ __all__ = [
     "resident_values",
     "run_pickled",
 ]
+
+__getattr__ = loader(__name__, {"DaskPool": ".dask._pool:DaskPool", "LocalPool": ".local._pool:LocalPool"})

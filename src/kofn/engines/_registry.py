@@ -10,7 +10,6 @@ from ._engine import Engine
 from ._executors import ExecutorPool, is_executors
 from ._loading import load
 from ._protocol import Pool
-from .local._pool import LocalPool
 
 GROUP = "kofn.engines"
 """Entry points that add engines: each the name of a function (workers, call) → `Pool`, loaded when it is called.
@@ -53,6 +52,8 @@ def as_pool(workers: object, call: str = "kofn.matmul") -> tuple[Pool, bool]:
     count = processes(workers, call)
     load()
     if count is not None:
+        from .local._pool import LocalPool  # which nobody waits for who brings workers
+
         with named(call):
             return LocalPool(count), True
     if isinstance(workers, type):

@@ -85,4 +85,11 @@ __all__ = [
     "uncoded",
 ]
 
-__getattr__ = loader(__name__, {"families": ".products.families"})
+MOVED = {
+    "Evaluations": "kofn.schemes.FunctionScheme",
+    "plain_codes": "kofn.schemes.families",
+    "uep_code": "kofn.schemes.families.Windows",
+}
+"""Where names went that were public once."""
+
+__getattr__ = loader(__name__, {"families": ".products.families"}, MOVED)

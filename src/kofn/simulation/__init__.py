@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._base._extras import loader
 from ._latency import Constant, Delayed, Dying, Exponential, Latency, Pareto, ShiftedExponential, Slowdown, Trace
 from ._simulate import errors_at, errors_by_count, simulate, stop_times
 from ._straggling import Straggling
@@ -25,3 +26,5 @@ __all__ = [
     "simulate",
     "stop_times",
 ]
+
+__getattr__ = loader(__name__, {"theory": ".theory"}, {"ScriptedPool": "kofn.simulation.VirtualPool"})

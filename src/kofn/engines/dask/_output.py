@@ -10,7 +10,6 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..._base._travel import Staying
 from ...checks import integer, refusal
-from ._pool import is_client
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -107,3 +106,15 @@ class ClusterArray(Staying):
             if self.shape[1]
         ]
         return dask.array.concatenate(parts) if parts else dask.array.empty(self.shape, self.dtype)
+
+
+def is_client(workers: object) -> bool:
+    """Tell whether ``workers`` is a `distributed.Client`, without importing it.
+
+    Examples
+    --------
+    >>> is_client(4)
+    False
+    """
+    kinds = type(workers).__mro__
+    return any(kind.__name__ == "Client" and kind.__module__.startswith("distributed.") for kind in kinds)

@@ -20,6 +20,7 @@ from .._pickling import BufferedPickle
 from .._protocol import Stop, WorkerState
 from .._validation import check_key, check_stop, check_task, check_worker, pack_argument, resident_values
 from ._cluster import cluster_of
+from ._output import is_client
 from ._slot import DaskCall, DaskPlacedValue, DaskSlot, unreachable
 from ._slots import DaskSlots
 
@@ -169,18 +170,6 @@ def engine(workers: Any, call: str) -> DaskPool:
         must, got = "be a distributed.Client, where it is of Dask", f"a {type(workers).__name__}"
         raise refusal(call, "workers", must, got, "make one of it: distributed.Client(cluster)")
     return DaskPool(workers)
-
-
-def is_client(workers: object) -> bool:
-    """Tell whether ``workers`` is a `distributed.Client`, without importing it.
-
-    Examples
-    --------
-    >>> is_client(4)
-    False
-    """
-    kinds = type(workers).__mro__
-    return any(kind.__name__ == "Client" and kind.__module__.startswith("distributed.") for kind in kinds)
 
 
 def _start(

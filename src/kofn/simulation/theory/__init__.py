@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..._base._extras import loader
 from ._losses import (
     at_times,
     count_probabilities,
@@ -24,3 +25,5 @@ __all__ = [
     "theorem_2_bound",
     "zero_fill_loss",
 ]
+
+__getattr__ = loader(__name__, {}, {"losses": __name__, "uep": __name__})
