@@ -125,7 +125,7 @@ def test_bad_options_get_a_sentence_and_change_nothing(files, threads, capsys, o
     ],
 )
 def test_bad_matrices_get_a_sentence_before_any_worker_starts(files, capsys, monkeypatch, array, part):
-    monkeypatch.setattr("kofn.engines._registry.LocalPool", None)
+    monkeypatch.setattr("kofn.engines.local._pool.LocalPool", None)
     np.save("B.npy", array)
     assert product("--quiet") == 2
     assert part in sentence(capsys)

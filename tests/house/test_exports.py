@@ -13,7 +13,7 @@ import kofn
 ROOT = Path(__file__).parents[2]
 
 HEAVY = ["scipy", "matplotlib", "torch", "sklearn", "cloudpickle", "multiprocessing", "threadpoolctl"]
-HEAVY += ["asyncio", "dask", "distributed", "kofn.engines.dask._pool", "kofn.engines.local._pool"]
+HEAVY += ["asyncio", "importlib.metadata", "dask", "distributed", "kofn.engines.dask._pool", "kofn.engines.local._pool"]
 HEAVY += ["kofn.simulation", "kofn.tuning", "kofn_studies"]
 
 NEW = {"map", "sum"}

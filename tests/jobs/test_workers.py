@@ -18,7 +18,7 @@ def started(monkeypatch):
             pools.append(self)
             super().__init__(n)
 
-    monkeypatch.setattr(kofn.engines._registry, "LocalPool", Counted)
+    monkeypatch.setattr(kofn.engines.local._pool, "LocalPool", Counted)
     return pools
 
 

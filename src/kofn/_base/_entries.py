@@ -1,4 +1,4 @@
-"""What other packages add to kofn by entry points: commands, encoders of learned codes."""
+"""What other packages add to kofn by entry points: commands, engines, encoders of learned codes."""
 
 from __future__ import annotations
 

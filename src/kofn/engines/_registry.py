@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from .._base._machine import processors
 from ..checks import integer, named, refusal
@@ -10,6 +10,9 @@ from ._engine import Engine
 from ._executors import ExecutorPool, is_executors
 from ._loading import load
 from ._protocol import Pool
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "kofn.engines"
 """Entry points that add engines: each the name of a function (workers, call) → `Pool`, loaded when it is called.
@@ -88,8 +91,9 @@ def processes(workers: object, call: str) -> int | None:
 
 def _entry_point(workers: object) -> EntryPoint | None:
     """Where the engine is that takes ``workers``, by its name or by the package of its class or of a base of that."""
-    own = [EntryPoint(name, f"{__package__}.{place}", GROUP) for name, place in OWN.items()]
-    points = {point.name: point for point in [*entry_points(group=GROUP), *own]}
+    from .._base._entries import entries  # which reads what is installed
+
+    points = entries(GROUP, str(__package__), OWN)
     packages = [kind.__module__.partition(".")[0] for kind in type(workers).__mro__]
     names = [workers] if isinstance(workers, str) else packages
     return next((points[name] for name in names if name in points), None)
