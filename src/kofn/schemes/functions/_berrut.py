@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..._base._numbers import Floats
+from ...checks import named
 from ...codes._bases import chebyshev_nodes
 from ...codes._prior import Prior
 from ._code import barycentric_rows, team
@@ -20,6 +21,7 @@ from ._curve import curve_scheme, picked
 from ._scheme import FunctionScheme
 
 
+@named("kofn.schemes.berrut")
 def berrut(
     f: Callable[[Any], Any],
     inputs: Any,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..._base._numbers import precision
 from ..._base._snapshots import collected
-from ...checks import integer, refusal
+from ...checks import integer, named, refusal
 from ...codes._copies import CopyCode
 from ._calls import Arguments
 from ._code import require_rows
@@ -19,6 +19,7 @@ from ._hedged import HedgedScheme
 from ._scheme import CALL
 
 
+@named("kofn.schemes.FUNCTIONS['uncoded']")
 def uncoded(f: Callable[[Any], Any], inputs: Any, *, workers: int | None = None, rng: Any = None) -> HedgedScheme:
     """Every input once, all of them needed: G = T = I.
 
@@ -47,6 +48,7 @@ def uncoded(f: Callable[[Any], Any], inputs: Any, *, workers: int | None = None,
     return _copies("uncoded", f, inputs, workers, lambda K, rows: K)
 
 
+@named("kofn.schemes.FUNCTIONS['repetition']")
 def repetition(
     f: Callable[[Any], Any],
     inputs: Any,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ...checks import named
 from ._berrut import berrut_rows
 from ._code import line, scattered_among, spread_among, team
 from ._curve import curve_scheme
 from ._scheme import FunctionScheme
 
 
+@named("kofn.schemes.kriging")
 def kriging(
     f: Callable[[Any], Any],
     inputs: Any,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..._base._numbers import Floats, precision
 from ...checks import generator as random_generator
-from ...checks import integer, number
+from ...checks import integer, named, number
 from ...codes._bases import chebyshev_nodes, chebyshev_rows
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
@@ -29,6 +29,7 @@ from ._mixing import Mixing, spread_of
 from ._scheme import CALL, Array, FunctionScheme
 
 
+@named("kofn.schemes.lagrange")
 def lagrange(
     f: Callable[[Any], Any],
     inputs: Any,

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from ..._base._numbers import Floats
-from ...checks import number
+from ...checks import named, number
 from ...codes._prior import Prior
 from ._code import line, scattered_among, spread_among, team
 from ._curve import curve_scheme, picked
 from ._scheme import CALL, FunctionScheme
 
 
+@named("kofn.schemes.letcc")
 def letcc(
     f: Callable[[Any], Any],
     inputs: Any,

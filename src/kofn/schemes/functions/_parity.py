@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..._base._numbers import Floats, precision
-from ...checks import number, refusal
+from ...checks import named, number, refusal
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from ...codes.decoding._estimators import least_squares
@@ -23,6 +23,7 @@ from ._model import PriorModel
 from ._scheme import CALL, FunctionScheme
 
 
+@named("kofn.schemes.parity")
 def parity(
     f: Callable[[Any], Any],
     inputs: Any,

@@ -10,6 +10,7 @@ from ..._base._numbers import Floats
 from ...arrays._blocks import Grid, Spans
 from ...arrays._reductions import norm
 from ...arrays._scaling import SINGLE, sizes_of
+from ...checks import named
 from .._scheme import Scheme
 from ._classes import Classes
 from ._importance import sorted_spans
@@ -22,6 +23,7 @@ BOTH, SINGLE_BOTH = 1.0 / 512.0, 1.0 / 8.0
 """Smallest product of a coefficient and its block, relative to the largest: bounds what both add to it together."""
 
 
+@named("kofn.schemes.kronecker")
 def kronecker(
     A: Any,
     B: Any,

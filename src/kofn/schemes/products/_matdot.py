@@ -8,7 +8,7 @@ import numpy as np
 
 from ..._base._numbers import Floats
 from ...arrays._blocks import Blocks, Grid, Spans
-from ...checks import refusal
+from ...checks import named, refusal
 from ...codes._bases import chebyshev_nodes, chebyshev_rows, row_kronecker
 from ...codes._linear import LinearCode
 from .._encoding import Factor
@@ -18,6 +18,7 @@ from ._row_column import dealt, found, in_like_units, require_threshold, row_cou
 from ._scheme import ProductScheme, Sketch
 
 
+@named("kofn.schemes.matdot")
 def matdot(
     A: Any,
     B: Any,

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from ..._base._numbers import Floats
-from ...checks import refusal
+from ...checks import named, refusal
 from ...codes._bases import chebyshev_nodes, chebyshev_rows, gaussian_frame
 from .._scheme import Scheme
 from ._operands import CALL, Operands, generator
 from ._row_column import chosen, plain, require_threshold, row_column_scheme, row_count, spare
 
 
+@named("kofn.schemes.mds")
 def mds(
     A: Any,
     B: Any,
@@ -59,6 +60,7 @@ def mds(
     return _one_sided("mds", A, B, blocks, rows, workers, random, lambda n, k: gaussian_frame(n, k, random))
 
 
+@named("kofn.schemes.mds_chebyshev")
 def mds_chebyshev(
     A: Any,
     B: Any,

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from ...checks import named
 from ...codes._bases import chebyshev_nodes, chebyshev_rows
 from .._scheme import Scheme
 from ._operands import Operands, generator
 from ._row_column import chosen, plain, require_threshold, row_column_scheme, row_count, spare
 
 
+@named("kofn.schemes.polynomial")
 def polynomial(
     A: Any,
     B: Any,

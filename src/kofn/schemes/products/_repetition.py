@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...checks import named
 from .._scheme import Scheme
 from ._classes import Classes
 from ._operands import Operands, generator
@@ -11,6 +12,7 @@ from ._row_column import chosen, plain, require_threshold, row_column_scheme, ro
 from .families import Copies
 
 
+@named("kofn.schemes.repetition")
 def repetition(
     A: Any,
     B: Any,

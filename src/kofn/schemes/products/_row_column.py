@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..._base._numbers import Floats
 from ...arrays._blocks import Blocks, Grid, Spans
 from ...arrays._scaling import alike, balanced, sizes_of, spread_of
-from ...checks import arrayed, integer, refusal
+from ...checks import arrayed, integer, named, refusal
 from ...codes._bases import row_kronecker
 from ...codes._linear import LinearCode, groups_of, kept_apart
 from .._encoding import Factor, Found
@@ -138,6 +138,7 @@ def row_column_scheme(
     return ProductScheme(code, *factors, grid, Sketch(a, b, seed_of(rng)), counted)
 
 
+@named("kofn.schemes.products.from_coefficients")
 def from_coefficients(
     A: Any,
     B: Any,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..._base._numbers import Floats
-from ...checks import choice, probabilities, refusal
+from ...checks import choice, named, probabilities, refusal
 from ...codes.decoding._decode import decodable
 from .._scheme import Scheme
 from ._classes import GAMMA, Classes
@@ -28,6 +28,7 @@ ATTEMPTS = 200
 """How often windows are drawn again while all rows together would not give the exact product."""
 
 
+@named("kofn.schemes.now_uep")
 def now_uep(
     A: Any,
     B: Any,
@@ -98,6 +99,7 @@ def now_uep(
     return _build(asked, Operands.of(A, B), blocks, row_count(rows, workers), workers, generator(rng))
 
 
+@named("kofn.schemes.ew_uep")
 def ew_uep(
     A: Any,
     B: Any,

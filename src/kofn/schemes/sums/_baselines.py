@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ...checks import generator
+from ...checks import generator, named
 from ...codes._linear import LinearCode
 from ._code import CALL, Indices, csr, spans, sum_code, team, within
 
 
+@named("kofn.schemes.one")
 def one(m: int, *, workers: int | None = None, rng: Any = None) -> LinearCode:
     """All-at-One: a single worker computes the whole sum.
 
@@ -23,6 +24,7 @@ def one(m: int, *, workers: int | None = None, rng: Any = None) -> LinearCode:
     return _parts("one", m, np.zeros(1, np.intp), 1)
 
 
+@named("kofn.schemes.SUMS['uncoded']")
 def uncoded(m: int, *, workers: int | None = None, rng: Any = None) -> LinearCode:
     """Unc: every worker computes its share of the terms, and all of them are needed.
 
@@ -36,6 +38,7 @@ def uncoded(m: int, *, workers: int | None = None, rng: Any = None) -> LinearCod
     return _parts("uncoded", m, np.arange(parts), parts, threshold=parts)
 
 
+@named("kofn.schemes.rep")
 def rep(m: int, *, copies: int | None = None, workers: int | None = None, rng: Any = None) -> LinearCode:
     """Rep(d), fractional repetition: ``copies`` neighbouring workers compute the same share of the terms.
 
@@ -66,6 +69,7 @@ def rep(m: int, *, copies: int | None = None, workers: int | None = None, rng: A
     return _parts("rep", m, share, parts)
 
 
+@named("kofn.schemes.bcc")
 def bcc(m: int, *, copies: int | None = None, workers: int | None = None, rng: Any = None) -> LinearCode:
     """BCC(d), batch coupon collector: each worker computes a share drawn at random among workers/d of them.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...checks import refusal
+from ...checks import named, refusal
 from ...codes._linear import LinearCode
 from ._code import CALL, Indices, csr, spans, sum_code, team, within
 
@@ -29,6 +29,7 @@ def usual_blocks(m: int, workers: int) -> int:
     return min(m, 4 * workers if 4 * workers <= 100 else max(100, min(4 * workers, m // 10)))
 
 
+@named("kofn.schemes.cyclic")
 def cyclic(
     m: int,
     *,
@@ -62,6 +63,7 @@ def cyclic(
     return _walks("cyclic", m, blocks, starts, rows, workers)
 
 
+@named("kofn.schemes.ring")
 def ring(
     m: int,
     *,
@@ -93,6 +95,7 @@ def ring(
     return _walks("ring", m, blocks, starts, rows, workers)
 
 
+@named("kofn.schemes.hint")
 def hint(
     m: int,
     *,

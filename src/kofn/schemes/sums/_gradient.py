@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._base._numbers import Floats
-from ...checks import generator
+from ...checks import generator, named
 from ...codes._linear import LinearCode
 from ._code import CALL, Indices, csr, sum_code, team, within
 
@@ -18,6 +18,7 @@ UNIT = 256
 REFINEMENTS = 4
 
 
+@named("kofn.schemes.gradient")
 def gradient(m: int, *, stragglers: int | None = None, workers: int | None = None, rng: Any = None) -> LinearCode:
     """Each worker sends one combination of s + 1 neighbouring shares of the terms; any n − s of n are enough.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..._base._numbers import Floats
-from ...checks import generator, number, refusal
+from ...checks import generator, named, number, refusal
 from ...codes._linear import LinearCode
 from ._code import CALL, csr, sum_code, team, within
 
@@ -42,6 +42,7 @@ def robust_soliton(m: int, c: float, delta: float) -> Floats:
     return probabilities
 
 
+@named("kofn.schemes.lt")
 def lt(
     m: int,
     *,

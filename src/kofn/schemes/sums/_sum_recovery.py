@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ...checks import generator
+from ...checks import generator, named
 from ...codes._linear import LinearCode
 from ._code import CALL, csr, sum_code, team, within
 
 
+@named("kofn.schemes.sr")
 def sr(
     m: int,
     *,
