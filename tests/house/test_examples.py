@@ -3,12 +3,15 @@
 import importlib.util
 import os
 import sys
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import kofn
-from kofn.testing import check_engine
+from kofn.codes import decodable
+from kofn.testing import check_engine, check_scheme, unknowns_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -64,3 +67,21 @@ def test_a_scheduler_of_ones_own_repeats_a_row_that_hangs():
     answer = example("eager_copies").main()
     assert answer.exact
     assert [attempt.row for attempt in answer.report.of("abandoned")] == [2]
+
+
+def test_a_code_of_ones_own_conforms_and_does_without_any_three_results():
+    product_code, main = (getattr(example("product_code"), name) for name in ("product_code", "main"))
+    rng = np.random.default_rng(0)
+    A, B = rng.standard_normal((13, 8)), rng.standard_normal((8, 11))
+    for blocks in ((2, 2), (3, 2), (1, 1)):
+        scheme = product_code(A, B, blocks=blocks, rng=0)
+        check_scheme(scheme, A @ B, unknowns_of(scheme, A @ B), scale=np.linalg.norm(A) * np.linalg.norm(B))
+    code = product_code(A, B, rows=9).code
+    everyone = set(range(9))
+    assert all(decodable(code, list(everyone - set(lost))) for lost in combinations(range(9), 3))
+    assert not decodable(code, list(everyone - {0, 1, 3, 4}))
+    assert main().exact
+
+
+def test_a_code_of_ones_own_is_short():
+    assert len((EXAMPLES / "product_code.py").read_text(encoding="utf-8").splitlines()) < 60

@@ -185,14 +185,16 @@ def from_coefficients(
     second = np.ones((len(first), 1)) if beta is None else _coefficients("beta", beta)
     if len(first) != len(second):
         must, given = f"have a row for each of the {len(first)} rows of 'alpha'", f"shape {second.shape}"
-        raise refusal(OWN, "beta", must, given, "give both the coefficients of all rows")
-    grid = plain(operands, chosen(operands, (first.shape[1], second.shape[1]), 1))
+        raise refusal(CALL, "beta", must, given, "give both the coefficients of all rows")
+    lines = ("alpha", first, operands.shape[0], "rows of A"), ("beta", second, operands.shape[2], "columns of B")
+    for argument, matrix, length, cut in lines:
+        if matrix.shape[1] > max(1, length):
+            must = f"cut the {length} {cut} into at most {max(1, length)} blocks, one a column"
+            raise refusal(CALL, argument, must, matrix.shape[1], "use fewer blocks")
+    grid = plain(operands, (first.shape[1], second.shape[1]))
     return row_column_scheme(
         name, operands, grid, first, second, workers=workers, threshold=threshold, rng=generator(rng)
     )
-
-
-OWN = "kofn.schemes.products.from_coefficients"
 
 
 def _coefficients(name: str, value: ArrayLike) -> Floats:
@@ -203,5 +205,5 @@ def _coefficients(name: str, value: ArrayLike) -> Floats:
         matrix = np.empty(0)
     if matrix.ndim != 2 or not matrix.size or not np.isfinite(matrix).all():
         must = "be a matrix of finite real numbers, (rows, blocks)"
-        raise refusal(OWN, name, must, repr(value)[:60], "write a row of coefficients for each task")
+        raise refusal(CALL, name, must, repr(value)[:60], "write a row of coefficients for each task")
     return matrix
