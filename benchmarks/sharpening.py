@@ -87,7 +87,7 @@ def picture(path: str, pool: Any) -> None:
         arrived = job.results  # in their order
         for axis, count in zip(axes, (1, 2, 4, 9), strict=True):
             rows = list(arrived)[:count]
-            found = decode(scheme.code, rows, scheme.prior, epsilon=scheme.epsilon)
+            found = decode(scheme.code, rows, scheme.prior(), epsilon=scheme.epsilon)
             axis.imshow(scheme.assemble(found.matrix, [arrived[row] for row in rows]), cmap="magma", vmin=0, vmax=5000)
             axis.set_title(f"{count} of {WORKERS}: {'exact' if found.exact else f'± {found.error:.1%}'}", fontsize=9)
             axis.set(xticks=[], yticks=[])

@@ -26,7 +26,7 @@ def pool():
 
 def decoded(scheme, count):
     order = np.random.default_rng(1).permutation(scheme.code.rows)[:count]
-    decoding = decode(scheme.code, order, scheme.prior, epsilon=scheme.epsilon)
+    decoding = decode(scheme.code, order, scheme.prior(), epsilon=scheme.epsilon)
     results = results_of(scheme)
     return decoding, scheme.assemble(decoding.matrix, [results[row] for row in order])
 
@@ -201,7 +201,7 @@ def test_what_is_not_refused_does_not_overflow_whatever_arrives(code, dtype):
     results = results_of(scheme)
     for seed in range(20):
         order = np.random.default_rng(seed).permutation(12)[: scheme.code.threshold]
-        decoding = decode(scheme.code, order, scheme.prior, epsilon=scheme.epsilon)
+        decoding = decode(scheme.code, order, scheme.prior(), epsilon=scheme.epsilon)
         value = scheme.assemble(decoding.matrix, [results[row] for row in order])
         assert np.isfinite(value).all()
         bound = 40 * scheme.epsilon * float(decoding.amplification)

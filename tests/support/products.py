@@ -112,7 +112,7 @@ class Drawn:
         code = scheme.code
         received = int(np.clip((code.threshold or code.unknowns) + self.beyond, 1, code.rows))
         rows = rng.permutation(code.rows)[:received]
-        decoding = decode(code, rows, scheme.prior, epsilon=scheme.epsilon)
+        decoding = decode(code, rows, scheme.prior(), epsilon=scheme.epsilon)
         plain = decode(code.__class__(code.name, code.generator, code.targets, code.worker), rows)
         limit = np.sqrt(scheme.epsilon) / scheme.epsilon
         possible = bool(code_verdict(code, rows.tolist(), blocks).all()) and float(plain.amplification) <= limit
