@@ -1,6 +1,6 @@
 """The seam between kofn and whatever runs tasks: workers with identity, resident data, one task in flight each.
 
-An engine is any object with these members. The queue lives in kofn (``jobs/_loop.py``), never in the engine:
+An engine is any object with these members. The queue lives in kofn (``jobs/_state.py``), never in the engine:
 kofn submits to a worker only while ``state(worker)`` is ``"idle"``, so nothing ever waits behind a straggler.
 """
 
