@@ -156,7 +156,7 @@ class CodedMap(Closing):
         parameters = {"degree": degree, "recover": recover, "rows": rows}
         _build_of(f, code, parameters)  # refuses what cannot work before any of it is copied
         lease = PoolLease(workers, CALL)
-        build = _build_of(*_taken(f, code, Snapshot(lease.by_reference)), parameters)
+        build = _build_of(*_snapshot_of(f, code, Snapshot(lease.by_reference)), parameters)
         self.plan = Plan(FunctionTemplate(build, lease.n, rng), lease, chosen)
 
     @checks.named(FACE)
@@ -169,7 +169,7 @@ class CodedMap(Closing):
         self.plan.close()
 
 
-def _taken(f: Any, code: Any, snapshot: Snapshot) -> tuple[Any, Any]:
+def _snapshot_of(f: Any, code: Any, snapshot: Snapshot) -> tuple[Any, Any]:
     """The function and its code, or the code that knows its function, as they are now."""
     if hasattr(f if code is None else code, "evaluations"):
         fitted = snapshot.function(f if code is None else code)

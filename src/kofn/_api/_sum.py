@@ -157,8 +157,8 @@ class CodedSum(Closing):
 
 def _template(lease: PoolLease, terms: Any, code: Any, count: Any, energies: Any, rng: Any) -> SumTemplate:
     given = Terms.of(terms, count)
-    energies = _checked_energies(energies, given.size)
-    _checked_code(code)
+    energies = _check_energies(energies, given.size)
+    _check_code(code)
     checks.generator(CALL, rng)  # codes that draw nothing do not look at it
     return SumTemplate(build_code(code, given.size, lease.n, rng), given, energies)
 
@@ -186,12 +186,12 @@ def build_code(code: CodeLike, m: int, workers: int, rng: Any) -> LinearCode:
     return replace(made, generator=csr_array(made.generator))
 
 
-def _checked_code(code: Any) -> None:
+def _check_code(code: Any) -> None:
     if not callable(code) and not isinstance(code, LinearCode):
         checks.choice(CALL, "code", code, SUMS, "or pass a LinearCode or a builder such as kofn.schemes.sr")
 
 
-def _checked_energies(energies: Any, m: int) -> Any:
+def _check_energies(energies: Any, m: int) -> Any:
     if energies is None:
         return None
     wrong, values = "", np.empty(0)

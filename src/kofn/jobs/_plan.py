@@ -126,14 +126,14 @@ class Plan(Closing):
         if out is not None:
             checks.place(CALL, "out", out)
         asked, lease = self._asked, self._lease
-        scheme = _bound(asked, operand, options)
+        scheme = _bind(asked, operand, options)
         encoding, learner = scheme.encoding(), scheme.learner()
         estimator, stop, plan = self._check(scheme, encoding, learner, options, out)
         template = asked if isinstance(asked, Template) else None
         if not scheme.code.rows:
             return Execution(scheme, None, {}, template, lease.n)
         results: dict[int, Any] = {}
-        memory, end = self._memory_of_run(plan.of_run(CALL, encoding, options.scratch)), _nothing
+        memory, end = self._with_tasks(plan.of_run(CALL, encoding, options.scratch)), _leave_all
         if template is not None:
             run = object()
             memory = replace(memory, encode=self._residents.note(run, memory.encode))
@@ -147,7 +147,7 @@ class Plan(Closing):
         )  # fmt: skip
         return Execution(scheme, loop, results, template, lease.n, options.progress, end)
 
-    def _memory_of_run(self, memory: RunMemory) -> RunMemory:
+    def _with_tasks(self, memory: RunMemory) -> RunMemory:
         """The same, with the tasks that were encoded when the plan was made, if they were."""
         tasks = self._tasks
         return memory if tasks is None else replace(memory, encode=lambda allocate: tasks)
@@ -225,7 +225,7 @@ def prepare(
     ...     [bool(np.allclose(plan.run().value, A @ A.T)) for _ in range(2)]
     [True, True]
     """
-    plan = _planned(scheme, workers, options, keywords)
+    plan = _make_plan(scheme, workers, options, keywords)
     try:
         plan._take()
         plan._encode()
@@ -255,7 +255,7 @@ def run(
     ...     kofn.run(kofn.schemes.uncoded(np.eye(2), np.eye(2), workers=2), pool).exact
     True
     """
-    with _planned(_whole(scheme), workers, options, keywords) as plan:
+    with _make_plan(_require_whole(scheme), workers, options, keywords) as plan:
         return plan.begin((), {}, out).finish()
 
 
@@ -281,7 +281,7 @@ def start(
     ...     bool(np.allclose(job.result().value, A @ A.T))
     True
     """
-    plan = _planned(_whole(scheme), workers, options, keywords)
+    plan = _make_plan(_require_whole(scheme), workers, options, keywords)
     try:
         plan._take()
         return Job(replace(plan.begin((), {}, out), end=lambda succeeded: plan.close()), "kofn.start")
@@ -290,13 +290,13 @@ def start(
         raise
 
 
-def _nothing(succeeded: bool) -> None:
+def _leave_all(succeeded: bool) -> None:
     """What there is to do at the end of a run of a whole scheme."""
 
 
-def _planned(asked: Any, workers: Any, options: Options | None, keywords: Mapping[str, Any]) -> Plan:
+def _make_plan(asked: Any, workers: Any, options: Options | None, keywords: Mapping[str, Any]) -> Plan:
     if not isinstance(asked, Scheme | Template):
-        raise _no_scheme(asked)
+        raise _scheme_error(asked)
     chosen = Options.of(options, keywords)
     lease = PoolLease(workers, CALL)
     try:
@@ -306,7 +306,7 @@ def _planned(asked: Any, workers: Any, options: Options | None, keywords: Mappin
         raise
 
 
-def _bound(asked: Scheme | Template, operand: tuple[Any, ...], options: Options) -> Scheme:
+def _bind(asked: Scheme | Template, operand: tuple[Any, ...], options: Options) -> Scheme:
     if isinstance(asked, Template):
         if len(operand) != 1:
             raise TypeError(f"a plan of a template is run with one operand, and was given {len(operand)}")
@@ -316,14 +316,14 @@ def _bound(asked: Scheme | Template, operand: tuple[Any, ...], options: Options)
     return asked
 
 
-def _whole(scheme: Any) -> Any:
+def _require_whole(scheme: Any) -> Any:
     if isinstance(scheme, Template):
         must, remedy = "be a whole scheme", "bind its operand, or run it with kofn.prepare"
         raise checks.refusal(CALL, "scheme", must, f"a {type(scheme).__name__}, which lacks an operand", remedy)
     return scheme
 
 
-def _no_scheme(given: Any) -> Exception:
+def _scheme_error(given: Any) -> Exception:
     if isinstance(given, LinearCode | FunctionType):
         remedy = "it takes products and schemes of your own; maps and sums go to the background with "
         remedy += "kofn.CodedMap(…).plan.start(…) and kofn.CodedSum(…).plan.start(…)"
