@@ -16,11 +16,11 @@ from kofn_studies.demo import command as command
 def outcomes():
     """What `kofn demo --quick` does, as data."""
     X = demo.images(None, 300)[1]
-    stage = demo.Stage(seed=3, pace=0.05)
+    delays = demo.InjectedDelays(seed=3, pace=0.05)
     seen = []
     with LocalPool(8) as pool:
         found = [
-            demo.compete(contender, X, X.T, X @ X.T, stage.staged(pool), 3, seen.append)
+            demo.compete(contender, X, X.T, X @ X.T, delays.injected_into(pool), 3, seen.append)
             for contender in demo.CONTENDERS
         ]
     assert seen and all(0 < progress.rank <= progress.unknowns == 6 for progress in seen)

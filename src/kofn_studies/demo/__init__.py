@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .comparison import CONTENDERS, GOOD, Contender, Outcome, compete
+from .comparison import CONTENDERS, GOOD, Method, MethodResult, compete
 from .components import Components, centred, disagreement, reference, subspace_iteration
-from .delays import DYING, SLOW, SLOWNESS, Stage
+from .delays import DYING, SLOW, SLOWNESS, InjectedDelays
 from .images import images
 from .picture import picture
 
@@ -15,9 +15,9 @@ __all__ = [
     "SLOW",
     "SLOWNESS",
     "Components",
-    "Contender",
-    "Outcome",
-    "Stage",
+    "InjectedDelays",
+    "Method",
+    "MethodResult",
     "centred",
     "compete",
     "disagreement",

@@ -22,8 +22,8 @@ from . import (
     GOOD,
     SLOW,
     SLOWNESS,
-    Outcome,
-    Stage,
+    InjectedDelays,
+    MethodResult,
     centred,
     compete,
     disagreement,
@@ -78,16 +78,16 @@ def _execute(arguments: Namespace) -> int:
     seed = integer("kofn demo", "--seed", arguments.seed, 0, "leave it out for 0")
     target = arguments.out / FILE
     require_installed("kofn demo: the picture", "matplotlib", extra="kofn[demo]")
-    stage = Stage(seed, 0.05 if arguments.quick else 0.3)
+    delays = InjectedDelays(seed, 0.05 if arguments.quick else 0.3)
     name, pixels = images(arguments.data, 500 if arguments.quick else 2000)
     make_folder("kofn demo", arguments.out)
     check_target(target, "--out")
     with _pool(arguments) as pool:
         workers = pool.n
-        print(_introduction(name, pixels, workers, stage), flush=True)
-        outcomes = _contest(pixels, pool, stage)
+        print(_introduction(name, pixels, workers, delays), flush=True)
+        outcomes = _contest(pixels, pool, delays)
         print(*_table(outcomes), EXPLANATION.format(slow=SLOW, workers=workers), sep="\n", flush=True)
-        _components(outcomes[-1].value, pool, stage, 4 if arguments.quick else 6)
+        _components(outcomes[-1].value, pool, delays, 4 if arguments.quick else 6)
     with replacing(target, "--out") as file:
         picture(outcomes).savefig(file, format="png", dpi=90)
     print(f"Who computed what when: {target}")
@@ -107,27 +107,27 @@ def _pool(arguments: Namespace) -> Iterator[Pool]:
         yield Spared(cluster)
 
 
-def _introduction(name: str, pixels: Any, workers: int, stage: Stage) -> str:
+def _introduction(name: str, pixels: Any, workers: int, delays: InjectedDelays) -> str:
     n, size = pixels.shape
     return INTRODUCTION.format(
         name=name[0].upper() + name[1:], n=n, pixels=size, workers=workers,
-        pace=stage.pace, slow=SLOW, slowness=SLOWNESS, dying=DYING, death=stage.death_seconds,
+        pace=delays.pace, slow=SLOW, slowness=SLOWNESS, dying=DYING, death=delays.death_seconds,
     )  # fmt: skip
 
 
-def _contest(pixels: Any, pool: Pool, stage: Stage) -> list[Outcome]:
+def _contest(pixels: Any, pool: Pool, delays: InjectedDelays) -> list[MethodResult]:
     truth = pixels @ pixels.T
     outcomes = []
     for contender in CONTENDERS:
         print(f"{contender.name}: {contender.idea}", flush=True)
         with ProgressLine(sys.stdout) as line:
             watch = lambda now: line.show(f"  {format_progress(now)}")  # noqa: E731
-            staged = stage.staged(pool)
-            outcomes.append(compete(contender, pixels, pixels.T, truth, staged, stage.seed, watch))
+            straggling = delays.injected_into(pool)
+            outcomes.append(compete(contender, pixels, pixels.T, truth, straggling, delays.seed, watch))
     return outcomes
 
 
-def _table(outcomes: Sequence[Outcome]) -> list[str]:
+def _table(outcomes: Sequence[MethodResult]) -> list[str]:
     good = f"{100 * GOOD:.0f} % error after"
     rows = [("", "exact after", good, "expected then", "true then", "work wasted")]
     for o in outcomes:
@@ -138,12 +138,12 @@ def _table(outcomes: Sequence[Outcome]) -> list[str]:
     return ["", lines[0], "─" * max(map(len, lines)), *lines[1:]]
 
 
-def _components(kernel: Any, pool: Pool, stage: Stage, products: int) -> None:
+def _components(kernel: Any, pool: Pool, delays: InjectedDelays, products: int) -> None:
     print(f"Principal components of K, by {products} products K·V with K coded (mds) and placed once:", flush=True)
     centre = centred(kernel)
     with ProgressLine(sys.stdout) as line:
         found = subspace_iteration(
-            centre, stage.staged(pool), products, stage.seed,
+            centre, delays.injected_into(pool), products, delays.seed,
             lambda number, answer: line.show(f"  product {number + 1} of {products}: {answer!r}"),
         )  # fmt: skip
     values, angle = disagreement(found, reference(centre))

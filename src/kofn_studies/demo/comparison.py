@@ -23,7 +23,7 @@ GOOD = 0.1
 
 
 @dataclass(frozen=True)
-class Contender:
+class Method:
     """A way to do the product on so many workers.
 
     Parameters
@@ -41,26 +41,26 @@ class Contender:
     scheduler: str = "auto"
 
 
-CONTENDERS: Sequence[Contender] = (
-    Contender("uncoded", "every block product once, all of them needed", partial(uncoded, blocks=BLOCKS)),
-    Contender(
+CONTENDERS: Sequence[Method] = (
+    Method("uncoded", "every block product once, all of them needed", partial(uncoded, blocks=BLOCKS)),
+    Method(
         "repetition",
         "every block product twice, the first copy counts",
         partial(repetition, blocks=BLOCKS, rows=2 * math.prod(BLOCKS)),
     ),
-    Contender(
+    Method(
         "backup tasks",
         "uncoded, and idle workers repeat what slow ones compute",
         partial(uncoded, blocks=BLOCKS),
         scheduler="speculative",
     ),
-    Contender("mds", "row blocks of the left factor coded", partial(mds, blocks=(math.prod(BLOCKS), 1))),
-    Contender("kronecker", "both factors coded, the energy first", partial(kronecker, blocks=BLOCKS)),
+    Method("mds", "row blocks of the left factor coded", partial(mds, blocks=(math.prod(BLOCKS), 1))),
+    Method("kronecker", "both factors coded, the energy first", partial(kronecker, blocks=BLOCKS)),
 )
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class MethodResult:
     """How a contender did.
 
     Parameters
@@ -89,14 +89,14 @@ class Outcome:
 
 
 def compete(
-    contender: Contender,
+    contender: Method,
     A: Array,
     B: Array,
     truth: Array,
     pool: Pool,
     seed: int,
     watch: Callable[[Progress], None],
-) -> Outcome:
+) -> MethodResult:
     """Run one contender on the pool and judge every estimate against the truth once it is over.
 
     Parameters
@@ -114,7 +114,7 @@ def compete(
     good = next(point for point in curve if point[1] <= GOOD)
     seconds, _, true_error = curve[-1]
     answer = estimates[-1]
-    return Outcome(contender.name, seconds, true_error, *good, curve, answer.value, answer.report)
+    return MethodResult(contender.name, seconds, true_error, *good, curve, answer.value, answer.report)
 
 
 def progress_of(scheme: Scheme, estimate: Answer) -> Progress:

@@ -16,7 +16,7 @@ SLOWNESS = 10.0
 
 
 @dataclass(frozen=True)
-class Stage:
+class InjectedDelays:
     """What the workers go through.
 
     Parameters
@@ -28,7 +28,7 @@ class Stage:
 
     Examples
     --------
-    >>> Stage(seed=0, pace=0.2).death_seconds
+    >>> InjectedDelays(seed=0, pace=0.2).death_seconds
     0.12
     """
 
@@ -40,8 +40,8 @@ class Stage:
         """When the worker dies, in seconds since its first task began: in the middle of it."""
         return 0.6 * self.pace
 
-    def staged(self, pool: Pool) -> Straggling:
-        """Put ``pool`` on stage: all its workers ready, nobody dead yet."""
+    def injected_into(self, pool: Pool) -> Straggling:
+        """Let ``pool`` straggle: all its workers ready, nobody dead yet."""
         while any((state := pool.state(worker)) != "idle" for worker in range(pool.n)):
             if state == "dead":
                 raise WorkerLost("the demo has lost one of its workers for good; start it again", 0)

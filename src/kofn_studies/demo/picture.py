@@ -8,10 +8,10 @@ from typing import Any
 from kofn.errors import require
 from kofn.jobs.report import COLOURS
 
-from .comparison import GOOD, Outcome
+from .comparison import GOOD, MethodResult
 
 
-def picture(outcomes: Sequence[Outcome]) -> Any:
+def picture(outcomes: Sequence[MethodResult]) -> Any:
     """Draw the outcomes; the first one, which waits for the slowest, on an axis of its own.
 
     Returns
@@ -33,7 +33,7 @@ def picture(outcomes: Sequence[Outcome]) -> Any:
     return figure
 
 
-def _lanes(axes: Any, outcome: Outcome, seconds: float) -> None:
+def _lanes(axes: Any, outcome: MethodResult, seconds: float) -> None:
     outcome.report.plot(axes)
     axes.get_legend().remove()
     axes.set_xlim(0.0, 1.05 * seconds)
@@ -47,7 +47,7 @@ def _lanes(axes: Any, outcome: Outcome, seconds: float) -> None:
     axes.set_title(f"{outcome.name}: exact after {outcome.exact_seconds:.2f} s, {wasted}", fontsize=9)
 
 
-def _errors(axes: Any, outcomes: Sequence[Outcome]) -> None:
+def _errors(axes: Any, outcomes: Sequence[MethodResult]) -> None:
     for outcome in outcomes:
         points = [point for point in outcome.curve if point[1] > 0]
         seconds = [time for time, _, _ in points] + [outcome.exact_seconds]
