@@ -18,7 +18,7 @@ STACK_BYTES = 1 << 19
 
 
 @dataclass(frozen=True, eq=False)
-class Contender:
+class SampledCode:
     """A random code in a figure.
 
     Parameters
@@ -36,7 +36,7 @@ class Contender:
     Examples
     --------
     >>> from kofn.schemes import Classes, families
-    >>> mds = Contender("mds", families.Gaussian(Classes.of_sizes(2)).code, Prior.independent([1.0, 1.0]), "exact")
+    >>> mds = SampledCode("mds", families.Gaussian(Classes.of_sizes(2)).code, Prior.independent([1.0, 1.0]), "exact")
     >>> mds.losses(trials=2, workers=3, seed=0)
     array([[1., 1., 0., 0.],
            [1., 1., 0., 0.]])

@@ -8,7 +8,7 @@ import numpy as np
 
 from .drawing import panels
 from .figure import Figure, Published, Recipe, Request, Series
-from .sampling import Contender, mean_and_error
+from .sampling import SampledCode, mean_and_error
 from .uep_setting import PAPER, WORKERS, closed_forms, column_row, published, row_column, uncoded
 
 TITLE = "Normalised loss of approximate products by the number of received packets"
@@ -33,7 +33,7 @@ def points(request: Request) -> Figure:
     return Figure("uep-fig10", TITLE, f"{PAPER}, Fig. 10", x, y, seed, trials, lines, PUBLISHED)
 
 
-def sampled(contender: Contender, trials: int, seed: int) -> Series:
+def sampled(contender: SampledCode, trials: int, seed: int) -> Series:
     """One contender's mean loss by count with its standard error."""
     mean, error = mean_and_error(contender.losses(trials, WORKERS, seed), contender.unseen)
     return Series(contender.name, np.arange(WORKERS + 1), mean, error)

@@ -19,7 +19,7 @@ from kofn.simulation.theory import KINDS, decoding_probabilities, oracle_loss, r
 from kofn.tuning.products import Design, design_for
 
 from .._types import Floats
-from .sampling import UNSEEN, Contender
+from .sampling import UNSEEN, SampledCode
 
 PAPER = "Tegin et al. 2022, Sec. VI"
 WORKERS = 30
@@ -81,10 +81,10 @@ def uncoded(partition: str) -> Floats:
     return repetition_loss(ENERGIES[partition].ravel(), np.ones(PARTS, dtype=int))
 
 
-def published(partition: str) -> list[Contender]:
+def published(partition: str) -> list[SampledCode]:
     """The paper's codes with its decoder, to be sampled: free coefficients, zeros for what is not decoded."""
     return [
-        Contender(
+        SampledCode(
             f"{kind}-{partition}-mc",
             _windows(kind, partition, "ideal", False).code,
             PRIORS[partition],
@@ -95,36 +95,36 @@ def published(partition: str) -> list[Contender]:
     ]
 
 
-def row_column() -> list[Contender]:
+def row_column() -> list[SampledCode]:
     """What least squares makes of row × column codes, all at load 1; a new code is added here."""
     prior, norms = PRIORS["rxc"], np.sqrt(VARIANCES)
     return [
-        Contender("now-rxc-lmmse", _windows("now", "rxc", "ideal", False).code, prior),
-        Contender("ew-rxc-lmmse", _windows("ew", "rxc", "ideal", False).code, prior),
-        Contender("mds-rxc-lmmse", Gaussian(Classes.of_sizes(PARTS)).code, prior),
-        Contender("now-rxc-factor-lmmse", _windows("now", "rxc", "factor", False).code, prior),
-        Contender("ew-rxc-factor-lmmse", _windows("ew", "rxc", "factor", False).code, prior),
-        Contender("kronecker-rxc-lmmse", Gaussian.for_norms(norms, norms).code, prior),
-        Contender("designed-rxc-lmmse", _designed, prior),
+        SampledCode("now-rxc-lmmse", _windows("now", "rxc", "ideal", False).code, prior),
+        SampledCode("ew-rxc-lmmse", _windows("ew", "rxc", "ideal", False).code, prior),
+        SampledCode("mds-rxc-lmmse", Gaussian(Classes.of_sizes(PARTS)).code, prior),
+        SampledCode("now-rxc-factor-lmmse", _windows("now", "rxc", "factor", False).code, prior),
+        SampledCode("ew-rxc-factor-lmmse", _windows("ew", "rxc", "factor", False).code, prior),
+        SampledCode("kronecker-rxc-lmmse", Gaussian.for_norms(norms, norms).code, prior),
+        SampledCode("designed-rxc-lmmse", _designed, prior),
     ]
 
 
-def column_row() -> list[Contender]:
+def column_row() -> list[SampledCode]:
     """What least squares makes of column × row codes at load 1: ideal rows, and products of encoded factors."""
     return [
-        Contender("now-cxr-lmmse", _windows("now", "cxr", "ideal", True).code, PRIORS["cxr"]),
-        Contender("ew-cxr-lmmse", _windows("ew", "cxr", "ideal", True).code, PRIORS["cxr"]),
-        Contender("now-cxr-factor-lmmse", _windows("now", "cxr", "factor", True).code, PAIRS),
-        Contender("ew-cxr-factor-lmmse", _windows("ew", "cxr", "factor", True).code, PAIRS),
-        Contender("matdot-lmmse", _matdot, PAIRS.transformed(coefficients_of_pairs(PARTS))),
+        SampledCode("now-cxr-lmmse", _windows("now", "cxr", "ideal", True).code, PRIORS["cxr"]),
+        SampledCode("ew-cxr-lmmse", _windows("ew", "cxr", "ideal", True).code, PRIORS["cxr"]),
+        SampledCode("now-cxr-factor-lmmse", _windows("now", "cxr", "factor", True).code, PAIRS),
+        SampledCode("ew-cxr-factor-lmmse", _windows("ew", "cxr", "factor", True).code, PAIRS),
+        SampledCode("matdot-lmmse", _matdot, PAIRS.transformed(coefficients_of_pairs(PARTS))),
     ]
 
 
-def windows() -> list[Contender]:
+def windows() -> list[SampledCode]:
     """Column × row windows as workers compute them: ideal rows at a load of the window's size."""
     prior = PRIORS["cxr"]
     return [
-        Contender(f"{kind}-cxr-window{name}", _windows(kind, "cxr", "window", summed).code, prior, estimator)
+        SampledCode(f"{kind}-cxr-window{name}", _windows(kind, "cxr", "window", summed).code, prior, estimator)
         for kind in KINDS
         for name, summed, estimator in (("", False, "exact"), ("-lmmse", True, "lmmse"))
     ]

@@ -12,7 +12,7 @@ from kofn.simulation.theory import at_times, count_probabilities, load_balancing
 
 from .._types import Floats
 from .figure import Series
-from .sampling import Contender, mean_and_error
+from .sampling import SampledCode, mean_and_error
 from .uep_setting import ENERGIES, PARTS, WORKERS, closed_forms, uncoded
 
 TIMES = np.linspace(0.0, 2.0, 161)
@@ -34,7 +34,7 @@ def exact(partition: str) -> Iterator[Series]:
     yield Series(f"uncoded-{partition}", TIMES, at_times(uncoded(partition), answered(TIMES)))
 
 
-def mixed(contenders: Iterable[Contender], trials: int, seed: int) -> Iterator[Series]:
+def mixed(contenders: Iterable[SampledCode], trials: int, seed: int) -> Iterator[Series]:
     """Codes of load 1: losses by count are sampled, the number of answers is mixed over exactly."""
     chance = count_probabilities(answered(TIMES), WORKERS)
     for contender in contenders:
@@ -42,7 +42,7 @@ def mixed(contenders: Iterable[Contender], trials: int, seed: int) -> Iterator[S
         yield Series(contender.name, TIMES, mean, error)
 
 
-def loaded(contenders: Iterable[Contender], trials: int, seed: int) -> Iterator[Series]:
+def loaded(contenders: Iterable[SampledCode], trials: int, seed: int) -> Iterator[Series]:
     """Codes of other loads: a row takes its load times the worker's time."""
     for contender in contenders:
         mean, error = mean_and_error(contender.losses_at(TIMES, trials, WORKERS, seed))
