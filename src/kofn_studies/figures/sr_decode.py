@@ -19,7 +19,7 @@ from kofn.schemes.sums import starts_of, usual_blocks
 from .._types import Floats
 from ..sums.modular import rows_covering
 from ..sums.rateless import arrived, rateless, rows_predicted
-from ..sums.times import Delays, Outcome
+from ..sums.times import Delays, SumTimes
 from .drawing import curve
 from .figure import Figure, Recipe, Request, Series
 from .sr_setting import PAPER, cyclic, paper_delays, sr_code
@@ -81,7 +81,7 @@ def _rateless(
         codes.append(sr_code(m, degree, m, workers, rows, rng))
         return codes[-1]
 
-    outcome: Outcome
+    outcome: SumTimes
     outcome, _ = rateless(delays, build, needed, least=0.8 * degree * m * spare, cap=m, rng=[seed, 7])
     workers = np.argsort(delays.wake[0])[: codes[-1].workers]
     order, times = arrived(delays, 0, codes[-1], workers)

@@ -13,7 +13,7 @@ from kofn.schemes.sums import starts_of, usual_blocks
 
 from .._types import Floats
 from ..sums.rateless import rateless, rows_peeled, rows_predicted
-from ..sums.times import Delays, Outcome, bound, hinted, shared, walked
+from ..sums.times import Delays, SumTimes, bound, hinted, shared, walked
 from .figure import Series
 
 PAPER = "Mallick, Joshi 2022"
@@ -38,53 +38,53 @@ def lt_code(m: int, c: float, workers: int, rows: int, rng: np.random.Generator)
     return lt(m, c=c, delta=0.5, rows=rows, workers=workers, rng=rng)
 
 
-def sum_recovery(delays: Delays, seed: int, access: int | None = None, degree: int = DEGREE) -> Outcome:
+def sum_recovery(delays: Delays, seed: int, access: int | None = None, degree: int = DEGREE) -> SumTimes:
     """SR(d), or SR-k with ``access``; M' = max(m, first cover), which tests compare with exact elimination."""
     m = delays.wake.shape[1]
     build = partial(sr_code, m, degree, m if access is None else access)
     return rateless(delays, build, rows_predicted, least=0.7 * degree * m, cap=m, rng=[seed, 2])[0]
 
 
-def luby(delays: Delays, seed: int, c: float, cap: int = CAP) -> Outcome:
+def luby(delays: Delays, seed: int, c: float, cap: int = CAP) -> SumTimes:
     """LT decoded by peeling."""
     m = delays.wake.shape[1]
     return rateless(delays, partial(lt_code, m, c), rows_peeled, least=0.7 * DEGREE * m, cap=cap, rng=[seed, 3])[0]
 
 
-def cyclic(delays: Delays, blocks: int | None = None) -> Outcome:
+def cyclic(delays: Delays, blocks: int | None = None) -> SumTimes:
     """Cyclic blocks, starts spread evenly."""
     m = delays.wake.shape[1]
     blocks = usual_blocks(m, m) if blocks is None else blocks
     return walked(delays, starts_of(None, m, blocks), m, blocks)
 
 
-def hint(delays: Delays) -> Outcome:
+def hint(delays: Delays) -> SumTimes:
     """One hint for each worker when it wakes up."""
     m = delays.wake.shape[1]
     blocks = usual_blocks(m, m)
     return walked(delays, hinted(delays, m, blocks), m, blocks)
 
 
-def repeated(delays: Delays) -> Outcome:
+def repeated(delays: Delays) -> SumTimes:
     """Rep(d): neighbours compute the same share."""
     m = delays.wake.shape[1]
     return shared(delays, np.arange(m) // DEGREE, m, m // DEGREE)
 
 
-def coupons(delays: Delays, seed: int) -> Outcome:
+def coupons(delays: Delays, seed: int) -> SumTimes:
     """BCC(d): a share drawn at random."""
     m = delays.wake.shape[1]
     share = np.random.default_rng([seed, 4]).integers(m // DEGREE, size=delays.wake.shape)
     return shared(delays, share, m, m // DEGREE)
 
 
-def single(delays: Delays) -> Outcome:
+def single(delays: Delays) -> SumTimes:
     """One: the first worker computes everything."""
     m = delays.wake.shape[1]
     return shared(delays, np.where(np.arange(m) == 0, 0, -1), m, 1)
 
 
-SCHEMES: dict[str, Callable[[Delays, int], Outcome]] = {
+SCHEMES: dict[str, Callable[[Delays, int], SumTimes]] = {
     "one": lambda delays, seed: single(delays),
     "unc": lambda delays, seed: shared(delays, np.arange(delays.wake.shape[1]), *(2 * delays.wake.shape[1:])),
     "rep": lambda delays, seed: repeated(delays),
@@ -97,7 +97,7 @@ SCHEMES: dict[str, Callable[[Delays, int], Outcome]] = {
     "cyclic": lambda delays, seed: cyclic(delays),
     "ring": lambda delays, seed: cyclic(delays, delays.wake.shape[1] // 20),
     "hint": lambda delays, seed: hint(delays),
-    "bound": lambda delays, seed: Outcome(bound(delays, delays.wake.shape[1]), np.zeros(delays.runs)),
+    "bound": lambda delays, seed: SumTimes(bound(delays, delays.wake.shape[1]), np.zeros(delays.runs)),
 }
 """Every scheme by the name of its series, in the paper's setting or with other delays."""
 

@@ -16,7 +16,7 @@ from kofn.codes import LinearCode
 from .._numba import compiled
 from .._types import Floats, Indices
 from .modular import rows_covering
-from .times import Delays, Outcome
+from .times import Delays, SumTimes
 
 Build = Callable[[int, int, np.random.Generator], LinearCode]
 """(workers, most rows of a worker, rng) → a code, of which the rows of the workers that are awake are used."""
@@ -31,7 +31,7 @@ Needed = Callable[[Any], int]
 
 def rateless(
     delays: Delays, build: Build, needed: Needed, *, least: float, cap: int, rng: Any = None
-) -> tuple[Outcome, Indices]:
+) -> tuple[SumTimes, Indices]:
     """Draw a code for each run and tell when enough of its rows have arrived.
 
     Parameters
@@ -49,7 +49,7 @@ def rateless(
 
     Returns
     -------
-    Outcome
+    SumTimes
     (runs,) int array
         Rows needed, M'; beyond those that ever arrive where there are never enough.
 
@@ -63,7 +63,7 @@ def rateless(
     draws = np.random.default_rng(rng).spawn(delays.runs)
     found = [_one_run(delays, run, build, needed, least, cap, draws[run]) for run in range(delays.runs)]
     times, counts = (np.array(part) for part in zip(*found, strict=True))
-    return Outcome(times, np.where(np.isfinite(times), counts, np.inf)), counts
+    return SumTimes(times, np.where(np.isfinite(times), counts, np.inf)), counts
 
 
 def _one_run(

@@ -75,7 +75,7 @@ class Delays:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class SumTimes:
     """When the sum is there and what it took, in each run.
 
     Parameters
@@ -90,7 +90,7 @@ class Outcome:
     messages: Floats
 
 
-def shared(delays: Delays, share: Indices, m: int, parts: int) -> Outcome:
+def shared(delays: Delays, share: Indices, m: int, parts: int) -> SumTimes:
     """Schemes in which a worker sends one row, its share of the terms: One, Unc, Rep and BCC.
 
     Parameters
@@ -114,10 +114,10 @@ def shared(delays: Delays, share: Indices, m: int, parts: int) -> Outcome:
     first = np.full((delays.runs, parts + 1), np.inf)
     np.minimum.at(first, (np.arange(delays.runs)[:, None], share), times)
     done = first[:, :parts].max(axis=1)
-    return Outcome(done, np.sum(times <= done[:, None], axis=1).astype(np.float64))
+    return SumTimes(done, np.sum(times <= done[:, None], axis=1).astype(np.float64))
 
 
-def walked(delays: Delays, starts: Indices, m: int, blocks: int) -> Outcome:
+def walked(delays: Delays, starts: Indices, m: int, blocks: int) -> SumTimes:
     """Schemes in which workers walk a ring of blocks from chosen starts: cyclic, ring and hint.
 
     Parameters
@@ -133,7 +133,7 @@ def walked(delays: Delays, starts: Indices, m: int, blocks: int) -> Outcome:
     starts = np.broadcast_to(starts, delays.wake.shape)
     found = [_walked(delays, run, starts[run], m, blocks) for run in range(delays.runs)]
     times, messages = np.array(found, dtype=np.float64).reshape(-1, 2).T
-    return Outcome(times, messages)
+    return SumTimes(times, messages)
 
 
 def _walked(delays: Delays, run: int, starts: Indices, m: int, blocks: int) -> tuple[float, float]:
