@@ -17,7 +17,7 @@ import torch
 from kofn_studies.datasets import Dataset, load
 from kofn_studies.training.contenders import CONTENDERS
 from kofn_studies.training.networks import convolutional_network
-from kofn_studies.training.sgd import Course, train
+from kofn_studies.training.sgd import SgdSchedule, train
 
 WARM_UP, LOOKS, BATCH, SEED = 300, 100, 64, 0
 JUDGED = 12
@@ -34,7 +34,7 @@ def main() -> None:
     torch.set_num_threads(1)
     data = load("cifar10", asked.data)
     network = convolutional_network(data.shape, 10, SEED)
-    train(network, data.first(BATCH * WARM_UP, BATCH), Course(1, marks=1), SEED)
+    train(network, data.first(BATCH * WARM_UP, BATCH), SgdSchedule(1, marks=1), SEED)
     rng = np.random.default_rng(SEED)
     batches = [batch(data, rng) for _ in range(LOOKS)]
     for name in asked.contenders:

@@ -21,7 +21,7 @@ import kofn.torch
 import torch
 from kofn_studies.datasets import Dataset, load
 from kofn_studies.training.networks import dense_network
-from kofn_studies.training.sgd import Course, train
+from kofn_studies.training.sgd import SgdSchedule, train
 
 DEADLINES = (0.25, 0.5, 1.0, 2.0)
 LATE = 4.0
@@ -45,7 +45,7 @@ ROWS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def accuracy(data: Dataset, course: Course, options: Mapping[str, Any], deadline: float, seed: int) -> float:
+def accuracy(data: Dataset, course: SgdSchedule, options: Mapping[str, Any], deadline: float, seed: int) -> float:
     """Test accuracy after the course; a network that has diverged guesses."""
     asked = {**COMMON, **options, "deadline": deadline}
     asked["late"] = LATE * deadline if asked.get("late") else None
@@ -67,8 +67,8 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     data = load(asked.dataset, asked.data)
-    digits = Course(epochs=asked.epochs or 15, batch=16, learning_rate=0.05, marks=1)
-    course = digits if asked.dataset == "digits" else Course(epochs=asked.epochs or 3, marks=1)
+    digits = SgdSchedule(epochs=asked.epochs or 15, batch=16, learning_rate=0.05, marks=1)
+    course = digits if asked.dataset == "digits" else SgdSchedule(epochs=asked.epochs or 3, marks=1)
     print(f"{asked.dataset}, {course.epochs} epochs, {asked.seeds} seeds: test accuracy, mean ± standard deviation")
     print(f"| T_max | {' | '.join(f'{deadline:g}' for deadline in asked.deadlines)} |")
     print("|---" * (len(asked.deadlines) + 1) + "|")

@@ -15,7 +15,7 @@ import numpy as np
 from kofn_studies.datasets import load
 from kofn_studies.figures.figure import Request
 from kofn_studies.figures.training_setting import NAMES, WIDE, Setting, trained
-from kofn_studies.training.sgd import Course
+from kofn_studies.training.sgd import SgdSchedule
 
 ROWS = ["no-straggler", "uncoded", "uncoded-wide", "kronecker-rescaled", *WIDE[1:]]
 
@@ -33,7 +33,7 @@ def main() -> None:
     asked = parser.parse_args()
     data = load("cifar10", asked.data)
     data = data.first(min(asked.images, len(data.train_labels)), len(data.test_labels))
-    setting = Setting(data, "convolutional", Course(asked.epochs, marks=1), Course(asked.warm_up, marks=1))
+    setting = Setting(data, "convolutional", SgdSchedule(asked.epochs, marks=1), SgdSchedule(asked.warm_up, marks=1))
     request = Request(asked.seeds, data=asked.data, folder=asked.out)
     runs = [setting.run(name, "rxc", 1.0, seed) for name in asked.rows for seed in range(asked.seeds)]
     curves = trained(setting, request, runs)

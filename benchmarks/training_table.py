@@ -15,7 +15,7 @@ import torch
 from kofn_studies.datasets import load
 from kofn_studies.figures.figure import Request
 from kofn_studies.figures.training_setting import DEADLINES, NAMES, Setting, trained
-from kofn_studies.training.sgd import Course
+from kofn_studies.training.sgd import SgdSchedule
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--rows", metavar="NAME", nargs="+", choices=NAMES, default=NAMES)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    setting = Setting(load(asked.dataset, asked.data), "dense", Course())
+    setting = Setting(load(asked.dataset, asked.data), "dense", SgdSchedule())
     request = Request(asked.seeds, data=asked.data, folder=asked.out)
     # Seed after seed, so that an interrupted table is whole for fewer seeds.
     cases = [(name, deadline, seed) for seed in range(asked.seeds) for name in asked.rows for deadline in DEADLINES]

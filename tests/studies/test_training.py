@@ -18,12 +18,12 @@ from kofn_studies.training.contenders import CONTENDERS  # noqa: E402
 from kofn_studies.training.experiment import Experiment  # noqa: E402
 from kofn_studies.training.networks import convolutional_network, dense_network  # noqa: E402
 from kofn_studies.training.parallel import side_by_side  # noqa: E402
-from kofn_studies.training.sgd import Course, Curve, accuracy, train  # noqa: E402
+from kofn_studies.training.sgd import LearningCurve, SgdSchedule, accuracy, train  # noqa: E402
 from kofn_studies.training.sparsity import fitted_before_relu, snapshot  # noqa: E402
-from kofn_studies.training.study import Run, Store, complete  # noqa: E402
+from kofn_studies.training.study import RunLog, TrainingRun, complete  # noqa: E402
 from processes import slow_but  # noqa: E402
 
-SHORT = Course(epochs=1, batch=64, learning_rate=0.1, marks=2)
+SHORT = SgdSchedule(epochs=1, batch=64, learning_rate=0.1, marks=2)
 
 
 @pytest.fixture(scope="module")
@@ -53,18 +53,18 @@ def test_a_step_is_that_of_gradient_descent_written_out(data):
     with torch.no_grad():
         inputs, scores = network[:-1](images), network(images)
     slope = scores.softmax(1) - torch.eye(10)[labels.astype(int)]
-    curve = train(network, data, Course(epochs=1, batch=256, learning_rate=0.5, marks=1), seed=0)
+    curve = train(network, data, SgdSchedule(epochs=1, batch=256, learning_rate=0.5, marks=1), seed=0)
     assert torch.allclose(network[-1].weight, before - 0.5 * slope.T @ inputs / 256, atol=1e-6)
     assert curve.train == (float((scores.argmax(1).numpy() == labels).mean()),)
 
 
 def test_accuracies_are_noted_at_the_marks(data):
-    course = Course(epochs=2, batch=100, learning_rate=0.1, marks=2)
+    course = SgdSchedule(epochs=2, batch=100, learning_rate=0.1, marks=2)
     network = dense_network(data.shape, 10, 0)
     curve = train(network, data, course, seed=0)
     assert curve.steps == course.marked(256) == (2, 3, 5, 6)
     assert curve.test[-1] == accuracy(network, data)
-    assert Course(epochs=2, batch=64, marks=100).marked(256) == tuple(range(1, 9))
+    assert SgdSchedule(epochs=2, batch=64, marks=100).marked(256) == tuple(range(1, 9))
 
 
 def test_the_same_seed_trains_the_same(data):
@@ -74,14 +74,14 @@ def test_the_same_seed_trains_the_same(data):
 
 def test_a_network_that_diverges_guesses(data):
     model = CONTENDERS["uncoded-rescaled"].network(dense_network(data.shape, 10, 0), "rxc", 1.0, 0)
-    curve = train(model, data, Course(epochs=10, batch=64, learning_rate=1e4, marks=1), seed=0)
+    curve = train(model, data, SgdSchedule(epochs=10, batch=64, learning_rate=1e4, marks=1), seed=0)
     assert len(curve.steps) == 10 and max(curve.test[1:]) < 0.3
 
 
 @pytest.mark.parametrize(("name", "value"), [("epochs", 0), ("batch", 0), ("marks", 0), ("learning_rate", 0.0)])
 def test_courses_that_teach_nothing_are_refused(name, value):
     with pytest.raises(ArgumentError, match=f"'{name}' must be"):
-        Course(**{name: value})
+        SgdSchedule(**{name: value})
 
 
 # -- contenders ----------------------------------------------------------------------------------------
@@ -89,13 +89,17 @@ def test_courses_that_teach_nothing_are_refused(name, value):
 
 @pytest.fixture(scope="module")
 def plain(data):
-    return Experiment(data)(Run(data.name, "dense", dataclasses.replace(SHORT, marks=4), "no-straggler", None, None, 0))
+    return Experiment(data)(
+        TrainingRun(data.name, "dense", dataclasses.replace(SHORT, marks=4), "no-straggler", None, None, 0)
+    )
 
 
 @pytest.mark.parametrize("partition", slow_but(["rxc", "cxr"], {"cxr"}))
 @pytest.mark.parametrize("name", CONTENDERS)
 def test_with_all_the_time_in_the_world_everybody_trains_like_no_straggler(data, plain, name, partition):
-    curve = Experiment(data)(Run(data.name, "dense", dataclasses.replace(SHORT, marks=4), name, partition, None, 0))
+    curve = Experiment(data)(
+        TrainingRun(data.name, "dense", dataclasses.replace(SHORT, marks=4), name, partition, None, 0)
+    )
     assert np.allclose(curve.test, plain.test, atol=0.02) and np.allclose(curve.train, plain.train, atol=0.02)
 
 
@@ -111,11 +115,11 @@ def test_table_vii():
 
 
 def run(**options):
-    return dataclasses.replace(Run("d", "dense", SHORT, "ew", "rxc", 0.5, 0), **options)
+    return dataclasses.replace(TrainingRun("d", "dense", SHORT, "ew", "rxc", 0.5, 0), **options)
 
 
 def curve_of(run):
-    return Curve((1, 2), (0.1, 0.2), (0.3, 0.4 + run.seed / 10))
+    return LearningCurve((1, 2), (0.1, 0.2), (0.3, 0.4 + run.seed / 10))
 
 
 def in_turn(missing):
@@ -130,38 +134,38 @@ def test_a_killed_study_goes_on_and_ends_the_same(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        complete(runs, Store(path), killed_at_the_third, io.StringIO())
+        complete(runs, RunLog(path), killed_at_the_third, io.StringIO())
     with path.open("a") as file:
         file.write('\n{"run": {"data": "cut sho')
     computed = []
-    again = Store(path)
+    again = RunLog(path)
     complete(runs, again, lambda missing: computed.extend(missing) or in_turn(missing), io.StringIO())
     assert [run.seed for run in computed] == [2]
-    assert [again[run] for run in runs] == [Store(path)[run] for run in runs] == [curve_of(run) for run in runs]
+    assert [again[run] for run in runs] == [RunLog(path)[run] for run in runs] == [curve_of(run) for run in runs]
 
 
 def test_whatever_a_result_depends_on_tells_runs_apart():
     changes = [
-        {"data": "e"}, {"network": "convolutional"}, {"course": Course()}, {"contender": "now"}, {"partition": "cxr"},
+        {"data": "e"}, {"network": "convolutional"}, {"course": SgdSchedule()}, {"contender": "now"}, {"partition": "cxr"},
         {"deadline": 1.0}, {"seed": 1}, {"warm_up": SHORT}, {"device": "cuda"},
     ]  # fmt: skip
-    assert {name for change in changes for name in change} == {field.name for field in dataclasses.fields(Run)}
+    assert {name for change in changes for name in change} == {field.name for field in dataclasses.fields(TrainingRun)}
     assert len({run(**change).key for change in [{}, *changes]}) == 10
 
 
 def test_progress_tells_what_is_done_and_what_is_left():
     log = io.StringIO()
-    complete([run(), run(), run(seed=1)], Store(), in_turn, log)
+    complete([run(), run(), run(seed=1)], RunLog(), in_turn, log)
     wanted = ["networks to train: 2", *(f"trained {n + 1} of 2: ew-rxc, T = 0.5, seed {n}; 0 s left" for n in range(2))]
     assert log.getvalue().splitlines() == wanted
-    complete([], Store(), in_turn, log)
+    complete([], RunLog(), in_turn, log)
     assert log.getvalue().splitlines() == wanted
 
 
 @pytest.mark.slow
 def test_side_by_side_is_as_one_after_the_other(data):
     experiment = Experiment(data)
-    runs = [Run(data.name, "dense", SHORT, "kronecker", "rxc", 0.5, seed) for seed in range(3)]
+    runs = [TrainingRun(data.name, "dense", SHORT, "kronecker", "rxc", 0.5, seed) for seed in range(3)]
     found = dict(side_by_side(runs, experiment, processes=2))
     assert set(found) == set(runs)
     for run in runs:  # not equal to the last bit: a process of its own uses one thread
@@ -170,8 +174,8 @@ def test_side_by_side_is_as_one_after_the_other(data):
 
 def test_a_folder_that_holds_no_runs_is_refused(tmp_path):
     with pytest.raises(FileError, match="must be a file of runs"):
-        Store(tmp_path)
-    store, computed = Store(tmp_path / "runs" / "all.jsonl"), []
+        RunLog(tmp_path)
+    store, computed = RunLog(tmp_path / "runs" / "all.jsonl"), []
     (tmp_path / "runs").touch()
     with pytest.raises(FileError, match="must be a file to write runs to"):
         complete([run()], store, computed.extend, io.StringIO())
@@ -180,14 +184,14 @@ def test_a_folder_that_holds_no_runs_is_refused(tmp_path):
 
 def test_a_folder_for_runs_is_made(tmp_path):
     path = tmp_path / "new" / "runs" / "all.jsonl"
-    complete([run()], Store(path), in_turn, io.StringIO())
-    assert run() in Store(path)
+    complete([run()], RunLog(path), in_turn, io.StringIO())
+    assert run() in RunLog(path)
 
 
 def test_what_comes_first_is_the_same_for_everybody(data):
     warm = dataclasses.replace(SHORT, epochs=2)
     plain, coded = (
-        Run(data.name, "dense", SHORT, name, part, 2.0 if part else None, 0, warm)
+        TrainingRun(data.name, "dense", SHORT, name, part, 2.0 if part else None, 0, warm)
         for name, part in (("no-straggler", None), ("kronecker-rescaled", "rxc"))
     )
     experiment = Experiment(data)

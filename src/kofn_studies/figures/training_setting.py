@@ -23,8 +23,8 @@ from .figure import Figure, Published, Request, Series
 from .sampling import mean_and_error
 
 if TYPE_CHECKING:
-    from ..training.sgd import Course, Curve
-    from ..training.study import Run
+    from ..training.sgd import LearningCurve, SgdSchedule
+    from ..training.study import TrainingRun
 
 PAPER = "Tegin et al. 2022, Sec. VII"
 
@@ -57,24 +57,26 @@ class Setting:
     ----------
     data : Dataset
     network : str
-    course : Course
-    warm_up : Course, optional
+    course : SgdSchedule
+    warm_up : SgdSchedule, optional
         What comes first, without stragglers.
     device : str
     """
 
     data: Dataset
     network: str
-    course: Course
-    warm_up: Course | None = None
+    course: SgdSchedule
+    warm_up: SgdSchedule | None = None
     device: str = "cpu"
 
-    def run(self, name: str, partition: str, deadline: float, seed: int) -> Run:
+    def run(self, name: str, partition: str, deadline: float, seed: int) -> TrainingRun:
         """One training; where nothing straggles, the same whatever the partition and the deadline."""
-        from ..training.study import Run
+        from ..training.study import TrainingRun
 
         part, seconds = (None, None) if name == "no-straggler" else (partition, deadline)
-        return Run(self.data.name, self.network, self.course, name, part, seconds, seed, self.warm_up, self.device)
+        return TrainingRun(
+            self.data.name, self.network, self.course, name, part, seconds, seed, self.warm_up, self.device
+        )
 
     @property
     def told(self) -> str:
@@ -83,36 +85,40 @@ class Setting:
         return f"{self.data.name}, {_epochs(self.course)} {warm_up}of {len(self.data.train_labels)} images"
 
 
-def _epochs(course: Course) -> str:
+def _epochs(course: SgdSchedule) -> str:
     return f"{course.epochs} epoch{'s' * (course.epochs > 1)}"
 
 
 def mnist(request: Request) -> Setting:
     """Sec. VII-A on MNIST with ``--data``, else on scikit-learn's digits, whose few mini-batches are learnt faster."""
-    from ..training.sgd import Course
+    from ..training.sgd import SgdSchedule
 
     device = checked(request.device)
     if request.quick:
-        return Setting(load("digits").first(512, 360), "dense", Course(1, learning_rate=0.1, marks=2), device=device)
+        return Setting(
+            load("digits").first(512, 360), "dense", SgdSchedule(1, learning_rate=0.1, marks=2), device=device
+        )
     if request.data is None:
-        return Setting(load("digits"), "dense", Course(15, learning_rate=0.1, marks=1), device=device)
-    return Setting(load("mnist", request.data), "dense", Course(), device=device)
+        return Setting(load("digits"), "dense", SgdSchedule(15, learning_rate=0.1, marks=1), device=device)
+    return Setting(load("mnist", request.data), "dense", SgdSchedule(), device=device)
 
 
 def cifar(request: Request) -> Setting:
     """Sec. VII-A on CIFAR-10 with ``--data``: 30 + 90 epochs on a GPU; fewer, and of fewer images, on a CPU."""
-    from ..training.sgd import Course
+    from ..training.sgd import SgdSchedule
 
     device = checked(request.device)
     if request.quick or request.data is None:
         epochs = 1 if request.quick else 20
         data = load("digits").first(256, 360) if request.quick else load("digits")
-        courses = Course(epochs, learning_rate=0.1, marks=1), Course(1, learning_rate=0.1, marks=1)
+        courses = SgdSchedule(epochs, learning_rate=0.1, marks=1), SgdSchedule(1, learning_rate=0.1, marks=1)
         return Setting(data, "convolutional", *courses, device)
     data = load("cifar10", request.data)
     if device == "cpu":
-        return Setting(data.first(*IMAGES_ON_CPU), "convolutional", Course(6, marks=1), Course(2, marks=1), device)
-    return Setting(data, "convolutional", Course(90, marks=1), Course(30, marks=1), device)
+        return Setting(
+            data.first(*IMAGES_ON_CPU), "convolutional", SgdSchedule(6, marks=1), SgdSchedule(2, marks=1), device
+        )
+    return Setting(data, "convolutional", SgdSchedule(90, marks=1), SgdSchedule(30, marks=1), device)
 
 
 def checked(device: str) -> str:
@@ -130,24 +136,24 @@ def checked(device: str) -> str:
     return device
 
 
-def trained(setting: Setting, request: Request, runs: Sequence[Run]) -> list[Curve]:
+def trained(setting: Setting, request: Request, runs: Sequence[TrainingRun]) -> list[LearningCurve]:
     """The curve of every run: from the folder of the request where it is there already, else computed.
 
     On a CPU there are as many processes as processors to use, but in quick runs, which would end before these begin.
     """
     from ..training.experiment import Experiment
     from ..training.parallel import side_by_side
-    from ..training.study import Store, complete
+    from ..training.study import RunLog, complete
 
     experiment = Experiment(setting.data)
 
-    def compute(missing: Sequence[Run]) -> Iterable[tuple[Run, Curve]]:
+    def compute(missing: Sequence[TrainingRun]) -> Iterable[tuple[TrainingRun, LearningCurve]]:
         processes = min(processors(), len(missing))
         if request.quick or setting.device != "cpu" or processes < 2:
             return ((run, experiment(run)) for run in missing)
         return side_by_side(missing, experiment, processes)
 
-    store = Store(None if request.folder is None else Path(request.folder) / STORE)
+    store = RunLog(None if request.folder is None else Path(request.folder) / STORE)
     complete(runs, store, compute, sys.stderr)
     return [store[run] for run in runs]
 
@@ -159,7 +165,7 @@ def seeds(request: Request) -> range:
 
 def compared(
     setting: Setting, request: Request, names: Sequence[str], partitions: Sequence[str], deadlines: Sequence[float]
-) -> Mapping[tuple[str, float], list[Curve]]:
+) -> Mapping[tuple[str, float], list[LearningCurve]]:
     """The named contenders' curves, one a seed, by name with the partition (as ``ew-rxc``) and deadline."""
     cases = [(name, part, deadline) for part in partitions for deadline in deadlines for name in names]
     runs = [setting.run(*case, seed) for case in cases for seed in seeds(request)]

@@ -42,7 +42,7 @@ def points(request: Request) -> Figure:
 def matrices(request: Request) -> tuple[str, list[Mapping[tuple[str, int], Floats]]]:
     """What was trained, and the matrices of the next mini-batch for each seed; shared with Fig. 5."""
     from ..training.networks import dense_network
-    from ..training.sgd import Course
+    from ..training.sgd import SgdSchedule
     from ..training.sparsity import snapshot
 
     setting = mnist(request)
@@ -51,7 +51,7 @@ def matrices(request: Request) -> tuple[str, list[Mapping[tuple[str, int], Float
     whole = len(data.train_labels) // batch - 1
     steps, epochs = min(wanted, whole), max(1, wanted // whole)
     data = data.first((steps + 1) * batch, 100)
-    course = Course(epochs, batch, setting.course.learning_rate, marks=1)
+    course = SgdSchedule(epochs, batch, setting.course.learning_rate, marks=1)
     shape, classes = data.shape, len(data.classes)
     seen = [snapshot(dense_network(shape, classes, seed), data, course, seed) for seed in seeds(request)]
     return f"{setting.data.name}, after {steps * epochs} mini-batches", seen

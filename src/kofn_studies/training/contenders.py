@@ -34,7 +34,7 @@ like the paper's windows there, no worker returns at load 1: 15 encoded factors 
 
 
 @dataclass(frozen=True)
-class Contender:
+class TrainingMethod:
     """A way to compute the backward products on workers that straggle.
 
     Parameters
@@ -107,24 +107,24 @@ def _principal(code: str) -> Mapping[str, Any]:
     return {"code": code, "estimator": "lmmse", "rescale": True, "principal": True}
 
 
-CONTENDERS: Mapping[str, Contender] = {
+CONTENDERS: Mapping[str, TrainingMethod] = {
     contender.name: contender
     for contender in (
-        Contender("no-straggler", None),
-        Contender("uncoded", UNCODED, _zero_filled("uncoded")),
-        Contender("rep2", REPETITION, _zero_filled("repetition")),
-        Contender("now", CODED, _zero_filled("now-uep", **BEHIND_THE_CURVES)),
-        Contender("ew", CODED, _zero_filled("ew-uep", **BEHIND_THE_CURVES)),
-        Contender("now-lmmse", CODED, _least_squares("now-uep", **BEHIND_THE_CURVES)),
-        Contender("ew-lmmse", CODED, _least_squares("ew-uep", **BEHIND_THE_CURVES)),
-        Contender("kronecker", CODED, _least_squares("kronecker")),
-        Contender("kronecker-rescaled", CODED, {**_least_squares("kronecker"), "rescale": True}),
-        Contender("kronecker-rescaled-late", CODED, {**_least_squares("kronecker"), "rescale": True}, late=True),
-        Contender("uncoded-rescaled", UNCODED, {**_zero_filled("uncoded"), "rescale": True}),
-        Contender("uncoded-wide", UNCODED, _zero_filled("uncoded"), wide=True),
-        Contender("kronecker-rescaled-wide", CODED, {**_least_squares("kronecker"), "rescale": True}, wide=True),
-        Contender("kronecker-principal-wide", CODED, _principal("kronecker"), wide=True),
-        Contender("kronecker-principal-late-wide", CODED, _principal("kronecker"), late=True, wide=True),
+        TrainingMethod("no-straggler", None),
+        TrainingMethod("uncoded", UNCODED, _zero_filled("uncoded")),
+        TrainingMethod("rep2", REPETITION, _zero_filled("repetition")),
+        TrainingMethod("now", CODED, _zero_filled("now-uep", **BEHIND_THE_CURVES)),
+        TrainingMethod("ew", CODED, _zero_filled("ew-uep", **BEHIND_THE_CURVES)),
+        TrainingMethod("now-lmmse", CODED, _least_squares("now-uep", **BEHIND_THE_CURVES)),
+        TrainingMethod("ew-lmmse", CODED, _least_squares("ew-uep", **BEHIND_THE_CURVES)),
+        TrainingMethod("kronecker", CODED, _least_squares("kronecker")),
+        TrainingMethod("kronecker-rescaled", CODED, {**_least_squares("kronecker"), "rescale": True}),
+        TrainingMethod("kronecker-rescaled-late", CODED, {**_least_squares("kronecker"), "rescale": True}, late=True),
+        TrainingMethod("uncoded-rescaled", UNCODED, {**_zero_filled("uncoded"), "rescale": True}),
+        TrainingMethod("uncoded-wide", UNCODED, _zero_filled("uncoded"), wide=True),
+        TrainingMethod("kronecker-rescaled-wide", CODED, {**_least_squares("kronecker"), "rescale": True}, wide=True),
+        TrainingMethod("kronecker-principal-wide", CODED, _principal("kronecker"), wide=True),
+        TrainingMethod("kronecker-principal-late-wide", CODED, _principal("kronecker"), late=True, wide=True),
     )
 }
 """By name of series: the paper's, the same codes decoded by least squares, and the Kronecker code of kofn.

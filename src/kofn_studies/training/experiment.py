@@ -1,4 +1,4 @@
-"""From a `Run` to its `Curve`: the network, what comes first without stragglers, the contender, the course."""
+"""From a `TrainingRun` to its `LearningCurve`: the network, what comes first without stragglers, the contender, the course."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import nn
 from ..datasets import Dataset
 from .contenders import CONTENDERS
 from .networks import NETWORKS
-from .sgd import Course, Curve, train
-from .study import Run
+from .sgd import LearningCurve, SgdSchedule, train
+from .study import TrainingRun
 
 
 class Experiment:
@@ -24,23 +24,23 @@ class Experiment:
     --------
     >>> from kofn_studies.datasets import load
     >>> data = load("digits").first(128, 100)
-    >>> run = Run(data.name, "dense", Course(epochs=1, marks=1), "kronecker", "rxc", 1.0, seed=0)
+    >>> run = TrainingRun(data.name, "dense", SgdSchedule(epochs=1, marks=1), "kronecker", "rxc", 1.0, seed=0)
     >>> Experiment(data)(run).steps
     (2,)
     """
 
     def __init__(self, data: Dataset) -> None:
         self._data = data
-        self._warm: dict[tuple[str, str, int, Course | None], nn.Module] = {}
+        self._warm: dict[tuple[str, str, int, SgdSchedule | None], nn.Module] = {}
 
-    def __call__(self, run: Run) -> Curve:
+    def __call__(self, run: TrainingRun) -> LearningCurve:
         """Train as ``run`` says."""
         model = copy.deepcopy(self._started(run))
         if run.partition is not None:
             model = CONTENDERS[run.contender].network(model, run.partition, run.deadline, run.seed)
         return train(model, self._data, run.course, run.seed, run.device)
 
-    def _started(self, run: Run) -> nn.Module:
+    def _started(self, run: TrainingRun) -> nn.Module:
         """The network as stragglers find it; the same for all contenders, so it is trained once a seed."""
         key = (run.network, run.device, run.seed, run.warm_up)
         if key not in self._warm:

@@ -10,18 +10,20 @@ import torch
 from kofn.engines import LocalPool
 
 from .experiment import Experiment
-from .sgd import Curve
-from .study import Run
+from .sgd import LearningCurve
+from .study import TrainingRun
 
 KEY = "kofn_studies.training.experiment"
 
 
-def side_by_side(runs: Sequence[Run], experiment: Experiment, processes: int) -> Iterator[tuple[Run, Curve]]:
+def side_by_side(
+    runs: Sequence[TrainingRun], experiment: Experiment, processes: int
+) -> Iterator[tuple[TrainingRun, LearningCurve]]:
     """Compute runs, so many at a time, in the order in which they end.
 
     Parameters
     ----------
-    runs : sequence of Run
+    runs : sequence of TrainingRun
     experiment : Experiment
         Placed at every process once.
     processes : int
@@ -37,7 +39,7 @@ def side_by_side(runs: Sequence[Run], experiment: Experiment, processes: int) ->
     >>> list(side_by_side([], Experiment(load("digits")), 1))
     []
     """
-    waiting, running = list(reversed(runs)), dict[Future[Curve], Run]()
+    waiting, running = list(reversed(runs)), dict[Future[LearningCurve], TrainingRun]()
     with LocalPool(processes) as pool:
         for worker in range(processes):
             pool.put(worker, KEY, experiment)
@@ -52,6 +54,6 @@ def side_by_side(runs: Sequence[Run], experiment: Experiment, processes: int) ->
                 yield running.pop(future), future.result()
 
 
-def _computed(experiment: Experiment, run: Run) -> Curve:
+def _computed(experiment: Experiment, run: TrainingRun) -> LearningCurve:
     torch.set_num_threads(1)
     return experiment(run)

@@ -24,7 +24,7 @@ DIVERGED = 1e6
 
 
 @dataclass(frozen=True)
-class Course:
+class SgdSchedule:
     """How a network is trained; the defaults are Table IV's for MNIST.
 
     Parameters
@@ -39,7 +39,7 @@ class Course:
 
     Examples
     --------
-    >>> Course(epochs=1, marks=2).marked(640)
+    >>> SgdSchedule(epochs=1, marks=2).marked(640)
     (5, 10)
     """
 
@@ -50,9 +50,15 @@ class Course:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "marks"):
-            integer("kofn_studies.training.Course", name, getattr(self, name), 1, "train at least once on one image")
+            integer(
+                "kofn_studies.training.SgdSchedule", name, getattr(self, name), 1, "train at least once on one image"
+            )
         number(
-            "kofn_studies.training.Course", "learning_rate", self.learning_rate, "use 0.01, for example", strict=True
+            "kofn_studies.training.SgdSchedule",
+            "learning_rate",
+            self.learning_rate,
+            "use 0.01, for example",
+            strict=True,
         )
 
     def steps_per_epoch(self, images: int) -> int:
@@ -67,7 +73,7 @@ class Course:
 
 
 @dataclass(frozen=True)
-class Curve:
+class LearningCurve:
     """How a training went.
 
     Parameters
@@ -89,10 +95,10 @@ class Curve:
 def train(
     network: nn.Module,
     data: Dataset,
-    course: Course,
+    course: SgdSchedule,
     seed: int | Sequence[int],
     device: str = "cpu",
-) -> Curve:
+) -> LearningCurve:
     """Train a network, in place; one that diverges learns nothing more and is marked for what it guesses.
 
     Parameters
@@ -100,14 +106,14 @@ def train(
     network : nn.Module
         On ``device``; takes (images, channels, height, width) in [0, 1] and gives (images, classes).
     data : Dataset
-    course : Course
+    course : SgdSchedule
     seed : int or sequence of int
         Of the order of the images.
     device : str
 
     Returns
     -------
-    Curve
+    LearningCurve
     """
     labels = torch.from_numpy(data.train_labels.astype(np.int64)).to(device)
     images = torch.tensor(data.train_images, device=device)
@@ -121,7 +127,7 @@ def train(
         if step in marks:
             curve.append((step, float(torch.stack(right).sum()) / seen, accuracy(network, data, device)))
             right, seen = [], 0
-    return Curve(*(tuple(column) for column in zip(*curve, strict=True)))
+    return LearningCurve(*(tuple(column) for column in zip(*curve, strict=True)))
 
 
 def accuracy(network: nn.Module, data: Dataset, device: str = "cpu") -> float:
@@ -135,7 +141,7 @@ def accuracy(network: nn.Module, data: Dataset, device: str = "cpu") -> float:
     return right / len(data.test_labels)
 
 
-def _batches(images: int, course: Course, seed: int | Sequence[int]) -> Iterator[Any]:
+def _batches(images: int, course: SgdSchedule, seed: int | Sequence[int]) -> Iterator[Any]:
     rng = np.random.default_rng(seed)
     for _ in range(course.epochs):
         order = rng.permutation(images)

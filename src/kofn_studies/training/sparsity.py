@@ -14,7 +14,7 @@ from torch import nn
 
 from .._types import Floats
 from ..datasets import Dataset
-from .sgd import Course, train
+from .sgd import SgdSchedule, train
 
 TAU: Mapping[str, float] = {"gradients": 1e-5, "weights": 1e-4, "inputs": 1e-4}
 """τ of Sec. VII-B, below which an entry counts as zero."""
@@ -39,7 +39,7 @@ class Gaussian:
 
 
 def snapshot(
-    network: nn.Module, data: Dataset, course: Course, seed: int
+    network: nn.Module, data: Dataset, course: SgdSchedule, seed: int
 ) -> Mapping[tuple[str, int], NDArray[np.float64]]:
     """Train without stragglers, then look at the matrices of one more mini-batch.
 
@@ -49,7 +49,7 @@ def snapshot(
         Changed in place.
     data : Dataset
         The last ``course.batch`` images are what is looked at; the others are trained on.
-    course : Course
+    course : SgdSchedule
     seed : int
         Of the order of the images.
 

@@ -15,14 +15,14 @@ from typing import Any, TextIO
 
 from kofn.errors import FileError
 
-from .sgd import Course, Curve
+from .sgd import LearningCurve, SgdSchedule
 
-Compute = Callable[[Sequence["Run"]], Iterable[tuple["Run", Curve]]]
+Compute = Callable[[Sequence["TrainingRun"]], Iterable[tuple["TrainingRun", LearningCurve]]]
 """Runs to their curves, each given out when it is done, in any order."""
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """What a run is: everything that its result depends on.
 
     Parameters
@@ -31,7 +31,7 @@ class Run:
         Name of the data set, as `Dataset.name` has it.
     network : str
         One of `kofn_studies.training.networks.NETWORKS`.
-    course : Course
+    course : SgdSchedule
     contender : str
         One of `kofn_studies.training.contenders.CONTENDERS`.
     partition : {"rxc", "cxr"} or None
@@ -39,24 +39,24 @@ class Run:
         T_max, in seconds. None, as is the partition, where nothing straggles.
     seed : int
         Of initial weights, order of the images, codes and delays.
-    warm_up : Course, optional
+    warm_up : SgdSchedule, optional
         What comes first, without stragglers.
     device : str
 
     Examples
     --------
-    >>> Run("MNIST", "dense", Course(), "ew", "rxc", 0.5, 0).told
+    >>> TrainingRun("MNIST", "dense", SgdSchedule(), "ew", "rxc", 0.5, 0).told
     'ew-rxc, T = 0.5, seed 0'
     """
 
     data: str
     network: str
-    course: Course
+    course: SgdSchedule
     contender: str
     partition: str | None
     deadline: float | None
     seed: int
-    warm_up: Course | None = None
+    warm_up: SgdSchedule | None = None
     device: str = "cpu"
 
     @property
@@ -71,7 +71,7 @@ class Run:
         return name + ("" if self.deadline is None else f", T = {self.deadline:g}") + f", seed {self.seed}"
 
 
-class Store:
+class RunLog:
     """The file in which finished runs are.
 
     Parameters
@@ -82,12 +82,12 @@ class Store:
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         self._path = None if path is None else Path(path)
-        self._curves: dict[str, Curve] = dict(_finished(self._path)) if self._path else {}
+        self._curves: dict[str, LearningCurve] = dict(_finished(self._path)) if self._path else {}
 
-    def __contains__(self, run: Run) -> bool:
+    def __contains__(self, run: TrainingRun) -> bool:
         return run.key in self._curves
 
-    def __getitem__(self, run: Run) -> Curve:
+    def __getitem__(self, run: TrainingRun) -> LearningCurve:
         return self._curves[run.key]
 
     def prepare(self) -> None:
@@ -100,7 +100,7 @@ class Store:
         """
         self._append("")
 
-    def add(self, run: Run, curve: Curve) -> None:
+    def add(self, run: TrainingRun, curve: LearningCurve) -> None:
         """Write a finished run down.
 
         Raises
@@ -125,7 +125,7 @@ class Store:
             raise FileError(f"{self._path} must be a file to write runs to, but {error.strerror or error}.") from None
 
 
-def complete(runs: Iterable[Run], store: Store, compute: Compute, log: TextIO) -> None:
+def complete(runs: Iterable[TrainingRun], store: RunLog, compute: Compute, log: TextIO) -> None:
     """Compute the runs that ``store`` lacks, telling on ``log`` what is done and how long the rest will take."""
     missing = list({run.key: run for run in runs if run not in store}.values())
     if missing:
@@ -138,7 +138,7 @@ def complete(runs: Iterable[Run], store: Store, compute: Compute, log: TextIO) -
         print(f"trained {done} of {len(missing)}: {run.told}; {left} left", file=log, flush=True)
 
 
-def _finished(path: Path) -> Iterable[tuple[str, Curve]]:
+def _finished(path: Path) -> Iterable[tuple[str, LearningCurve]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -148,7 +148,7 @@ def _finished(path: Path) -> Iterable[tuple[str, Curve]]:
     for line in lines:
         try:
             entry: Any = json.loads(line)
-            curve = Curve(**{name: tuple(values) for name, values in entry["curve"].items()})
+            curve = LearningCurve(**{name: tuple(values) for name, values in entry["curve"].items()})
             yield json.dumps(entry["run"], sort_keys=True), curve
         except (ValueError, TypeError, KeyError):
             continue
