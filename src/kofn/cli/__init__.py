@@ -10,6 +10,6 @@ from ._app import main
 from ._codes import columns
 from ._command import Command
 from ._drawing import make_folder
-from ._engine import Spared, add_engine, dask_pool
+from ._engine import NoKillPool, add_engine, dask_pool
 
-__all__ = ["Command", "Spared", "add_engine", "columns", "dask_pool", "main", "make_folder"]
+__all__ = ["Command", "NoKillPool", "add_engine", "columns", "dask_pool", "main", "make_folder"]

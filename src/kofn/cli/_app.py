@@ -95,13 +95,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except KeyboardInterrupt:
-        return _told("kofn: interrupted.", INTERRUPTED)
+        return _print_error("kofn: interrupted.", INTERRUPTED)
     except MemoryError:
-        return _told("kofn: this machine has too little memory for that; use smaller matrices.", FAILED)
+        return _print_error("kofn: this machine has too little memory for that; use smaller matrices.", FAILED)
     except (ArgumentError, MissingPackage) as error:
-        return _told(str(error), REFUSED)
+        return _print_error(str(error), REFUSED)
     except KofnError as error:
-        return _told(str(error), FAILED)
+        return _print_error(str(error), FAILED)
 
 
 def _wanted(argv: Sequence[str]) -> dict[str, EntryPoint]:
@@ -117,7 +117,7 @@ def _end(*_: object) -> NoReturn:
     raise SystemExit(TERMINATED)
 
 
-def _told(sentence: str, code: int) -> int:
+def _print_error(sentence: str, code: int) -> int:
     print(sentence, file=sys.stderr)
     return code
 

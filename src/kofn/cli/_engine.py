@@ -64,7 +64,7 @@ def _await_workers(call: str, client: Any, minimum: int) -> None:
         raise refusal(call, "--engine", must, found, remedy) from error
 
 
-class Spared:
+class NoKillPool:
     """A pool whose workers belong to others too: what would kill one abandons its task.
 
     Parameters

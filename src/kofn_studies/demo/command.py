@@ -11,7 +11,7 @@ from typing import Any
 
 from kofn.arrays import check_target, replacing
 from kofn.checks import integer, refusal
-from kofn.cli import Command, Spared, add_engine, columns, dask_pool, make_folder
+from kofn.cli import Command, NoKillPool, add_engine, columns, dask_pool, make_folder
 from kofn.engines import LocalPool, Pool
 from kofn.errors import require_installed
 from kofn.jobs.report import ProgressLine, format_progress, percent
@@ -104,7 +104,7 @@ def _pool(arguments: Namespace) -> Iterator[Pool]:
         remedy = "leave it out to use all of them"
         raise refusal("kofn demo", "--workers", "be left to the cluster of '--engine'", arguments.workers, remedy)
     with dask_pool("kofn demo", arguments.engine, minimum=6) as cluster:
-        yield Spared(cluster)
+        yield NoKillPool(cluster)
 
 
 def _introduction(name: str, pixels: Any, workers: int, delays: InjectedDelays) -> str:
