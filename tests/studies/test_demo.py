@@ -20,7 +20,7 @@ def outcomes():
     seen = []
     with LocalPool(8) as pool:
         found = [
-            demo.compete(contender, X, X.T, X @ X.T, delays.injected_into(pool), 3, seen.append)
+            demo.compete(contender, X, X.T, X @ X.T, delays.inject(pool), 3, seen.append)
             for contender in demo.CONTENDERS
         ]
     assert seen and all(0 < progress.rank <= progress.unknowns == 6 for progress in seen)

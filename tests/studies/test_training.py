@@ -146,8 +146,8 @@ def test_a_killed_study_goes_on_and_ends_the_same(tmp_path):
 
 def test_whatever_a_result_depends_on_tells_runs_apart():
     changes = [
-        {"data": "e"}, {"network": "convolutional"}, {"course": SgdSchedule()}, {"contender": "now"}, {"partition": "cxr"},
-        {"deadline": 1.0}, {"seed": 1}, {"warm_up": SHORT}, {"device": "cuda"},
+        {"data": "e"}, {"network": "convolutional"}, {"course": SgdSchedule()}, {"contender": "now"},
+        {"partition": "cxr"}, {"deadline": 1.0}, {"seed": 1}, {"warm_up": SHORT}, {"device": "cuda"},
     ]  # fmt: skip
     assert {name for change in changes for name in change} == {field.name for field in dataclasses.fields(TrainingRun)}
     assert len({run(**change).key for change in [{}, *changes]}) == 10

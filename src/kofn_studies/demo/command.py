@@ -122,7 +122,7 @@ def _contest(pixels: Any, pool: Pool, delays: InjectedDelays) -> list[MethodResu
         print(f"{contender.name}: {contender.idea}", flush=True)
         with ProgressLine(sys.stdout) as line:
             watch = lambda now: line.show(f"  {format_progress(now)}")  # noqa: E731
-            straggling = delays.injected_into(pool)
+            straggling = delays.inject(pool)
             outcomes.append(compete(contender, pixels, pixels.T, truth, straggling, delays.seed, watch))
     return outcomes
 
@@ -143,7 +143,7 @@ def _components(kernel: Any, pool: Pool, delays: InjectedDelays, products: int) 
     centre = centred(kernel)
     with ProgressLine(sys.stdout) as line:
         found = subspace_iteration(
-            centre, delays.injected_into(pool), products, delays.seed,
+            centre, delays.inject(pool), products, delays.seed,
             lambda number, answer: line.show(f"  product {number + 1} of {products}: {answer!r}"),
         )  # fmt: skip
     values, angle = disagreement(found, reference(centre))

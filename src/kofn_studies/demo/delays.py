@@ -40,7 +40,7 @@ class InjectedDelays:
         """When the worker dies, in seconds since its first task began: in the middle of it."""
         return 0.6 * self.pace
 
-    def injected_into(self, pool: Pool) -> Straggling:
+    def inject(self, pool: Pool) -> Straggling:
         """Let ``pool`` straggle: all its workers ready, nobody dead yet."""
         while any((state := pool.state(worker)) != "idle" for worker in range(pool.n)):
             if state == "dead":

@@ -1,4 +1,4 @@
-"""From a `TrainingRun` to its `LearningCurve`: the network, what comes first without stragglers, the contender, the course."""
+"""From a `TrainingRun` to its `LearningCurve`: the network, what comes first without stragglers, the contender."""
 
 from __future__ import annotations
 
