@@ -20,7 +20,7 @@ from kofn.jobs._placement import Placement
 from kofn.jobs.scheduling import as_scheduler
 from kofn.jobs.scheduling._queue import RowQueue
 from kofn.schemes import FUNCTIONS, PRODUCTS, SUMS, Classes
-from kofn.schemes.products._row_column import dealt
+from kofn.schemes.products._row_column import deal_rows
 from kofn.schemes.products.families import Windows
 from kofn.simulation._virtual import VirtualPool
 
@@ -92,7 +92,7 @@ def test_copies_dealt_round_stay_even(inputs):
     for workers in range(1, 9):
         for rows in range(1, 4 * inputs):
             group = np.arange(rows) % inputs
-            worker = dealt(rows, workers, group)
+            worker = deal_rows(rows, workers, group)
             assert not uneven(worker.tolist(), group.tolist(), workers)
             assert np.ptp(np.bincount(worker, minlength=workers)) <= 1
 

@@ -8,7 +8,7 @@ from kofn.codes import decode
 from kofn.codes._prior import Prior
 from kofn.errors import ArgumentError, CodeError
 from kofn.schemes import Classes, ew_uep, now_uep
-from kofn.schemes.products._importance import RULES, block_weights, levels_of, sorted_spans
+from kofn.schemes.products._importance import WEIGHTINGS, block_weights, sorted_spans, split_levels
 from kofn.schemes.products.families import Windows
 from kofn.testing._schemes import check_scheme, results_of, unknowns_of
 from oracles import gaussian
@@ -60,7 +60,7 @@ def test_any_class_sizes_in_any_order_of_importance():
 
 def test_weights_by_norm_and_by_mean_absolute_value():
     matrix = np.array([[3.0, 4.0], [0.0, 6.0], [-2.0, 2.0]])
-    norm, mean = (RULES[name].of_lines(matrix, 0) for name in ("frobenius", "mean-absolute"))
+    norm, mean = (WEIGHTINGS[name].of_lines(matrix, 0) for name in ("frobenius", "mean-absolute"))
     assert norm.tolist() == pytest.approx([5.0, 6.0, np.sqrt(8)])
     assert mean.tolist() == [3.5, 3.0, 2.0]
     assert sorted_spans(norm, 2).order.tolist() == [1, 0, 2]
@@ -68,7 +68,7 @@ def test_weights_by_norm_and_by_mean_absolute_value():
     spans = sorted_spans(norm, 2)
     assert block_weights(norm, spans).tolist() == pytest.approx([np.sqrt(61), np.sqrt(8)])
     assert block_weights(mean, spans, "mean-absolute").tolist() == [3.25, 2.0]
-    assert levels_of(norm, (2, 1)).tolist() == [0, 0, 1]
+    assert split_levels(norm, (2, 1)).tolist() == [0, 0, 1]
 
 
 @pytest.mark.parametrize("kind", ["now", "ew"])

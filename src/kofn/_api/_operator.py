@@ -27,7 +27,7 @@ from ..jobs._placement import size_of
 from ..jobs._plan import Plan
 from ..schemes import mds, mds_chebyshev, repetition, uncoded
 from ..schemes._encoding import Factor
-from ..schemes.products._operands import measured, plain_array, require_room
+from ..schemes.products._operands import check_matrix, plain_array, require_room
 from ..schemes.products._scheme import SKETCH, left_sketches, real_type
 from ._side import Side
 from ._vectors import Unmasked
@@ -206,7 +206,7 @@ class CodedOperator(Closing, Unmasked):
 
     def _factor(self, x: Any, inner: int) -> Array:
         x = plain_array("x", x)
-        x, _ = measured("x", x.astype(np.result_type(x, self.dtype), order="C", copy=False), 1)
+        x, _ = check_matrix("x", x.astype(np.result_type(x, self.dtype), order="C", copy=False), 1)
         if len(x) != inner:
             raise checks.refusal(CALL, "x", f"have {inner} rows", f"shape {x.shape}", "transpose it, or the operator")
         return np.ascontiguousarray(x)
@@ -236,11 +236,11 @@ def _source(A: Any) -> tuple[Any, Array]:
         raise checks.refusal(CALL, "A", "have 2 dimensions", f"shape {A.shape}", "reshape it")
     if issparse(A):
         source = csr_array(A, copy=True)
-        measured("A", source.data.reshape(1, -1), 0)
+        check_matrix("A", source.data.reshape(1, -1), 0)
         source.sum_duplicates()
         sizes = _norms(source, 0)
     else:
-        checked, sizes = measured("A", A, 0)
+        checked, sizes = check_matrix("A", A, 0)
         source = Snapshot().matrix(checked)
     require_room("A", "x", sizes, source.dtype)
     return source, sizes

@@ -30,7 +30,7 @@ class RunningCovariance:
     seed : int
         Of the sketches.
     rule : str or None
-        What lines are weighed by, a name in `kofn.schemes.products.RULES`; None where nobody asks for importance.
+        What lines are weighed by, a name in `kofn.schemes.products.WEIGHTINGS`; None where nobody asks for importance.
     """
 
     def __init__(self, seed: int, rule: str | None) -> None:

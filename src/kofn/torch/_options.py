@@ -10,9 +10,9 @@ from typing import Any
 from ..checks import choice, integer, probabilities, refusal
 from ..codes.decoding._estimators import ESTIMATORS
 from ..schemes.products._cuts import PARTITIONS
-from ..schemes.products._importance import RULES, even_sizes
-from ..schemes.products._operands import balanced_blocks
-from ..schemes.products._row_column import spare
+from ..schemes.products._importance import WEIGHTINGS, even_sizes
+from ..schemes.products._operands import balance_blocks
+from ..schemes.products._row_column import default_redundancy
 from ._principal import pays
 
 CALL = "kofn.torch.convert"
@@ -52,7 +52,7 @@ class CodingOptions:
         choice(CALL, "partition", self.partition, PARTITIONS, "row × column or column × row")
         choice(CALL, "realisation", self.realisation, REALISATIONS, "'factor' is the paper's eq. (11)")
         choice(CALL, "estimator", self.estimator, [e for e in ESTIMATORS if e != "peeling"], "'lmmse' is usual")
-        choice(CALL, "weights", self.weights, RULES, "'frobenius' is the usual choice")
+        choice(CALL, "weights", self.weights, WEIGHTINGS, "'frobenius' is the usual choice")
         integer(CALL, "rows", self.rows, 1, "ask for at least one coded row")
         if self.realisation == "window" and (self.partition == "rxc" or self.code == "kronecker"):
             must, remedy = "be 'factor' or 'ideal' for this code", "windows are for UEP codes with partition='cxr'"
@@ -113,9 +113,9 @@ class CodingOptions:
 
         A batch smaller than the number of groups is cut into single samples.
         """
-        limit = max(1, self.rows - spare(self.rows))
+        limit = max(1, self.rows - default_redundancy(self.rows))
         if self.partition == "rxc":
-            first, second = self.blocks or balanced_blocks(limit, rows, columns)
+            first, second = self.blocks or balance_blocks(limit, rows, columns)
             return min(first, rows), min(second, columns)
         # Factored rows hold all M² cross terms, and take as many results.
         usual = math.isqrt(limit) if self.is_factored else limit

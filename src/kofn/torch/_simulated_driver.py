@@ -22,7 +22,7 @@ from .._base._numbers import Floats
 from ..checks import refusal
 from ..codes._linear import LinearCode, groups_of
 from ..errors import NotDecodable
-from ..schemes.products._row_column import dealt
+from ..schemes.products._row_column import deal_rows
 from ..simulation._latency import Latency
 from ..simulation._turns import arrivals_from
 from ._code_cache import CodeBatch, CodeCache
@@ -142,7 +142,7 @@ class SimulatedProductDriver:
         load = code.rows.load
         if self._coding.scale_load:
             load = load * code.row_count / code.products
-        worker = dealt(code.row_count, self._coding.workers, groups_of(code.rows.generator[0]))
+        worker = deal_rows(code.row_count, self._coding.workers, groups_of(code.rows.generator[0]))
         alike = bool(np.all(load == load[0]))
         works = [work_of(one, worker) for one in (load[:1] if alike else load)]
         trials = len(load) if alike else 1

@@ -16,8 +16,8 @@ from ..._base._numbers import Floats
 from ...checks import named
 from ...codes._bases import chebyshev_nodes
 from ...codes._prior import Prior
-from ._code import barycentric_rows, team
-from ._curve import curve_scheme, picked
+from ._code import barycentric_rows, check_sizes
+from ._curve import curve_scheme, nodes_of
 from ._scheme import FunctionScheme
 
 
@@ -66,7 +66,7 @@ def berrut(
     >>> berrut(np.tanh, [[0.0, 1.0], [1.0, 0.0]], workers=6).enough
     5
     """
-    X, worker = team(inputs, workers, rows)
+    X, worker = check_sizes(inputs, workers, rows)
     alpha, beta = workers_nodes(len(worker)), chebyshev_nodes(len(X))
     return curve_scheme("berrut", f, X, worker, alpha, beta, berrut_rows, recover, lambda at: Berrut(tuple(at)))
 
@@ -129,4 +129,4 @@ class Berrut:
     def __call__(self, solution: Floats, generator: Floats, targets: Floats, prior: Prior, epsilon: float) -> Floats:
         """V for the received rows; a rule as `kofn.codes.decoding.ESTIMATORS` has them."""
         points = np.array(self.points)
-        return berrut_rows(picked(points, targets), picked(points, generator))
+        return berrut_rows(nodes_of(points, targets), nodes_of(points, generator))

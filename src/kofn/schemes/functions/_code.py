@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..._base._numbers import Floats
 from ...checks import integer, refusal
 from ...codes._bases import chebyshev_nodes
-from ..products._row_column import dealt, spare
+from ..products._row_column import deal_rows, default_redundancy
 from ._calls import Arguments
 from ._scheme import CALL, stack_inputs
 
@@ -21,19 +21,19 @@ INNER = (0.1, 0.9)
 """Part of its stretch where a sample may be: no gap is so large that the ends of the line are left out."""
 
 
-def team(inputs: Any, workers: Any, rows: Any) -> tuple[Array, NDArray[np.intp]]:
+def check_sizes(inputs: Any, workers: Any, rows: Any) -> tuple[Array, NDArray[np.intp]]:
     """Check inputs and sizes: the stacked inputs (K, …), and the worker of each row, one row per worker by default.
 
     Examples
     --------
-    >>> X, worker = team([1.0, 2.0], 3, 4)
+    >>> X, worker = check_sizes([1.0, 2.0], 3, 4)
     >>> X.shape, worker.tolist()
     ((2,), [0, 1, 2, 0])
     """
     X = stack_inputs(inputs)
     workers = len(X) if workers is None else integer(CALL, "workers", workers, 1, "ask for at least one worker")
     rows = workers if rows is None else integer(CALL, "rows", rows, 1, "ask for at least one row")
-    return X, dealt(rows, workers)
+    return X, deal_rows(rows, workers)
 
 
 def require_rows(name: str, needed: int, rows: int, why: str) -> None:
@@ -167,13 +167,13 @@ def results_enough(recover: Any, rows: int) -> int:
     (6, 5)
     """
     if recover is None:
-        return int(rows - spare(rows))
+        return int(rows - default_redundancy(rows))
     enough = integer(CALL, "recover", recover, 1, "wait for at least one result")
     if enough > rows:
         raise refusal(CALL, "recover", f"be at most {rows}, the number of rows", enough, "wait for fewer results")
     return enough
 
 
-def line(rows: int) -> Floats:
+def worker_nodes(rows: int) -> Floats:
     """Nodes of the workers: Chebyshev nodes on (−1, 1), which resist the loss of any few best."""
     return chebyshev_nodes(rows)

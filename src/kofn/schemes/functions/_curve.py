@@ -82,7 +82,7 @@ def points_of(alpha: Floats, beta: Floats) -> Floats:
     return points
 
 
-def picked(points: Floats, generator: Floats) -> Floats:
+def nodes_of(points: Floats, generator: Floats) -> Floats:
     """The nodes of rows of a `curve_code`, (…, rows)."""
     nodes: Floats = points[np.argmax(generator, axis=-1)]
     return nodes

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...checks import named
 from ._berrut import berrut_rows
-from ._code import line, scattered_among, spread_among, team
+from ._code import check_sizes, scattered_among, spread_among, worker_nodes
 from ._curve import curve_scheme
 from ._scheme import FunctionScheme
 
@@ -59,7 +59,7 @@ def kriging(
     >>> scheme.enough, scheme.code.unknowns
     (5, 6)
     """
-    X, worker = team(inputs, workers, rows)
-    nodes = line(max(len(worker), len(X)))
+    X, worker = check_sizes(inputs, workers, rows)
+    nodes = worker_nodes(max(len(worker), len(X)))
     alpha, beta = scattered_among(nodes, len(worker)), spread_among(nodes, len(X))
     return curve_scheme("kriging", f, X, worker, alpha, beta, berrut_rows, recover, lambda points: "lmmse")

@@ -21,7 +21,7 @@ from ...codes._bases import chebyshev_nodes, chebyshev_rows
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from . import _masks as masks
-from ._code import Mixture, lagrange_rows, line, require_rows, spread_among, team
+from ._code import Mixture, check_sizes, lagrange_rows, require_rows, spread_among, worker_nodes
 from ._curve import curve_code, points_of
 from ._gaussian_process import GaussianProcess
 from ._kernel_prior import ScaledPrior, polynomial_covariance
@@ -90,17 +90,17 @@ def lagrange(
     (5, 8)
     """
     d = integer(CALL, "degree", degree, 1, "say of which degree f is a polynomial in the entries of its input")
-    X, worker = team(inputs, workers, rows)
+    X, worker = check_sizes(inputs, workers, rows)
     K, count = len(X), len(worker)
     T = integer(CALL, "private", private, 0, "0 hides nothing")
     size = number(CALL, "mask", mask, "100.0 is the default", strict=True)
     recover = (K + T - 1) * d + 1
     require_rows("lagrange", recover, count, f"(K + private − 1)·degree + 1 with {K} inputs and degree {d}")
-    alpha = line(count)
+    alpha = worker_nodes(count)
     nodes = masks.between(alpha, K + T) if T else spread_among(alpha, K)
-    plain, masked = masks.places(K, T)
+    plain, masked = masks.mask_places(K, T)
     beta, points = nodes[plain], np.empty((K + T, *X.shape[1:]), X.dtype)
-    points[plain], points[masked] = X, masks.drawn(X, T, size, random_generator(CALL, rng))
+    points[plain], points[masked] = X, masks.draw_masks(X, T, size, random_generator(CALL, rng))
     generator, targets = chebyshev_rows(alpha, recover), chebyshev_rows(beta, recover)
     code = LinearCode("lagrange", generator, targets, worker, threshold=recover)
     prior = expected(points, nodes, d, recover)

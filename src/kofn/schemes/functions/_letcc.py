@@ -11,8 +11,8 @@ import numpy as np
 from ..._base._numbers import Floats
 from ...checks import named, number
 from ...codes._prior import Prior
-from ._code import line, scattered_among, spread_among, team
-from ._curve import curve_scheme, picked
+from ._code import check_sizes, scattered_among, spread_among, worker_nodes
+from ._curve import curve_scheme, nodes_of
 from ._scheme import CALL, FunctionScheme
 
 
@@ -63,9 +63,9 @@ def letcc(
     >>> scheme.enough, scheme.code.unknowns
     (5, 6)
     """
-    X, worker = team(inputs, workers, rows)
+    X, worker = check_sizes(inputs, workers, rows)
     smoothing = number(CALL, "smoothing", smoothing, "0.0 interpolates")
-    nodes = line(max(len(worker), len(X)))
+    nodes = worker_nodes(max(len(worker), len(X)))
     alpha, beta = scattered_among(nodes, len(worker)), spread_among(nodes, len(X))
     return curve_scheme(
         "letcc", f, X, worker, alpha, beta, spline_rows, recover, lambda points: Spline(tuple(points), smoothing)
@@ -124,4 +124,4 @@ class Spline:
     def __call__(self, solution: Floats, generator: Floats, targets: Floats, prior: Prior, epsilon: float) -> Floats:
         """V for the received rows; a rule as `kofn.codes.decoding.ESTIMATORS` has them."""
         points = np.array(self.points)
-        return spline_rows(picked(points, targets), picked(points, generator), self.smoothing)
+        return spline_rows(nodes_of(points, targets), nodes_of(points, generator), self.smoothing)

@@ -36,12 +36,12 @@ def between(alpha: Floats, count: int) -> Floats:
     return spread_among(np.sin((rows - 2 * np.arange(rows + 1)) * np.pi / (2 * rows)), count)
 
 
-def places(inputs: int, masks: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def mask_places(inputs: int, masks: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Which points of the curve are inputs and which are masks: masks spread among the inputs.
 
     Examples
     --------
-    >>> inputs, masks = places(3, 1)
+    >>> inputs, masks = mask_places(3, 1)
     >>> inputs.tolist(), masks.tolist()
     ([0, 1, 3], [2])
     """
@@ -50,7 +50,7 @@ def places(inputs: int, masks: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]
     return np.setdiff1d(every, chosen), chosen
 
 
-def drawn(X: Array, masks: int, size: float, rng: np.random.Generator) -> Array:
+def draw_masks(X: Array, masks: int, size: float, rng: np.random.Generator) -> Array:
     """Gaussian masks of ``size`` times the root mean square of the inputs' numbers, (masks, …), of the inputs' type."""
     unit, exponent = unit_size(X)
     spread = np.ldexp(size * float(np.linalg.norm(unit)) / np.sqrt(max(1, X.size)), exponent)
@@ -95,7 +95,7 @@ def leakage_bits(rows: int, inputs: int, private: int, size: float, colluding: i
         raise refusal(CALL, "colluding", f"be at most rows = {rows}", colluding, "there are no more workers")
     alpha = np.sin((rows - 1 - 2 * np.arange(rows)) * np.pi / (2 * rows))
     weights = lagrange_rows(alpha, between(alpha, inputs + private))
-    plain, masked = places(inputs, private)
+    plain, masked = mask_places(inputs, private)
     L_X, L_M = weights[:, plain], size * weights[:, masked]
     rng = np.random.default_rng(0)
     sets = list(combinations(range(rows), colluding))

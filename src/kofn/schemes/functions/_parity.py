@@ -18,7 +18,7 @@ from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from ...codes.decoding._estimators import least_squares
 from ...codes.decoding._learning import sketched, with_unseen
-from ._code import Mixture, require_rows, results_enough, team
+from ._code import Mixture, check_sizes, require_rows, results_enough
 from ._model import PriorModel
 from ._scheme import CALL, FunctionScheme
 
@@ -73,7 +73,7 @@ def parity(
     >>> parity(np.tanh, [1.0, 2.0, 3.0], workers=4).code.generator.round(2).tolist()[-1]
     [0.33, 0.33, 0.33, 1.0]
     """
-    X, worker = team(inputs, workers, rows)
+    X, worker = check_sizes(inputs, workers, rows)
     K, extra = len(X), len(worker) - len(X)
     require_rows("parity", K, len(worker), "one row per input")
     functions = [f] * extra if parities is None else list(parities)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..._base._numbers import Floats
 from ...checks import choice, probabilities, refusal
 from ...errors import CodeError
-from ._importance import CALL, cut, even_sizes
+from ._importance import CALL, even_sizes, split_classes
 
 KINDS = ("now", "ew")
 GAMMA = (0.40, 0.35, 0.25)
@@ -66,7 +66,7 @@ class Classes:
         """
         if isinstance(sizes, int):
             sizes = even_sizes(importance.size, sizes)
-        return cls(_table(cut(importance.ravel(), sizes).reshape(importance.shape)))
+        return cls(_table(split_classes(importance.ravel(), sizes).reshape(importance.shape)))
 
     @classmethod
     def by_level(cls, importance: Floats, first: ArrayLike, second: ArrayLike) -> Classes:

@@ -15,9 +15,9 @@ from ...arrays._blocks import Blocks, Grid, Spans
 from ...checks import refusal
 from ...codes._prior import Prior
 from .._encoding import Factor, Found
-from ._importance import RULES, block_weights, sorted_spans
+from ._importance import WEIGHTINGS, block_weights, sorted_spans
 from ._operands import CALL, Operands, blocks_of, seed_of
-from ._row_column import chosen, found, in_like_units, spread
+from ._row_column import choose_blocks, found, in_like_units, spread
 from ._scheme import Sketch
 
 Array = NDArray[Any]
@@ -65,7 +65,7 @@ def row_column(operands: Operands, blocks: Any, limit: int, rule: str, rng: np.r
     blocks : (N, P) or None
         At most ``limit`` products by default.
     rule : str
-        A name in `kofn.schemes.products.RULES`.
+        A name in `kofn.schemes.products.WEIGHTINGS`.
 
     Examples
     --------
@@ -73,9 +73,9 @@ def row_column(operands: Operands, blocks: Any, limit: int, rule: str, rng: np.r
     >>> row_column(Operands.of(A, A), (2, 2), 4, "frobenius", np.random.default_rng(0)).weights
     (array([2., 1.]), array([2., 1.]))
     """
-    n, p = chosen(operands, blocks, limit)
+    n, p = choose_blocks(operands, blocks, limit)
     A, B = operands.A, operands.B
-    first, second = RULES[rule].of_lines(A, 0), RULES[rule].of_lines(B, 1)
+    first, second = WEIGHTINGS[rule].of_lines(A, 0), WEIGHTINGS[rule].of_lines(B, 1)
     grid = in_like_units(operands, Grid(sorted_spans(first, n), sorted_spans(second, p)))
     rows, columns = grid.rows, grid.columns
     cut = Blocks(A, rows, 0), Blocks(B, columns, 1)
@@ -105,7 +105,7 @@ def column_row(operands: Operands, blocks: Any, limit: int, rule: str, rng: np.r
     """
     A, B = operands.A, operands.B
     size, inner, columns = operands.shape
-    first, second = RULES[rule].of_lines(A, 1), RULES[rule].of_lines(B, 0)
+    first, second = WEIGHTINGS[rule].of_lines(A, 1), WEIGHTINGS[rule].of_lines(B, 0)
     spans = sorted_spans(first * second, _parts(blocks, inner, limit))
     grid = in_like_units(operands, Grid(Spans(size, 1), Spans(columns, 1)))
     cut = Blocks(A, spans, 1, across=grid.rows.exponents), Blocks(B, spans, 0, across=grid.columns.exponents)

@@ -17,7 +17,7 @@ Array = NDArray[Any]
 CALL = "kofn.schemes.products._uep"
 
 
-class Rule(NamedTuple):
+class Weighting(NamedTuple):
     """How weights come from a matrix.
 
     Attributes
@@ -32,9 +32,9 @@ class Rule(NamedTuple):
     of_block: Callable[[Floats], Any]
 
 
-RULES: dict[str, Rule] = {
-    "frobenius": Rule(norms, norm),
-    "mean-absolute": Rule(
+WEIGHTINGS: dict[str, Weighting] = {
+    "frobenius": Weighting(norms, norm),
+    "mean-absolute": Weighting(
         lambda matrix, axis: magnitudes(matrix, axis) / max(1, matrix.shape[1 - axis]),
         lambda weights: weights.sum() / max(1, len(weights)),
     ),
@@ -67,22 +67,22 @@ def block_weights(weights: Floats, spans: Spans, rule: str = "frobenius") -> Flo
     array([3.5, 1. ])
     """
     ordered = weights if spans.order is None else weights[spans.order]
-    return np.array([RULES[rule].of_block(ordered[span]) for span in spans.slices], dtype=np.float64)
+    return np.array([WEIGHTINGS[rule].of_block(ordered[span]) for span in spans.slices], dtype=np.float64)
 
 
-def levels_of(weights: Floats, sizes: int | Sequence[int]) -> NDArray[np.intp]:
+def split_levels(weights: Floats, sizes: int | Sequence[int]) -> NDArray[np.intp]:
     """Importance level of each block, 0 the highest: S levels of nearly equal size, or of sizes n(s).
 
     Examples
     --------
-    >>> levels_of(np.array([1.0, 9.0, 2.0, 0.1]), 3).tolist()
+    >>> split_levels(np.array([1.0, 9.0, 2.0, 0.1]), 3).tolist()
     [1, 0, 0, 2]
-    >>> levels_of(np.array([1.0, 9.0, 2.0, 0.1]), (1, 3)).tolist()
+    >>> split_levels(np.array([1.0, 9.0, 2.0, 0.1]), (1, 3)).tolist()
     [1, 0, 1, 1]
     """
     if np.ndim(sizes) == 0:
         sizes = even_sizes(len(weights), integer(CALL, "levels", sizes, 1, "three levels are usual"))
-    return cut(weights, sizes, "levels")
+    return split_classes(weights, sizes, "levels")
 
 
 def even_sizes(count: int, parts: int) -> list[int]:
@@ -97,7 +97,7 @@ def even_sizes(count: int, parts: int) -> list[int]:
     return [count // parts + (part < count % parts) for part in range(parts)]
 
 
-def cut(weights: Floats, sizes: Any, argument: str = "classes") -> NDArray[np.intp]:
+def split_classes(weights: Floats, sizes: Any, argument: str = "classes") -> NDArray[np.intp]:
     """Number the groups of given sizes, the largest weights in group 0; ties keep their order.
 
     Raises
@@ -107,7 +107,7 @@ def cut(weights: Floats, sizes: Any, argument: str = "classes") -> NDArray[np.in
 
     Examples
     --------
-    >>> cut(np.array([1.0, 100.0, 10.0]), (1, 2)).tolist()
+    >>> split_classes(np.array([1.0, 100.0, 10.0]), (1, 2)).tolist()
     [1, 0, 1]
     """
     remedy = f"write {tuple(even_sizes(len(weights), 3))}, for example"

@@ -15,7 +15,14 @@ from .._scheme import Scheme
 from ._classes import Classes
 from ._importance import sorted_spans
 from ._operands import Operands, generator
-from ._row_column import chosen, in_like_units, require_threshold, row_column_scheme, row_count, spare
+from ._row_column import (
+    choose_blocks,
+    default_redundancy,
+    in_like_units,
+    require_threshold,
+    row_column_scheme,
+    row_count,
+)
 from ._shaping import FLOOR, SINGLE_FLOOR, shape_of
 from .families import Gaussian
 
@@ -65,7 +72,7 @@ def kronecker(
     operands = Operands.of(A, B)
     random = generator(rng)
     count = row_count(rows, workers)
-    n, p = chosen(operands, blocks, count - spare(count))
+    n, p = choose_blocks(operands, blocks, count - default_redundancy(count))
     require_threshold("kronecker", n * p, count)
     grid = in_like_units(operands, Grid(sorted_spans(operands.rows, n), sorted_spans(operands.columns, p)))
     floors = (SINGLE_FLOOR, SINGLE_BOTH) if operands.epsilon > SINGLE else (FLOOR, BOTH)

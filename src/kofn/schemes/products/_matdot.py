@@ -14,7 +14,7 @@ from ...codes._linear import LinearCode
 from .._encoding import Factor
 from .._scheme import Scheme
 from ._operands import CALL, Operands, blocks_of, generator, seed_of
-from ._row_column import dealt, found, in_like_units, require_threshold, row_count, spare
+from ._row_column import deal_rows, default_redundancy, found, in_like_units, require_threshold, row_count
 from ._scheme import ProductScheme, Sketch
 
 
@@ -70,7 +70,11 @@ def matdot(
     require_threshold("matdot", threshold, count)
     points = chebyshev_nodes(count)
     code = LinearCode(
-        "matdot", chebyshev_rows(points, threshold), np.eye(1, threshold), dealt(count, workers), threshold=threshold
+        "matdot",
+        chebyshev_rows(points, threshold),
+        np.eye(1, threshold),
+        deal_rows(count, workers),
+        threshold=threshold,
     )
     size, inner, columns = operands.shape
     spans = Spans(inner, parts)
@@ -107,7 +111,7 @@ def coefficients_of_pairs(parts: int) -> Floats:
 def _parts(operands: Operands, blocks: Any, rows: int) -> int:
     inner = operands.shape[1]
     if blocks is None:
-        return max(1, min((rows - spare(rows) + 1) // 2, inner))
+        return max(1, min((rows - default_redundancy(rows) + 1) // 2, inner))
     first, second = blocks_of(blocks, inner, inner, ("columns of A", "rows of B"))
     if first != second:
         must = "be (M, M) for matdot, which cuts the inner dimension of both"

@@ -12,7 +12,7 @@ from ...checks import named, refusal
 from ...codes._bases import chebyshev_nodes, chebyshev_rows, gaussian_frame
 from .._scheme import Scheme
 from ._operands import CALL, Operands, generator
-from ._row_column import chosen, plain, require_threshold, row_column_scheme, row_count, spare
+from ._row_column import choose_blocks, default_redundancy, plain_grid, require_threshold, row_column_scheme, row_count
 
 
 @named("kofn.schemes.mds")
@@ -111,12 +111,12 @@ def _one_sided(
 ) -> Scheme:
     operands = Operands.of(A, B)
     count = row_count(rows, workers)
-    k, columns = chosen(operands, blocks, count - spare(count), only_rows=True)
+    k, columns = choose_blocks(operands, blocks, count - default_redundancy(count), only_rows=True)
     if columns != 1:
         raise refusal(CALL, "blocks", f"be (k, 1) for {name}, which codes only A", (k, columns),
                       "use code='kronecker' or 'polynomial' to cut both")  # fmt: skip
     require_threshold(name, k, count)
     return row_column_scheme(
-        name, operands, plain(operands, (k, 1)), coefficients(count, k), np.ones((count, 1)),
+        name, operands, plain_grid(operands, (k, 1)), coefficients(count, k), np.ones((count, 1)),
         workers=workers, threshold=k, rng=rng,
     )  # fmt: skip

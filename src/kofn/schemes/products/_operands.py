@@ -52,7 +52,7 @@ class Operands:
         >>> Operands.of(np.ones((2, 3), np.float32), np.ones((3, 4))).dtype
         dtype('float64')
         """
-        (first, rows), (second, columns) = measured("A", A, 0), measured("B", B, 1)
+        (first, rows), (second, columns) = check_matrix("A", A, 0), check_matrix("B", B, 1)
         if first.shape[1] != second.shape[0]:
             given = f"A of shape {first.shape} and B of shape {second.shape}"
             raise refusal(CALL, "B", f"have {first.shape[1]} rows, as A has columns", given, "transpose one of them")
@@ -86,7 +86,7 @@ def require_room(name: str, other: str, norms: Floats, dtype: np.dtype[Any]) -> 
         raise refusal(CALL, name, must, "rows or columns longer than the largest float64", "scale down what is large")
 
 
-def measured(name: str, value: Any, axis: int) -> tuple[Any, Floats]:
+def check_matrix(name: str, value: Any, axis: int) -> tuple[Any, Floats]:
     """A finite floating-point matrix, an array or a source, and the norms of its rows or columns, or a refusal."""
     if hasattr(value, "toarray"):
         raise refusal(CALL, name, "be a dense matrix", type(value).__name__, f"pass {name}.toarray()")
@@ -184,12 +184,12 @@ def blocks_of(blocks: Any, rows: int, columns: int, names: tuple[str, str]) -> t
     return int(first), int(second)
 
 
-def balanced_blocks(limit: int, rows: int, columns: int) -> tuple[int, int]:
+def balance_blocks(limit: int, rows: int, columns: int) -> tuple[int, int]:
     """Choose (N, P) with N·P close to ``limit`` and little to send: blocks of A and B that are not too thin.
 
     Examples
     --------
-    >>> [balanced_blocks(limit, 1000, 1000) for limit in (6, 9, 7)], balanced_blocks(6, 1000, 1)
+    >>> [balance_blocks(limit, 1000, 1000) for limit in (6, 9, 7)], balanced_blocks(6, 1000, 1)
     ([(2, 3), (3, 3), (2, 3)], (6, 1))
     """
     pairs = [

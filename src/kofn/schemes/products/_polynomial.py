@@ -10,7 +10,7 @@ from ...checks import named
 from ...codes._bases import chebyshev_nodes, chebyshev_rows
 from .._scheme import Scheme
 from ._operands import Operands, generator
-from ._row_column import chosen, plain, require_threshold, row_column_scheme, row_count, spare
+from ._row_column import choose_blocks, default_redundancy, plain_grid, require_threshold, row_column_scheme, row_count
 
 
 @named("kofn.schemes.polynomial")
@@ -57,11 +57,11 @@ def polynomial(
     """
     operands = Operands.of(A, B)
     count = row_count(rows, workers)
-    n, p = chosen(operands, blocks, count - spare(count))
+    n, p = choose_blocks(operands, blocks, count - default_redundancy(count))
     require_threshold("polynomial", n * p, count)
     values = chebyshev_rows(chebyshev_nodes(count), n * p)
     alpha, beta = values[:, :n], values[:, np.arange(p) * n]
     return row_column_scheme(
-        "polynomial", operands, plain(operands, (n, p)), alpha, beta,
+        "polynomial", operands, plain_grid(operands, (n, p)), alpha, beta,
         workers=workers, threshold=n * p, rng=generator(rng),
     )  # fmt: skip

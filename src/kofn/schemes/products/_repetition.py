@@ -8,7 +8,7 @@ from ...checks import named
 from .._scheme import Scheme
 from ._classes import Classes
 from ._operands import Operands, generator
-from ._row_column import chosen, plain, require_threshold, row_column_scheme, row_count
+from ._row_column import choose_blocks, plain_grid, require_threshold, row_column_scheme, row_count
 from .families import Copies
 
 
@@ -51,7 +51,7 @@ def repetition(
     """
     operands = Operands.of(A, B)
     count = row_count(rows, workers)
-    grid = plain(operands, chosen(operands, blocks, max(1, count // 2)))
+    grid = plain_grid(operands, choose_blocks(operands, blocks, max(1, count // 2)))
     n, p = grid.rows.count, grid.columns.count
     require_threshold("repetition", n * p, count)
     random, family = generator(rng), Copies(Classes.of_grid(n, p), "factor")

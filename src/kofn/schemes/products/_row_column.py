@@ -15,7 +15,7 @@ from ...checks import arrayed, integer, named, refusal
 from ...codes._bases import row_kronecker
 from ...codes._linear import LinearCode, groups_of, kept_apart
 from .._encoding import Factor, Found
-from ._operands import CALL, Operands, balanced_blocks, blocks_of, generator, seed_of
+from ._operands import CALL, Operands, balance_blocks, blocks_of, generator, seed_of
 from ._scheme import ProductScheme, Sketch
 
 
@@ -27,19 +27,19 @@ def row_count(rows: int | None, workers: int | None) -> int:
     return integer(CALL, name, value, 1, "ask for at least one")
 
 
-def spare(rows: int) -> int:
+def default_redundancy(rows: int) -> int:
     """How many of ``rows`` results a code does without by default: a quarter, at least one of two."""
     return max(1, rows // 4) if rows > 1 else 0
 
 
-def chosen(operands: Operands, blocks: Any, limit: int, *, only_rows: bool = False) -> tuple[int, int]:
+def choose_blocks(operands: Operands, blocks: Any, limit: int, *, only_rows: bool = False) -> tuple[int, int]:
     """Block counts (N, P) as asked for, or chosen so that N·P is at most ``limit``."""
     rows, _, columns = operands.shape
     if blocks is not None:
         return blocks_of(blocks, rows, columns, ("rows of A", "columns of B"))
     if only_rows:
         return max(1, min(limit, rows)), 1
-    return balanced_blocks(max(1, limit), rows, columns)
+    return balance_blocks(max(1, limit), rows, columns)
 
 
 def require_threshold(name: str, threshold: int, rows: int) -> None:
@@ -49,7 +49,7 @@ def require_threshold(name: str, threshold: int, rows: int) -> None:
         raise refusal(CALL, "blocks", f"need at most {rows} results, one per coded row", threshold, remedy)
 
 
-def dealt(rows: int, workers: int | None, group: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
+def deal_rows(rows: int, workers: int | None, group: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
     """The worker of each row: dealt round, so that a worker has a second row only when all have one.
 
     Parameters
@@ -62,7 +62,7 @@ def dealt(rows: int, workers: int | None, group: NDArray[np.intp] | None = None)
 
     Examples
     --------
-    >>> dealt(4, 2).tolist(), dealt(4, 2, np.array([0, 1, 0, 1])).tolist()
+    >>> deal_rows(4, 2).tolist(), dealt(4, 2, np.array([0, 1, 0, 1])).tolist()
     ([0, 1, 0, 1], [0, 1, 1, 0])
     """
     workers = rows if workers is None else workers
@@ -70,7 +70,7 @@ def dealt(rows: int, workers: int | None, group: NDArray[np.intp] | None = None)
     return round_about if group is None else kept_apart(round_about, group, workers)
 
 
-def plain(operands: Operands, blocks: tuple[int, int]) -> Grid:
+def plain_grid(operands: Operands, blocks: tuple[int, int]) -> Grid:
     """A grid that keeps rows and columns where they are."""
     rows, _, columns = operands.shape
     return Grid(Spans(rows, blocks[0]), Spans(columns, blocks[1]))
@@ -82,7 +82,7 @@ def in_like_units(operands: Operands, grid: Grid, *, mixed: bool = True) -> Grid
     Examples
     --------
     >>> operands = Operands.of([[1.0], [1e6]], [[1.0]])
-    >>> in_like_units(operands, plain(operands, (2, 1))).rows.exponents.tolist()
+    >>> in_like_units(operands, plain_grid(operands, (2, 1))).rows.exponents.tolist()
     [15, 0]
     """
     rows = balanced(operands.rows, grid.rows, operands.epsilon, mixed=mixed)
@@ -128,7 +128,7 @@ def row_column_scheme(
     """
     unknowns = grid.rows.count * grid.columns.count
     generator = row_kronecker(alpha, beta)
-    worker = dealt(len(generator), workers, groups_of(generator))
+    worker = deal_rows(len(generator), workers, groups_of(generator))
     code = LinearCode(name, generator, np.eye(unknowns), worker, threshold=threshold)
     grid = in_like_units(operands, grid, mixed=code.mixes)
     unlike = spread(operands, grid)
@@ -191,7 +191,7 @@ def from_coefficients(
         if matrix.shape[1] > max(1, length):
             must = f"cut the {length} {cut} into at most {max(1, length)} blocks, one a column"
             raise refusal(CALL, argument, must, matrix.shape[1], "use fewer blocks")
-    grid = plain(operands, (first.shape[1], second.shape[1]))
+    grid = plain_grid(operands, (first.shape[1], second.shape[1]))
     return row_column_scheme(
         name, operands, grid, first, second, workers=workers, threshold=threshold, rng=generator(rng)
     )

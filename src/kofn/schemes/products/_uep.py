@@ -15,9 +15,9 @@ from ...codes.decoding._decode import decodable
 from .._scheme import Scheme
 from ._classes import GAMMA, Classes
 from ._cuts import PARTITIONS, Cut, column_row, factor_parts, row_column
-from ._importance import CALL, RULES, levels_of
+from ._importance import CALL, WEIGHTINGS, split_levels
 from ._operands import Operands, generator
-from ._row_column import row_count, spare
+from ._row_column import default_redundancy, row_count
 from ._scheme import ProductScheme, Sketch
 from ._windows import WindowScheme
 from .families import Coefficients, Windows
@@ -95,7 +95,7 @@ def now_uep(
     >>> now_uep(np.eye(9), np.eye(9), blocks=(6, 6), rows=16, **options).code.load[:3]
     array([2., 2., 2.])
     """
-    asked = Asked("now", partition, realisation, gamma, classes, levels, weights, separate)
+    asked = UepOptions("now", partition, realisation, gamma, classes, levels, weights, separate)
     return _build(asked, Operands.of(A, B), blocks, row_count(rows, workers), workers, generator(rng))
 
 
@@ -137,12 +137,12 @@ def ew_uep(
     >>> code.name, code.threshold
     ('ew-uep', None)
     """
-    asked = Asked("ew", partition, realisation, gamma, classes, levels, weights, separate)
+    asked = UepOptions("ew", partition, realisation, gamma, classes, levels, weights, separate)
     return _build(asked, Operands.of(A, B), blocks, row_count(rows, workers), workers, generator(rng))
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class UepOptions:
     """What was asked of a builder, names checked."""
 
     kind: str
@@ -158,7 +158,7 @@ class Asked:
         choice(CALL, "partition", self.partition, PARTITIONS, "row × column or column × row")
         remedy = "kofn.schemes.families.Windows has 'ideal' rows for studies"
         choice(CALL, "realisation", self.realisation, REALISATIONS, remedy)
-        choice(CALL, "weights", self.weights, RULES, "'frobenius' is the usual choice")
+        choice(CALL, "weights", self.weights, WEIGHTINGS, "'frobenius' is the usual choice")
         if self.classes is not None and self.levels is not None:
             must, remedy = "be left out where 'levels' are given", "give one of them"
             raise refusal(CALL, "classes", must, self.classes, remedy)
@@ -175,9 +175,9 @@ class Asked:
 
 
 def _build(
-    asked: Asked, operands: Operands, blocks: Any, rows: int, workers: int | None, rng: np.random.Generator
+    asked: UepOptions, operands: Operands, blocks: Any, rows: int, workers: int | None, rng: np.random.Generator
 ) -> Scheme:
-    limit = rows - spare(rows)
+    limit = rows - default_redundancy(rows)
     if asked.partition == "rxc":
         cut = row_column(operands, blocks, limit, asked.weights, rng)
     else:
@@ -190,17 +190,17 @@ def _build(
     return replace(scheme, separate=asked.partition == "cxr" and asked.separate)
 
 
-def _family(asked: Asked, cut: Cut) -> Windows:
+def _family(asked: UepOptions, cut: Cut) -> Windows:
     classes, gamma = _classes(asked, cut)
     return Windows(classes, asked.realisation, asked.summed, kind=asked.kind, gamma=gamma)
 
 
-def _classes(asked: Asked, cut: Cut) -> tuple[Classes, Floats]:
+def _classes(asked: UepOptions, cut: Cut) -> tuple[Classes, Floats]:
     first, second = (np.ldexp(weights, -np.frexp(weights.max())[1]) for weights in cut.weights)  # their product is one
     importance = np.outer(first, second) if asked.partition == "rxc" else first * second
     gamma = probabilities(CALL, "gamma", asked.gamma)
     if asked.levels is not None:
-        pairs = levels_of(first, asked.levels), levels_of(second, asked.levels)
+        pairs = split_levels(first, asked.levels), split_levels(second, asked.levels)
         return Classes.by_level(importance, *pairs), gamma
     if asked.classes is not None:
         return Classes.by_size(importance, asked.classes), gamma

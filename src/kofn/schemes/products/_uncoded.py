@@ -8,7 +8,7 @@ from ...checks import named
 from .._scheme import Scheme
 from ._classes import Classes
 from ._operands import Operands, generator
-from ._row_column import chosen, plain, row_column_scheme, row_count
+from ._row_column import choose_blocks, plain_grid, row_column_scheme, row_count
 from .families import Copies
 
 
@@ -51,7 +51,7 @@ def uncoded(
     (4, 4)
     """
     operands = Operands.of(A, B)
-    grid = plain(operands, chosen(operands, blocks, 1 if blocks else row_count(rows, workers)))
+    grid = plain_grid(operands, choose_blocks(operands, blocks, 1 if blocks else row_count(rows, workers)))
     n, p = grid.rows.count, grid.columns.count
     random = generator(rng)
     factors = Copies(Classes.of_grid(n, p), "factor").factors(n * p, random)

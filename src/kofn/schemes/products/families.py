@@ -19,7 +19,7 @@ from ...codes._linear import LinearCode, groups_of
 from ._classes import GAMMA, KINDS, Classes
 from ._importance import CALL
 from ._operands import generator
-from ._row_column import dealt
+from ._row_column import deal_rows
 from ._shaping import shape_of
 
 REALISATIONS = ("ideal", "factor", "window")
@@ -127,7 +127,7 @@ class Family(ABC):
     def code_of(self, coefficients: Coefficients, which: int = 0, workers: int | None = None) -> LinearCode:
         """One of the codes that were drawn."""
         rows, load = coefficients.generator[which], coefficients.load[which]
-        worker = dealt(len(rows), workers, groups_of(rows))
+        worker = deal_rows(len(rows), workers, groups_of(rows))
         return LinearCode(self.name, rows, self.targets, worker, load, self.threshold(len(rows)))
 
     def factors(self, rows: int, rng: np.random.Generator) -> tuple[Floats, Floats]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...checks import generator, named
 from ...codes._linear import LinearCode
-from ._code import CALL, Indices, csr, spans, sum_code, team, within
+from ._code import CALL, Indices, bounded_integer, csr, spans, sum_code, team
 
 
 @named("kofn.schemes.one")
@@ -63,7 +63,7 @@ def rep(m: int, *, copies: int | None = None, workers: int | None = None, rng: A
     """
     m, workers = team(m, workers)
     copies = min(2, workers) if copies is None else copies
-    copies = within("copies", copies, 1, workers, "the number of workers")
+    copies = bounded_integer("copies", copies, 1, workers, "the number of workers")
     parts = min(m, workers // copies)
     share = np.arange(workers) // copies % parts
     return _parts("rep", m, share, parts)
@@ -87,7 +87,7 @@ def bcc(m: int, *, copies: int | None = None, workers: int | None = None, rng: A
     """
     m, workers = team(m, workers)
     copies = min(2, workers) if copies is None else copies
-    copies = within("copies", copies, 1, workers, "the number of workers")
+    copies = bounded_integer("copies", copies, 1, workers, "the number of workers")
     parts = min(m, workers // copies)
     return _parts("bcc", m, generator(CALL, rng).integers(parts, size=workers), parts)
 

@@ -30,7 +30,7 @@ def team(m: Any, workers: Any) -> tuple[int, int]:
     return m, m if workers is None else integer(CALL, "workers", workers, 1, "ask for at least one worker")
 
 
-def within(argument: str, value: Any, least: int, most: int, what: str) -> int:
+def bounded_integer(argument: str, value: Any, least: int, most: int, what: str) -> int:
     """Return an int in [least, most] or refuse it, saying what the limit is."""
     number = integer(CALL, argument, value, least, f"use at most {most}, {what}")
     if number > most:

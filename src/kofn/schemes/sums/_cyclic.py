@@ -14,7 +14,7 @@ import numpy as np
 
 from ...checks import named, refusal
 from ...codes._linear import LinearCode
-from ._code import CALL, Indices, csr, spans, sum_code, team, within
+from ._code import CALL, Indices, bounded_integer, csr, spans, sum_code, team
 
 
 def usual_blocks(m: int, workers: int) -> int:
@@ -127,8 +127,10 @@ def hint(
 
 def _walks(name: str, m: int, blocks: Any, starts: Any, rows: Any, workers: int | None) -> LinearCode:
     m, workers = team(m, workers)
-    blocks = usual_blocks(m, workers) if blocks is None else within("blocks", blocks, 1, m, "the number of terms")
-    rows = blocks if rows is None else within("rows", rows, 1, blocks, "the number of blocks")
+    blocks = (
+        usual_blocks(m, workers) if blocks is None else bounded_integer("blocks", blocks, 1, m, "the number of terms")
+    )
+    rows = blocks if rows is None else bounded_integer("rows", rows, 1, blocks, "the number of blocks")
     walks = (starts_of(starts, workers, blocks)[:, None] + np.arange(rows)) % blocks
     bounds = spans(m, blocks)
     lengths = np.diff(bounds)[walks.ravel()]
@@ -148,7 +150,7 @@ def starts_of(starts: int | Sequence[int] | None, workers: int, blocks: int) -> 
     if starts is None:
         return np.arange(workers) * blocks // workers
     if np.ndim(starts) == 0:
-        count = within("starts", starts, 1, blocks, "the number of blocks")
+        count = bounded_integer("starts", starts, 1, blocks, "the number of blocks")
         return (np.arange(workers) % count) * blocks // count
     given = np.asarray(starts)
     one_each = given.dtype.kind in "iu" and given.shape == (workers,)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..._base._numbers import Floats
 from ...checks import generator, named
 from ...codes._linear import LinearCode
-from ._code import CALL, Indices, csr, sum_code, team, within
+from ._code import CALL, Indices, bounded_integer, csr, sum_code, team
 
 UNIT = 256
 """Binary digits after the point that coefficients are solved for to."""
@@ -48,7 +48,7 @@ def gradient(m: int, *, stragglers: int | None = None, workers: int | None = Non
     m, workers = team(m, workers)
     shares = min(m, workers)
     stragglers = min(1, shares - 1) if stragglers is None else stragglers
-    stragglers = within("stragglers", stragglers, 0, shares - 1, "one less than there are shares")
+    stragglers = bounded_integer("stragglers", stragglers, 0, shares - 1, "one less than there are shares")
     columns = (np.arange(shares)[:, None] + np.arange(stragglers + 1)) % shares
     h = generator(CALL, rng).standard_normal((stragglers, shares))
     over_shares = csr(columns.ravel(), np.full(shares, stragglers + 1), shares, _coefficients(h, columns).ravel())

@@ -10,7 +10,7 @@ import numpy as np
 from ..._base._numbers import Floats
 from ...checks import generator, named, number, refusal
 from ...codes._linear import LinearCode
-from ._code import CALL, csr, sum_code, team, within
+from ._code import CALL, bounded_integer, csr, sum_code, team
 
 
 def robust_soliton(m: int, c: float, delta: float) -> Floats:
@@ -86,7 +86,11 @@ def lt(
     delta = number(CALL, "delta", delta, "0.5 is usual", strict=True)
     if delta > 1:
         raise refusal(CALL, "delta", "be at most 1", delta, "it is a chance to fail; 0.5 is usual")
-    rows = max(100, -(-3 * m // workers)) if rows is None else within("rows", rows, 1, 1 << 30, "rows of a worker")
+    rows = (
+        max(100, -(-3 * m // workers))
+        if rows is None
+        else bounded_integer("rows", rows, 1, 1 << 30, "rows of a worker")
+    )
     from ._sampling import distinct_columns
 
     random = generator(CALL, rng)

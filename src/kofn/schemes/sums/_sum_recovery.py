@@ -9,7 +9,7 @@ import numpy as np
 
 from ...checks import generator, named
 from ...codes._linear import LinearCode
-from ._code import CALL, csr, sum_code, team, within
+from ._code import CALL, bounded_integer, csr, sum_code, team
 
 
 @named("kofn.schemes.sr")
@@ -56,16 +56,16 @@ def sr(
     [[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1]]
     """
     m, workers = team(m, workers)
-    sources = min(m, workers) if sources is None else within("sources", sources, 1, m, "the number of terms")
+    sources = min(m, workers) if sources is None else bounded_integer("sources", sources, 1, m, "the number of terms")
     if degree is None:
         degree = max(1, min(sources - 1, round(math.log2(max(2, sources)))))
     elif sources > 1:
-        degree = within("degree", degree, 1, sources - 1, "one less than the number of sources")
+        degree = bounded_integer("degree", degree, 1, sources - 1, "one less than the number of sources")
     least = 1 if sources == 1 else degree
-    access = sources if access is None else within("access", access, least, sources, "the number of sources")
+    access = sources if access is None else bounded_integer("access", access, least, sources, "the number of sources")
     parities = -(-(access - 1) // degree) if sources > 1 else 0
     if rows is not None:
-        parities = min(parities, within("rows", rows, 1, parities + 1, "one and the number of parities") - 1)
+        parities = min(parities, bounded_integer("rows", rows, 1, parities + 1, "one and the number of parities") - 1)
     draws = min(access - 1, parities * degree)
     from ._sampling import distinct_columns
 

@@ -14,10 +14,10 @@ from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from ...schemes._scheme import Scheme
 from ...schemes.products._cuts import row_column
-from ...schemes.products._importance import cut as classes_of
 from ...schemes.products._importance import even_sizes
+from ...schemes.products._importance import split_classes as classes_of
 from ...schemes.products._operands import Operands, generator
-from ...schemes.products._row_column import dealt, row_column_scheme, spare
+from ...schemes.products._row_column import deal_rows, default_redundancy, row_column_scheme
 from ...schemes.products._scheme import sketch_prior
 from ...schemes.products._shaping import Directions
 from ...simulation._latency import Latency
@@ -249,7 +249,9 @@ def design(
     random = checks.generator(CALL, rng)
     count, each = _counts(workers, results)
     with checks.named(CALL):
-        cut = row_column(Operands.of(A, B), blocks, count * each - spare(count * each), "frobenius", random)
+        cut = row_column(
+            Operands.of(A, B), blocks, count * each - default_redundancy(count * each), "frobenius", random
+        )
     grid = cut.grid.rows.count, cut.grid.columns.count
     return design_for(
         sketch_prior(*cut.blocks, random), grid,
@@ -301,7 +303,7 @@ def design_for(
     limit = checks.number(CALL, "amplification_limit", amplification_limit, "1e4 leaves twelve digits", minimum=1.0)
     goals = {"deadline": deadline, "target_error": target_error, "area": area}
     objective = asked(goals, latency, count, min(count, -(-products // each)))
-    worker, load = dealt(rows, count), np.full(rows, 1.0 / each)
+    worker, load = deal_rows(rows, count), np.full(rows, 1.0 / each)
     posed = partial(Question.posed, prior, blocks, worker, load, objective, limit, latency)
     question, told = posed(seed=0), posed(seed=1)  # what was chosen on some sets is told by others
     directions = Directions.of_prior(prior, *blocks, correlations=correlations)
