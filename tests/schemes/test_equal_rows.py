@@ -20,7 +20,7 @@ from kofn.jobs._placement import Placement
 from kofn.jobs.scheduling import as_scheduler
 from kofn.jobs.scheduling._queue import RowQueue
 from kofn.schemes import FUNCTIONS, PRODUCTS, SUMS, Classes
-from kofn.schemes.products._row_column import deal_rows
+from kofn.schemes._deal import deal_rows
 from kofn.schemes.products.families import Windows
 from kofn.simulation._virtual import VirtualPool
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from ..checks import choice, integer, probabilities, refusal
 from ..codes.decoding._estimators import ESTIMATORS
+from ..schemes._deal import default_redundancy
 from ..schemes.products._cuts import PARTITIONS
 from ..schemes.products._importance import WEIGHTINGS, even_sizes
 from ..schemes.products._operands import balance_blocks
-from ..schemes.products._row_column import default_redundancy
 from ._principal import pays
 
 CALL = "kofn.torch.convert"

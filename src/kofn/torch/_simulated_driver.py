@@ -22,7 +22,7 @@ from .._base._numbers import Floats
 from ..checks import refusal
 from ..codes._linear import LinearCode, groups_of
 from ..errors import NotDecodable
-from ..schemes.products._row_column import deal_rows
+from ..schemes._deal import deal_rows
 from ..simulation._latency import Latency
 from ..simulation._turns import arrivals_from
 from ._code_cache import CodeBatch, CodeCache

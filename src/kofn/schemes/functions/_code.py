@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..._base._numbers import Floats
 from ...checks import integer, refusal
 from ...codes._bases import chebyshev_nodes
-from ..products._row_column import deal_rows, default_redundancy
+from .._deal import deal_rows, default_redundancy
 from ._calls import Arguments
 from ._scheme import CALL, stack_inputs
 

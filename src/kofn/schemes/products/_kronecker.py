@@ -11,18 +11,12 @@ from ...arrays._blocks import Grid, Spans
 from ...arrays._reductions import norm
 from ...arrays._scaling import SINGLE, sizes_of
 from ...checks import named
+from .._deal import default_redundancy
 from .._scheme import Scheme
 from ._classes import Classes
 from ._importance import sorted_spans
 from ._operands import Operands, generator
-from ._row_column import (
-    choose_blocks,
-    default_redundancy,
-    in_like_units,
-    require_threshold,
-    row_column_scheme,
-    row_count,
-)
+from ._row_column import choose_blocks, in_like_units, require_threshold, row_column_scheme, row_count
 from ._shaping import FLOOR, SINGLE_FLOOR, shape_of
 from .families import Gaussian
 

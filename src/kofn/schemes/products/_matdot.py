@@ -11,10 +11,11 @@ from ...arrays._blocks import Blocks, Grid, Spans
 from ...checks import named, refusal
 from ...codes._bases import chebyshev_nodes, chebyshev_rows, row_kronecker
 from ...codes._linear import LinearCode
+from .._deal import deal_rows, default_redundancy
 from .._encoding import Factor
 from .._scheme import Scheme
 from ._operands import CALL, Operands, blocks_of, generator, seed_of
-from ._row_column import deal_rows, default_redundancy, found, in_like_units, require_threshold, row_count
+from ._row_column import found, in_like_units, require_threshold, row_count
 from ._scheme import ProductScheme, Sketch
 
 

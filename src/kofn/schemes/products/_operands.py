@@ -189,7 +189,7 @@ def balance_blocks(limit: int, rows: int, columns: int) -> tuple[int, int]:
 
     Examples
     --------
-    >>> [balance_blocks(limit, 1000, 1000) for limit in (6, 9, 7)], balanced_blocks(6, 1000, 1)
+    >>> [balance_blocks(limit, 1000, 1000) for limit in (6, 9, 7)], balance_blocks(6, 1000, 1)
     ([(2, 3), (3, 3), (2, 3)], (6, 1))
     """
     pairs = [

@@ -8,9 +8,10 @@ import numpy as np
 
 from ...checks import named
 from ...codes._bases import chebyshev_nodes, chebyshev_rows
+from .._deal import default_redundancy
 from .._scheme import Scheme
 from ._operands import Operands, generator
-from ._row_column import choose_blocks, default_redundancy, plain_grid, require_threshold, row_column_scheme, row_count
+from ._row_column import choose_blocks, plain_grid, require_threshold, row_column_scheme, row_count
 
 
 @named("kofn.schemes.polynomial")

@@ -6,14 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..._base._numbers import Floats
 from ...arrays._blocks import Blocks, Grid, Spans
 from ...arrays._scaling import alike, balanced, sizes_of, spread_of
 from ...checks import arrayed, integer, named, refusal
 from ...codes._bases import row_kronecker
-from ...codes._linear import LinearCode, groups_of, kept_apart
+from ...codes._linear import LinearCode, groups_of
+from .._deal import deal_rows
 from .._encoding import Factor, Found
 from ._operands import CALL, Operands, balance_blocks, blocks_of, generator, seed_of
 from ._scheme import ProductScheme, Sketch
@@ -25,11 +26,6 @@ def row_count(rows: int | None, workers: int | None) -> int:
         raise refusal(CALL, "rows", "be given where 'workers' is not", None, "say rows=12, for example")
     name, value = ("rows", rows) if rows is not None else ("workers", workers)
     return integer(CALL, name, value, 1, "ask for at least one")
-
-
-def default_redundancy(rows: int) -> int:
-    """How many of ``rows`` results a code does without by default: a quarter, at least one of two."""
-    return max(1, rows // 4) if rows > 1 else 0
 
 
 def choose_blocks(operands: Operands, blocks: Any, limit: int, *, only_rows: bool = False) -> tuple[int, int]:
@@ -47,27 +43,6 @@ def require_threshold(name: str, threshold: int, rows: int) -> None:
     if threshold > rows:
         remedy = f"use fewer blocks, or more workers or rows, because {name} decodes from any {threshold}"
         raise refusal(CALL, "blocks", f"need at most {rows} results, one per coded row", threshold, remedy)
-
-
-def deal_rows(rows: int, workers: int | None, group: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
-    """The worker of each row: dealt round, so that a worker has a second row only when all have one.
-
-    Parameters
-    ----------
-    rows : int
-    workers : int, optional
-        As many as rows by default.
-    group : (rows,) int array, optional
-        Numbers that equal rows share; such rows go to different workers.
-
-    Examples
-    --------
-    >>> deal_rows(4, 2).tolist(), dealt(4, 2, np.array([0, 1, 0, 1])).tolist()
-    ([0, 1, 0, 1], [0, 1, 1, 0])
-    """
-    workers = rows if workers is None else workers
-    round_about = np.arange(rows) % workers
-    return round_about if group is None else kept_apart(round_about, group, workers)
 
 
 def plain_grid(operands: Operands, blocks: tuple[int, int]) -> Grid:

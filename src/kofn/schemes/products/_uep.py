@@ -12,12 +12,13 @@ from numpy.typing import ArrayLike
 from ..._base._numbers import Floats
 from ...checks import choice, named, probabilities, refusal
 from ...codes.decoding._decode import decodable
+from .._deal import default_redundancy
 from .._scheme import Scheme
 from ._classes import GAMMA, Classes
 from ._cuts import PARTITIONS, Cut, column_row, factor_parts, row_column
 from ._importance import CALL, WEIGHTINGS, split_levels
 from ._operands import Operands, generator
-from ._row_column import default_redundancy, row_count
+from ._row_column import row_count
 from ._scheme import ProductScheme, Sketch
 from ._windows import WindowScheme
 from .families import Coefficients, Windows

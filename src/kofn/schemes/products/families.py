@@ -16,10 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 from ..._base._numbers import Floats
 from ...checks import choice, integer
 from ...codes._linear import LinearCode, groups_of
+from .._deal import deal_rows
 from ._classes import GAMMA, KINDS, Classes
 from ._importance import CALL
 from ._operands import generator
-from ._row_column import deal_rows
 from ._shaping import shape_of
 
 REALISATIONS = ("ideal", "factor", "window")

@@ -12,12 +12,13 @@ from ... import checks
 from ..._base._numbers import Floats
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
+from ...schemes._deal import deal_rows, default_redundancy
 from ...schemes._scheme import Scheme
 from ...schemes.products._cuts import row_column
 from ...schemes.products._importance import even_sizes
 from ...schemes.products._importance import split_classes as classes_of
 from ...schemes.products._operands import Operands, generator
-from ...schemes.products._row_column import deal_rows, default_redundancy, row_column_scheme
+from ...schemes.products._row_column import row_column_scheme
 from ...schemes.products._scheme import sketch_prior
 from ...schemes.products._shaping import Directions
 from ...simulation._latency import Latency
