@@ -127,10 +127,10 @@ def test_whatever_workers_do_one_that_is_free_has_what_a_straggler_has_twice(dat
     others = [w for w in range(n) if w != stuck]
     dying = data.draw(st.lists(st.sampled_from(others), max_size=len(others) - 1, unique=True))
     base = PRODUCTS["repetition"](np.eye(inputs), np.eye(inputs), blocks=(inputs, 1), rows=2 * inputs)
-    scheme = replace(base, code=code, adaptive=data.draw(st.booleans()))
+    scheme = replace(base, code=code)
     pool = VirtualPool(paces, {w: data.draw(st.sampled_from([0.1, 0.7, 2.0])) for w in dying})
     stop = kofn.Decodable() | kofn.Deadline(100.0)
-    scheduler = as_scheduler("kofn.run", "auto", scheme.adaptive)
+    scheduler = as_scheduler("kofn.run", "auto", data.draw(st.booleans()))
     scheduler = EagerCopies(scheduler) if data.draw(st.booleans()) else scheduler
     collector = Collector(code, scheme.prior, stop=stop)
     answer = RunLoop(scheme, pool, collector, Placement(pool), scheduler).run()
