@@ -21,28 +21,9 @@ if TYPE_CHECKING:
     from .local._pool import LocalPool
 
 __all__ = [
-    "Capabilities",
-    "DaskPool",
-    "Engine",
-    "Envelope",
-    "ExecutorPool",
-    "LocalPool",
-    "Pool",
-    "Promise",
-    "Stop",
-    "ThreadPool",
-    "WorkerState",
-    "as_pool",
-    "check_key",
-    "check_stop",
-    "check_task",
-    "check_worker",
-    "current_token",
-    "dumps",
-    "pack_argument",
-    "processes",
-    "resident_values",
-    "run_pickled",
-]
+    "Capabilities", "DaskPool", "Engine", "Envelope", "ExecutorPool", "LocalPool", "Pool", "Promise", "Stop",
+    "ThreadPool", "WorkerState", "as_pool", "check_key", "check_stop", "check_task", "check_worker",
+    "current_token", "dumps", "pack_argument", "processes", "resident_values", "run_pickled",
+]  # fmt: skip
 
 __getattr__ = loader(__name__, {"DaskPool": ".dask._pool:DaskPool", "LocalPool": ".local._pool:LocalPool"})

@@ -13,29 +13,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple, TypeAlias
 
 from .._protocol import Stop, WorkerState
+from . import _events as on
 from ._call import LocalCall
-from ._events import (
-    Ask,
-    Cancel,
-    Ended,
-    Exited,
-    Fail,
-    Finish,
-    GraceOver,
-    Hello,
-    Interrupt,
-    Kill,
-    Loads,
-    Replied,
-    Send,
-    Settle,
-    SlotAction,
-    SlotEvent,
-    Spawn,
-    Stopped,
-    Submitted,
-    Unreachable,
-)  # fmt: skip
 
 TRIES = 3
 """Processes in a row that end before they are ready, after which their slot is given up."""
@@ -118,15 +97,15 @@ _SEEN = {
 }
 
 
-After: TypeAlias = tuple[Slot, tuple[SlotAction, ...]]
+After: TypeAlias = tuple[Slot, tuple[on.SlotAction, ...]]
 
 
-def step(slot: Slot, event: SlotEvent, now: float) -> After:
+def step(slot: Slot, event: on.SlotEvent, now: float) -> After:
     """Return the slot after an event, and what is to be done about it.
 
     Examples
     --------
-    >>> slot, actions = step(Slot(), Hello(), now=0.0)
+    >>> slot, actions = step(Slot(), on.Hello(), now=0.0)
     >>> slot.state, actions
     (<SlotState.IDLE: 'idle'>, ())
     """
@@ -140,84 +119,84 @@ def step(slot: Slot, event: SlotEvent, now: float) -> After:
     return after, actions
 
 
-def _is_past(slot: Slot, event: SlotEvent) -> bool:
-    if isinstance(event, (Stopped, Replied, Loads)):
+def _is_past(slot: Slot, event: on.SlotEvent) -> bool:
+    if isinstance(event, (on.Stopped, on.Replied, on.Loads)):
         return slot.call is None or slot.call.number != event.number
-    return isinstance(event, Exited) and event.process != slot.process
+    return isinstance(event, on.Exited) and event.process != slot.process
 
 
-def _queue(slot: Slot, event: Submitted, now: float) -> After:
+def _queue(slot: Slot, event: on.Submitted, now: float) -> After:
     assert slot.call is None, f"{slot} holds a call"
     return slot._replace(call=event.call), ()
 
 
-def _give(slot: Slot, event: Submitted, now: float) -> After:
+def _give(slot: Slot, event: on.Submitted, now: float) -> After:
     return _run(slot, event.call)
 
 
-def _welcome(slot: Slot, event: Hello, now: float) -> After:
+def _welcome(slot: Slot, event: on.Hello, now: float) -> After:
     return (Slot(IDLE, slot.process, 0), ()) if slot.call is None else _run(slot, slot.call)
 
 
 def _run(slot: Slot, call: LocalCall) -> After:
-    return Slot(BUSY, slot.process, 0, call, is_sent=True), (Send(call),)
+    return Slot(BUSY, slot.process, 0, call, is_sent=True), (on.Send(call),)
 
 
-def _unqueue(slot: Slot, event: Stopped, now: float) -> After:
+def _unqueue(slot: Slot, event: on.Stopped, now: float) -> After:
     assert slot.call is not None
-    return slot._replace(call=None, is_sent=False), (Cancel(slot.call),)
+    return slot._replace(call=None, is_sent=False), (on.Cancel(slot.call),)
 
 
-def _stop(slot: Slot, event: Stopped, now: float) -> After:
+def _stop(slot: Slot, event: on.Stopped, now: float) -> After:
     assert slot.call is not None
-    cancel = (Cancel(slot.call),) if slot.state is BUSY else ()
+    cancel = (on.Cancel(slot.call),) if slot.state is BUSY else ()
     if event.how == Stop.KILL:
-        return Slot(KILLED, slot.process, slot.tries), (Kill(), *cancel)
+        return Slot(KILLED, slot.process, slot.tries), (on.Kill(), *cancel)
     after = slot._replace(state=STOPPING)
     if (deadline := now + event.seconds) < slot.deadline:
         after = after._replace(deadline=deadline, loading_until=now + event.loading_seconds, is_asked=False)
-    return after, (Interrupt(), *cancel) if event.how == Stop.INTERRUPT else cancel
+    return after, (on.Interrupt(), *cancel) if event.how == Stop.INTERRUPT else cancel
 
 
-def _settle(slot: Slot, event: Replied, now: float) -> After:
+def _settle(slot: Slot, event: on.Replied, now: float) -> After:
     assert slot.call is not None
-    settle = (Settle(slot.call, event.outcome),) if slot.state is BUSY else ()
-    return Slot(IDLE, slot.process, slot.tries), (Finish(slot.call), *settle)
+    settle = (on.Settle(slot.call, event.outcome),) if slot.state is BUSY else ()
+    return Slot(IDLE, slot.process, slot.tries), (on.Finish(slot.call), *settle)
 
 
-def _answer(slot: Slot, event: Loads, now: float) -> After:
+def _answer(slot: Slot, event: on.Loads, now: float) -> After:
     if not slot.is_asked:
         return slot, ()
     return slot._replace(is_asked=not event.loads, deadline=now + (AGAIN_SECONDS if event.loads else 0.0)), ()
 
 
-def _end_grace(slot: Slot, event: GraceOver, now: float) -> After:
+def _end_grace(slot: Slot, event: on.GraceOver, now: float) -> After:
     if slot.is_asked or now >= slot.loading_until:
         return _kill(slot, event, now)
-    return slot._replace(is_asked=True, deadline=now + SILENT_SECONDS), (Ask(),)
+    return slot._replace(is_asked=True, deadline=now + SILENT_SECONDS), (on.Ask(),)
 
 
-def _kill(slot: Slot, event: SlotEvent, now: float) -> After:
+def _kill(slot: Slot, event: on.SlotEvent, now: float) -> After:
     call = _waited_for(slot)
-    return Slot(KILLED, slot.process, slot.tries, call, slot.is_sent and call is not None), (Kill(),)
+    return Slot(KILLED, slot.process, slot.tries, call, slot.is_sent and call is not None), (on.Kill(),)
 
 
-def _replace(slot: Slot, event: Exited, now: float) -> After:
+def _replace(slot: Slot, event: on.Exited, now: float) -> After:
     call = _waited_for(slot)
     if slot.tries >= TRIES:
         return _end(slot, event, now)
     if not slot.is_sent:
-        return Slot(STARTING, slot.process + 1, slot.tries + 1, call), (Spawn(),)
-    fail = () if call is None else (Fail(call, event.error),)
-    return Slot(STARTING, slot.process + 1, slot.tries + 1), (Spawn(), *fail)
+        return Slot(STARTING, slot.process + 1, slot.tries + 1, call), (on.Spawn(),)
+    fail = () if call is None else (on.Fail(call, event.error),)
+    return Slot(STARTING, slot.process + 1, slot.tries + 1), (on.Spawn(), *fail)
 
 
-def _end(slot: Slot, event: Exited | Ended, now: float) -> After:
+def _end(slot: Slot, event: on.Exited | on.Ended, now: float) -> After:
     call = _waited_for(slot)
-    return Slot(DEAD, slot.process, slot.tries), () if call is None else (Fail(call, event.error),)
+    return Slot(DEAD, slot.process, slot.tries), () if call is None else (on.Fail(call, event.error),)
 
 
-def _stay(slot: Slot, event: SlotEvent, now: float) -> After:
+def _stay(slot: Slot, event: on.SlotEvent, now: float) -> After:
     return slot, ()
 
 
@@ -226,26 +205,26 @@ def _waited_for(slot: Slot) -> LocalCall | None:
     return None if slot.state is STOPPING else slot.call
 
 
-def _table() -> dict[tuple[SlotState, type[SlotEvent]], Callable[[Slot, Any, float], After]]:
-    rows: list[tuple[type[SlotEvent], Callable[[Slot, Any, float], After], tuple[SlotState, ...]]] = [
-        (Submitted, _queue, (STARTING, KILLED)),
-        (Submitted, _give, (IDLE,)),
-        (Hello, _welcome, (STARTING,)),
-        (Stopped, _unqueue, (STARTING, KILLED)),
-        (Stopped, _stop, (BUSY, STOPPING)),
-        (Replied, _settle, (BUSY, STOPPING)),
-        (Loads, _answer, (BUSY, STOPPING)),
-        (GraceOver, _end_grace, (STOPPING,)),
-        (Unreachable, _kill, (STARTING, IDLE, BUSY, STOPPING)),
-        (Exited, _replace, (STARTING, IDLE, BUSY, STOPPING, KILLED)),
-        (Ended, _end, (STARTING, IDLE, BUSY, STOPPING, KILLED)),
+def _table() -> dict[tuple[SlotState, type[on.SlotEvent]], Callable[[Slot, Any, float], After]]:
+    rows: list[tuple[type[on.SlotEvent], Callable[[Slot, Any, float], After], tuple[SlotState, ...]]] = [
+        (on.Submitted, _queue, (STARTING, KILLED)),
+        (on.Submitted, _give, (IDLE,)),
+        (on.Hello, _welcome, (STARTING,)),
+        (on.Stopped, _unqueue, (STARTING, KILLED)),
+        (on.Stopped, _stop, (BUSY, STOPPING)),
+        (on.Replied, _settle, (BUSY, STOPPING)),
+        (on.Loads, _answer, (BUSY, STOPPING)),
+        (on.GraceOver, _end_grace, (STOPPING,)),
+        (on.Unreachable, _kill, (STARTING, IDLE, BUSY, STOPPING)),
+        (on.Exited, _replace, (STARTING, IDLE, BUSY, STOPPING, KILLED)),
+        (on.Ended, _end, (STARTING, IDLE, BUSY, STOPPING, KILLED)),
         # What was on its way already:
-        (Replied, _stay, (KILLED,)),
-        (Loads, _stay, (KILLED,)),
-        (Unreachable, _stay, (KILLED, DEAD)),
-        (Hello, _stay, (DEAD,)),
-        (Exited, _stay, (DEAD,)),
-        (Ended, _stay, (DEAD,)),
+        (on.Replied, _stay, (KILLED,)),
+        (on.Loads, _stay, (KILLED,)),
+        (on.Unreachable, _stay, (KILLED, DEAD)),
+        (on.Hello, _stay, (DEAD,)),
+        (on.Exited, _stay, (DEAD,)),
+        (on.Ended, _stay, (DEAD,)),
     ]
     return {(state, kind): follow for kind, follow, states in rows for state in states}
 

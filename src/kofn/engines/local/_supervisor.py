@@ -23,30 +23,9 @@ from ..._base._closeable import detach_in_forks
 from ...errors import PoolClosed, WorkerLost
 from .._engine import CLOSED
 from .._protocol import Stop, WorkerState
+from . import _events as on
 from ._call import LocalCall, map_results
 from ._connection import bell
-from ._events import (
-    Ask,
-    Cancel,
-    Ended,
-    Exited,
-    Fail,
-    Finish,
-    GraceOver,
-    Hello,
-    Interrupt,
-    Kill,
-    Loads,
-    Replied,
-    Send,
-    Settle,
-    SlotAction,
-    SlotEvent,
-    Spawn,
-    Stopped,
-    Submitted,
-    Unreachable,
-)  # fmt: skip
 from ._familiar import FIRST_RUN_SECONDS, LOADING_SECONDS
 from ._forkserver_client import CLOSING, PATIENCE, ForkServerClient
 from ._shared_memory import SegmentStore
@@ -88,9 +67,9 @@ class Supervisor:
 
     # What happens to a slot, and what is done about it
 
-    def handle(self, slot: WorkerSlot, event: SlotEvent) -> tuple[SlotAction, ...]:
+    def handle(self, slot: WorkerSlot, event: on.SlotEvent) -> tuple[on.SlotAction, ...]:
         """Take an event: act on it under the lock, and end calls, which others wait for, without."""
-        actions: tuple[SlotAction, ...] = ()
+        actions: tuple[on.SlotAction, ...] = ()
         try:
             with self.lock:
                 deadline = slot.now.deadline
@@ -99,30 +78,30 @@ class Supervisor:
                     self.act(slot, action)
                 if slot.now.deadline < deadline:
                     self.wake()
-                if isinstance(event, (Hello, Exited, Ended)):
+                if isinstance(event, (on.Hello, on.Exited, on.Ended)):
                     self.changed.notify_all()
         finally:  # a Ctrl-C in between leaves nobody waiting
             for action in actions:
                 end(action)
         return actions
 
-    def act(self, slot: WorkerSlot, action: SlotAction) -> None:
+    def act(self, slot: WorkerSlot, action: on.SlotAction) -> None:
         """Do what concerns the process of ``slot``."""
         match action:
-            case Send(call):
+            case on.Send(call):
                 if self.flush(slot, call):
                     # The process has its own descriptors now.
                     call.payload.segments, call.payload.fresh = [], None
-            case Finish(call):
+            case on.Finish(call):
                 slot.familiar.add(call.code)
                 self.flush_pending(slot)
-            case Spawn():
+            case on.Spawn():
                 self.spawn(slot)
-            case Kill():
+            case on.Kill():
                 self.server.kill(slot.index, slot.now.process)
-            case Interrupt():
+            case on.Interrupt():
                 slot.signal(signal.SIGINT)
-            case Ask():
+            case on.Ask():
                 slot.signal(QUESTION)
 
     def flush(self, slot: WorkerSlot, call: LocalCall | None) -> bool:
@@ -130,10 +109,10 @@ class Supervisor:
         try:
             self.bytes_sent["pipe"] += slot.flush(call, PATIENCE)
         except OSError:
-            self.handle(slot, Unreachable())
+            self.handle(slot, on.Unreachable())
             return False
         except BaseException:
-            self.handle(slot, Unreachable())
+            self.handle(slot, on.Unreachable())
             raise
         return True
 
@@ -184,7 +163,7 @@ class Supervisor:
         with self.lock:
             for slot in self.slots:
                 if time.monotonic() >= slot.now.deadline:
-                    self.handle(slot, GraceOver())
+                    self.handle(slot, on.GraceOver())
 
     def on_wake(self) -> None:
         """Do what was posted, and tell idle workers what they should forget."""
@@ -239,7 +218,7 @@ class Supervisor:
         while self.on_worker(slot):  # what it sent before it died still counts
             pass
         lost = WorkerLost(f"worker {slot.index} (process {slot.pid}) {how}", slot.index)
-        self.handle(slot, Exited(process, lost))
+        self.handle(slot, on.Exited(process, lost))
 
     def on_worker(self, slot: WorkerSlot) -> bool:
         """Take what a worker sent; tell whether there was anything."""
@@ -250,23 +229,23 @@ class Supervisor:
         except EOFError:
             with self.lock:
                 self.hang_up(slot)
-                self.handle(slot, Unreachable())
+                self.handle(slot, on.Unreachable())
             return False
         for message, fds in messages:
             self.handle(slot, self.heard(slot, message, fds))
         return bool(messages)
 
-    def heard(self, slot: WorkerSlot, message: tuple[Any, ...], fds: list[int]) -> SlotEvent:
+    def heard(self, slot: WorkerSlot, message: tuple[Any, ...], fds: list[int]) -> on.SlotEvent:
         """What a worker says."""
         kind, *rest = message
         if kind == "hello":
             (slot.pid,), self.server_failures = rest, 0
-            return Hello()
+            return on.Hello()
         if kind == "loads":
-            return Loads(*rest)
+            return on.Loads(*rest)
         number, ok, frames, arriving = rest
         self.bytes_sent["returned"] += sum(size for _, size in arriving)
-        return Replied(number, (ok, frames, map_results(arriving, fds)))
+        return on.Replied(number, (ok, frames, map_results(arriving, fds)))
 
     # What any thread may ask
 
@@ -274,9 +253,9 @@ class Supervisor:
         """Have ``slot`` run a call, now or when its process is ready."""
         try:
             call.when_cancelled(lambda gone: self.handle(slot, self.stopped(slot, gone, Stop.ABANDON)))
-            self.handle(slot, Submitted(call))
+            self.handle(slot, on.Submitted(call))
         except BaseException:  # Ctrl-C: nobody will have its future
-            self.post(lambda: self.handle(slot, Stopped(call.number, Stop.KILL)))
+            self.post(lambda: self.handle(slot, on.Stopped(call.number, Stop.KILL)))
             raise
 
     def stop(self, slot: WorkerSlot, how: Stop) -> Stop:
@@ -295,16 +274,16 @@ class Supervisor:
     def stop_call(self, slot: WorkerSlot, call: LocalCall, how: Stop) -> Stop:
         """Stop a call unless it has ended meanwhile; tell what happened."""
         actions = self.handle(slot, self.stopped(slot, call, how))
-        if Kill() in actions:
+        if on.Kill() in actions:
             return Stop.KILL
-        if Interrupt() in actions:
+        if on.Interrupt() in actions:
             return Stop.INTERRUPT
         return Stop.ABANDON if call.future.cancelled() else Stop.NOTHING
 
-    def stopped(self, slot: WorkerSlot, call: LocalCall, how: Stop) -> Stopped:
+    def stopped(self, slot: WorkerSlot, call: LocalCall, how: Stop) -> on.Stopped:
         """Say that nobody waits for a call; one whose code is new to its process may run on for longer."""
         new = how == Stop.ABANDON and not slot.familiar.covers(call.code, self.modules)
-        return Stopped(call.number, how, max(self.grace, FIRST_RUN_SECONDS * new), LOADING_SECONDS * new)
+        return on.Stopped(call.number, how, max(self.grace, FIRST_RUN_SECONDS * new), LOADING_SECONDS * new)
 
     def post(self, command: Callable[[], object]) -> None:
         """Have the thread do something."""
@@ -334,7 +313,7 @@ class Supervisor:
             for slot in self.slots:
                 self.hang_up(slot)
         for slot in self.slots:
-            self.handle(slot, Ended(WorkerLost(f"worker {slot.index} {why}", slot.index)))
+            self.handle(slot, on.Ended(WorkerLost(f"worker {slot.index} {why}", slot.index)))
 
     def close(self) -> None:
         """End every process, the thread and the descriptors; an interrupted close can be repeated."""
@@ -343,7 +322,7 @@ class Supervisor:
                 return
             self.closed = True
         for slot in self.slots:
-            self.handle(slot, Ended(PoolClosed(CLOSED)))
+            self.handle(slot, on.Ended(PoolClosed(CLOSED)))
         self.wake()
         if threading.current_thread() is not self.thread:
             self.thread.join(CLOSING)
@@ -369,18 +348,18 @@ class Supervisor:
         self.server.detach_after_fork()
         for slot in self.slots:
             call = slot.now.call
-            slot.now, _ = step(slot.now, Ended(PoolClosed(CLOSED)), 0.0)
+            slot.now, _ = step(slot.now, on.Ended(PoolClosed(CLOSED)), 0.0)
             if call is not None:
                 call.orphan()  # nobody else may hold it any longer
         self.release()
 
 
-def end(action: SlotAction) -> None:
+def end(action: on.SlotAction) -> None:
     """Do what concerns those who wait for a call."""
     match action:
-        case Settle(call, outcome):
+        case on.Settle(call, outcome):
             call.end(outcome)
-        case Cancel(call):
+        case on.Cancel(call):
             call.cancel()
-        case Fail(call, error):
+        case on.Fail(call, error):
             call.fail(error)
