@@ -222,8 +222,9 @@ def _copy(views: list[memoryview]) -> SharedPickle:
 
 def unpack(frames: Sequence[Frame | bytearray], segments: Mapping[int, MappedBytes]) -> Any:
     """Rebuild the value of a payload on top of mapped segments."""
-    stream, *buffers = [_view(frame, segments) for frame in frames]
-    return pickle.loads(stream, buffers=buffers)
+    stream, *buffers = frames
+    views = [_view(frame, segments) for frame in buffers]
+    return pickle.loads(stream if isinstance(stream, bytes) else _view(stream, segments), buffers=views)
 
 
 def _view(frame: Frame | bytearray, segments: Mapping[int, MappedBytes]) -> memoryview:

@@ -75,34 +75,27 @@ class Supervisor:
                 deadline = slot.now.deadline
                 slot.now, actions = step(slot.now, event, time.monotonic())
                 for action in actions:
-                    self.act(slot, action)
+                    if (act := ACTS.get(type(action))) is not None:
+                        act(self, slot, action)
                 if slot.now.deadline < deadline:
                     self.wake()
                 if isinstance(event, (on.Hello, on.Exited, on.Ended)):
                     self.changed.notify_all()
         finally:  # a Ctrl-C in between leaves nobody waiting
             for action in actions:
-                end(action)
+                if (end := ENDS.get(type(action))) is not None:
+                    end(action)
         return actions
 
-    def act(self, slot: WorkerSlot, action: on.SlotAction) -> None:
-        """Do what concerns the process of ``slot``."""
-        match action:
-            case on.Send(call):
-                if self.flush(slot, call):
-                    # The process has its own descriptors now.
-                    call.payload.segments, call.payload.fresh = [], None
-            case on.Finish(call):
-                slot.familiar.add(call.code)
-                self.flush_pending(slot)
-            case on.Spawn():
-                self.spawn(slot)
-            case on.Kill():
-                self.server.kill(slot.index, slot.now.process)
-            case on.Interrupt():
-                slot.signal(signal.SIGINT)
-            case on.Ask():
-                slot.signal(QUESTION)
+    def send(self, slot: WorkerSlot, call: LocalCall) -> None:
+        """Send the process of ``slot`` a call; it has descriptors of its own then."""
+        if self.flush(slot, call):
+            call.payload.segments, call.payload.fresh = [], None
+
+    def finish(self, slot: WorkerSlot, call: LocalCall) -> None:
+        """Note that the process of ``slot`` has come through a call."""
+        slot.familiar.add(call.code)
+        self.flush_pending(slot)
 
     def flush(self, slot: WorkerSlot, call: LocalCall | None) -> bool:
         """Send the process of ``slot`` what it must know; a send that fails half-way leaves one nobody can talk to."""
@@ -354,12 +347,19 @@ class Supervisor:
         self.release()
 
 
-def end(action: on.SlotAction) -> None:
-    """Do what concerns those who wait for a call."""
-    match action:
-        case on.Settle(call, outcome):
-            call.end(outcome)
-        case on.Cancel(call):
-            call.cancel()
-        case on.Fail(call, error):
-            call.fail(error)
+ACTS: dict[type[on.SlotAction], Callable[[Supervisor, WorkerSlot, Any], object]] = {
+    on.Send: lambda self, slot, action: self.send(slot, action.call),
+    on.Finish: lambda self, slot, action: self.finish(slot, action.call),
+    on.Spawn: lambda self, slot, _: self.spawn(slot),
+    on.Kill: lambda self, slot, _: self.server.kill(slot.index, slot.now.process),
+    on.Interrupt: lambda _, slot, __: slot.signal(signal.SIGINT),
+    on.Ask: lambda _, slot, __: slot.signal(QUESTION),
+}
+"""What is done about a process, under the lock."""
+
+ENDS: dict[type[on.SlotAction], Callable[[Any], object]] = {
+    on.Settle: lambda action: action.call.end(action.outcome),
+    on.Cancel: lambda action: action.call.cancel(),
+    on.Fail: lambda action: action.call.fail(action.error),
+}
+"""What ends a call, without the lock: others wait for it, and may do anything then."""
