@@ -10,7 +10,6 @@ import time
 import types
 import warnings
 from concurrent.futures import CancelledError, ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,6 +24,7 @@ from awkward import (
     of_a_library_of_the_workers,
 )
 from kofn.errors import PoolClosed, WorkerLost
+from kofn.schemes import CustomScheme
 from processes import until
 
 distributed = pytest.importorskip("distributed")
@@ -152,7 +152,7 @@ def tasks(fault):
         return fault() if row == BAD else np.full((1, 1), float(row))
 
     scheme = kofn.schemes.uncoded(np.zeros((ROWS, 1)), np.zeros((1, 1)), blocks=(ROWS, 1), workers=2)
-    return replace(scheme, encode=lambda allocate: [kofn.Task(task, (row,)) for row in range(ROWS)])
+    return CustomScheme(scheme.code, [kofn.Task(task, (row,)) for row in range(ROWS)], grid=scheme.grid)
 
 
 def sound(pool):
@@ -246,24 +246,23 @@ class Unsound(kofn.ThreadPool):
         return future
 
 
-def held(pool, fault=None):
-    """A job whose tasks keep a matrix at the workers; ``fault`` replaces a part of its scheme."""
+def held(pool, kind=CustomScheme):
+    """A job whose tasks keep a matrix at the workers."""
     A = np.ones((3, 4))
     scheme = kofn.schemes.uncoded(A, np.eye(4), blocks=(3, 1), workers=2)
     kept = [kofn.Task(lambda held, row: held[row : row + 1], (row,), {"A": A}) for row in range(3)]
-    return kofn.start(replace(scheme, encode=lambda allocate: kept, **(fault or {})), workers=pool)
+    return kofn.start(kind(scheme.code, kept, grid=scheme.grid), workers=pool)
 
 
 def _fails(*_):
     raise ArithmeticError("this one")
 
 
-@pytest.mark.parametrize("part", ["encode", "canvas", "accept"])
+@pytest.mark.parametrize("part", ["encoding", "layout", "check", "learner"])
 def test_a_scheme_that_raises_here_ends_its_job(part):
+    broken = type("Broken", (CustomScheme,), {part: _fails})
     with kofn.ThreadPool(2) as pool, pytest.raises(ArithmeticError, match="this one"):
-        held(pool, {part: _fails}).result(30) if part != "encode" else kofn.start(
-            replace(tasks(abs), encode=_fails), workers=pool
-        ).result(30)
+        held(pool, broken).result(30)
 
 
 def test_a_pool_that_cannot_forget_ends_its_jobs():
@@ -271,7 +270,7 @@ def test_a_pool_that_cannot_forget_ends_its_jobs():
         job = held(pool)
         with pytest.raises(ConnectionError, match="the cluster has gone"):
             job.result(30)
-        assert job.done
+        assert job.done()
 
 
 def test_an_engine_that_is_out_of_order_is_told_of():

@@ -270,8 +270,8 @@ AT_THE_TOP = {
     "a pool": "POOL = kofn.LocalPool(2)\nVALUE = kofn.map(square, [2.0], workers=POOL, code='uncoded').value",
     "a job": "VALUE = kofn.CodedSum([square], workers=2)(2.0).value",
     "a job in the background": (
-        "from dataclasses import replace\n"
-        "S = replace(kofn.schemes.uncoded([[1.0]], [[1.0]], workers=1), encode=lambda _: [kofn.Task(square, (2.0,))])\n"
+        "code = kofn.LinearCode('one', [[1.0]], [[1.0]], worker=[0])\n"
+        "S = kofn.schemes.CustomScheme(code, [kofn.Task(square, (2.0,))])\n"
         "VALUE = kofn.start(S, workers=2).result(30.0)"
     ),
     "an import when it runs": (
