@@ -184,6 +184,7 @@ MOVED = {
     "products": "kofn.matmul",
     "rateless_times": "kofn_studies.sums.rateless",
     "report": "kofn.jobs.report",
+    "rota": "kofn.jobs.scheduling",
     "runtime": "kofn.jobs",
     "scheme": "kofn.schemes",
     "sparse_decoding": "kofn.codes.decoding",
