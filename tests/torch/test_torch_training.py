@@ -9,6 +9,9 @@ import pytest
 import kofn
 import kofn.torch
 import torch
+from kofn.codes.decoding import _decode as decoding
+from kofn.schemes import Scheme
+from kofn.torch import _mixture as mixture
 from kofn.torch import _pool_driver as pooled
 from kofn.torch._coder import Coder
 from kofn.torch._options import CodingOptions
@@ -258,13 +261,13 @@ def test_real_workers_give_the_gradients_of_the_simulation(scheme, straggling, m
     """One step on four processes, and the same step simulated with the same arrivals."""
     arrived = []
 
-    class Recorded(pooled.Products):
+    class Recorded(pooled.ProductRun):
         def received(self, seconds):
-            results = super().received(seconds)
-            arrived.append(list(results))
-            return results
+            found = super().received(seconds)
+            arrived.append(list(found.rows))
+            return found
 
-    monkeypatch.setattr(pooled, "Products", Recorded)
+    monkeypatch.setattr(pooled, "ProductRun", Recorded)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(40, 60), nn.ReLU(), nn.Linear(60, 10)).double()
     x, labels = torch.randn(8, 40, dtype=torch.float64), torch.randint(10, (8,))
@@ -306,6 +309,27 @@ def test_real_workers_without_a_deadline_give_exact_gradients():
         for layer in (plain, coded):
             layer(x).square().sum().backward()
     assert torch.allclose(coded.weight.grad, plain.weight.grad, rtol=1e-10)
+
+
+@pytest.mark.parametrize("deadline", [None, 60.0])
+def test_a_product_is_decoded_once_and_assembled_once(deadline, monkeypatch):
+    count = {"decode_dense": 0, "assemble": 0}
+
+    def counted(name, function):
+        def call(*arguments, **options):
+            count[name] += 1
+            return function(*arguments, **options)
+
+        return call
+
+    counting = counted("decode_dense", decoding.decode_dense)
+    for module in (decoding, mixture):
+        monkeypatch.setattr(module, "decode_dense", counting)
+    monkeypatch.setattr(Scheme, "assemble", counted("assemble", Scheme.assemble))
+    with kofn.ThreadPool(4) as pool:
+        layer = kofn.torch.convert(nn.Linear(12, 5), blocks=(2, 2), workers=pool, deadline=deadline, rng=0)
+        layer(torch.randn(8, 12).requires_grad_()).square().sum().backward()
+    assert count == {"decode_dense": 2, "assemble": 2}  # the gradients of weights and of inputs
 
 
 @pytest.mark.parametrize("partition", ["rxc", "cxr"])

@@ -72,12 +72,17 @@ class DecodingSetup:
         heard = np.where(received[..., None], generator, 0.0)
         decoding = decode_dense(heard, self.targets, self.prior, self.estimator, self.epsilon)
         mix = decoding.matrix @ heard
-        targets = self.targets
-        if self.summed:
-            mix, targets = mix.sum(axis=1, keepdims=True), targets.sum(axis=0, keepdims=True)
-        whole = self.prior.weigh(targets)
-        share = np.sum(self.prior.weigh(mix) * whole, axis=(1, 2)) / np.sum(whole**2)
-        return Mixture(mix, share, np.broadcast_to(decoding.error, share.shape))
+        share = self.share(mix)
+        return Mixture(self._total(mix), share, np.broadcast_to(decoding.error, share.shape))
+
+    def share(self, mix: Floats) -> Floats:
+        """Expected share of the product that estimates W u capture, for a (…, targets, unknowns) array W."""
+        whole = self.prior.weigh(self._total(self.targets))
+        share: Floats = np.sum(self.prior.weigh(self._total(mix)) * whole, axis=(-2, -1)) / np.sum(whole**2)
+        return share
+
+    def _total(self, mix: Floats) -> Floats:
+        return mix.sum(axis=-2, keepdims=True) if self.summed else mix
 
 
 class RunningShare:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from ..arrays._blocks import Blocks, Grid, Spans
 from ..checks import refusal
 from ..codes._prior import Prior
+from ..codes.decoding._assess import Decoding
 from ..codes.decoding._decode import decodable, decode
 from ..engines._protocol import Pool
 from ..errors import NotDecodable, StaysHere
@@ -32,7 +33,7 @@ from ..schemes.products._scheme import ProductScheme
 from ..schemes.products._windows import WindowScheme
 from ._code_cache import ATTEMPTS, CodeBatch, CodeCache
 from ._deadline import DeadlineController, check_times
-from ._mixture import Mixture, RunningShare
+from ._mixture import RunningShare
 from ._options import CALL, CodingOptions
 from ._partition import ColumnRow, RowColumn
 from ._simulated_driver import Estimate
@@ -81,23 +82,66 @@ class PoolDriver:
         return PoolProductDriver(self, coding, cache)
 
 
-class Products:
-    """A job that goes on while the first of its results are used."""
+class Received(NamedTuple):
+    """What has arrived of a product.
 
-    def __init__(self, scheme: Scheme, pool: Pool, estimator: str, seconds: float) -> None:
-        self._seconds = seconds
+    Attributes
+    ----------
+    rows : sequence of int
+        In the order of arrival.
+    decoding : Decoding
+    value : array or None
+        The product as decoded; None where there is no result.
+    """
+
+    rows: Sequence[int]
+    decoding: Decoding
+    value: Any
+
+
+class ProductRun:
+    """One run of a plan for one product, which goes on while the first of its results are used if that is wanted.
+
+    Parameters
+    ----------
+    scheme : Scheme
+    pool : Pool
+    estimator : str
+    seconds : float
+        When it ends, exact or not.
+    in_background : bool
+        Whether results are wanted before.
+    """
+
+    def __init__(self, scheme: Scheme, pool: Pool, estimator: str, seconds: float, in_background: bool) -> None:
         options = Options(estimator=estimator, deadline=None if math.isinf(seconds) else seconds)
+        plan = Plan(scheme, PoolLease(pool, CALL), options)
+        self._scheme, self._estimator, self._seconds = scheme, estimator, seconds
         self._started = time.monotonic()
-        self._job = Job(Plan(scheme, PoolLease(pool, CALL), options).begin((), {}), CALL)
+        self._execution = replace(plan.begin((), {}), end=lambda succeeded: plan.close())
+        self._job = Job(self._execution, CALL) if in_background else None
 
-    def received(self, seconds: float) -> dict[int, Any]:
-        """Results by row, in the order of arrival, after so many seconds or when the job is done."""
-        left = None if seconds >= self._seconds else max(0.0, self._started + seconds - time.monotonic())
-        wait([self._job], left)
-        error = self._job.exception() if self._job.done() else None
-        if error is not None and (not isinstance(error, NotDecodable) or math.isinf(self._seconds)):
-            raise error
-        return self._job.results
+    def received(self, seconds: float) -> Received:
+        """What is there after so many seconds, or at the end; what the job has decoded is not decoded again."""
+        job = self._job
+        if job is not None and seconds < self._seconds:
+            wait([job], max(0.0, self._started + seconds - time.monotonic()))
+            if not job.done():
+                return self._decode(job.results)
+        try:
+            answer = self._execution.finish() if job is None else job.result()
+        except NotDecodable:
+            if math.isinf(self._seconds):
+                raise
+            return self._decode(dict(self._execution.results))
+        assert self._execution.loop is not None
+        collector = self._execution.loop.collector
+        return Received(collector.received, collector.decoding, answer.value)
+
+    def _decode(self, results: dict[int, Any]) -> Received:
+        scheme, rows = self._scheme, list(results)
+        decoding = decode(scheme.code, rows, scheme.learner().prior(results), self._estimator, scheme.epsilon)
+        return Received(rows, decoding, scheme.assemble(decoding.matrix, list(results.values())) if rows else None)
 
 
 class PoolProductDriver:
@@ -111,36 +155,35 @@ class PoolProductDriver:
 
     def estimate(self, product: RowColumn | ColumnRow, wants_late: bool) -> Estimate:
         """Estimate a product from what arrives by the deadline."""
-        code, step, scheme = self._reachable(product)
+        batch, step, scheme = self._reachable(product)
         seconds, late = self._deadline.seconds, self._driver.late
         patience = seconds if late is None or not wants_late else max(late, seconds)
-        job = Products(scheme, self._driver.pool, self._coding.estimator, patience)
+        is_early, like = patience > seconds, product.first
+        run = ProductRun(scheme, self._driver.pool, self._coding.estimator, patience, is_early)
 
-        def estimated(until: float, which: int) -> tuple[Tensor, Mixture]:
-            results = job.received(until)
-            received = np.zeros((1, code.row_count), bool)
-            received[0, list(results)] = True
-            mixing = code.setup.answer(code.rows.generator[step : step + 1], received)
-            value, error = self._decoded(scheme, code, results, product)
-            value, mixing = product.restore(value), mixing._replace(error=np.maximum(mixing.error, error))
+        def estimate(until: float, which: int) -> tuple[Tensor, float, float]:
+            rows, decoding, found = run.received(until)
+            value = product.restore(like.new_zeros(product.shape) if found is None else _tensor(found, like))
+            share = float(batch.setup.share(decoding.matrix @ batch.rows.generator[step, list(rows)]))
             if self._coding.rescale:
-                self._shares[which].add(mixing.share)
+                self._shares[which].add(np.array([share]))
                 value = value / self._shares[which].mean
-            return value, mixing
+            return value, share, float(decoding.error)
 
-        value, mixing = estimated(seconds, 0)
-        self._deadline.adapt(float(mixing.error[0]))
-        correction = (lambda: estimated(patience, 1)[0] - value) if patience > seconds else None
-        return Estimate(value, correction, float(mixing.share[0]), float(mixing.error[0]), seconds)
+        value, share, error = estimate(seconds, 0)
+        self._deadline.adapt(error)
+        correction = (lambda: estimate(patience, 1)[0] - value) if is_early else None
+        return Estimate(value, correction, share, error, seconds)
 
     def _reachable(self, product: RowColumn | ColumnRow) -> tuple[CodeBatch, int, Scheme]:
         """The code of this step and its scheme: one that these factors can be exact with, where nothing less counts."""
         for _ in range(ATTEMPTS):
-            code, step = self._next()
-            scheme = self._scheme(product, code, step)
-            rows, asked = np.arange(code.row_count), code.setup
-            if not self._exact or decodable(scheme.code, rows, asked.epsilon, asked.estimator):
-                return code, step, scheme
+            batch, step = self._next()
+            scheme = self._scheme(product, batch, step)
+            # Codes were drawn decodable, for factors of like sizes.
+            alike, rows = scheme.code.spread is None, np.arange(batch.row_count)
+            if not self._exact or alike or decodable(scheme.code, rows, scheme.epsilon, self._coding.estimator):
+                return batch, step, scheme
         raise NotDecodable(
             f"code {self._coding.code!r} is not exact for factors of so unlike sizes even if every row arrives; "
             "give more rows, fewer blocks, or a deadline."
@@ -150,19 +193,6 @@ class PoolProductDriver:
     def _exact(self) -> bool:
         """Whether products are waited for until they are exact."""
         return math.isinf(self._deadline.seconds)
-
-    def _decoded(
-        self, scheme: Scheme, code: CodeBatch, results: dict[int, Any], product: RowColumn | ColumnRow
-    ) -> tuple[Tensor, float]:
-        """The estimate from some results, and the least error of what is not exact; zero where there are none."""
-        if not results:
-            return product.first.new_zeros(product.shape), 1.0
-        setup = code.setup
-        found = decode(scheme.code, list(results), setup.prior, setup.estimator, setup.epsilon)
-        value = scheme.assemble(found.matrix, list(results.values()))
-        return torch.from_numpy(np.ascontiguousarray(value)).to(
-            product.first.device
-        ), 0.0 if found.exact else setup.epsilon
 
     def _next(self) -> tuple[CodeBatch, int]:
         """The code of the next step."""
@@ -207,6 +237,10 @@ def _cut(partition: str, operands: Operands, blocks: tuple[int, int], prior: Pri
     spans = Spans(len(b), n)
     cut = Blocks(a, spans, 1, across=rows.exponents), Blocks(b, spans, 0, across=columns.exponents)
     return Cut(grid, ones, cut, prior)
+
+
+def _tensor(array: Any, like: Tensor) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).to(like.device)
 
 
 def _numpy(tensor: Tensor) -> Any:
