@@ -34,7 +34,7 @@ def factors(dtype=torch.float32):
 
 
 def coder(coding, deadline, late=None, seed=0):
-    driver = SimulatedDriver(kofn.Exponential(2.0), deadline, late)
+    driver = SimulatedDriver(kofn.Exponential(2.0), coding.rows, deadline, late)
     return Coder("layer", coding, driver, np.random.SeedSequence(seed), feedback=late is not None)
 
 
@@ -53,9 +53,9 @@ def estimates(coding, deadline, count, late=None):
 @pytest.mark.parametrize(
     "coding",
     [
-        CodingOptions("kronecker", 15, (3, 3), 15, scale_load=True),
-        CodingOptions("kronecker", 15, (9, 9), 15, "cxr", "ideal", scale_load=True),
-        CodingOptions("uncoded", 9, (3, 3), 9, estimator="exact", scale_load=True),
+        CodingOptions("kronecker", 15, (3, 3), scale_load=True),
+        CodingOptions("kronecker", 15, (9, 9), "cxr", "ideal", scale_load=True),
+        CodingOptions("uncoded", 9, (3, 3), estimator="exact", scale_load=True),
     ],
     ids=["rxc", "cxr", "zero-fill"],
 )
@@ -65,7 +65,7 @@ def test_rescaled_estimates_have_the_right_size(coding, deadline):
 
 
 def test_reported_errors_are_those_of_the_estimates():
-    coding = CodingOptions("kronecker", 15, (3, 3), 15, rescale=False, scale_load=True)
+    coding = CodingOptions("kronecker", 15, (3, 3), rescale=False, scale_load=True)
     a, b = factors()
     exact, made = a @ b, coder(coding, 0.5)
     found = [float((made(a, b) - exact).square().sum() / exact.square().sum()) for _ in range(1000)]
@@ -76,7 +76,7 @@ def test_reported_errors_are_those_of_the_estimates():
 def test_codes_at_one_deadline_stand_in_the_order_of_the_findings():
     """Least squares beats zero filling, and the energy-shaped code beats windows."""
     windows = {"classes": (1, 2, 6), "gamma": (0.45, 0.35, 0.20), "realisation": "ideal"}
-    base = {"rows": 15, "blocks": (3, 3), "workers": 15, "rescale": False, "scale_load": True}
+    base = {"rows": 15, "blocks": (3, 3), "rescale": False, "scale_load": True}
     losses = [
         estimates(CodingOptions(code, **base, estimator=estimator, **options), 0.5, 500)[1].mean()
         for code, estimator, options in (
@@ -88,7 +88,7 @@ def test_codes_at_one_deadline_stand_in_the_order_of_the_findings():
 
 def test_late_results_bring_what_they_would_have_brought_in_time():
     """An estimate and its correction in the next step are, summed, the estimate of the longer deadline."""
-    coding = CodingOptions("kronecker", 15, (3, 3), 15, scale_load=True)
+    coding = CodingOptions("kronecker", 15, (3, 3), scale_load=True)
     a, b = factors(torch.float64)
     hasty, patient = coder(coding, 0.25, late=1.0), coder(coding, 1.0)
     first = [hasty(a, b) for _ in range(32)]
@@ -99,7 +99,7 @@ def test_late_results_bring_what_they_would_have_brought_in_time():
 
 
 def test_an_adaptive_deadline_reaches_the_wanted_error():
-    coding = CodingOptions("kronecker", 15, (3, 3), 15, rescale=False, scale_load=True)
+    coding = CodingOptions("kronecker", 15, (3, 3), rescale=False, scale_load=True)
     wanted = 0.5
     for start in (0.05, 20.0):
         _, losses, made = estimates(coding, kofn.torch.AdaptiveDeadline(wanted, start), 800)
@@ -170,7 +170,7 @@ def test_a_gradient_of_rank_one_is_known_from_one_result(scale):
     a, b = torch.outer(torch.randn(12), torch.randn(90)) * scale, torch.randn(90, 60)
     exact, losses = a @ b, []
     for wanted in (True, False):
-        made = coder(CodingOptions("kronecker", 6, (3, 1), 6, rescale=False, principal=wanted), 0.15)
+        made = coder(CodingOptions("kronecker", 6, (3, 1), rescale=False, principal=wanted), 0.15)
         found = [float(((made(a, b) - exact) / scale).norm() / (exact / scale).norm()) for _ in range(64)]
         losses.append(np.array(found))
     arrived = losses[0] < 1
@@ -309,6 +309,23 @@ def test_real_workers_without_a_deadline_give_exact_gradients():
         for layer in (plain, coded):
             layer(x).square().sum().backward()
     assert torch.allclose(coded.weight.grad, plain.weight.grad, rtol=1e-10)
+
+
+def test_options_are_given_together_or_by_keyword():
+    def gradient(**options):
+        torch.manual_seed(0)
+        layer = kofn.torch.convert(nn.Linear(9, 6), latency=kofn.Exponential(1.0), deadline=0.5, rng=0, **options)
+        layer(torch.ones(8, 9)).square().sum().backward()
+        return layer.weight.grad
+
+    coding = kofn.torch.CodingOptions("ew-uep", blocks=(2, 2))
+    apart = gradient(code="ew-uep", blocks=(2, 2), rescale=False)
+    assert torch.equal(gradient(coding=coding, rescale=False), apart)
+    assert not torch.equal(gradient(coding=coding), apart)
+    with pytest.raises(TypeError, match=r"'block'; see kofn\.torch\.CodingOptions"):
+        kofn.torch.convert(nn.Linear(9, 6), block=(2, 2))
+    with pytest.raises(kofn.ArgumentError, match=r"^kofn\.torch\.convert: 'coding' must be CodingOptions"):
+        kofn.torch.convert(nn.Linear(9, 6), coding="ew-uep")
 
 
 @pytest.mark.parametrize("deadline", [None, 60.0])

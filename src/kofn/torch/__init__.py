@@ -14,6 +14,7 @@ from ._convert import LeftExact, convert
 from ._data_parallel import DataParallel
 from ._deadline import AdaptiveDeadline
 from ._layers import CodedConv2d, CodedLinear
+from ._options import CodingOptions
 from ._report import ProductReport, report
 from ._sparsify import Threshold
 from ._width import wide_layers
@@ -22,6 +23,7 @@ __all__ = [
     "AdaptiveDeadline",
     "CodedConv2d",
     "CodedLinear",
+    "CodingOptions",
     "DataParallel",
     "LeftExact",
     "ProductReport",

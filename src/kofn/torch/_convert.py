@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from ..checks import choice, function, generator, integer, refusal
 from ..jobs._lease import PoolLease
 from ._coder import Coder, Driver
 from ._layers import CodedConv2d, CodedLinear, CodedProducts
-from ._options import CALL, CodingOptions
+from ._options import CALL, CodingKeywords, CodingOptions
 from ._pool_driver import PoolDriver
 from ._simulated_driver import SimulatedDriver
 from ._sparsify import Schedule
@@ -34,25 +34,15 @@ class LeftExact(UserWarning):
 def convert(
     model: nn.Module,
     *,
-    code: str = "kronecker",
-    blocks: tuple[int, int] | None = None,
-    rows: int | None = None,
     workers: Any = None,
     latency: Any = None,
     deadline: Any = None,
     late: float | None = None,
-    partition: str = "rxc",
-    realisation: str = "factor",
-    estimator: str = "lmmse",
-    rescale: bool = True,
-    classes: Sequence[int] | None = None,
-    gamma: Sequence[float] = (0.40, 0.35, 0.25),
-    weights: str = "frobenius",
     threshold: Schedule | None = None,
-    scale_load: bool = False,
-    principal: bool | None = None,
     layers: Sequence[str] | None = None,
+    coding: CodingOptions | None = None,
     rng: Any = None,
+    **changes: Unpack[CodingKeywords],
 ) -> nn.Module:
     """Give the linear and convolution layers of a model coded backward passes.
 
@@ -64,12 +54,6 @@ def convert(
     Parameters
     ----------
     model : torch.nn.Module
-    code : {"kronecker", "uncoded", "repetition", "now-uep", "ew-uep"}
-    blocks : (N, P) or (M, M), optional
-        Groups of rows of the first and columns of the second factor, or for "cxr" of the inner dimension. Never
-        more than there is to group. By default as many products as leave a quarter of the rows to spare.
-    rows : int, optional
-        Coded rows; one per worker by default.
     workers : int, Pool, distributed.Client or list of Executor, optional
         As for `kofn.matmul`. With ``latency``: the number of simulated workers, 15 by default.
     latency : Latency, optional
@@ -79,34 +63,17 @@ def convert(
     late : float, optional
         Seconds until which results that missed the deadline still arrive for the next step: what they would
         have changed in the gradient of the weights is added to the next one.
-    partition : {"rxc", "cxr"}
-        Row × column, eq. (3), or column × row, eq. (4).
-    realisation : {"factor", "ideal", "window"}
-        What a row is, as in `kofn.schemes.families`; "ideal" is what the paper's curves assume and no worker
-        can return at its load.
-    estimator : {"lmmse", "exact"}
-        What is not exact is estimated by least squares, or zero as in the paper.
-    rescale : bool
-        Divide estimates by the running mean of the share that they capture, so that gradients have the right
-        size on average.
-    classes, gamma : sequences
-        Class sizes and window probabilities of UEP codes (Tables III and VIII); equal sizes by default.
-    weights : {"frobenius", "mean-absolute"}
-        What rows and columns are sorted by.
     threshold : callable, optional
         ``threshold(layer, step)`` gives τ of eq. (28) for gradients, and for weights and inputs; see `Threshold`.
-    scale_load : bool
-        Give every code the same computing power in all: a block product takes a worker rows / products times
-        as long, F(Ωt) of Remark 1.
-    principal : bool, optional
-        Cut the principal components of a gradient's rows instead of the rows themselves, so that a few blocks carry
-        most of the product; row × column, and only where turning costs the master less than the product itself.
-        By default with ``code="kronecker"``.
     layers : sequence of str, optional
         Names of the layers to code, as in ``model.named_modules()``; all that can be by default. `wide_layers`
         names those for which it pays.
+    coding : CodingOptions, optional
+        How products are cut, coded and estimated.
     rng : None, int or numpy.random.Generator
         Draws codes, sketches and simulated delays.
+    **changes
+        Any of the parameters of `CodingOptions`, such as ``code="ew-uep"`` or ``blocks=(3, 3)``.
 
     Returns
     -------
@@ -143,10 +110,7 @@ def convert(
     if threshold is not None:
         function(CALL, "threshold", threshold, "use kofn.torch.Threshold(), for example")
     driver, count = _driver(workers, latency, deadline, late)
-    coding = CodingOptions(
-        code, count if rows is None else rows, blocks, count, partition, realisation, estimator, rescale,
-        classes, gamma, weights, scale_load, principal,
-    )  # fmt: skip
+    coding = CodingOptions.of(coding, changes).for_workers(count)
     chosen = _choose(model, layers)
     seeds = _seeds(rng)
     made: dict[int, nn.Module] = {}
@@ -165,7 +129,7 @@ def _driver(workers: Any, latency: Any, deadline: Any, late: float | None) -> tu
         return PoolDriver(real, deadline, late), real.n
     remedy = "leave out 'latency' to use the workers of a pool"
     count = SIMULATED if workers is None else integer(CALL, "workers", workers, 1, remedy)
-    return SimulatedDriver(latency, deadline, late), count
+    return SimulatedDriver(latency, count, deadline, late), count
 
 
 def _seeds(rng: Any) -> np.random.SeedSequence:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypedDict
 
 from ..checks import choice, integer, probabilities, refusal
 from ..codes.decoding._estimators import ESTIMATORS
@@ -20,9 +20,56 @@ CODES = ("uncoded", "repetition", "now-uep", "ew-uep", "kronecker")
 REALISATIONS = ("factor", "ideal", "window")
 
 
+class CodingKeywords(TypedDict, total=False):
+    """The parameters of `CodingOptions`, as keywords of `kofn.torch.convert`."""
+
+    code: str
+    rows: int | None
+    blocks: tuple[int, int] | None
+    partition: str
+    realisation: str
+    estimator: str
+    rescale: bool
+    classes: Sequence[int] | None
+    gamma: Sequence[float]
+    weights: str
+    scale_load: bool
+    principal: bool | None
+
+
 @dataclass(frozen=True)
 class CodingOptions:
-    """How a product is cut, coded and estimated; parameters as for `kofn.torch.convert`.
+    """How the backward products of layers are cut, coded and estimated.
+
+    Parameters
+    ----------
+    code : {"kronecker", "uncoded", "repetition", "now-uep", "ew-uep"}
+    rows : int, optional
+        Coded rows; one per worker by default.
+    blocks : (N, P) or (M, M), optional
+        Groups of rows of the first and columns of the second factor, or for "cxr" of the inner dimension. Never
+        more than there is to group. By default as many products as leave a quarter of the rows to spare.
+    partition : {"rxc", "cxr"}
+        Row × column, eq. (3), or column × row, eq. (4).
+    realisation : {"factor", "ideal", "window"}
+        What a row is, as in `kofn.schemes.families`; "ideal" is what the paper's curves assume and no worker
+        can return at its load, unless rows are single products.
+    estimator : {"lmmse", "exact"}
+        What is not exact is estimated by least squares, or zero as in the paper.
+    rescale : bool
+        Divide estimates by the running mean of the share that they capture, so that gradients have the right
+        size on average.
+    classes, gamma : sequences
+        Class sizes and window probabilities of UEP codes (Tables III and VIII); equal sizes by default.
+    weights : {"frobenius", "mean-absolute"}
+        What rows and columns are sorted by.
+    scale_load : bool
+        Give every code the same computing power in all: a block product takes a worker rows / products times
+        as long, F(Ωt) of Remark 1.
+    principal : bool, optional
+        Cut the principal components of a gradient's rows instead of the rows themselves, so that a few blocks carry
+        most of the product; row × column, and only where turning costs the master less than the product itself.
+        By default with ``code="kronecker"``.
 
     Examples
     --------
@@ -34,9 +81,8 @@ class CodingOptions:
     """
 
     code: str = "kronecker"
-    rows: int = 15
+    rows: int | None = None
     blocks: tuple[int, int] | None = None
-    workers: int | None = None
     partition: str = "rxc"
     realisation: str = "factor"
     estimator: str = "lmmse"
@@ -53,7 +99,8 @@ class CodingOptions:
         choice(CALL, "realisation", self.realisation, REALISATIONS, "'factor' is the paper's eq. (11)")
         choice(CALL, "estimator", self.estimator, [e for e in ESTIMATORS if e != "peeling"], "'lmmse' is usual")
         choice(CALL, "weights", self.weights, WEIGHTINGS, "'frobenius' is the usual choice")
-        integer(CALL, "rows", self.rows, 1, "ask for at least one coded row")
+        if self.rows is not None:
+            integer(CALL, "rows", self.rows, 1, "ask for at least one coded row")
         if self.realisation == "window" and (self.partition == "rxc" or self.code == "kronecker"):
             must, remedy = "be 'factor' or 'ideal' for this code", "windows are for UEP codes with partition='cxr'"
             raise refusal(CALL, "realisation", must, repr(self.realisation), remedy)
@@ -81,6 +128,21 @@ class CodingOptions:
         if self.partition == "cxr" and first != second:
             must = "be (M, M) for column × row, which cuts the inner dimension of both"
             raise refusal(CALL, "blocks", must, tuple(blocks), f"use ({first}, {first})")
+
+    @classmethod
+    def of(cls, coding: CodingOptions | None, changes: Mapping[str, Any]) -> CodingOptions:
+        """The options that were given together, with those changed that were given by keyword."""
+        if coding is not None and not isinstance(coding, cls):
+            remedy = "write kofn.torch.CodingOptions(blocks=(3, 3)), for example"
+            raise refusal(CALL, "coding", "be CodingOptions", repr(coding), remedy)
+        for name in changes:
+            if name not in CodingKeywords.__annotations__:
+                raise TypeError(f"{CALL} got an unexpected keyword argument {name!r}; see kofn.torch.CodingOptions")
+        return replace(coding or cls(), **changes)
+
+    def for_workers(self, count: int) -> CodingOptions:
+        """The same with a row for each of so many workers, unless their number is given."""
+        return self if self.rows is not None else replace(self, rows=count)
 
     @property
     def is_plain(self) -> bool:
@@ -113,6 +175,7 @@ class CodingOptions:
 
         A batch smaller than the number of groups is cut into single samples.
         """
+        assert self.rows is not None
         limit = max(1, self.rows - default_redundancy(self.rows))
         if self.partition == "rxc":
             first, second = self.blocks or balance_blocks(limit, rows, columns)
@@ -132,6 +195,7 @@ class CodingOptions:
 
     def row_count(self, cut: tuple[int, int]) -> int:
         """Coded rows: without a code as many as there are block products, repeated in full."""
+        assert self.rows is not None
         products = self.products(cut)
         if self.code == "uncoded":
             return products

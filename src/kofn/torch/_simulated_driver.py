@@ -61,12 +61,14 @@ class SimulatedDriver:
     ----------
     latency : Latency
         Seconds of one block product.
+    workers : int
     deadline : float, AdaptiveDeadline or None
     late : float or None
         Seconds until which results that miss the deadline still arrive for the next step.
     """
 
     latency: Any
+    workers: int
     deadline: Any = None
     late: float | None = None
 
@@ -142,7 +144,7 @@ class SimulatedProductDriver:
         load = code.rows.load
         if self._coding.scale_load:
             load = load * code.row_count / code.products
-        worker = deal_rows(code.row_count, self._coding.workers, groups_of(code.rows.generator[0]))
+        worker = deal_rows(code.row_count, self._driver.workers, groups_of(code.rows.generator[0]))
         alike = bool(np.all(load == load[0]))
         works = [work_of(one, worker) for one in (load[:1] if alike else load)]
         trials = len(load) if alike else 1
