@@ -240,8 +240,8 @@ class Replay:
 
 @pytest.fixture(scope="module")
 def straggling():
-    """Four real processes, one of them late by more than any deadline here."""
-    with kofn.Straggling(kofn.LocalPool(4), kofn.Trace([[0.0, 0.02, 9.0, 0.04]])) as pool:
+    """Four real processes, of which one is late and none has time for a second row before the deadline."""
+    with kofn.Straggling(kofn.LocalPool(4), kofn.Trace([[0.1, 0.12, 9.0, 0.14]])) as pool:
         yield pool
 
 
@@ -271,7 +271,7 @@ def test_real_workers_give_the_gradients_of_the_simulation(scheme, straggling, m
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(40, 60), nn.ReLU(), nn.Linear(60, 10)).double()
     x, labels = torch.randn(8, 40, dtype=torch.float64), torch.randint(10, (8,))
-    options = {**scheme, "deadline": 0.3, "rescale": False, "rng": 3}
+    options = {**scheme, "deadline": 0.2, "rescale": False, "rng": 3}
     found = []
     for workers in ({"workers": straggling}, {"workers": 4, "latency": Replay(arrived)}):
         coded = kofn.torch.convert(copy.deepcopy(model), **workers, **options)
