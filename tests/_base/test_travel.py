@@ -14,6 +14,8 @@ import pytest
 
 import kofn
 from kofn import errors
+from kofn.schemes.sums._scheme import Terms
+from kofn.schemes.sums._template import SumTemplate
 from kofn.simulation._virtual import VirtualPool
 
 A = np.arange(12.0).reshape(4, 3)
@@ -45,6 +47,7 @@ DATA = {
     "Dying": lambda pool: kofn.Dying(kofn.Constant(1.0), {0: 1.0}),
     "Exponential": lambda pool: kofn.Exponential(1.0),
     "LinearCode": lambda pool: scheme(pool).code,
+    "Options": lambda pool: kofn.Options(deadline=1.0, progress=lambda now: print(now)),
     "Pareto": lambda pool: kofn.Pareto(1.0, 2.0),
     "Prior": lambda pool: kofn.Prior.independent([1.0, 2.0]),
     "Progress": lambda pool: kofn.Collector(scheme(pool).code).progress,
@@ -55,6 +58,7 @@ DATA = {
     "Speculative": lambda pool: kofn.Speculative(0.5, base=kofn.Adaptive()),
     "Static": lambda pool: kofn.Static(),
     "Task": lambda pool: kofn.Task(lambda x: x + 1, (1,)),
+    "Template": lambda pool: SumTemplate(kofn.schemes.SUMS["one"](1, workers=1), Terms.of([lambda x: x + 1]), None),
     "Tolerance": lambda pool: kofn.Tolerance(0.1),
     "Trace": lambda pool: kofn.Trace([[0.1, 0.2]]),
 }
@@ -64,6 +68,7 @@ STAYS = {
     "CodedSum": lambda pool: kofn.CodedSum([abs], workers=pool),
     "ExecutorPool": lambda pool: kofn.ExecutorPool([ThreadPoolExecutor(1)]),
     "Job": lambda pool: kofn.start(scheme(pool), workers=pool),
+    "Plan": lambda pool: kofn.prepare(scheme(pool), pool),
     "Straggling": lambda pool: kofn.Straggling(pool, kofn.Constant(0.0)),
     "ThreadPool": lambda pool: pool,
     "operator": lambda pool: kofn.operator(A, workers=pool),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict
 
 from .. import checks
+from .._base._travel import Carrying
 from ..codes.decoding._estimators import Estimator, checked
 from ._collector import Progress
 from ._stop import StopRule, stop_rule
@@ -43,7 +44,7 @@ class OptionKeywords(TypedDict, total=False):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(Carrying):
     """How a job runs.
 
     Every call that computes takes these as keywords, or together as ``options=``, of which keywords change some.

@@ -7,11 +7,12 @@ from collections.abc import Hashable, Mapping
 from typing import Any, ClassVar, Self
 
 from .._base._snapshots import Snapshot
+from .._base._travel import Carrying
 from ..codes.decoding._estimators import Estimator
 from ._scheme import Scheme
 
 
-class Template(ABC):
+class Template(Carrying, ABC):
     """What a `kofn.Plan` keeps at workers, and makes a scheme of for each operand.
 
     Attributes
