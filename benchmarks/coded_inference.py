@@ -22,12 +22,17 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from kofn.codes import decode
 from kofn.schemes import FUNCTIONS
-from kofn.schemes.functions._parity import parity_weights
-from kofn.tuning.functions._best_linear import Joint
-from kofn.tuning.functions._families import Candidate
-from kofn.tuning.functions._parities import learned_parities
-from kofn.tuning.functions._samples import Draws
-from kofn.tuning.functions._trials import Decoder, Evaluated, as_it_is, evaluated
+from kofn.schemes.functions import parity_weights
+from kofn.tuning.functions import (
+    Candidate,
+    Decoder,
+    Draws,
+    Evaluated,
+    Joint,
+    evaluate_rows,
+    identity,
+    learned_parities,
+)
 from kofn.tuning.learned import structured_code
 from kofn_studies.datasets import load
 
@@ -130,10 +135,10 @@ def main() -> None:
         constant = np.mean(calls.values.argmax(axis=-1) == common)
         print(f"\n{N - K} of {N} lost, K = {K}: agreement over all images, and where it was not computed")
         for name, candidate, learn in contenders(f, images, learning, K, N):
-            run = evaluated(candidate, calls, N)
-            known = evaluated(candidate, learning, N)
+            run = evaluate_rows(candidate, calls, N)
+            known = evaluate_rows(candidate, learning, N)
             joint = Joint.learned(known.evaluations[0].code, known.results, learning.values)
-            decoder = joint if learn else as_it_is
+            decoder = joint if learn else identity
             print(f"{name:<42}{'{:8.3f}{:8.3f}'.format(*agreement(run, decoder, calls, N - K))}", flush=True)
         print(f"{'always the commonest class':<42}{'':8}{constant:8.3f}")
 

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kofn.codes import decode
-from kofn.schemes import FUNCTIONS
-from kofn.schemes.functions._scheme import CallScheme
+from kofn.schemes import FUNCTIONS, CallScheme
 
 Array = NDArray[Any]
 

@@ -15,7 +15,6 @@ import numpy as np
 
 import kofn
 from kofn.codes import decode
-from kofn.schemes.functions._scheme import evaluate
 from kofn_studies.aicc.problems import PROBLEMS
 
 CALLS = 200
@@ -28,7 +27,7 @@ def by_count(fitted: kofn.Fitted, inputs: np.ndarray, values: np.ndarray, rng: n
         made = fitted.evaluations(X, workers=8)
         scheme, arguments = made.estimating(), made.arguments.of_rows()
         order = rng.permutation(8)
-        results = [evaluate(made.functions[row], "", *arguments[row]) for row in order]
+        results = [np.asarray(made.functions[row](*arguments[row])) for row in order]
         payloads = {int(row): scheme.check(int(row), result) for row, result in zip(order, results, strict=True)}
         for count in range(1, 9):
             some = dict(list(payloads.items())[:count])

@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from kofn.codes import Prior, decode
-from kofn.codes.decoding._learning import TermLearner
+from kofn.codes.decoding import TermLearner
 from kofn.schemes import SUMS
 from kofn_studies.figures import Request
 from kofn_studies.figures.sr_decode import points as decode_points

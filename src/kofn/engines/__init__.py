@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from .._base._envelope import Envelope
 from .._base._extras import loader
+from .._base._machine import processors
 from .._base._pickles import dumps
 from ._cancellation import current_token
 from ._engine import Engine
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Capabilities", "DaskPool", "Engine", "Envelope", "ExecutorPool", "LocalPool", "Pool", "Promise", "Stop",
     "ThreadPool", "WorkerState", "as_pool", "check_key", "check_stop", "check_task", "check_worker",
-    "current_token", "dumps", "pack_argument", "processes", "resident_values", "run_pickled",
+    "current_token", "dumps", "pack_argument", "processes", "processors", "resident_values", "run_pickled",
 ]  # fmt: skip
 
 __getattr__ = loader(__name__, {"DaskPool": ".dask._pool:DaskPool", "LocalPool": ".local._pool:LocalPool"})

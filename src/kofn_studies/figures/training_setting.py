@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kofn._base._machine import processors
 from kofn.checks import refusal
+from kofn.engines import processors
 from kofn.errors import require
 
 from ..datasets import Dataset, load

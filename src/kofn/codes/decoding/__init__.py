@@ -3,5 +3,6 @@
 from ._assess import Decoding
 from ._decode import decodable, decode
 from ._estimators import ESTIMATORS, Estimator
+from ._learning import TermLearner
 
-__all__ = ["ESTIMATORS", "Decoding", "Estimator", "decodable", "decode"]
+__all__ = ["ESTIMATORS", "Decoding", "Estimator", "TermLearner", "decodable", "decode"]

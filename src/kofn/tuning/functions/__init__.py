@@ -5,8 +5,26 @@ Reading order: `fit` → `families` → `trials` → `best_linear`.
 
 from __future__ import annotations
 
+from ._best_linear import Joint
+from ._families import Candidate
 from ._fit import fit
 from ._fitted import Fitted
+from ._parities import learned_parities
 from ._report import FitReport, Trial
+from ._samples import Draws
+from ._trials import Decoder, Evaluated, evaluate_rows, identity
 
-__all__ = ["FitReport", "Fitted", "Trial", "fit"]
+__all__ = [
+    "Candidate",
+    "Decoder",
+    "Draws",
+    "Evaluated",
+    "FitReport",
+    "Fitted",
+    "Joint",
+    "Trial",
+    "evaluate_rows",
+    "fit",
+    "identity",
+    "learned_parities",
+]

@@ -15,7 +15,7 @@ from ._families import Candidate, families
 from ._fitted import Fitted
 from ._report import FitReport, Trial, remarks_of
 from ._samples import CALL, FEWEST, NOISE, Draws, drawn
-from ._trials import Decoder, Evaluated, as_it_is, evaluated, noise_of, tried
+from ._trials import Decoder, Evaluated, evaluate_rows, identity, noise_of, tried
 
 SURVIVORS = 2
 """Random sets of survivors for each held-out draw, at least."""
@@ -104,7 +104,7 @@ def fit(
     failures, noise = [], draws.noise
     for candidate in families(f, learning, R, N):
         try:
-            run = evaluated(candidate, held_out, N)
+            run = evaluate_rows(candidate, held_out, N)
             found += _both(candidate, run, learning, held_out, survivors, mean_error)
             noise = max(noise, noise_of(run, held_out))
         except EvaluationFailed as error:
@@ -141,11 +141,11 @@ def _both(
     candidate: Candidate, run: Evaluated, learning: Draws, held_out: Draws, survivors: Any, mean_error: float
 ) -> list[tuple[Trial, Candidate, Decoder]]:
     """A code as its paper decodes it and, unless that is exact, by the best linear decoder."""
-    own = tried(candidate.name, run, as_it_is, held_out, survivors, mean_error)
-    found: list[tuple[Trial, Candidate, Decoder]] = [(own, candidate, as_it_is)]
+    own = tried(candidate.name, run, identity, held_out, survivors, mean_error)
+    found: list[tuple[Trial, Candidate, Decoder]] = [(own, candidate, identity)]
     if own.error < EXACT or not candidate.learnable:
         return found
-    known = evaluated(candidate, learning, run.results.shape[1])
+    known = evaluate_rows(candidate, learning, run.results.shape[1])
     decoder = Joint.learned(known.schemes[0].code, known.results, learning.values)
     name = f"{candidate.name} + best linear"
     return [*found, (tried(name, run, decoder, held_out, survivors, mean_error), candidate, decoder)]
@@ -158,7 +158,7 @@ def _ordered(found: list[tuple[Trial, Candidate, Decoder]]) -> list[tuple[Trial,
     best is better than the mean, repetition comes first.
     """
     lies = [way for way in found if way[0].expected == 0 and way[0].error > EXACT]
-    rest, ordered = sorted((way for way in found if way not in lies), key=lambda way: way[2] is not as_it_is), []
+    rest, ordered = sorted((way for way in found if way not in lies), key=lambda way: way[2] is not identity), []
     while rest:
         least = min(trial.error for trial, _, _ in rest)
         first = next(i for i, (trial, _, _) in enumerate(rest) if CLEARLY * trial.error <= max(least, EXACT))

@@ -39,7 +39,7 @@ class Evaluated:
     worker_seconds: float
 
 
-def evaluated(candidate: Candidate, draws: Draws, rows: int) -> Evaluated:
+def evaluate_rows(candidate: Candidate, draws: Draws, rows: int) -> Evaluated:
     """Run all rows of a code for all draws in this process.
 
     Raises
@@ -116,6 +116,6 @@ def tried(
     return Trial(name, float(error), float(skill), float(expected), run.encode_seconds + each, run.worker_seconds)
 
 
-def as_it_is(scheme: CallScheme) -> FunctionScheme:
+def identity(scheme: CallScheme) -> FunctionScheme:
     """The decoder that a code has by itself."""
     return scheme.estimating()
