@@ -1,5 +1,6 @@
 """What ``workers=`` means: it starts with a job and once, and what is closed stays closed."""
 
+import gc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import kofn
 from kofn.jobs._lease import PoolLease
+from kofn.jobs._loop import RunLoop
 
 
 @pytest.fixture
@@ -49,3 +51,18 @@ def test_a_pool_that_was_there_stays_and_is_left_as_it_was():
         with pytest.raises(kofn.PoolClosed, match="was closed before"):
             lease.pool  # noqa: B018
         assert pool.state(0) == "idle"
+
+
+def test_a_run_that_is_over_is_gone_before_anybody_looks_for_garbage():
+    """Or it would keep operands and results, which are large, and what it has at a cluster."""
+    runs = lambda: {id(found) for found in gc.get_objects() if isinstance(found, RunLoop)}  # noqa: E731
+    with kofn.ThreadPool(2) as pool:
+        gc.collect()
+        gc.disable()
+        try:
+            before = runs()
+            assert kofn.sum([abs] * 4, 2.0, workers=pool).value == 8.0
+            assert kofn.matmul(np.eye(4), np.eye(4), workers=pool).exact
+            assert runs() <= before
+        finally:
+            gc.enable()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import replace
 from typing import Any
+from weakref import proxy
 
 from .._base._clock import Clock, RealClock
 from .._base._closeable import Home
@@ -98,7 +99,8 @@ class RunLoop:
         self.collector = collector
         self._placement = placement
         scheduler = as_scheduler(CALL, "auto", scheme.adaptive) if scheduler is None else scheduler
-        self._state = RunState(collector, pool.n, scheduler, self._missing)
+        loop = proxy(self)  # a state that held its loop would keep operands and results until garbage is looked for
+        self._state = RunState(collector, pool.n, scheduler, lambda worker, row: loop._missing(worker, row))
         self._inbox: queue.SimpleQueue[int | None] = queue.SimpleQueue()  # a worker whose message is back, or a call
         self._futures: dict[int, Future[Any]] = {}
         self._tasks: Sequence[Task] = ()
