@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from kofn.engines import ExecutorPool, LocalPool, Pool, ThreadPool
 from kofn.errors import ArgumentError, WorkerError
 from kofn.testing._engines import ENGINE_CHECKS, check_engine
-from processes import until
+from processes import opens, until
 
 BY_REFERENCE = "arguments are handed over by reference"
 NOT_OURS = "the worker is a thread of this process"
@@ -54,22 +55,24 @@ def test_every_engine_holds_or_says_why_not(engine: str, payload: int) -> None:
 
 
 @pytest.mark.parametrize("engine", ["local", "threads", "thread executors"])
-def test_of_several_who_ask_one_worker_at_once_one_gets_it(engine: str) -> None:
-    def ask() -> None:
+def test_of_several_who_ask_one_worker_at_once_one_gets_it(engine: str, tmp_path: Path) -> None:
+    def ask(gate: Path) -> None:
         together.wait()
         with suppress(WorkerError):
-            accepted.append(pool.submit(0, time.sleep, 0.01))
+            accepted.append(pool.submit(0, opens(gate)))
 
     before = sys.getswitchinterval()
     with ENGINES[engine][0]() as pool, ThreadPoolExecutor(4) as askers:
         sys.setswitchinterval(1e-6)  # threads take turns between almost any two steps
         try:
-            for _ in range(100):
+            for number in range(100):
+                gate = tmp_path / str(number)
                 until(lambda: pool.state(0) == "idle")
                 accepted: list[Any] = []
                 together = threading.Barrier(4)
-                wait([askers.submit(ask) for _ in range(4)])
+                wait([askers.submit(ask, gate) for _ in range(4)])
                 assert len(accepted) == 1
+                gate.touch()
         finally:
             sys.setswitchinterval(before)
 
