@@ -50,15 +50,11 @@ def estimates(coding, deadline, count, late=None):
 
 
 @pytest.mark.parametrize("deadline", slow_but([0.25, 1.0], {0.25}))
-@pytest.mark.parametrize(
-    "coding",
-    [
-        CodingOptions("kronecker", 15, (3, 3), scale_load=True),
-        CodingOptions("kronecker", 15, (9, 9), "cxr", "ideal", scale_load=True),
-        CodingOptions("uncoded", 9, (3, 3), estimator="exact", scale_load=True),
-    ],
-    ids=["rxc", "cxr", "zero-fill"],
-)
+@pytest.mark.parametrize("coding", [
+    CodingOptions("kronecker", 15, (3, 3), scale_load=True),
+    CodingOptions("kronecker", 15, (9, 9), "cxr", "ideal", scale_load=True),
+    CodingOptions("uncoded", 9, (3, 3), estimator="exact", scale_load=True),
+], ids=["rxc", "cxr", "zero-fill"])  # fmt: skip
 def test_rescaled_estimates_have_the_right_size(coding, deadline):
     shares, _, _ = estimates(coding, deadline, 2000)
     assert abs(shares.mean() - 1) < 0.05
@@ -107,13 +103,10 @@ def test_an_adaptive_deadline_reaches_the_wanted_error():
         assert 0.05 < made.tally.seconds / made.tally.steps < 20
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        ({"error": 1.5, "start": 1.0}, "'error' must be below 1"),
-        ({"error": 0.5, "start": 1e-9}, "'start' must lie between least and most"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    ({"error": 1.5, "start": 1.0}, "'error' must be below 1"),
+    ({"error": 0.5, "start": 1e-9}, "'start' must lie between least and most"),
+])  # fmt: skip
 def test_adaptive_deadlines_that_make_no_sense(arguments, sentence):
     with pytest.raises(kofn.ArgumentError, match=sentence):
         kofn.torch.AdaptiveDeadline(**arguments)
@@ -245,18 +238,14 @@ def straggling():
         yield pool
 
 
-@pytest.mark.parametrize(
-    "scheme",
-    [
-        {"code": "kronecker", "blocks": (2, 2)},
-        {"code": "kronecker", "blocks": (2, 2), "principal": False},
-        {"code": "uncoded", "blocks": (2, 2), "estimator": "exact"},
-        {"code": "ew-uep", "blocks": (2, 2)},
-        {"code": "kronecker", "blocks": (2, 2), "partition": "cxr"},
-        {"code": "uncoded", "blocks": (4, 4), "partition": "cxr", "estimator": "exact"},
-    ],
-    ids=lambda scheme: "-".join(map(str, scheme.values())),
-)
+@pytest.mark.parametrize("scheme", [
+    {"code": "kronecker", "blocks": (2, 2)},
+    {"code": "kronecker", "blocks": (2, 2), "principal": False},
+    {"code": "uncoded", "blocks": (2, 2), "estimator": "exact"},
+    {"code": "ew-uep", "blocks": (2, 2)},
+    {"code": "kronecker", "blocks": (2, 2), "partition": "cxr"},
+    {"code": "uncoded", "blocks": (4, 4), "partition": "cxr", "estimator": "exact"},
+], ids=lambda scheme: "-".join(map(str, scheme.values())))  # fmt: skip
 def test_real_workers_give_the_gradients_of_the_simulation(scheme, straggling, monkeypatch):
     """One step on four processes, and the same step simulated with the same arrivals."""
     arrived = []
