@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from draws import examples
 from kofn.codes import certify, chebyshev_nodes, chebyshev_rows, gaussian_frame, row_kronecker
 from kofn.codes._certify import backward_limit
-from kofn.codes.decoding._rank import RowSpace
+from kofn.codes.decoding._rank import DenseRank
 from oracles import float_verdict, smallest_solution
 
 seeds = st.integers(0, 2**32 - 1)
@@ -102,17 +102,17 @@ def test_row_space_counts_independent_rows(rows, unknowns, seed):
     rng = np.random.default_rng(seed)
     matrix = rng.integers(-1, 2, (rows, unknowns)) * (rng.random((rows, unknowns)) < 0.5)
     matrix = matrix * 10.0 ** rng.integers(-9, 10, (rows, 1))
-    space = RowSpace(np.ones(unknowns), np.eye(unknowns))
+    space = DenseRank(np.ones(unknowns), np.eye(unknowns))
     fresh = [space.add(row) for row in matrix]
     units = np.sign(matrix)
     assert space.rank == (np.linalg.matrix_rank(units) if rows else 0) == sum(fresh)
-    assert space.near == (space.rank == unknowns)
+    assert space.is_near == (space.rank == unknowns)
 
 
 def test_row_space_sees_a_target_before_full_rank():
-    space = RowSpace(np.ones(3), np.ones((1, 3)))
+    space = DenseRank(np.ones(3), np.ones((1, 3)))
     space.add(np.array([1.0, 1.0, 0.0]))
-    assert not space.near
+    assert not space.is_near
     space.add(np.array([0.0, 0.0, 2.0]))
-    assert space.near
+    assert space.is_near
     assert space.rank == 2

@@ -146,9 +146,9 @@ def test_energies_that_are_zero_do_not_end_a_sum(pool):
 def test_the_bar_of_equal_results_is_that_of_the_rule_of_succession(name):
     """n blocks of N have come, all alike: √(k N/n · f) of the sum with f = 1/n², k = N − n and N blocks."""
     code = coded(name, 64, 16)
-    if code.blocks is None:
+    if code.disjoint is None:
         pytest.skip("rows overlap")
-    N, rows = code.blocks.size, code.blocks.first
+    N, rows = code.disjoint.size, code.disjoint.first
     found = sum_errors(code, np.ones(64), rows)
     for n in range(4, N):
         error, _, value = found[n - 1]
@@ -164,7 +164,7 @@ def test_votes_that_are_all_alike_so_far_are_within_the_bar(count):
     off = promised = seen = 0
     while seen < 200:
         votes = (rng.random(40) < (1.0 if rng.random() < 0.5 else rng.random())) * 1.0
-        rows = rng.permutation(code.blocks.first)[:count]
+        rows = rng.permutation(code.disjoint.first)[:count]
         results = code.generator[rows] @ votes
         if np.all(results == 1):
             found = decode(code, rows, TermLearner(code).prior(dict(zip(rows.tolist(), results, strict=True))))
@@ -195,7 +195,7 @@ def test_a_shared_mean_is_worth_as_much_as_ever():
     off, promised = [], []
     for _ in range(100):
         terms = 1 + 0.1 * rng.standard_normal(1000)
-        rows = rng.permutation(code.blocks.first)[:90]
+        rows = rng.permutation(code.disjoint.first)[:90]
         results = {int(row): value for row, value in zip(rows, code.generator[rows] @ terms, strict=True)}
         found = decode(code, rows, TermLearner(code).prior(results))
         off.append(found.matrix[0] @ np.array(list(results.values())) / terms.sum() - 1)

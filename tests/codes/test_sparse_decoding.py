@@ -10,8 +10,8 @@ from kofn._base._numbers import EPSILON
 from kofn.codes import decodable, decode
 from kofn.codes._prior import Prior
 from kofn.codes.decoding import _sparse as sparse_decoding
-from kofn.codes.decoding._peeling import peel, peeled
-from kofn.codes.decoding._sparse import backward_error, decode_sparse, scaled_conjugate_gradients, solved
+from kofn.codes.decoding._peeling import peel, solve_by_peeling
+from kofn.codes.decoding._sparse import backward_error, decode_sparse, scaled_conjugate_gradients, solve_rows
 from kofn.schemes import SUMS, cyclic, lt, sr
 from kofn_studies.sums.modular import rows_needed
 from kofn_studies.sums.rateless import arrived, rows_peeled, rows_predicted
@@ -65,7 +65,7 @@ def test_shortcuts_need_no_solving():
     alone = [row for row in alone if row == np.flatnonzero(code.worker == code.worker[row])[0]]
     complete = np.flatnonzero(code.worker == 13)
     for rows in (np.array(alone), complete):
-        solution = solved(code.generator[rows], np.ones(50), code.worker[rows])
+        solution = solve_rows(code.generator[rows], np.ones(50), code.worker[rows])
         np.testing.assert_array_equal(solution, np.ones(len(rows)))
 
 
@@ -151,7 +151,7 @@ def test_peeling_last_in_first_out_destroys_the_sum_and_first_in_first_out_keeps
         columns = generator.indices[generator.indptr[row] : generator.indptr[row + 1]]
         known[column] = results[row] - (known[columns].sum() - known[column])
     assert not abs(known.sum() - terms.sum()) < 1e-3 * np.linalg.norm(terms)
-    assert abs(peeled(generator, np.ones(m)) @ results - terms.sum()) < 1e-12 * np.linalg.norm(terms)
+    assert abs(solve_by_peeling(generator, np.ones(m)) @ results - terms.sum()) < 1e-12 * np.linalg.norm(terms)
 
 
 def test_peeling_recovers_what_counting_says():
@@ -176,7 +176,7 @@ def test_conjugate_gradients_solve_with_a_few_rows_more_than_needed(m, degree):
 def test_blocks_at_a_hundred_thousand_terms():
     code = cyclic(10**5, workers=1000, blocks=10**4, rows=30)
     rows = np.random.default_rng(0).permutation(code.rows)
-    assert code.blocks is not None and decode(code, rows).exact
+    assert code.disjoint is not None and decode(code, rows).exact
     assert not decode(code, rows[: code.rows // 50]).exact
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import kofn
 from draws import examples
 from golden_runs import EagerCopies
-from kofn.codes._linear import LinearCode, groups_of, kept_apart
+from kofn.codes._linear import LinearCode, groups_of, keep_apart
 from kofn.jobs._collector import Collector
 from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
@@ -101,7 +101,7 @@ def test_copies_dealt_round_stay_even(inputs):
 def test_any_rows_are_kept_apart_and_those_without_equals_stay(pairs, count):
     worker = np.array([w % count for w, _ in pairs])
     group = np.array([g for _, g in pairs])
-    apart = kept_apart(worker, group, count)
+    apart = keep_apart(worker, group, count)
     assert not uneven(apart.tolist(), group.tolist(), count)
     alone = np.bincount(group)[group] == 1
     assert (apart[alone] == worker[alone]).all() and apart.min() >= 0 and apart.max() < count
@@ -119,7 +119,7 @@ def test_whatever_workers_do_one_that_is_free_has_what_a_straggler_has_twice(dat
     n = data.draw(st.integers(2, 5))
     inputs = data.draw(st.integers(1, 4))
     drawn = np.array([data.draw(st.integers(0, n + 2)) for _ in range(2 * inputs)])
-    worker = kept_apart(drawn, np.arange(2 * inputs) % inputs, n + 3)
+    worker = keep_apart(drawn, np.arange(2 * inputs) % inputs, n + 3)
     code = LinearCode("copies", np.eye(inputs)[np.arange(2 * inputs) % inputs], np.eye(inputs), worker)
     paces = [[data.draw(st.sampled_from([1e-4, 0.5, 1.0, 3.0]))] for _ in range(n)]
     stuck = data.draw(st.integers(0, n - 1))

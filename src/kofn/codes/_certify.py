@@ -63,21 +63,21 @@ def certify(generator: Floats, targets: Floats) -> Certificate:
     backward_error = _backward_error(solution, scaled, wanted)
     limit = backward_limit(*generator.shape[-2:])
     if np.any(backward_error > limit):
-        solution, backward_error = _polished(solution, backward_error, scaled, wanted, inverse, limit)
+        solution, backward_error = _polish(solution, backward_error, scaled, wanted, inverse, limit)
 
     target_size = np.linalg.norm(targets, axis=-1)
     amplification = np.linalg.norm(solution, axis=-1) / np.where(target_size > 0, target_size, 1.0)
     return Certificate(solution * row_scale[..., None, :], backward_error, amplification)
 
 
-def selected(generator: Floats, targets: Floats) -> Certificate:
+def select(generator: Floats, targets: Floats) -> Certificate:
     """`certify` where no row combines unknowns: the rows that have an unknown give it, and no other touches it.
 
     A solver would leave dust where V is zero, and what it multiplies can be larger than what is wanted by any factor.
 
     Examples
     --------
-    >>> selected(np.array([[2.0, 0.0], [0.0, 1.0], [2.0, 0.0]]), np.eye(2)).matrix
+    >>> select(np.array([[2.0, 0.0], [0.0, 1.0], [2.0, 0.0]]), np.eye(2)).matrix
     array([[0.25, 0.  , 0.25],
            [0.  , 1.  , 0.  ]])
     """
@@ -98,7 +98,7 @@ def backward_limit(rows: int, unknowns: int) -> float:
     return (rows + unknowns) * EPSILON
 
 
-def _polished(
+def _polish(
     solution: Floats, backward_error: Floats, generator: Floats, targets: Floats, inverse: Floats, limit: float
 ) -> tuple[Floats, Floats]:
     # Beside nearly dependent rows one step of refinement is not enough for what is itself well conditioned.
@@ -106,18 +106,18 @@ def _polished(
         if not np.any((backward_error > limit) & (backward_error < 1e-3)):
             break
         refined = solution + (targets - solution @ generator) @ inverse
-        solution, backward_error = _better(refined, solution, backward_error, generator, targets)
+        solution, backward_error = _keep_better(refined, solution, backward_error, generator, targets)
     # Rounding leaves dust where a sparse solution has zeros, and dust has no small relative residual.
     largest = np.max(np.abs(solution), axis=-1, keepdims=True, initial=0.0)
     swept = np.where(np.abs(solution) < 1e-12 * largest, 0.0, solution)
-    solution, backward_error = _better(swept, solution, backward_error, generator, targets)
+    solution, backward_error = _keep_better(swept, solution, backward_error, generator, targets)
     for place in np.argwhere((backward_error > limit) & (backward_error < 1e-3)):
         at, which = tuple(place), tuple(place[:-1])
-        solution[at], backward_error[at] = _evened(solution[at], backward_error[at], generator[which], targets[at])
+        solution[at], backward_error[at] = _even_out(solution[at], backward_error[at], generator[which], targets[at])
     return solution, backward_error
 
 
-def _evened(solution: Floats, error: Any, generator: Floats, target: Floats) -> tuple[Floats, Any]:
+def _even_out(solution: Floats, error: Any, generator: Floats, target: Floats) -> tuple[Floats, Any]:
     """Spread what the rounding of coefficients leaves over the unknowns in proportion to what each can bear.
 
     Least squares leave it where it is smallest in all, and that may be on an unknown of which little is used.
@@ -133,7 +133,7 @@ def _evened(solution: Floats, error: Any, generator: Floats, target: Floats) -> 
     return solution, error
 
 
-def _better(
+def _keep_better(
     candidate: Floats, solution: Floats, backward_error: Floats, generator: Floats, targets: Floats
 ) -> tuple[Floats, Floats]:
     error = _backward_error(candidate, generator, targets)

@@ -61,12 +61,12 @@ class CopyCode(LinearCode):
     @cached_property
     def generator(self) -> Floats:
         """G, (rows, unknowns)."""
-        return _locked(np.eye(self.unknowns)[self.groups])
+        return _lock(np.eye(self.unknowns)[self.groups])
 
     @cached_property
     def targets(self) -> Floats:
         """T, the identity."""
-        return _locked(np.eye(self.unknowns))
+        return _lock(np.eye(self.unknowns))
 
     @property
     def rows(self) -> int:
@@ -89,7 +89,7 @@ class CopyCode(LinearCode):
         return False
 
     @property
-    def blocks(self) -> None:
+    def disjoint(self) -> None:
         """Sparse codes have some."""
 
     def on_workers(self, count: int) -> LinearCode:
@@ -97,6 +97,6 @@ class CopyCode(LinearCode):
         return self if count >= self.workers else CopyCode(self.name, self.unknowns, self.rows, count)
 
 
-def _locked(matrix: Floats) -> Floats:
+def _lock(matrix: Floats) -> Floats:
     matrix.setflags(write=False)
     return matrix

@@ -14,7 +14,7 @@ from .._base._travel import Remade
 from ..checks import arrayed
 from ..errors import CodeError
 from ._certify import backward_limit, certify
-from ._sparse import Blocks, blocks_of, column_maxima, equal_rows, frozen, is_sparse
+from ._sparse import RowGroups, column_maxima, equal_rows, find_groups, freeze, is_sparse
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,17 +64,17 @@ class LinearCode(Remade):
     spread: Floats | None = None
 
     def __post_init__(self) -> None:
-        generator = frozen(self.generator) if is_sparse(self.generator) else _frozen("generator", self.generator)
+        generator = freeze(self.generator) if is_sparse(self.generator) else _freeze("generator", self.generator)
         load = np.ones(generator.shape[:1]) if np.size(self.load) == 0 else self.load
         for name, value in (
             ("generator", generator),
-            ("targets", _frozen("targets", self.targets)),
-            ("worker", _frozen("worker", self.worker, np.intp)),
-            ("load", _frozen("load", load)),
+            ("targets", _freeze("targets", self.targets)),
+            ("worker", _freeze("worker", self.worker, np.intp)),
+            ("load", _freeze("load", load)),
         ):
             object.__setattr__(self, name, value)
         if self.spread is not None:
-            object.__setattr__(self, "spread", _frozen("spread", self.spread))
+            object.__setattr__(self, "spread", _freeze("spread", self.spread))
         self._assert()
 
     def _assert(self) -> None:
@@ -136,9 +136,9 @@ class LinearCode(Remade):
         return work
 
     @cached_property
-    def blocks(self) -> Blocks | None:
-        """The blocks of a sparse code whose rows are equal or disjoint, with which coverage is all; else None."""
-        return blocks_of(self.generator) if is_sparse(self.generator) and self.rows else None
+    def disjoint(self) -> RowGroups | None:
+        """The groups of a sparse code whose rows are equal or disjoint, with which coverage is all; else None."""
+        return find_groups(self.generator) if is_sparse(self.generator) and self.rows else None
 
     @cached_property
     def decodable(self) -> bool:
@@ -155,19 +155,19 @@ class LinearCode(Remade):
     @cached_property
     def groups(self) -> NDArray[np.intp]:
         """Number of each row among the distinct ones, (rows,): equal rows have one number, as they say the same."""
-        if self.blocks is not None:
-            return self.blocks.block
+        if self.disjoint is not None:
+            return self.disjoint.group
         return groups_of(self.generator)
 
     def on_workers(self, count: int) -> LinearCode:
         """Return the same code with its workers folded onto ``count``, worker ``w`` onto ``w % count``.
 
-        Equal rows that would meet at a worker are kept apart (`kept_apart`).
+        Equal rows that would meet at a worker are kept apart (`keep_apart`).
         """
         _require(count >= 1, f"a code needs at least one worker, got {count}")
         if count >= self.workers:
             return self
-        return replace(self, worker=kept_apart(self.worker % count, self.groups, count))
+        return replace(self, worker=keep_apart(self.worker % count, self.groups, count))
 
 
 def groups_of(generator: Any) -> NDArray[np.intp]:
@@ -185,7 +185,7 @@ def groups_of(generator: Any) -> NDArray[np.intp]:
     return np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in rows], dtype=np.intp)
 
 
-def kept_apart(worker: NDArray[np.intp], group: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+def keep_apart(worker: NDArray[np.intp], group: NDArray[np.intp], count: int) -> NDArray[np.intp]:
     """Workers of rows, such that equal rows share one of ``count`` workers only where there are more of them than that.
 
     A straggler would hold up all that it has. A row stays where it is unless another worker has fewer of its
@@ -201,7 +201,7 @@ def kept_apart(worker: NDArray[np.intp], group: NDArray[np.intp], count: int) ->
 
     Examples
     --------
-    >>> kept_apart(np.array([0, 1, 0, 1]), np.array([0, 1, 0, 1]), 2).tolist()
+    >>> keep_apart(np.array([0, 1, 0, 1]), np.array([0, 1, 0, 1]), 2).tolist()
     [0, 1, 1, 0]
     """
     if len(np.unique(worker * (group.max(initial=0) + 1) + group)) == len(worker):
@@ -219,7 +219,7 @@ def kept_apart(worker: NDArray[np.intp], group: NDArray[np.intp], count: int) ->
     return apart
 
 
-def _frozen(name: str, values: ArrayLike, dtype: type = np.float64) -> NDArray[Any]:
+def _freeze(name: str, values: ArrayLike, dtype: type = np.float64) -> NDArray[Any]:
     try:
         given, masked = arrayed(values)
         if masked:

@@ -27,13 +27,13 @@ def is_sparse(matrix: Any) -> bool:
     return hasattr(matrix, "tocsr")
 
 
-def frozen(matrix: Any) -> Any:
+def freeze(matrix: Any) -> Any:
     """A read-only CSR copy with sorted columns and without stored zeros.
 
     Examples
     --------
     >>> from scipy.sparse import coo_array
-    >>> frozen(coo_array([[0, 1], [2, 0]])).indices.tolist()
+    >>> freeze(coo_array([[0, 1], [2, 0]])).indices.tolist()
     [1, 0]
     """
     from scipy.sparse import csr_array
@@ -83,23 +83,23 @@ def column_maxima(matrix: Any) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
-class Blocks:
+class RowGroups:
     """Rows of which any two are equal or share no unknown: with them coverage decides, no equation is solved.
 
     Parameters
     ----------
-    block : (rows,) int array
-        Which block each row is.
-    first : (blocks,) int array
-        A row of each block.
+    group : (rows,) int array
+        Which group each row is in.
+    first : (groups,) int array
+        A row of each group.
     """
 
-    block: Indices
+    group: Indices
     first: Indices
 
     @property
     def size(self) -> int:
-        """How many blocks there are."""
+        """How many groups there are."""
         return len(self.first)
 
 
@@ -120,15 +120,15 @@ def equal_rows(matrix: Any) -> tuple[Indices, Indices]:
     return group, first
 
 
-def blocks_of(matrix: Any) -> Blocks | None:
-    """The blocks of a sparse matrix whose rows are equal or disjoint; None of any other.
+def find_groups(matrix: Any) -> RowGroups | None:
+    """The groups of a sparse matrix whose rows are equal or disjoint; None of any other.
 
     Examples
     --------
     >>> from scipy.sparse import csr_array
-    >>> blocks_of(csr_array([[1, 1, 0], [0, 0, 1], [1, 1, 0]])).size
+    >>> find_groups(csr_array([[1, 1, 0], [0, 0, 1], [1, 1, 0]])).size
     2
-    >>> blocks_of(csr_array([[1, 1], [0, 1]])) is None
+    >>> find_groups(csr_array([[1, 1], [0, 1]])) is None
     True
     """
     group, first = equal_rows(matrix)
@@ -137,4 +137,4 @@ def blocks_of(matrix: Any) -> Blocks | None:
     distinct = matrix[first]
     if np.bincount(distinct.indices, minlength=1).max() > 1 or (matrix != distinct[group]).nnz:
         return None
-    return Blocks(group, first)
+    return RowGroups(group, first)

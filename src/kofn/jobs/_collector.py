@@ -18,7 +18,7 @@ from ..codes._prior import Prior
 from ..codes.decoding._assess import Decoding
 from ..codes.decoding._decode import decode
 from ..codes.decoding._estimators import Estimator
-from ..codes.decoding._rank import space_of
+from ..codes.decoding._rank import track_rank
 from ..errors import CodeError
 from ..schemes._scheme import Judge, Judgement
 from ._stop import Decodable, StopRule
@@ -102,7 +102,7 @@ class Collector(Carrying):
         self._judge, self._results = judge, results
         self._judgement: Judgement | None = None
         self._enough = self._settled = False
-        self._space = space_of(code)
+        self._space = track_rank(code)
         self._exact: bool | None = None
 
     def add(self, row: int, time: float, epsilon: float = 0.0) -> None:
@@ -156,7 +156,7 @@ class Collector(Carrying):
     def exact(self) -> bool:
         """Whether every target is exact, or all that the code can make exact is there and more results cannot help."""
         if self._exact is None:
-            self._exact = self._space.near and self._decided()
+            self._exact = self._space.is_near and self._decided()
         return self._exact
 
     def _decided(self) -> bool:
@@ -186,7 +186,7 @@ class Collector(Carrying):
     def _judged(self) -> Judgement:
         if self._judgement is None:
             # What is exact needs no prior, and a prior can cost a pass over the data.
-            decoding = self._decode(None) if self._space.near else None
+            decoding = self._decode(None) if self._space.is_near else None
             self._enough = decoding is not None and decoding.exact
             if decoding is None or not decoding.exact:
                 decoding = self._decode(None if self._expect is None else self._expect())

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict
 
 from .. import checks
 from .._base._travel import Carrying
-from ..codes.decoding._estimators import Estimator, checked
+from ..codes.decoding._estimators import Estimator, check_estimator
 from ._collector import Progress
 from ._stop import StopRule, stop_rule
 from .scheduling import Scheduler, as_scheduler
@@ -107,7 +107,7 @@ class Options(Carrying):
     def __post_init__(self) -> None:
         self.stop_rule  # noqa: B018  it refuses what contradicts itself
         if self.estimator is not None:
-            checked(CALL, self.estimator)
+            check_estimator(CALL, self.estimator)
         as_scheduler(CALL, self.scheduler)
         if self.progress is not None:
             checks.function(CALL, "progress", self.progress, "leave it out")

@@ -10,7 +10,7 @@ import numpy as np
 from .. import checks
 from ..codes.decoding._decode import decodable, decode
 from ..codes.decoding._estimators import Estimator
-from ..codes.decoding._rank import space_of
+from ..codes.decoding._rank import track_rank
 from ..schemes._scheme import Learner, Scheme
 from ._stop import StopRule
 
@@ -48,7 +48,7 @@ def check_reachable(call: str, scheme: Scheme, learner: Learner, estimator: Esti
 def _why_not(scheme: Scheme) -> tuple[str, str]:
     """Why all rows together do not make a job exact, and what would: more equations, or more digits."""
     code = scheme.code
-    space = space_of(code)
+    space = track_rank(code)
     rank = sum(space.add(row) for row in range(code.rows))
     given = f"code {code.name!r} with {code.rows} rows of rank {rank} for {code.unknowns} unknowns"
     if rank < code.unknowns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codes._linear import kept_apart
+from ..codes._linear import keep_apart
 
 
 def default_redundancy(rows: int) -> int:
@@ -31,4 +31,4 @@ def deal_rows(rows: int, workers: int | None, group: NDArray[np.intp] | None = N
     """
     workers = rows if workers is None else workers
     round_about = np.arange(rows) % workers
-    return round_about if group is None else kept_apart(round_about, group, workers)
+    return round_about if group is None else keep_apart(round_about, group, workers)

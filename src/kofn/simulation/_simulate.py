@@ -22,7 +22,7 @@ from .._base._numbers import EPSILON, Floats
 from ..codes._linear import LinearCode
 from ..codes._prior import Prior
 from ..codes.decoding._decode import decodable, decode
-from ..codes.decoding._estimators import Estimator, checked
+from ..codes.decoding._estimators import Estimator, check_estimator
 from ..jobs._collector import Collector
 from ..jobs._stop import Both, Count, Deadline, Decodable, Either, StopRule, Tolerance
 from ..schemes._scheme import Scheme
@@ -215,7 +215,7 @@ class _Judge:
         if prior is not None and (not isinstance(prior, Prior) or prior.unknowns != code.unknowns):
             must, remedy = f"be a Prior of {code.unknowns} unknowns", "leave it out for equal energies"
             raise checks.refusal(call, "prior", must, getattr(prior, "unknowns", repr(prior)), remedy)
-        return cls(code, source, prior, checked(call, estimator), getattr(source, "epsilon", EPSILON))
+        return cls(code, source, prior, check_estimator(call, estimator), getattr(source, "epsilon", EPSILON))
 
     @cached_property
     def prior(self) -> Prior:

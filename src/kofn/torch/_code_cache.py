@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .._base._numbers import Floats
 from ..codes._certify import certify
 from ..codes._prior import Prior
-from ..codes.decoding._assess import exactly
+from ..codes.decoding._assess import are_exact
 from ..errors import NotDecodable
 from ..schemes.products._classes import Classes
 from ..schemes.products._shaping import FLOOR, SINGLE_FLOOR, Directions
@@ -139,7 +139,7 @@ class CodeCache:
 
     def _undecodable(self, rows: Coefficients, targets: Floats) -> NDArray[np.bool_]:
         found = certify(rows.generator, targets)
-        exact = exactly(found.backward_error, found.amplification, rows.generator, self.epsilon)
+        exact = are_exact(found.backward_error, found.amplification, rows.generator, self.epsilon)
         return np.asarray(~np.all(exact, axis=-1))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kofn.codes import LinearCode, decode
-from kofn.codes.decoding._peeling import peeled
+from kofn.codes.decoding._peeling import solve_by_peeling
 from kofn.codes.decoding._sparse import scaled_conjugate_gradients
 from kofn.errors import require
 from kofn.schemes import cyclic as cyclic_code
@@ -64,7 +64,7 @@ def _cyclic(delays: Delays, seed: int) -> Floats:
     code = cyclic_code(m, blocks=blocks, starts=starts.tolist(), rows=min(rows, blocks), workers=len(workers))
     order, times = arrived(delays, 0, code, workers)
     order = order[times <= outcome.times[0] * (1 + 1e-9)]
-    assert code.blocks is not None  # known to whoever made the code: not part of decoding
+    assert code.disjoint is not None  # known to whoever made the code: not part of decoding
     seconds, decoding = _timed(lambda: decode(code, order))
     assert decoding.exact
     return np.array([seconds, outcome.times[0], outcome.messages[0]])
@@ -104,7 +104,7 @@ def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
 RUNS: dict[str, Callable[[Delays, int], Floats]] = {
     "cyclic": _cyclic,
     "sr": partial(_rateless, lambda m: round(np.log2(m)), rows_predicted, scaled_conjugate_gradients, 1.0),
-    "sr-3": partial(_rateless, lambda m: PEELING_DEGREE, _rows_peelable, peeled, PEELING_ROWS),
+    "sr-3": partial(_rateless, lambda m: PEELING_DEGREE, _rows_peelable, solve_by_peeling, PEELING_ROWS),
 }
 
 

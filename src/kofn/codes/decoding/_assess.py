@@ -55,7 +55,7 @@ class Decoding:
         return bool(np.all(self.recovered))
 
 
-def exactly(backward_error: Floats, amplification: Floats, generator: Floats, epsilon: float) -> NDArray[np.bool_]:
+def are_exact(backward_error: Floats, amplification: Floats, generator: Floats, epsilon: float) -> NDArray[np.bool_]:
     """Apply the two statements of this module's heading to certified targets."""
     in_row_space = backward_error <= backward_limit(*generator.shape[-2:])
     stable: NDArray[np.bool_] = in_row_space & (amplification * epsilon <= np.sqrt(epsilon))
@@ -84,7 +84,7 @@ def amplification_of(generator: Any, targets: Floats, matrix: Floats, spread: Fl
     return size / np.where(target_size > 0, target_size, 1)
 
 
-def assessed(
+def assess(
     generator: Any,
     targets: Floats,
     matrix: Floats,
@@ -101,12 +101,13 @@ def assessed(
     energy = prior.energy(targets)
     loss = prior.loss(targets - matrix @ generator)
     share = np.sqrt(loss / energy) if energy > 0 else np.ones_like(loss)
-    rounding = epsilon * _heard(generator, matrix, prior) / np.sqrt(energy) if energy > 0 else np.zeros_like(loss)
+    received = epsilon * _size_received(generator, matrix, prior)
+    rounding = received / np.sqrt(energy) if energy > 0 else np.zeros_like(loss)
     error = np.where(recovered.all(axis=-1), 0.0, np.maximum(share, rounding))
     return Decoding(matrix, recovered, error, np.max(backward_error, axis=-1, initial=0.0), amplification)
 
 
-def _heard(generator: Any, matrix: Floats, prior: Prior) -> Floats:
+def _size_received(generator: Any, matrix: Floats, prior: Prior) -> Floats:
     """‖V D‖, (…), with D the expected sizes of the results: what of their relative rounding gets into the targets.
 
     Unlike `amplification_of` it knows how large results are: in an estimate, weights of small ones may be large.

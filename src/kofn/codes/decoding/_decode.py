@@ -13,10 +13,10 @@ from ..._base._numbers import EPSILON
 from .._linear import LinearCode
 from .._prior import Prior
 from .._sparse import is_sparse
-from ._assess import Decoding, exactly
+from ._assess import Decoding, are_exact
 from ._dense import certify_rows, decode_dense
-from ._estimators import ZERO_FILLED, Estimator, checked
-from ._picking import covered, picked
+from ._estimators import ZERO_FILLED, Estimator, check_estimator
+from ._picking import covers, pick
 
 
 def decode(
@@ -64,12 +64,12 @@ def decode(
     0.707
     """
     call = "kofn.codes.decode"
-    estimator, rows = checked(call, estimator), _rows_of(call, code, rows)
+    estimator, rows = check_estimator(call, estimator), _rows_of(call, code, rows)
     if prior is not None and (not isinstance(prior, Prior) or prior.unknowns != code.unknowns):
         must, remedy = f"be a Prior of {code.unknowns} unknowns", "leave it out for equal energies"
         raise checks.refusal(call, "prior", must, getattr(prior, "unknowns", repr(prior)), remedy)
-    if code.picks is not None and rows.ndim == 1 and (estimator in ZERO_FILLED or covered(code, rows)):
-        return picked(code, rows, prior)
+    if code.picks is not None and rows.ndim == 1 and (estimator in ZERO_FILLED or covers(code, rows)):
+        return pick(code, rows, prior)
     if prior is None or not prior.energy(code.targets) > 0:
         prior = Prior.independent(np.ones(code.unknowns))
     if estimator == "peeling" or is_sparse(code.generator):
@@ -95,7 +95,7 @@ def decodable(
     """
     rows = _rows_of("kofn.codes.decodable", code, rows)
     if code.picks is not None and rows.ndim == 1:
-        return np.asarray(covered(code, rows))
+        return np.asarray(covers(code, rows))
     if estimator == "peeling" or is_sparse(code.generator):
         from ._sparse import decodable_sparse
 
@@ -106,7 +106,7 @@ def decodable(
     result: NDArray[np.bool_] = np.asarray(np.all(np.any(generator != 0, axis=-2) | ~wanted, axis=-1))
     seen = generator[result]
     certificate = certify_rows(seen, code.targets, code)
-    recovered = exactly(certificate.backward_error, certificate.amplification, seen, epsilon)
+    recovered = are_exact(certificate.backward_error, certificate.amplification, seen, epsilon)
     result[result] = np.all(recovered, axis=-1)
     return result
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..._base._numbers import Floats
-from .._certify import Certificate, certify, selected
+from .._certify import Certificate, certify, select
 from .._linear import LinearCode
 from .._prior import Prior
-from ._assess import Decoding, amplification_of, assessed, exactly
+from ._assess import Decoding, amplification_of, are_exact, assess
 from ._estimators import ESTIMATORS, Estimator
 
 
@@ -22,20 +22,20 @@ def decode_dense(
 ) -> Decoding:
     """`decode` for stacks of dense generators, (…, received, unknowns), of a code whose unknowns are of like size."""
     certificate = certify_rows(generator, targets, code)
-    recovered = exactly(certificate.backward_error, certificate.amplification, generator, epsilon)
+    recovered = are_exact(certificate.backward_error, certificate.amplification, generator, epsilon)
     matrix = certificate.matrix
     if not np.all(recovered):
         rule = ESTIMATORS[estimator] if isinstance(estimator, str) else estimator
         estimate = rule(matrix, generator, targets, prior, epsilon)
         matrix = np.where(recovered[..., None], matrix, estimate)
     spread = None if code is None else code.spread
-    return assessed(generator, targets, matrix, recovered, certificate.backward_error, prior, epsilon, spread)
+    return assess(generator, targets, matrix, recovered, certificate.backward_error, prior, epsilon, spread)
 
 
 def certify_rows(generator: Floats, targets: Floats, code: LinearCode | None) -> Certificate:
     """V for rows of a code: taken from them where nothing is mixed, solved for elsewhere; in units of the data."""
     plain = code is not None and not code.mixes
-    certificate = selected(generator, targets) if plain else certify(generator, targets)
+    certificate = select(generator, targets) if plain else certify(generator, targets)
     if code is None or code.spread is None:
         return certificate
     amplification = amplification_of(generator, targets, certificate.matrix, code.spread)

@@ -14,14 +14,14 @@ from .._prior import Prior
 NOISE = 16.0
 """Rounding noise of a result, in units of its epsilon, that the LMMSE estimator reckons with."""
 
-Rule = Callable[[Floats, Floats, Floats, Prior, float], Floats]
+EstimatorRule = Callable[[Floats, Floats, Floats, Prior, float], Floats]
 """(V of the certificate, G received, T, prior, epsilon) → V used for targets that are not recovered."""
 
-Estimator = str | Rule
+Estimator = str | EstimatorRule
 """A name in `ESTIMATORS`, or a rule that belongs to one code, such as a formula of the nodes that were received."""
 
 
-def zero_fill(solution: Floats, generator: Floats, targets: Floats, prior: Prior, epsilon: float) -> Floats:
+def fill_with_zeros(solution: Floats, generator: Floats, targets: Floats, prior: Prior, epsilon: float) -> Floats:
     """Use zero for what is not recovered: what the papers do (Tegin et al. 2022, Sec. IV-C)."""
     return np.zeros_like(solution)
 
@@ -45,11 +45,11 @@ def least_squares(solution: Floats, generator: Floats, targets: Floats, prior: P
         seen = (generator @ prior.common) * scale
         weight = np.where(heard, 1.0 / (values**2 + noise**2), 0.0)
         against = np.einsum("...rk,...k,...sk,...s->...r", left, weight, left, seen, optimize=True)
-        matrix += unbiased(matrix @ generator, against * scale, seen / scale, targets, prior.common)
+        matrix += remove_bias(matrix @ generator, against * scale, seen / scale, targets, prior.common)
     return matrix
 
 
-def unbiased(reached: Floats, against: Floats, seen: Floats, targets: Floats, common: Floats) -> Floats:
+def remove_bias(reached: Floats, against: Floats, seen: Floats, targets: Floats, common: Floats) -> Floats:
     """What is added to an estimate V so that (V G − T) n = 0 at the least price: (T − VG) n hᵀ / (G n)ᵀ h.
 
     Parameters
@@ -68,22 +68,22 @@ def unbiased(reached: Floats, against: Floats, seen: Floats, targets: Floats, co
     return result
 
 
-ESTIMATORS: dict[str, Rule] = {"lmmse": least_squares, "exact": zero_fill, "peeling": zero_fill}
+ESTIMATORS: dict[str, EstimatorRule] = {"lmmse": least_squares, "exact": fill_with_zeros, "peeling": fill_with_zeros}
 """How targets that are not exact are estimated; "peeling" also counts as exact only what peeling recovers."""
 
 ZERO_FILLED = ("exact", "peeling")
 """Names of the estimators that use zero for what is not recovered."""
 
 
-def checked(call: str, estimator: Any) -> Estimator:
+def check_estimator(call: str, estimator: Any) -> Estimator:
     """Return an estimator as it is, or refuse what is none.
 
     Examples
     --------
-    >>> checked("f", "lmmse")
+    >>> check_estimator("f", "lmmse")
     'lmmse'
     """
     if callable(estimator):
-        rule: Rule = estimator
+        rule: EstimatorRule = estimator
         return rule
     return checks.choice(call, "estimator", estimator, ESTIMATORS, "'lmmse' is the usual choice")

@@ -63,7 +63,7 @@ def _entries(matrix: Any, lines: Indices) -> Indices:
     return entries
 
 
-def peeled(generator: Any, target: Floats) -> Floats:
+def solve_by_peeling(generator: Any, target: Floats) -> Floats:
     """Solve v G = t by peeling: the rounds backwards, from what was found last.
 
     Parameters
@@ -79,7 +79,7 @@ def peeled(generator: Any, target: Floats) -> Floats:
     Examples
     --------
     >>> from scipy.sparse import csr_array
-    >>> peeled(csr_array([[1, 1], [0, 2]]), np.ones(2))
+    >>> solve_by_peeling(csr_array([[1, 1], [0, 2]]), np.ones(2))
     array([1., 0.])
     """
     rows, unknowns = generator.shape

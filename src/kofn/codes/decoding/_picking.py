@@ -47,18 +47,18 @@ class Picks(Decoding):
         return matrix
 
 
-def covered(code: LinearCode, rows: Indices) -> bool:
+def covers(code: LinearCode, rows: Indices) -> bool:
     """Whether rows (received,) hold every unknown."""
     return bool(len(np.unique(code.groups[rows])) == code.unknowns)
 
 
-def picked(code: LinearCode, rows: Indices, prior: Prior | None) -> Picks:
+def pick(code: LinearCode, rows: Indices, prior: Prior | None) -> Picks:
     """What rows (received,) of a code hold, and zero for the rest.
 
     Examples
     --------
     >>> from kofn.codes._copies import CopyCode
-    >>> picks = picked(CopyCode("repetition", 2, 4, 2), np.array([3, 1]), None)
+    >>> picks = pick(CopyCode("repetition", 2, 4, 2), np.array([3, 1]), None)
     >>> picks.recovered.tolist(), picks.matrix.tolist(), float(picks.error.round(3))
     ([False, True], [[0.0, 0.0], [1.0, 0.0]], 0.707)
     """

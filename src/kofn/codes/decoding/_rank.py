@@ -16,7 +16,7 @@ SPAN_NUMBERS = 1 << 22
 """A sparse code keeps a basis of up to so many numbers (a thousand rows take about a second), then only counts."""
 
 
-class Space(Protocol):
+class RankTracker(Protocol):
     """What a collector asks of it."""
 
     rank: int
@@ -25,30 +25,30 @@ class Space(Protocol):
         """Add a row and tell whether it brought anything new."""
 
     @property
-    def near(self) -> bool:
+    def is_near(self) -> bool:
         """Whether decoding is worth an attempt."""
 
 
-def space_of(code: LinearCode) -> Space:
+def track_rank(code: LinearCode) -> RankTracker:
     """Start with no rows of a code.
 
     Examples
     --------
-    >>> space = space_of(LinearCode("pair", np.eye(2), np.ones((1, 2)), worker=[0, 1]))
-    >>> space.add(0), space.near, space.add(1), space.near
+    >>> space = track_rank(LinearCode("pair", np.eye(2), np.ones((1, 2)), worker=[0, 1]))
+    >>> space.add(0), space.is_near, space.add(1), space.is_near
     (True, False, True, True)
     """
     if code.picks is not None:
-        return Seen(code)
+        return CopyRank(code)
     generator = code.generator
     if not is_sparse(generator):
-        return _Span(code, lambda row: generator[row])
-    if code.blocks is None and min(code.rows, code.unknowns) * code.unknowns <= SPAN_NUMBERS:
-        return _Span(code, lambda row: generator[[row]].toarray()[0])
-    return Coverage(generator, code.targets, np.asarray(code.worker), code.blocks is not None)
+        return _RankOfRows(code, lambda row: generator[row])
+    if code.disjoint is None and min(code.rows, code.unknowns) * code.unknowns <= SPAN_NUMBERS:
+        return _RankOfRows(code, lambda row: generator[[row]].toarray()[0])
+    return CoverageRank(generator, code.targets, np.asarray(code.worker), code.disjoint is not None)
 
 
-class RowSpace:
+class DenseRank:
     """The span of the rows seen so far, grown one row at a time, and how far the targets are from it.
 
     It costs O(rank·unknowns) a row and tells when a certificate is worth computing; it proves nothing itself.
@@ -96,13 +96,13 @@ class RowSpace:
         self._distance = float(np.einsum("ij,ij->i", self._missing, self._missing).max(initial=0.0))
 
     @property
-    def near(self) -> bool:
+    def is_near(self) -> bool:
         """Whether every target may lie in the span, so that `certify` should decide."""
         return self._distance < 1e-10
 
 
-class _Span(RowSpace):
-    """A `RowSpace` that is given rows by number."""
+class _RankOfRows(DenseRank):
+    """A `DenseRank` that is given rows by number."""
 
     def __init__(self, code: LinearCode, row_of: Callable[[int], Floats]) -> None:
         super().__init__(code.column_size, code.targets)
@@ -112,8 +112,8 @@ class _Span(RowSpace):
         return super().add(self._row_of(row))
 
 
-class Coverage:
-    """What `kofn.codes.decoding._rank.RowSpace` is for dense rows, for codes that are too large for it: it only counts.
+class CoverageRank:
+    """What `DenseRank` is for dense rows, for codes that are too large for it: it only counts.
 
     A target that uses an unknown which no row has seen is out of reach. Where all are seen, disjoint rows decode.
     Others are worth an attempt once one worker has sent everything, or every unknown came alone, or there are as
@@ -131,8 +131,8 @@ class Coverage:
     Examples
     --------
     >>> from scipy.sparse import csr_array
-    >>> seen = Coverage(csr_array([[1, 1, 0], [0, 0, 1]]), np.ones((1, 3)), np.arange(2), disjoint=True)
-    >>> seen.add(0), seen.near, seen.add(1), seen.near
+    >>> seen = CoverageRank(csr_array([[1, 1, 0], [0, 0, 1]]), np.ones((1, 3)), np.arange(2), disjoint=True)
+    >>> seen.add(0), seen.is_near, seen.add(1), seen.is_near
     (True, False, True, True)
     """
 
@@ -165,7 +165,7 @@ class Coverage:
         return bool(len(new))
 
     @property
-    def near(self) -> bool:
+    def is_near(self) -> bool:
         """Whether decoding is worth an attempt."""
         if self._left:
             return False
@@ -174,14 +174,14 @@ class Coverage:
         return bool(self._disjoint or due or self._sent.max() >= self._wanted)
 
 
-class Seen:
+class CopyRank:
     """How near the targets of a `CopyCode` are: what `kofn.codes.decoding._rank` asks of a space.
 
     Examples
     --------
     >>> from kofn.codes._copies import CopyCode
-    >>> seen = Seen(CopyCode("repetition", 2, 4, 2))
-    >>> seen.add(0), seen.add(2), seen.near, seen.add(1), seen.near
+    >>> seen = CopyRank(CopyCode("repetition", 2, 4, 2))
+    >>> seen.add(0), seen.add(2), seen.is_near, seen.add(1), seen.is_near
     (True, False, False, True, True)
     """
 
@@ -199,6 +199,6 @@ class Seen:
         return new
 
     @property
-    def near(self) -> bool:
+    def is_near(self) -> bool:
         """Whether every unknown has come."""
         return not self._left

@@ -25,12 +25,12 @@ from ..._base._numbers import EPSILON, Floats
 from .._certify import backward_limit
 from .._linear import LinearCode
 from .._prior import Prior
-from .._sparse import Blocks, Indices
-from ._assess import Decoding, amplification_of, assessed, exactly
+from .._sparse import Indices, RowGroups
+from ._assess import Decoding, amplification_of, are_exact, assess
 from ._dense import decode_dense
-from ._estimators import Estimator, unbiased
+from ._estimators import Estimator, remove_bias
 from ._estimators import least_squares as dense_least_squares
-from ._peeling import peeled
+from ._peeling import solve_by_peeling
 
 DENSE_NUMBERS = 1 << 16
 """Sets of rows with up to so many coefficients, zeros included, are solved as dense ones."""
@@ -53,34 +53,34 @@ def decode_sparse(code: LinearCode, rows: Indices, prior: Prior, estimator: Esti
         stacked = [np.array([getattr(part, name) for part in parts]) for name in fields]
         return Decoding(*(array.reshape(rows.shape[:-1] + array.shape[1:]) for array in stacked))
     generator = csr_array(code.generator)[rows]
-    blocks = None if estimator == "peeling" else code.blocks
-    small = blocks is None and estimator != "peeling" and np.prod(generator.shape) <= DENSE_NUMBERS
+    groups = None if estimator == "peeling" else code.disjoint
+    small = groups is None and estimator != "peeling" and np.prod(generator.shape) <= DENSE_NUMBERS
     if small or callable(estimator):  # a code's own rule is one for dense rows
         return decode_dense(generator.toarray(), code.targets, prior, estimator, epsilon, code)
     solve = _solver(code, rows, generator, estimator)
     matrix = np.array([solve(target) for target in code.targets])
     error = np.array([backward_error(v, generator, t) for v, t in zip(matrix, code.targets, strict=True)])
-    recovered = exactly(error, amplification_of(generator, code.targets, matrix), generator, epsilon)
+    recovered = are_exact(error, amplification_of(generator, code.targets, matrix), generator, epsilon)
     if not recovered.all():
         estimate = np.zeros_like(matrix)
         if estimator == "lmmse" and len(rows):
-            estimate = least_squares(generator, code.targets, prior, blocks, rows)
+            estimate = least_squares(generator, code.targets, prior, groups, rows)
         matrix = np.where(recovered[:, None], matrix, estimate)
-    return assessed(generator, code.targets, matrix, recovered, error, prior, epsilon)
+    return assess(generator, code.targets, matrix, recovered, error, prior, epsilon)
 
 
 def decodable_sparse(code: LinearCode, rows: Indices, estimator: Estimator, epsilon: float) -> NDArray[np.bool_]:
     """`kofn.codes.decoding.decodable` for a sparse code, or by peeling."""
     prior = Prior.independent(np.ones(code.unknowns))
-    if code.blocks is None or estimator == "peeling":
+    if code.disjoint is None or estimator == "peeling":
         estimator = "exact" if estimator == "lmmse" else estimator
         return np.asarray(decode_sparse(code, rows, prior, estimator, epsilon).recovered.all(axis=-1))
-    blocks = code.blocks
-    distinct = code.generator[blocks.first]
+    groups = code.disjoint
+    distinct = code.generator[groups.first]
     needed = abs(distinct) @ np.any(code.targets != 0, axis=0) > 0
-    seen = np.zeros((*rows.shape[:-1], blocks.size), dtype=bool)
-    np.put_along_axis(seen, blocks.block[rows], True, axis=-1)
-    whole = decode_sparse(code, blocks.first, prior, "exact", epsilon).recovered.all()
+    seen = np.zeros((*rows.shape[:-1], groups.size), dtype=bool)
+    np.put_along_axis(seen, groups.group[rows], True, axis=-1)
+    whole = decode_sparse(code, groups.first, prior, "exact", epsilon).recovered.all()
     return np.asarray(whole & np.all(seen | ~needed, axis=-1))
 
 
@@ -100,15 +100,15 @@ def backward_error(solution: Floats, generator: Any, target: Floats) -> float:
 
 def _solver(code: LinearCode, rows: Indices, generator: Any, estimator: Estimator) -> Callable[[Floats], Floats]:
     if estimator == "peeling":
-        return lambda target: peeled(generator, target)
-    if code.blocks is not None:
-        which = code.blocks.block[rows]
+        return lambda target: solve_by_peeling(generator, target)
+    if code.disjoint is not None:
+        which = code.disjoint.group[rows]
         return lambda target: _one_of_each(generator, which, target)
-    return lambda target: solved(generator, target, np.asarray(code.worker)[rows])
+    return lambda target: solve_rows(generator, target, np.asarray(code.worker)[rows])
 
 
 def _one_of_each(generator: Any, which: Indices, target: Floats) -> Floats:
-    """Weights when rows are equal or disjoint: the first one of each block counts."""
+    """Weights when rows are equal or disjoint: the first one of each group counts."""
     _, first = np.unique(which, return_index=True)
     solution = np.zeros(generator.shape[0])
     start = generator.indptr[first]
@@ -116,7 +116,7 @@ def _one_of_each(generator: Any, which: Indices, target: Floats) -> Floats:
     return solution
 
 
-def solved(generator: Any, target: Floats, worker: Indices) -> Floats:
+def solve_rows(generator: Any, target: Floats, worker: Indices) -> Floats:
     """Solve v G = t as cheaply as can be; an attempt where there is no solution.
 
     Parameters
@@ -127,7 +127,7 @@ def solved(generator: Any, target: Floats, worker: Indices) -> Floats:
 
     Examples
     --------
-    >>> solved(csr_array([[1.0, 1, 0], [0, 0, 1], [1, 0, 1]]), np.ones(3), np.array([0, 0, 1]))
+    >>> solve_rows(csr_array([[1.0, 1, 0], [0, 0, 1], [1, 0, 1]]), np.ones(3), np.array([0, 0, 1]))
     array([1., 1., 0.])
     """
     limit = backward_limit(*generator.shape)
@@ -146,10 +146,10 @@ def solved(generator: Any, target: Floats, worker: Indices) -> Floats:
 
 def _attempts(generator: Any, target: Floats, worker: Indices) -> Iterator[Floats]:
     yield from _sums(generator, target, worker)
-    yield peeled(generator, target)
+    yield solve_by_peeling(generator, target)
     yield scaled_conjugate_gradients(generator, target)
     if np.prod(generator.shape) <= FACTOR_NUMBERS:
-        yield _factorised(generator, target)
+        yield _factorise(generator, target)
 
 
 def _sums(generator: Any, target: Floats, worker: Indices) -> Iterator[Floats]:
@@ -190,27 +190,27 @@ def scaled_conjugate_gradients(generator: Any, target: Floats) -> Floats:
     return np.asarray(rows @ solution)
 
 
-def _factorised(generator: Any, target: Floats) -> Floats:
+def _factorise(generator: Any, target: Floats) -> Floats:
     dense = generator.toarray().T
     solution = lstsq(dense, target, lapack_driver="gelsy", cond=1e-13)[0]
     return np.asarray(solution + lstsq(dense, target - dense @ solution, lapack_driver="gelsy", cond=1e-13)[0])
 
 
-def least_squares(generator: Any, targets: Floats, prior: Prior, blocks: Blocks | None, rows: Indices) -> Floats:
+def least_squares(generator: Any, targets: Floats, prior: Prior, groups: RowGroups | None, rows: Indices) -> Floats:
     """The LMMSE estimate V = T S Gᵀ (G S Gᵀ)⁺ with S = diag(energies), unbiased in what unknowns have in common."""
     if prior.factor.ndim == 2:
         return dense_least_squares(np.zeros(0), generator.toarray(), targets, prior, EPSILON)
-    if blocks is not None:
-        estimate, inverse = _by_block(generator, targets, prior, blocks.block[rows])
+    if groups is not None:
+        estimate, inverse = _by_group(generator, targets, prior, groups.group[rows])
     else:
         estimate, inverse = _iterated(generator, targets, prior)
     if prior.common is not None:
         seen = generator @ prior.common
-        estimate = estimate + unbiased(estimate @ generator, inverse(seen), seen, targets, prior.common)
+        estimate = estimate + remove_bias(estimate @ generator, inverse(seen), seen, targets, prior.common)
     return estimate
 
 
-def _by_block(
+def _by_group(
     generator: Any, targets: Floats, prior: Prior, which: Indices
 ) -> tuple[Floats, Callable[[Floats], Floats]]:
     _, first = np.unique(which, return_index=True)

@@ -350,8 +350,8 @@ class SumLearner(Learner):
         self._terms = TermLearner(scheme.code, earlier=scheme.earlier) if scheme.energies is None else None
 
     def _note(self, row: int, result: Any) -> None:
-        blocks = self._sum.code.blocks
-        group = row if blocks is None else int(blocks.block[row])
+        blocks = self._sum.code.disjoint
+        group = row if blocks is None else int(blocks.group[row])
         fresh = group not in self._groups
         self._groups.add(group)
         if fresh and not self._tally.add(np.asarray(result)):
