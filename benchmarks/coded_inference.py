@@ -27,11 +27,11 @@ from kofn.tuning.functions import (
     Candidate,
     Decoder,
     Draws,
-    Evaluated,
+    FamilyResults,
     Joint,
     evaluate_rows,
     identity,
-    learned_parities,
+    learn_parities,
 )
 from kofn.tuning.learned import structured_code
 from kofn_studies.datasets import load
@@ -83,7 +83,7 @@ def draws_of(f: Layers, images: Floats, K: int, count: int, rng: np.random.Gener
 def contenders(f: Layers, images: Floats, learning: Draws, K: int, N: int) -> Iterator[tuple[str, Candidate, bool]]:
     """Name, code, and whether a linear decoder is learned for it."""
     parities = parity_models(f, images, K, N - K, np.random.default_rng(1))
-    closed = learned_parities(learning, N - K, np.random.default_rng(1))
+    closed = learn_parities(learning, N - K, np.random.default_rng(1))
     built: dict[str, Callable[..., Any]] = {
         "parity, trained": partial(FUNCTIONS["parity"], f, parities=parities),
         "parity, closed form": partial(FUNCTIONS["parity"], f, parities=closed),
@@ -97,7 +97,7 @@ def contenders(f: Layers, images: Floats, learning: Draws, K: int, N: int) -> It
     yield "lagrange-fit (aicc-structured)", Candidate("lagrange-fit", fit.evaluations), False
 
 
-def agreement(run: Evaluated, decoder: Decoder, calls: Draws, lost: int) -> tuple[float, float]:
+def agreement(run: FamilyResults, decoder: Decoder, calls: Draws, lost: int) -> tuple[float, float]:
     """Share of right answers over all losses of so many workers: of all images, and of those whose worker was lost."""
     every: list[Floats] = []
     missing: list[Floats] = []

@@ -11,8 +11,8 @@ from kofn.codes import decode
 from kofn.errors import ArgumentError
 from kofn.schemes import FUNCTIONS
 from kofn.tuning.functions._best_linear import Joint, joint_code
-from kofn.tuning.functions._parities import learned_parities
-from kofn.tuning.functions._samples import Draws, drawn
+from kofn.tuning.functions._parities import learn_parities
+from kofn.tuning.functions._samples import Draws, draw_samples
 
 
 def symmetric(rng):
@@ -105,7 +105,7 @@ def test_a_learned_parity_is_better_than_the_function_itself():
     X = rng.standard_normal((60, 3, 5))
     values = f(X)
     draws = Draws(X, values, 0.0, 0.0)
-    (learned_one,) = learned_parities(draws, 1, rng)
+    (learned_one,) = learn_parities(draws, 1, rng)
     new = rng.standard_normal((400, 3, 5))
     wanted, mixtures = f(new).mean(axis=1), new.mean(axis=1)
     off = np.array([learned_one(mixture) for mixture in mixtures]) - wanted
@@ -246,7 +246,7 @@ def test_both_functions_may_use_their_buffers_again():
     def draw(rng):
         return rng.standard_normal(out=inputs)
 
-    draws = drawn(lambda x: np.square(x, out=outputs), draw, 2, 16, 1.0, np.random.default_rng(0))
+    draws = draw_samples(lambda x: np.square(x, out=outputs), draw, 2, 16, 1.0, np.random.default_rng(0))
     own = np.random.default_rng(0).standard_normal((16, 2, 3))
     assert np.array_equal(draws.inputs, own) and np.array_equal(draws.values, own**2)
 

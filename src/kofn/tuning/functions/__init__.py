@@ -9,22 +9,22 @@ from ._best_linear import Joint
 from ._families import Candidate
 from ._fit import fit
 from ._fitted import Fitted
-from ._parities import learned_parities
-from ._report import FitReport, Trial
+from ._parities import learn_parities
+from ._report import FamilyTrial, FitReport
 from ._samples import Draws
-from ._trials import Decoder, Evaluated, evaluate_rows, identity
+from ._trials import Decoder, FamilyResults, evaluate_rows, identity
 
 __all__ = [
     "Candidate",
     "Decoder",
     "Draws",
-    "Evaluated",
+    "FamilyResults",
+    "FamilyTrial",
     "FitReport",
     "Fitted",
     "Joint",
-    "Trial",
     "evaluate_rows",
     "fit",
     "identity",
-    "learned_parities",
+    "learn_parities",
 ]

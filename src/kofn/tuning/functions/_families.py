@@ -11,7 +11,7 @@ import numpy as np
 
 from ...schemes import FUNCTIONS
 from ...schemes.functions._scheme import CallScheme
-from ._parities import NUMBERS, learned_parities
+from ._parities import NUMBERS, learn_parities
 from ._samples import Draws
 
 
@@ -38,8 +38,8 @@ def families(f: Callable[[Any], Any], draws: Draws, recover: int, rows: int) -> 
 
     Examples
     --------
-    >>> from ._samples import drawn
-    >>> draws = drawn(np.sin, lambda rng: rng.standard_normal(3), 2, 10, 1.0, np.random.default_rng(0))
+    >>> from ._samples import draw_samples
+    >>> draws = draw_samples(np.sin, lambda rng: rng.standard_normal(3), 2, 10, 1.0, np.random.default_rng(0))
     >>> [candidate.name for candidate in families(np.sin, draws, 3, 4)]
     ['repetition', 'parity', 'learned parity', 'lagrange, degree 1', 'lagrange, degree 2', 'berrut', 'letcc', 'kriging']
     """
@@ -49,7 +49,7 @@ def families(f: Callable[[Any], Any], draws: Draws, recover: int, rows: int) -> 
     if rows > K:
         yield Candidate("parity", partial(FUNCTIONS["parity"], f, rows=rows))
     if rows > K and real and draws.inputs[0, 0].size <= NUMBERS:
-        parities = learned_parities(draws, rows - K, np.random.default_rng(0))
+        parities = learn_parities(draws, rows - K, np.random.default_rng(0))
         yield Candidate("learned parity", partial(FUNCTIONS["parity"], f, rows=rows, parities=parities))
     if K > 1:
         for degree in range(1, (recover - 1) // (K - 1) + 1):

@@ -13,9 +13,9 @@ from ...schemes.functions._calls import EvaluationFailed
 from ._best_linear import Joint
 from ._families import Candidate, families
 from ._fitted import Fitted
-from ._report import FitReport, Trial, remarks_of
-from ._samples import CALL, FEWEST, NOISE, Draws, drawn
-from ._trials import Decoder, Evaluated, evaluate_rows, identity, noise_of, tried
+from ._report import FamilyTrial, FitReport, remarks_of
+from ._samples import CALL, FEWEST, NOISE, Draws, draw_samples
+from ._trials import Decoder, FamilyResults, evaluate_rows, identity, noise_of, try_decoder
 
 SURVIVORS = 2
 """Random sets of survivors for each held-out draw, at least."""
@@ -95,12 +95,12 @@ def fit(
     samples = integer(CALL, "samples", samples, FEWEST, "half of them are held out")
     number(CALL, "seconds", seconds, "60 is the default", strict=True)
     random = generator(CALL, rng)
-    draws = _within(drawn(f, sampler, K, samples, seconds / 4, random), seconds, N)
+    draws = _within(draw_samples(f, sampler, K, samples, seconds / 4, random), seconds, N)
     learning, held_out = draws.halves
     mean_error = _mean_error(learning, held_out)
     sets = max(SURVIVORS, -(-SETS // len(held_out.inputs)))
     survivors = random.permuted(np.tile(np.arange(N), (len(held_out.inputs), sets, 1)), axis=2)[..., :R]
-    found: list[tuple[Trial, Candidate, Decoder]] = []
+    found: list[tuple[FamilyTrial, Candidate, Decoder]] = []
     failures, noise = [], draws.noise
     for candidate in families(f, learning, R, N):
         try:
@@ -138,20 +138,20 @@ def _mean_error(learning: Draws, held_out: Draws) -> float:
 
 
 def _both(
-    candidate: Candidate, run: Evaluated, learning: Draws, held_out: Draws, survivors: Any, mean_error: float
-) -> list[tuple[Trial, Candidate, Decoder]]:
+    candidate: Candidate, run: FamilyResults, learning: Draws, held_out: Draws, survivors: Any, mean_error: float
+) -> list[tuple[FamilyTrial, Candidate, Decoder]]:
     """A code as its paper decodes it and, unless that is exact, by the best linear decoder."""
-    own = tried(candidate.name, run, identity, held_out, survivors, mean_error)
-    found: list[tuple[Trial, Candidate, Decoder]] = [(own, candidate, identity)]
+    own = try_decoder(candidate.name, run, identity, held_out, survivors, mean_error)
+    found: list[tuple[FamilyTrial, Candidate, Decoder]] = [(own, candidate, identity)]
     if own.error < EXACT or not candidate.learnable:
         return found
     known = evaluate_rows(candidate, learning, run.results.shape[1])
     decoder = Joint.learned(known.schemes[0].code, known.results, learning.values)
     name = f"{candidate.name} + best linear"
-    return [*found, (tried(name, run, decoder, held_out, survivors, mean_error), candidate, decoder)]
+    return [*found, (try_decoder(name, run, decoder, held_out, survivors, mean_error), candidate, decoder)]
 
 
-def _ordered(found: list[tuple[Trial, Candidate, Decoder]]) -> list[tuple[Trial, Candidate, Decoder]]:
+def _ordered(found: list[tuple[FamilyTrial, Candidate, Decoder]]) -> list[tuple[FamilyTrial, Candidate, Decoder]]:
     """Best first; what is not clearly better than a simpler code, one that was tried before, stays behind it.
 
     What calls itself exact and is not, as Lagrange coding of too small a degree does, comes last. Where not even the

@@ -65,7 +65,7 @@ def features(X: Floats, directions: Floats, shift: float, scale: float) -> Float
     return np.hstack([base, np.maximum(base @ directions, 0.0)])
 
 
-def learned_parities(draws: Draws, count: int, rng: np.random.Generator) -> list[Regression]:
+def learn_parities(draws: Draws, count: int, rng: np.random.Generator) -> list[Regression]:
     """A parity function for each of ``count`` mixtures of K inputs, from inputs drawn and f of them.
 
     Examples
@@ -73,7 +73,7 @@ def learned_parities(draws: Draws, count: int, rng: np.random.Generator) -> list
     Of an affine function the mixtures are right:
 
     >>> X = np.random.default_rng(0).standard_normal((30, 2, 3))
-    >>> (parity,) = learned_parities(Draws(X, 2 * X + 1, 0.0, 0.0), 1, np.random.default_rng(1))
+    >>> (parity,) = learn_parities(Draws(X, 2 * X + 1, 0.0, 0.0), 1, np.random.default_rng(1))
     >>> bool(np.allclose(parity(X[0].mean(axis=0)), 2 * X[0].mean(axis=0) + 1, rtol=0, atol=1e-5))
     True
     """

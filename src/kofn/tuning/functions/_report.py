@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Trial:
+class FamilyTrial:
     """How one code did on held-out inputs with random stragglers.
 
     Parameters
@@ -59,11 +59,11 @@ class FitReport:
     draws: int
     mean_error: float
     direct_seconds: float
-    trials: Sequence[Trial]
+    trials: Sequence[FamilyTrial]
     remarks: Sequence[str]
 
     @property
-    def best(self) -> Trial:
+    def best(self) -> FamilyTrial:
         """The trial of the code that is returned."""
         return self.trials[0]
 
@@ -78,12 +78,14 @@ class FitReport:
         return "\n".join([*lines, mean, *self.remarks])
 
 
-def remarks_of(trials: Sequence[Trial], noise: float, failures: Sequence[str], direct_seconds: float) -> list[str]:
+def remarks_of(
+    trials: Sequence[FamilyTrial], noise: float, failures: Sequence[str], direct_seconds: float
+) -> list[str]:
     """What follows from the trials, best first, in sentences.
 
     Examples
     --------
-    >>> good, bad = Trial("repetition", 0.1, 0.8, 0.1, 0.0, 1.0), Trial("berrut", 0.3, 0.4, 0.3, 0.0, 1.0)
+    >>> good, bad = FamilyTrial("repetition", 0.1, 0.8, 0.1, 0.0, 1.0), FamilyTrial("berrut", 0.3, 0.4, 0.3, 0.0, 1.0)
     >>> remarks_of([good, bad], 0.0, [], 2.0)
     ['Coding does not pay: repetition has an error of 0.1, the best code, berrut, one of 0.3.']
     """

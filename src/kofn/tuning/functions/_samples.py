@@ -80,7 +80,7 @@ class Given:
     remedy: str
     mixed: bool = False
 
-    def asked(self, function: Callable[[Any], Any], argument: Any, before: list[Array]) -> Array:
+    def ask(self, function: Callable[[Any], Any], argument: Any, before: list[Array]) -> Array:
         """What the function returns, as floating-point numbers shaped like those before, or a refusal."""
         try:
             returned = function(argument)
@@ -131,7 +131,7 @@ F = Given(
 )
 
 
-def drawn(
+def draw_samples(
     f: Callable[[Any], Any],
     sampler: Callable[[np.random.Generator], Any],
     K: int,
@@ -143,7 +143,7 @@ def drawn(
 
     Examples
     --------
-    >>> draws = drawn(np.sin, lambda rng: rng.standard_normal(3), 2, 20, 1.0, np.random.default_rng(0))
+    >>> draws = draw_samples(np.sin, lambda rng: rng.standard_normal(3), 2, 20, 1.0, np.random.default_rng(0))
     >>> draws.inputs.shape, draws.values.shape, draws.noise
     ((20, 2, 3), (20, 2, 3), 0.0)
     """
@@ -152,10 +152,10 @@ def drawn(
     started = time.perf_counter()
     while len(inputs) < FEWEST * K or (len(inputs) < samples * K and time.perf_counter() - started < seconds):
         for _ in range(K):
-            inputs.append(SAMPLER.asked(sampler, rng, inputs))
-            values.append(F.asked(f, opened(inputs[-1]), values))
+            inputs.append(SAMPLER.ask(sampler, rng, inputs))
+            values.append(F.ask(f, opened(inputs[-1]), values))
     each = (time.perf_counter() - started) / len(inputs)
-    again = F.asked(f, opened(inputs[0]), values)
+    again = F.ask(f, opened(inputs[0]), values)
     X, Y = np.array(inputs), np.array(values, np.float64)
     size = float(np.linalg.norm(Y[0]))
     noise = float(np.linalg.norm(again - Y[0])) / size if size else 0.0

@@ -15,14 +15,14 @@ from ...schemes.functions._calls import EvaluationFailed, describe_row
 from ...schemes.functions._scheme import CallScheme, FunctionScheme, evaluate
 from ._best_linear import row_of_output
 from ._families import Candidate
-from ._report import Trial
+from ._report import FamilyTrial
 from ._samples import Draws
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluated:
+class FamilyResults:
     """What workers would return for every draw.
 
     Parameters
@@ -39,7 +39,7 @@ class Evaluated:
     worker_seconds: float
 
 
-def evaluate_rows(candidate: Candidate, draws: Draws, rows: int) -> Evaluated:
+def evaluate_rows(candidate: Candidate, draws: Draws, rows: int) -> FamilyResults:
     """Run all rows of a code for all draws in this process.
 
     Raises
@@ -57,7 +57,7 @@ def evaluate_rows(candidate: Candidate, draws: Draws, rows: int) -> Evaluated:
     ]
     rest = time.perf_counter() - encoded
     count = len(draws.inputs)
-    return Evaluated(schemes, np.array(results), (encoded - started) / count, rest / count / rows)
+    return FamilyResults(schemes, np.array(results), (encoded - started) / count, rest / count / rows)
 
 
 def _result(scheme: CallScheme, row: int, arguments: tuple[Any, ...], shape: tuple[int, ...]) -> Array:
@@ -69,7 +69,7 @@ def _result(scheme: CallScheme, row: int, arguments: tuple[Any, ...], shape: tup
     return value
 
 
-def noise_of(run: Evaluated, draws: Draws) -> float:
+def noise_of(run: FamilyResults, draws: Draws) -> float:
     """Relative difference of the values of f in two evaluations: rows that are outputs themselves were both."""
     row = row_of_output(run.schemes[0].code)
     values, again = draws.values[:, row >= 0], run.results[:, row[row >= 0]]
@@ -80,14 +80,14 @@ def noise_of(run: Evaluated, draws: Draws) -> float:
 Decoder = Callable[[CallScheme], FunctionScheme]
 
 
-def tried(
-    name: str, run: Evaluated, decoder: Decoder, held_out: Draws, survivors: NDArray[np.intp], mean_error: float
-) -> Trial:
+def try_decoder(
+    name: str, run: FamilyResults, decoder: Decoder, held_out: Draws, survivors: NDArray[np.intp], mean_error: float
+) -> FamilyTrial:
     """One way to decode a code, measured.
 
     Parameters
     ----------
-    run : Evaluated
+    run : FamilyResults
         For the held-out draws.
     decoder : callable
         Turns the code's scheme into the one that is decoded.
@@ -113,7 +113,7 @@ def tried(
     each = (time.perf_counter() - started) / survivors[..., 0].size
     error, expected = (np.sqrt(part / energy) if energy else 0.0 for part in (loss, promised))
     skill = 1 - error / mean_error if mean_error else 0.0
-    return Trial(name, float(error), float(skill), float(expected), run.encode_seconds + each, run.worker_seconds)
+    return FamilyTrial(name, float(error), float(skill), float(expected), run.encode_seconds + each, run.worker_seconds)
 
 
 def identity(scheme: CallScheme) -> FunctionScheme:

@@ -24,8 +24,8 @@ from ...schemes.products._shaping import Directions
 from ...simulation._latency import Latency
 from ...simulation._simulate import errors_by_count
 from ._amplification import Amplification, amplifications, subsets
-from ._objective import CALL, Objective, asked, deadline
-from ._search import Question, plain, search
+from ._objective import CALL, Objective, deadline, objective_of
+from ._search import SearchProblem, plain, search
 from ._windows import Windows, best_windows
 
 CLASSES = 3
@@ -118,10 +118,10 @@ class Design:
         True
         """
         code = self.code
-        question = Question.posed(
+        problem = SearchProblem.of(
             self.prior, self.blocks, code.worker, code.load, deadline(seconds), self.limit, self.latency
         )
-        return question.value(code)
+        return problem.value(code)
 
     @cached_property
     def by_count(self) -> Floats:
@@ -150,13 +150,15 @@ class Design:
         sizes = even_sizes(self.code.unknowns, CLASSES)
         label = classes_of(self.prior.energies, sizes)
         energies = np.bincount(label, weights=self.prior.energies)
-        weights = self._question.counts
+        weights = self._problem.counts
         return tuple(best_windows(kind, sizes, energies, weights) for kind in ("now", "ew"))
 
     @property
-    def _question(self) -> Question:
+    def _problem(self) -> SearchProblem:
         code = self.code
-        return Question.posed(self.prior, self.blocks, code.worker, code.load, self.objective, self.limit, self.latency)
+        return SearchProblem.of(
+            self.prior, self.blocks, code.worker, code.load, self.objective, self.limit, self.latency
+        )
 
     @property
     def _against_plain(self) -> str:
@@ -303,14 +305,14 @@ def design_for(
     _require_latency(latency)
     limit = checks.number(CALL, "amplification_limit", amplification_limit, "1e4 leaves twelve digits", minimum=1.0)
     goals = {"deadline": deadline, "target_error": target_error, "area": area}
-    objective = asked(goals, latency, count, min(count, -(-products // each)))
+    objective = objective_of(goals, latency, count, min(count, -(-products // each)))
     worker, load = deal_rows(rows, count), np.full(rows, 1.0 / each)
-    posed = partial(Question.posed, prior, blocks, worker, load, objective, limit, latency)
-    question, told = posed(seed=0), posed(seed=1)  # what was chosen on some sets is told by others
+    problem_of = partial(SearchProblem.of, prior, blocks, worker, load, objective, limit, latency)
+    problem, told = problem_of(seed=0), problem_of(seed=1)  # what was chosen on some sets is told by others
     directions = Directions.of_prior(prior, *blocks, correlations=correlations)
-    found = search(question, directions, random)
-    code = question.code(found.alpha, found.beta)
-    others = plain(question, Directions.of_prior(prior, *blocks, correlations=False), random)
+    found = search(problem, directions, random)
+    code = problem.code(found.alpha, found.beta)
+    others = plain(problem, Directions.of_prior(prior, *blocks, correlations=False), random)
     baseline = float(np.mean([told.value(other) for other in others] or [np.inf]))
     return Design(
         code, found.alpha, found.beta, blocks, prior, objective, latency, limit,

@@ -62,7 +62,7 @@ def target_error(error: float, horizon: float) -> Objective:
     return Objective(f"mean time to an expected error of {error:g}", times, weights, error)
 
 
-def asked(given: dict[str, float | None], latency: Latency, rows: int, threshold: int) -> Objective:
+def objective_of(given: dict[str, float | None], latency: Latency, rows: int, threshold: int) -> Objective:
     """The objective that exactly one of ``deadline``, ``target_error`` and ``area`` means.
 
     Raises

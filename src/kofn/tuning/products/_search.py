@@ -42,7 +42,7 @@ HEADROOM = 0.85
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
+class SearchProblem:
     """A design problem: everything that candidates have in common, the random draws included.
 
     Parameters
@@ -67,10 +67,10 @@ class Question:
     received: list[Strata]
 
     @classmethod
-    def posed(
+    def of(
         cls, prior: Prior, blocks: tuple[int, int], worker: NDArray[np.intp], load: Floats, objective: Objective,
         limit: float, latency: Latency, seed: int = 0,
-    ) -> Question:  # fmt: skip
+    ) -> SearchProblem:  # fmt: skip
         """Draw the received sets."""
         products = blocks[0] * blocks[1]  # from so many results on all is exact
         count = sets_each(objective, products)
@@ -122,7 +122,7 @@ def sets_each(objective: Objective, products: int) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class SearchResult:
     """Coefficients and their value; without a floor, and of infinite value, where none meets the bound."""
 
     alpha: Floats
@@ -170,7 +170,7 @@ class Points:
         return float(np.quantile(worst, 0.99, method="higher"))
 
 
-def search(question: Question, directions: Directions, rng: np.random.Generator) -> Found:
+def search(problem: SearchProblem, directions: Directions, rng: np.random.Generator) -> SearchResult:
     """Narrow down the power, each with the least floor that the bound allows, on the best of several spreads.
 
     Raises
@@ -179,45 +179,45 @@ def search(question: Question, directions: Directions, rng: np.random.Generator)
         When even coefficients of equal size amplify more than the limit.
     """
     points = Points.of(
-        *best_spread(question, directions, rng), EFFORT, seed=2
+        *best_spread(problem, directions, rng), EFFORT, seed=2
     )  # other sets than those that chose it: selection flatters
-    best = min((_found(question, directions, points, power) for power in POWERS), key=_worth)
+    best = min((_value_of(problem, directions, points, power) for power in POWERS), key=_worth)
     for step in STEPS:
-        near = [_found(question, directions, points, best.power + sign * step) for sign in (-1, 1)]
+        near = [_value_of(problem, directions, points, best.power + sign * step) for sign in (-1, 1)]
         best = min([best, *near], key=_worth)
     if best.floor is None:
-        must = f"be at least what {question.rows} rows of {question.blocks[0]} × {question.blocks[1]} blocks need"
-        raise checks.refusal(CALL, "amplification_limit", must, question.limit, "raise it, or use fewer blocks")
+        must = f"be at least what {problem.rows} rows of {problem.blocks[0]} × {problem.blocks[1]} blocks need"
+        raise checks.refusal(CALL, "amplification_limit", must, problem.limit, "raise it, or use fewer blocks")
     return best
 
 
-def plain(question: Question, directions: Directions, rng: np.random.Generator, draws: int = 4) -> list[LinearCode]:
+def plain(problem: SearchProblem, directions: Directions, rng: np.random.Generator, draws: int = 4) -> list[LinearCode]:
     """Codes of Gaussian coefficients in proportion to the norms, under the same bound; those draws that meet it."""
-    n, p = question.blocks
-    pairs = [(rng.standard_normal((question.rows, n)), rng.standard_normal((question.rows, p))) for _ in range(draws)]
-    found = [_found(question, directions, Points.of(*pair, EFFORT // 4, seed=2), 1.0) for pair in pairs]
-    return [question.code(each.alpha, each.beta) for each in found if each.floor is not None]
+    n, p = problem.blocks
+    pairs = [(rng.standard_normal((problem.rows, n)), rng.standard_normal((problem.rows, p))) for _ in range(draws)]
+    found = [_value_of(problem, directions, Points.of(*pair, EFFORT // 4, seed=2), 1.0) for pair in pairs]
+    return [problem.code(each.alpha, each.beta) for each in found if each.floor is not None]
 
 
-def best_spread(question: Question, directions: Directions, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def best_spread(problem: SearchProblem, directions: Directions, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Of several ways to step round the torus, the one that is best when shaped in proportion to norms."""
-    n, p = question.blocks
+    n, p = problem.blocks
     steps = [None, *rng.random((CANDIDATES - 1, n // 2 + p // 2))]
-    spreads = [spread(question.rows, n, p, rng, step) for step in steps]
-    values = [_found(question, directions, Points.of(*pair, EFFORT // 8, seed=0), 1.0).value for pair in spreads]
+    spreads = [spread(problem.rows, n, p, rng, step) for step in steps]
+    values = [_value_of(problem, directions, Points.of(*pair, EFFORT // 8, seed=0), 1.0).value for pair in spreads]
     return spreads[int(np.argmin(values))]
 
 
-def _found(question: Question, directions: Directions, points: Points, power: float) -> Found:
-    floor = _least_floor(lambda floor: points.p99(*directions.shape(power, floor)), HEADROOM * question.limit)
+def _value_of(problem: SearchProblem, directions: Directions, points: Points, power: float) -> SearchResult:
+    floor = _least_floor(lambda floor: points.p99(*directions.shape(power, floor)), HEADROOM * problem.limit)
     if floor is None:
-        return Found(points.alpha, points.beta, power, None, np.inf)
+        return SearchResult(points.alpha, points.beta, power, None, np.inf)
     first, second = directions.shape(power, floor)
     alpha, beta = points.alpha @ first, points.beta @ second
-    return Found(alpha, beta, power, floor, question.value(question.code(alpha, beta)))
+    return SearchResult(alpha, beta, power, floor, problem.value(problem.code(alpha, beta)))
 
 
-def _worth(found: Found) -> float:
+def _worth(found: SearchResult) -> float:
     return found.value
 
 
