@@ -74,7 +74,8 @@ def test_runtimes_of_everybody():
 def test_what_is_timed_is_what_is_claimed():
     """The timed pipeline gives what a code gives through its own workers and decoder."""
     import torch
-    from kofn_studies.aicc.measure import decoded, interpolated
+    from kofn.testing import decode_rows
+    from kofn_studies.aicc.measure import interpolated
     from kofn_studies.aicc.problems import PROBLEMS
     from kofn_studies.figures.aicc_fig5 import closed_form, structured
 
@@ -82,7 +83,7 @@ def test_what_is_timed_is_what_is_claimed():
     X = PROBLEMS["P3"].sample(np.random.default_rng(5), (2, 3), 6)
     found = structured(code, torch.as_tensor(X, dtype=torch.float32))().numpy()
     for one, value in zip(X, found, strict=True):
-        assert np.allclose(value, decoded(interpolated(code, one), range(code.recover))[0], atol=1e-5)
+        assert np.allclose(value, decode_rows(interpolated(code, one), range(code.recover))[0], atol=1e-5)
 
 
 def test_a_device_that_is_not_there_is_refused_in_a_sentence():

@@ -13,8 +13,9 @@ import pytest
 
 import kofn
 from kofn.errors import FileError
+from kofn.testing import decode_rows
 from kofn.tuning.learned import Nodes, load_code, save_code, structured_code
-from kofn_studies.aicc.measure import decoded, interpolated
+from kofn_studies.aicc.measure import interpolated
 from kofn_studies.aicc.problems import PROBLEMS
 
 torch = pytest.importorskip("torch")
@@ -79,7 +80,7 @@ def test_any_r_results_of_eq_4_give_the_outputs_of_eq_5(inputs, degree, power):
     with torch.inference_mode():
         wanted = aicc.double()(torch.as_tensor(X[0])).numpy()
     for rows in list(combinations(range(8), code.recover))[::9]:
-        found = decoded(interpolated(code, X[0]), rows)[0]
+        found = decode_rows(interpolated(code, X[0]), rows)[0]
         assert np.allclose(found, wanted, rtol=0, atol=1e-7 * np.abs(wanted).max())
 
 
@@ -120,7 +121,7 @@ def test_a_structured_start_is_the_closed_form_and_never_gets_worse():
     aicc = Aicc.from_code(closed, seed=0)
     with torch.inference_mode():
         start = aicc(torch.as_tensor(X[0], dtype=torch.float32)).numpy()
-    assert np.allclose(start, decoded(interpolated(closed, X[0]), range(5))[0], atol=2e-6)
+    assert np.allclose(start, decode_rows(interpolated(closed, X[0]), range(5))[0], atol=2e-6)
     wild = train(aicc, PROBLEMS["P2"], replace(SHORT, first_rate=10.0, last_rate=10.0))
     assert wild.best_epoch == 0
     with torch.inference_mode():
@@ -228,11 +229,11 @@ def made(kind):
 PROGRAM = """
 import hashlib, sys
 import numpy as np
-from kofn_studies.aicc.measure import decoded
+from kofn.testing import decode_rows
 from kofn.tuning.learned import load_code
 for name in sys.argv[1:]:
     X = np.random.default_rng(0).uniform(size=(3, 4, 4))
-    value, error = decoded(load_code(name).evaluations(X), [1, 2, 4, 5, 7])
+    value, error = decode_rows(load_code(name).evaluations(X), [1, 2, 4, 5, 7])
     print(hashlib.sha256(value.tobytes()).hexdigest(), error)
 """
 
@@ -243,7 +244,7 @@ def test_codes_come_back_in_a_new_process_to_the_last_bit(tmp_path):
         names.append(tmp_path / f"{kind}.safetensors")
         code = made(kind)
         save_code(code, names[-1])
-        value, error = decoded(code.evaluations(np.random.default_rng(0).uniform(size=(3, 4, 4))), [1, 2, 4, 5, 7])
+        value, error = decode_rows(code.evaluations(np.random.default_rng(0).uniform(size=(3, 4, 4))), [1, 2, 4, 5, 7])
         wanted.append(f"{hashlib.sha256(value.tobytes()).hexdigest()} {error}")
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json"] * 3 + [".safetensors"] * 3
     done = subprocess.run([sys.executable, "-c", PROGRAM, *names], capture_output=True, check=True, timeout=120)

@@ -11,12 +11,13 @@ import pytest
 import kofn
 from kofn.codes import decode
 from kofn.errors import ArgumentError
+from kofn.testing import decode_rows
 from kofn.testing._schemes import check_scheme
 from kofn.tuning.learned import Computation, Nodes, Term, structured_code
 from kofn.tuning.learned._features import FEATURES, Powers
 from kofn.tuning.learned._least_squares import Moments
 from kofn.tuning.learned._selection import ROUNDING, Samples, select
-from kofn_studies.aicc.measure import decoded, errors, interpolated, nrmse
+from kofn_studies.aicc.measure import errors, interpolated, nrmse
 from kofn_studies.aicc.problems import PROBLEMS
 from processes import slow_but
 
@@ -143,7 +144,7 @@ def test_any_r_results_give_the_same_outputs(nodes):
     code = structured_code(X, values, recover=5, nodes=nodes)
     wanted = Computation(code.encoder.constant, code.terms)(X[0])
     for rows in combinations(range(7), 5):
-        assert np.allclose(decoded(interpolated(code, X[0]), rows)[0], wanted, rtol=1e-9)
+        assert np.allclose(decode_rows(interpolated(code, X[0]), rows)[0], wanted, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["P2", "P3"])
@@ -168,7 +169,7 @@ def test_error_bars_from_one_result_to_all_are_calibrated_and_errors_fall(name):
         draw = rng(count)
         lost, said = 0.0, 0.0
         for one, truth in zip(X, values, strict=True):
-            estimate, bar = decoded(code.evaluations(one), draw.permutation(8)[:count])
+            estimate, bar = decode_rows(code.evaluations(one), draw.permutation(8)[:count])
             lost, said = lost + np.sum((estimate - truth) ** 2), said + bar**2
         found.append(np.sqrt(lost / np.sum(values**2)))
         bars.append(np.sqrt(said / len(X)))
@@ -182,7 +183,7 @@ def test_fewer_inputs_than_differences_that_e_can_hold_lose_what_they_must():
     code = structured_code(X, X.copy(), recover=5, rows=8)
     assert (code.encoder.degree, code.degree) == (4, 1)
     one = rng(1).standard_normal((6, 4, 4))
-    reached = decoded(interpolated(code, one), range(5))[0]
+    reached = decode_rows(interpolated(code, one), range(5))[0]
     projection = np.vander(code.nodes.betas, 5)
     wanted = projection @ np.linalg.lstsq(projection, one.reshape(6, 16), rcond=None)[0]
     scale = np.sum(reached * wanted.reshape(6, 4, 4)) / np.sum(wanted**2)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from ._engines import ENGINE_CHECKS, check_engine
-from ._schemes import check_scheme, results_of, unknowns_of
+from ._schemes import check_scheme, decode_rows, results_of, unknowns_of
 
-__all__ = ["ENGINE_CHECKS", "check_engine", "check_scheme", "results_of", "unknowns_of"]
+__all__ = ["ENGINE_CHECKS", "check_engine", "check_scheme", "decode_rows", "results_of", "unknowns_of"]

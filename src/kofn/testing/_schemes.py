@@ -7,7 +7,7 @@ sentence a failure. `check_engine` does so for a pool.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -24,6 +24,7 @@ from ..errors import TaskError
 from ..jobs._collector import Collector
 from ..schemes._scheme import Learner, Scheme
 from ..schemes._task import Task
+from ..schemes.functions._scheme import CallScheme
 from ._engines import ENGINE_CHECKS, check_engine
 
 __all__ = ["ENGINE_CHECKS", "check_engine", "check_scheme", "results_of", "unknowns_of"]
@@ -309,3 +310,38 @@ def _flat(arrays: Sequence[Array]) -> Array:
 def _assert(condition: Any, sentence: str) -> None:
     if not condition:
         raise AssertionError(sentence + ".")
+
+
+def decode_rows(made: CallScheme, rows: Iterable[int]) -> tuple[NDArray[Any], float]:
+    """Evaluate some rows, as their workers would, and decode them.
+
+    Parameters
+    ----------
+    made : CallScheme
+        What a builder of a code for function values returns.
+    rows : sequence of int
+
+    Returns
+    -------
+    (K, …) array
+        The outputs.
+    float
+        Their expected relative error.
+
+    Examples
+    --------
+    >>> from kofn.schemes import lagrange
+    >>> squares = lagrange(np.square, [1.0, 2.0], degree=2, workers=4)
+    >>> decode_rows(squares, [0, 2, 3])[0].round(12)
+    array([1., 4.])
+    """
+    scheme = made.estimating()
+    tasks, learner = scheme.encoding().encode(np.empty), scheme.learner()
+    chosen = list(rows)
+    results = {
+        row: learner.take(row, tasks[row].function(*tasks[row].resident.values(), *tasks[row].arguments))
+        for row in chosen
+    }
+    prior = learner.prior(results)
+    found = decode(scheme.code, np.array(chosen), prior, scheme.estimator, scheme.precision)
+    return scheme.assemble(found.matrix, [results[row] for row in chosen]), float(found.error)

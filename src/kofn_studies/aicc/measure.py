@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kofn.codes import Prior, decode
+from kofn.codes import Prior
 from kofn.schemes import CallScheme, FunctionScheme, KnownPrior
+from kofn.testing import decode_rows
 from kofn.tuning.learned import LearnedCode
 
 Floats = NDArray[Any]
@@ -25,35 +26,6 @@ def nrmse(estimate: Floats, truth: Floats) -> Floats:
     """
     result: Floats = np.linalg.norm(estimate - truth, axis=-1) / np.linalg.norm(truth, axis=-1)
     return result
-
-
-def decoded(made: CallScheme, rows: Iterable[int]) -> tuple[Floats, float]:
-    """Evaluate some rows, as their workers would, and decode them.
-
-    Returns
-    -------
-    (K, …) array
-        The outputs.
-    float
-        Their expected relative error.
-
-    Examples
-    --------
-    >>> from kofn.schemes import lagrange
-    >>> squares = lagrange(np.square, [1.0, 2.0], degree=2, workers=4)
-    >>> decoded(squares, [0, 2, 3])[0].round(12)
-    array([1., 4.])
-    """
-    scheme = made.estimating()
-    tasks, learner = scheme.encoding().encode(np.empty), scheme.learner()
-    chosen = list(rows)
-    results = {
-        row: learner.take(row, tasks[row].function(*tasks[row].resident.values(), *tasks[row].arguments))
-        for row in chosen
-    }
-    prior = learner.prior(results)
-    found = decode(scheme.code, np.array(chosen), prior, scheme.estimator, scheme.precision)
-    return scheme.assemble(found.matrix, [results[row] for row in chosen]), float(found.error)
 
 
 def interpolated(code: LearnedCode, inputs: Floats) -> FunctionScheme:
@@ -83,5 +55,5 @@ def errors(
     for draw, (X, truth) in enumerate(zip(inputs, values, strict=True)):
         mine = schemes(X)
         survivors = rng.permutation(mine.code.rows)[:count]
-        found[draw] = nrmse(decoded(mine, survivors)[0].reshape(truth.shape), truth)
+        found[draw] = nrmse(decode_rows(mine, survivors)[0].reshape(truth.shape), truth)
     return found
