@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from kofn.codes import LinearCode, decode
-from kofn.codes.decoding._peeling import solve_by_peeling
-from kofn.codes.decoding._sparse import scaled_conjugate_gradients
+from kofn.codes.decoding import scaled_conjugate_gradients, solve_by_peeling
 from kofn.errors import require
 from kofn.schemes import cyclic as cyclic_code
 from kofn.schemes.sums import starts_of, usual_blocks

@@ -1,8 +1,19 @@
 """From the rows that arrived to the targets: one call, several estimators."""
 
+from __future__ import annotations
+
+from ..._base._extras import loader
 from ._assess import Decoding
 from ._decode import decodable, decode
 from ._estimators import ESTIMATORS, Estimator
 from ._learning import TermLearner
 
-__all__ = ["ESTIMATORS", "Decoding", "Estimator", "TermLearner", "decodable", "decode"]
+__all__ = ["ESTIMATORS", "Decoding", "Estimator", "TermLearner", "decodable", "decode", "solve_by_peeling"]
+
+__getattr__ = loader(
+    __name__,
+    {
+        "solve_by_peeling": "._peeling:solve_by_peeling",
+        "scaled_conjugate_gradients": "._sparse:scaled_conjugate_gradients",
+    },
+)
