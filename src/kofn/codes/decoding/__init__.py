@@ -8,7 +8,16 @@ from ._decode import decodable, decode
 from ._estimators import ESTIMATORS, Estimator
 from ._learning import TermLearner
 
-__all__ = ["ESTIMATORS", "Decoding", "Estimator", "TermLearner", "decodable", "decode", "solve_by_peeling"]
+__all__ = [
+    "ESTIMATORS",
+    "Decoding",
+    "Estimator",
+    "TermLearner",
+    "decodable",
+    "decode",
+    "scaled_conjugate_gradients",
+    "solve_by_peeling",
+]
 
 __getattr__ = loader(
     __name__,
