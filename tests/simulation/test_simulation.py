@@ -195,7 +195,7 @@ OTHERS = [("exact", Tolerance(0.6)), (lambda v, g, *_: v * (g.shape[-2] == 2), B
 def replayed(source, arrivals, stop, estimator="lmmse"):
     """Give one trial's arrivals to a collector, one at a time, as a run would."""
     code = getattr(source, "code", source)
-    prior = (lambda: source.prior) if hasattr(source, "prior") else None
+    prior = getattr(source, "prior", None)
     collector = Collector(code, prior, estimator, stop, getattr(source, "epsilon", np.finfo(float).eps))
     arriving = [(t, row) for row, t in enumerate(arrivals) if t < math.inf]
     events = [*arriving, *((t, None) for t in [0.0, *wakes(stop)])]
@@ -261,19 +261,17 @@ def test_a_tolerance_that_nothing_can_miss_is_met_by_the_first_result():
     np.testing.assert_array_equal(simulate(nothing, Exponential(), 3), 0.0)
 
 
-def test_only_rules_that_need_the_prior_ask_for_it():
-    class Costly:
-        code = gaussian_code(4, 2)
+def test_only_rules_that_need_the_prior_ask_for_it(monkeypatch):
+    def costly(self):
+        raise RuntimeError("the prior was asked for")
 
-        @property
-        def prior(self):
-            raise RuntimeError("the prior was asked for")
-
-    assert np.isfinite(simulate(Costly(), Exponential(), 5, stop=Either(Decodable(), Count(3)))).all()
+    scheme = mds(np.eye(4), np.eye(4), blocks=(2, 1), rows=4, rng=0)
+    monkeypatch.setattr(type(scheme), "prior", costly)
+    assert np.isfinite(simulate(scheme, Exponential(), 5, stop=Either(Decodable(), Count(3)))).all()
     with pytest.raises(RuntimeError, match="asked for"):
-        simulate(Costly(), Exponential(), 5, stop=Tolerance(0.1))
+        simulate(scheme, Exponential(), 5, stop=Tolerance(0.1))
     given = Prior.independent([1.0, 1.0])
-    assert np.isfinite(simulate(Costly(), Exponential(), 5, stop=Tolerance(0.1), prior=given)).all()
+    assert np.isfinite(simulate(scheme, Exponential(), 5, stop=Tolerance(0.1), prior=given)).all()
 
 
 # -- pairing, size and speed ------------------------------------------------------------------------
