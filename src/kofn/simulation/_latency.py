@@ -49,6 +49,18 @@ class Latency(Protocol):
         """
 
 
+def check_latency(call: str, argument: str, value: Any) -> None:
+    """Refuse what is no latency model, such as the class of one.
+
+    Examples
+    --------
+    >>> check_latency("kofn.simulate", "latency", Exponential(1.0))
+    """
+    if not isinstance(value, Latency) or isinstance(value, type):
+        remedy = "use kofn.Exponential(1.0), for example"
+        raise checks.refusal(call, argument, "be a latency model", repr(value), remedy)
+
+
 def death_times(latency: Latency, workers: int) -> Floats:
     """Tell when each worker dies under a model, in seconds since the start; inf for never.
 
@@ -276,7 +288,7 @@ class Delayed:
     per_unit: float
 
     def __post_init__(self) -> None:
-        _require_model("kofn.Delayed", "initial", self.initial)
+        check_latency("kofn.Delayed", "initial", self.initial)
         checks.number("kofn.Delayed", "per_unit", self.per_unit, "use 0 for work that takes no time")
 
     def arrivals(self, work: Floats, worker: Workers, trials: int, rng: np.random.Generator) -> Floats:
@@ -310,7 +322,7 @@ class Slowdown:
     factors: Mapping[int, float] | Sequence[float]
 
     def __post_init__(self) -> None:
-        _require_model("kofn.Slowdown", "latency", self.latency)
+        check_latency("kofn.Slowdown", "latency", self.latency)
         factors = _per_worker("kofn.Slowdown", "factors", self.factors, 1.0)
         for factor in factors:
             _positive("kofn.Slowdown", "factors", factor)
@@ -350,7 +362,7 @@ class Dying:
     times: Mapping[int, float] | Sequence[float]
 
     def __post_init__(self) -> None:
-        _require_model("kofn.Dying", "latency", self.latency)
+        check_latency("kofn.Dying", "latency", self.latency)
         times = _per_worker("kofn.Dying", "times", self.times, math.inf)
         for time in times:
             if time != math.inf:
@@ -374,12 +386,6 @@ def _until_death(latency: Latency, times: Floats, worker: Workers) -> Floats:
 
 def _positive(call: str, argument: str, value: Any) -> None:
     checks.number(call, argument, value, "give a time or factor above 0", strict=True)
-
-
-def _require_model(call: str, argument: str, value: Any) -> None:
-    if not isinstance(value, Latency) or isinstance(value, type):
-        remedy = "use kofn.Exponential(1.0), for example"
-        raise checks.refusal(call, argument, "be a latency model", repr(value), remedy)
 
 
 def _per_worker(call: str, argument: str, values: Any, missing: float) -> tuple[float, ...]:

@@ -26,7 +26,7 @@ from ..codes.decoding._estimators import Estimator, check_estimator
 from ..jobs._collector import Collector
 from ..jobs._stop import Both, Count, Deadline, Decodable, Either, StopRule, Tolerance
 from ..schemes._scheme import Scheme
-from ._latency import Latency
+from ._latency import Latency, check_latency
 
 Rows = NDArray[np.intp]
 Measure = Callable[[Rows], Any]
@@ -268,9 +268,7 @@ class _RandomOrder:
 
 
 def _sampled(call: str, code: LinearCode, latency: Latency, trials: int, rng: Any) -> _Arrivals:
-    if not isinstance(latency, Latency) or isinstance(latency, type):
-        remedy = "use kofn.Exponential(1.0), for example"
-        raise checks.refusal(call, "latency", "be a latency model", repr(latency), remedy)
+    check_latency(call, "latency", latency)
     trials = checks.integer(call, "trials", trials, 1, "ask for at least one trial")
     random = checks.generator(call, rng)
     arrivals = latency.arrivals(code.work, code.worker, trials, random)
@@ -298,33 +296,24 @@ def _checked_rule(call: str, stop: Any) -> StopRule:
 
 
 def _stopped(judge: _Judge, arrivals: _Arrivals, stop: StopRule) -> Floats:
-    """When each trial stops, (trials,); a rule that is not known here is asked arrival by arrival."""
-    # So is what need not stay met: with a code's own estimator, one more result can make the error larger.
-    stays = isinstance(judge.estimator, str) or not isinstance(stop, Tolerance | Both)
-    return (_STOPPED.get(type(stop), _replayed) if stays else _replayed)(judge, arrivals, stop)
-
-
-def _decodable(judge: _Judge, arrivals: _Arrivals, stop: Any) -> Floats:
-    targets = judge.code.targets
-    rank = int(np.linalg.matrix_rank(targets)) if targets.size else 0  # fewer results cannot do
-    return arrivals.time_of(_first_prefix(judge, judge.exact, arrivals, rank))
-
-
-def _tolerance(judge: _Judge, arrivals: _Arrivals, stop: Any) -> Floats:
-    def near(rows: Rows) -> Any:
-        return judge.error(rows) <= stop.error  # 0 where all is exact
-
-    return arrivals.time_of(_first_prefix(judge, near, arrivals, 1))
-
-
-def _combined(choose: Callable[[Floats, Floats], Floats]) -> Callable[..., Floats]:
-    def stopped(judge: _Judge, arrivals: _Arrivals, stop: Any) -> Floats:
-        return choose(_stopped(judge, arrivals, stop.first), _stopped(judge, arrivals, stop.second))
-
-    return stopped
-
-
-def _replayed(judge: _Judge, arrivals: _Arrivals, stop: StopRule) -> Floats:
+    """When each trial stops, (trials,): known rules for all trials at once, others arrival by arrival."""
+    # With a code's own estimator, one more result can make the error larger: what is met need not stay met.
+    stays = isinstance(judge.estimator, str)
+    match stop:
+        case Decodable():
+            targets = judge.code.targets
+            rank = int(np.linalg.matrix_rank(targets)) if targets.size else 0  # fewer results cannot do
+            return arrivals.time_of(_first_prefix(judge, judge.exact, arrivals, rank))
+        case Tolerance(bound) if stays:  # the error is 0 where all is exact
+            return arrivals.time_of(_first_prefix(judge, lambda rows: judge.error(rows) <= bound, arrivals, 1))
+        case Count(results):
+            return arrivals.time_of(results)
+        case Deadline(seconds):
+            return np.full(len(arrivals.came), float(seconds))
+        case Either(first, second):
+            return np.minimum(_stopped(judge, arrivals, first), _stopped(judge, arrivals, second))
+        case Both(first, second) if stays:
+            return np.maximum(_stopped(judge, arrivals, first), _stopped(judge, arrivals, second))
     return np.array([_replay(judge, arrivals, stop, trial) for trial in range(len(arrivals.came))])
 
 
@@ -344,17 +333,6 @@ def _replay(judge: _Judge, arrivals: _Arrivals, stop: StopRule, trial: int) -> f
         if collector.done and time < math.inf:
             return time
     return math.inf
-
-
-# The rules that are decided for all trials at once.
-_STOPPED: dict[type[StopRule], Callable[[_Judge, _Arrivals, Any], Floats]] = {
-    Decodable: _decodable,
-    Tolerance: _tolerance,
-    Count: lambda judge, arrivals, stop: arrivals.time_of(stop.results),
-    Deadline: lambda judge, arrivals, stop: np.full(len(arrivals.came), float(stop.seconds)),
-    Either: _combined(np.minimum),
-    Both: _combined(np.maximum),
-}
 
 
 def _first_prefix(judge: _Judge, test: Measure, arrivals: _Arrivals, least: int) -> Rows:

@@ -24,7 +24,7 @@ from ..engines._protocol import Pool, Stop, WorkerState
 from ..engines._validation import check_key, check_stop, check_task, check_worker
 from ..engines._warming import warm_up
 from ..errors import Cancelled, WorkerLost
-from ._latency import Latency, death_times
+from ._latency import Latency, check_latency, death_times
 from ._turns import arrivals_from
 
 _tokens = itertools.count()
@@ -75,10 +75,7 @@ class Straggling(Engine):
         call = "kofn.Straggling"
         if isinstance(pool, type) or not isinstance(pool, Pool):
             raise refusal(call, "pool", "be a pool", repr(pool), "make one with kofn.LocalPool(4), for example")
-        if isinstance(latency, type) or not isinstance(latency, Latency):
-            raise refusal(
-                call, "latency", "be a latency model", repr(latency), "use kofn.Exponential(0.1), for example"
-            )
+        check_latency(call, "latency", latency)
         super().__init__()
         self._pool = pool
         self._latency = latency

@@ -8,6 +8,7 @@ import math
 import queue
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ class VirtualPool(Staying):
         self._running: list[Future[Any] | None] = [None] * len(delays)
         self._dead = [False] * len(delays)
         for worker, time in (deaths or {}).items():
-            self.clock.at(time, lambda worker=worker: self._die(worker))  # type: ignore[misc]
+            self.clock.at(time, partial(self._die, worker))
 
     capabilities = Capabilities(by_reference=True)
 
@@ -123,25 +124,17 @@ class VirtualPool(Staying):
         self._running[worker] = future
         delays = self._delays[worker]
         delay = delays.pop(0) if len(delays) > 1 else delays[0]
-        resident = [self._resident[worker][key] for key in keys]
+        compute = partial(function, *(self._resident[worker][key] for key in keys), *arguments)
         if not math.isinf(delay):
-            deliver = lambda: self._deliver(worker, future, function, resident, arguments)  # noqa: E731
-            self.clock.at(self.clock.now() + delay, deliver)
+            self.clock.at(self.clock.now() + delay, partial(self._deliver, worker, future, compute))
         return future
 
-    def _deliver(
-        self,
-        worker: int,
-        future: Future[Any],
-        function: Callable[..., Any],
-        resident: list[Any],
-        arguments: Any,
-    ) -> None:
+    def _deliver(self, worker: int, future: Future[Any], compute: Callable[[], Any]) -> None:
         if self._running[worker] is not future:
             return
         self._running[worker] = None
         try:
-            future.set_result(function(*resident, *arguments))
+            future.set_result(compute())
         except Exception as error:
             future.set_exception(error)
 

@@ -14,7 +14,7 @@ from scipy.stats import binom
 
 from ..._base._numbers import Floats
 from ...checks import generator, integer, number, refusal
-from .._latency import Latency
+from .._latency import Latency, check_latency
 
 CALL = "kofn.simulation.theory"
 
@@ -172,10 +172,10 @@ def at_times(by_count: Floats, done: ArrayLike) -> Floats:
     >>> at_times(np.array([1.0, 0.5, 0.0]), [0.0, 0.5, 1.0])
     array([1. , 0.5, 0. ])
     """
-    losses = _numbers("by_count", by_count, "be a vector of losses", "give those after 0, 1, … results")
+    must, remedy = "be a vector of losses", "give those after 0, 1, … results"
+    losses = _numbers("by_count", by_count, must, remedy)
     if losses.ndim != 1 or not len(losses):
-        given = f"shape {losses.shape}"
-        raise refusal(CALL, "by_count", "be a vector of losses", given, "give those after 0, 1, … results")
+        raise refusal(CALL, "by_count", must, f"shape {losses.shape}", remedy)
     mixed: Floats = count_probabilities(done, len(losses) - 1) @ losses
     return mixed
 
@@ -213,8 +213,7 @@ def load_balancing_times(
     work = number(CALL, "work", work, "1 is an uncoded task")
     pieces = integer(CALL, "pieces", pieces, 1, "1 is the whole work")
     trials = integer(CALL, "trials", trials, 1, "ask for at least one trial")
-    if not isinstance(latency, Latency) or isinstance(latency, type):
-        raise refusal(CALL, "latency", "be a latency model", repr(latency), "use kofn.Exponential(1.0), for example")
+    check_latency(CALL, "latency", latency)
     worker = np.repeat(np.arange(workers), pieces)
     done = np.tile(np.arange(1, pieces + 1) * (work / pieces), workers)
     arrivals = latency.arrivals(done, worker, trials, generator(CALL, rng))

@@ -21,7 +21,7 @@ from ...schemes.products._operands import Operands, generator
 from ...schemes.products._row_column import row_column_scheme
 from ...schemes.products._scheme import sketch_prior
 from ...schemes.products._shaping import Directions
-from ...simulation._latency import Latency
+from ...simulation._latency import Latency, check_latency
 from ...simulation._simulate import errors_by_count
 from ._amplification import Amplification, amplifications, subsets
 from ._objective import CALL, Objective, deadline, objective_of
@@ -117,11 +117,7 @@ class Design:
         >>> found.expected_loss(0.5) < found.expected_loss(0.1) < 1
         True
         """
-        code = self.code
-        problem = SearchProblem.of(
-            self.prior, self.blocks, code.worker, code.load, deadline(seconds), self.limit, self.latency
-        )
-        return problem.value(code)
+        return self._problem(deadline(seconds)).value(self.code)
 
     @cached_property
     def by_count(self) -> Floats:
@@ -150,15 +146,12 @@ class Design:
         sizes = even_sizes(self.code.unknowns, CLASSES)
         label = classes_of(self.prior.energies, sizes)
         energies = np.bincount(label, weights=self.prior.energies)
-        weights = self._problem.counts
+        weights = self._problem(self.objective).counts
         return tuple(best_windows(kind, sizes, energies, weights) for kind in ("now", "ew"))
 
-    @property
-    def _problem(self) -> SearchProblem:
+    def _problem(self, objective: Objective) -> SearchProblem:
         code = self.code
-        return SearchProblem.of(
-            self.prior, self.blocks, code.worker, code.load, self.objective, self.limit, self.latency
-        )
+        return SearchProblem.of(self.prior, self.blocks, code.worker, code.load, objective, self.limit, self.latency)
 
     @property
     def _against_plain(self) -> str:
@@ -302,7 +295,7 @@ def design_for(
     count, each = _counts(workers, results)
     rows = count * each
     products = _require(prior, blocks, rows)
-    _require_latency(latency)
+    check_latency(CALL, "latency", latency)
     limit = checks.number(CALL, "amplification_limit", amplification_limit, "1e4 leaves twelve digits", minimum=1.0)
     goals = {"deadline": deadline, "target_error": target_error, "area": area}
     objective = objective_of(goals, latency, count, min(count, -(-products // each)))
@@ -340,9 +333,3 @@ def _require(prior: Any, blocks: Any, rows: int) -> int:
         must = f"be at most as many products as there are results, {rows}"
         raise checks.refusal(CALL, "blocks", must, blocks, "use fewer blocks, more workers or more results")
     return products
-
-
-def _require_latency(latency: Any) -> None:
-    if not isinstance(latency, Latency) or isinstance(latency, type):
-        remedy = "use kofn.Exponential(1.0), for example"
-        raise checks.refusal(CALL, "latency", "be a latency model", repr(latency), remedy)
