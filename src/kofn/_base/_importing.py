@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import walk_stack
 from types import FrameType
 
 from ..errors import ArgumentError
@@ -37,10 +38,8 @@ def is_loading() -> bool:
     return bool(_Here.loading) or any(map(_imports, sys._current_frames().values()))
 
 
-def _imports(frame: FrameType | None) -> bool:
-    while frame is not None and frame.f_globals.get("__name__") != "importlib._bootstrap":
-        frame = frame.f_back
-    return frame is not None
+def _imports(innermost: FrameType) -> bool:
+    return any(frame.f_globals.get("__name__") == "importlib._bootstrap" for frame, _ in walk_stack(innermost))
 
 
 def refuse_while_importing(call: str) -> None:
@@ -77,12 +76,11 @@ def _imported() -> str | None:
     return "the script" if preparing else "a module" if _Here.loading else None
 
 
-def _module_on_stack(frame: FrameType | None) -> str | None:
-    while frame is not None:
+def _module_on_stack(innermost: FrameType) -> str | None:
+    for frame, _ in walk_stack(innermost):
         names = frame.f_globals
         if frame.f_code.co_name == "_bootstrap" and names.get("__name__") == "multiprocessing.process":
             return None  # what is further out ran before this process was forked
         if frame.f_code.co_name == "<module>" and getattr(names.get("__spec__"), "_initializing", False):
             return str(names.get("__name__"))
-        frame = frame.f_back
     return None

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+Array = NDArray[Any]
+"""Arrays of any numbers."""
+
 Floats = NDArray[Any]
 """Real arrays: float64 wherever something is decoded, float32 where payloads are."""
 

@@ -11,7 +11,8 @@ import sys
 from collections import ChainMap
 from collections.abc import Callable, Hashable
 from functools import cache
-from types import BuiltinFunctionType, FrameType, FunctionType
+from traceback import walk_stack
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -105,11 +106,9 @@ def _require_imported(code: Any) -> None:
     module = sys.modules.get(str(code.__module__))
     if not getattr(getattr(module, "__spec__", None), "_initializing", False):
         return
-    frame: FrameType | None = sys._getframe()
-    while frame is not None:
+    for frame, _ in walk_stack(sys._getframe()):
         if frame.f_code.co_name == "<module>" and frame.f_globals is vars(module):
             return
-        frame = frame.f_back
     raise KofnError(
         f"{code.__module__!r} is still being imported, and its functions cannot be sent to workers before that ends; "
         'start the job in a function, or under `if __name__ == "__main__":`.'

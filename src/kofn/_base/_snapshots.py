@@ -19,15 +19,13 @@ import functools
 import pickle
 import types
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ._envelope import ESCAPES, text_of
+from ._numbers import Array
 from ._pickles import NOTHING, PLAIN, Code, Noted, noting, pickled
-
-Array = NDArray[Any]
 
 UNCHANGING = (
     bool, int, float, complex, str, bytes, range, slice, type(None), type, np.generic, np.dtype,
@@ -230,14 +228,6 @@ class Snapshot:
     def function(self, function: Any) -> Any:
         """A function, or some: pickled now, unless workers run the caller's own."""
         return function if self._by_reference else self._once(function, _again)
-
-    def maker(self, make: Callable[[], Any]) -> Callable[[], Any]:
-        """What makes something of data: the same on the data as they are now, or what it makes of them now."""
-        taken = getattr(make, "taken", None)
-        if taken is not None:
-            return cast(Callable[[], Any], taken(self))
-        made = make()
-        return lambda: made
 
     def _once(self, value: Any, take: Callable[[Any], Any]) -> Any:
         if id(value) not in self._taken:
