@@ -109,12 +109,12 @@ def _run_check(name: str, pool: Pool, settings: BatterySettings) -> None:
 
 
 def _seam(pool: Pool, settings: BatterySettings) -> None:
-    _assert(isinstance(pool, Pool), "the pool must have every member of kofn.engines._protocol.Pool")
-    _assert(pool.n >= 3, f"the battery needs three workers, got {pool.n}")
-    _assert([pool.state(w) for w in range(pool.n)] == ["idle"] * pool.n, "every worker must be idle")
+    require(isinstance(pool, Pool), "the pool must have every member of kofn.engines._protocol.Pool")
+    require(pool.n >= 3, f"the battery needs three workers, got {pool.n}")
+    require([pool.state(w) for w in range(pool.n)] == ["idle"] * pool.n, "every worker must be idle")
     seen: list[int] = []
     pool.submit(0, seen.append, 1).result()
-    _assert(bool(seen) is capabilities_of(pool).by_reference, "capabilities.by_reference must tell the truth")
+    require(bool(seen) is capabilities_of(pool).by_reference, "capabilities.by_reference must tell the truth")
     _raises(ArgumentError, lambda: pool.submit(-1, int), "worker -1 must be refused")
     _raises(ArgumentError, lambda: pool.submit(pool.n, int), "a worker that is not there must be refused")
 
@@ -122,8 +122,8 @@ def _seam(pool: Pool, settings: BatterySettings) -> None:
 def _identity(pool: Pool, settings: BatterySettings) -> None:
     first = [pool.submit(worker, _who).result() for worker in range(pool.n)]
     again = [pool.submit(worker, _who).result() for worker in range(pool.n)]
-    _assert(len(set(first)) == pool.n, f"{pool.n} workers must be as many threads or processes, got {first}")
-    _assert(first == again, "a worker must be the same thread or process for every task")
+    require(len(set(first)) == pool.n, f"{pool.n} workers must be as many threads or processes, got {first}")
+    require(first == again, "a worker must be the same thread or process for every task")
 
 
 def _resident(pool: Pool, settings: BatterySettings) -> None:
@@ -132,9 +132,9 @@ def _resident(pool: Pool, settings: BatterySettings) -> None:
         pool.put(1, ("b", 2), {"factor": 2.0})
         for scale in (1.0, 3.0):
             total = pool.submit(1, lambda a, b, s: a.sum() * b["factor"] * s, scale, keys=("a", ("b", 2))).result()
-            _assert(total == size * (size - 1) * scale, "resident values come first, in order, and stay")
+            require(total == size * (size - 1) * scale, "resident values come first, in order, and stay")
         pool.put(1, "a", np.ones(size))
-        _assert(pool.submit(1, np.sum, keys=("a",)).result() == size, "a second put under a key replaces the first")
+        require(pool.submit(1, np.sum, keys=("a",)).result() == size, "a second put under a key replaces the first")
         _raises(ArgumentError, lambda: pool.submit(2, np.sum, keys=("a",)), "a value belongs to its worker")
         for key in ("a", ("b", 2), "never there"):
             pool.drop(key)
@@ -148,8 +148,8 @@ def _private(pool: Pool, settings: BatterySettings) -> None:
         pool.put(0, "x", np.ones(size))
         for _ in range(2):
             total = pool.submit(0, _spoil, argument, keys=("x",)).result()
-            _assert(total == 2.0 * size, "what a task writes into resident values must not be seen by the next one")
-        _assert(argument.sum() == size, "what a task writes into its arguments must not be seen by the caller")
+            require(total == 2.0 * size, "what a task writes into resident values must not be seen by the next one")
+        require(argument.sum() == size, "what a task writes into its arguments must not be seen by the caller")
         pool.drop("x")
 
 
@@ -162,44 +162,43 @@ def _results(pool: Pool, settings: BatterySettings) -> None:
     for value in values:
         back = pool.submit(0, _same, value).result()
         equal = (back.dtype, back.shape) == (value.dtype, value.shape) and np.array_equal(back, value)
-        _assert(equal, f"an array of {value.dtype} and shape {value.shape} must come back as it was")
+        require(equal, f"an array of {value.dtype} and shape {value.shape} must come back as it was")
     mixed = {"a": (1, "b", {2}), "c": None}
-    _assert(pool.submit(0, _same, mixed).result() == mixed, "results of any kind must come back as they were")
+    require(pool.submit(0, _same, mixed).result() == mixed, "results of any kind must come back as they were")
     for size in (10, 100_000):
         result = pool.submit(0, np.zeros, size).result()
-        _assert(result.flags.writeable, "an array that comes back can be written to")
+        require(result.flags.writeable, "an array that comes back can be written to")
 
 
 def _exception(pool: Pool, settings: BatterySettings) -> None:
     error = pool.submit(0, _fail, LookupError("no such thing", 42)).exception()
-    _assert(
-        isinstance(error, LookupError) and error.args == ("no such thing", 42), f"a task's exception, got {error!r}"
-    )
+    same = isinstance(error, LookupError) and error.args == ("no such thing", 42)
+    require(same, f"a task's exception, got {error!r}")
     notes = "".join(getattr(error, "__notes__", []))
-    _assert("Traceback" in notes and "_fail" in notes, "the remote traceback must be in __notes__")
+    require("Traceback" in notes and "_fail" in notes, "the remote traceback must be in __notes__")
     for severe in (SystemExit(3), KeyboardInterrupt("x")):
         error = pool.submit(0, _fail, severe).exception()
-        _assert(isinstance(error, Exception), f"{severe!r} of a task must not end the program, got {error!r}")
-    _assert(pool.submit(0, int, "3").result() == 3, "a worker goes on after an exception")
+        require(isinstance(error, Exception), f"{severe!r} of a task must not end the program, got {error!r}")
+    require(pool.submit(0, int, "3").result() == 3, "a worker goes on after an exception")
 
 
 def _unpicklable(pool: Pool, settings: BatterySettings) -> None:
     lock = threading.Lock()
     _raises(ArgumentError, lambda: pool.submit(0, id, lock), "an argument that cannot travel must be refused")
     _raises(ArgumentError, lambda: pool.put(0, "lock", lock), "a value that cannot travel must be refused")
-    _assert(pool.state(0) == "idle", "a refused task leaves its worker idle")
+    require(pool.state(0) == "idle", "a refused task leaves its worker idle")
     error = pool.submit(0, threading.Lock).exception()
-    _assert(error is not None and "lock" in str(error), f"an unpicklable result must say its type, got {error!r}")
-    _assert(pool.submit(0, int, "3").result() == 3, "a worker goes on after an unpicklable result")
+    require(error is not None and "lock" in str(error), f"an unpicklable result must say its type, got {error!r}")
+    require(pool.submit(0, int, "3").result() == 3, "a worker goes on after an unpicklable result")
 
 
 def _one_task(pool: Pool, settings: BatterySettings) -> None:
     future = pool.submit(0, time.sleep, settings.straggler_seconds / 2)
-    _assert(pool.state(0) == "busy", "a worker with a task is busy")
+    require(pool.state(0) == "busy", "a worker with a task is busy")
     _raises(WorkerError, lambda: pool.submit(0, int), "a busy worker takes no second task")
-    _assert(pool.submit(1, int).result() == 0, "other workers go on")
+    require(pool.submit(1, int).result() == 0, "other workers go on")
     future.result()
-    _assert(pool.state(0) == "idle", "a worker is idle when its result is there")
+    require(pool.state(0) == "idle", "a worker is idle when its result is there")
 
 
 def _callback(pool: Pool, settings: BatterySettings) -> None:
@@ -214,8 +213,8 @@ def _callback(pool: Pool, settings: BatterySettings) -> None:
             pool.submit(2, int, "1").add_done_callback(follow)
 
     pool.submit(2, int, "1").add_done_callback(follow)
-    _assert(done.wait(settings.patience_seconds), "a callback must be able to give its worker the next task")
-    _assert(chain == [1] * 10, f"ten results of 1, got {chain}")
+    require(done.wait(settings.patience_seconds), "a callback must be able to give its worker the next task")
+    require(chain == [1] * 10, f"ten results of 1, got {chain}")
 
 
 def _straggler(pool: Pool, settings: BatterySettings) -> None:
@@ -225,24 +224,24 @@ def _straggler(pool: Pool, settings: BatterySettings) -> None:
         futures = [pool.submit(w, time.sleep, 0.0 if w else settings.straggler_seconds) for w in range(pool.n)]
         wait(futures[1:])
         happened = pool.stop(0, how)
-        _assert(happened in ("abandon", how), f"stop(…, {how!r}) must say what happened, got {happened!r}")
+        require(happened in ("abandon", how), f"stop(…, {how!r}) must say what happened, got {happened!r}")
         _raises(CancelledError, futures[0].result, "the future of a stopped task is cancelled")
         again = [pool.submit(worker, int, "7").result() for worker in range(1, pool.n)]
-        _assert(again == [7] * (pool.n - 1), "the next job gets its results")
+        require(again == [7] * (pool.n - 1), "the next job gets its results")
         seconds = time.monotonic() - started
-        _assert(seconds < settings.straggler_seconds, f"the next job waited for a straggler: {seconds:.2f} s")
+        require(seconds < settings.straggler_seconds, f"the next job waited for a straggler: {seconds:.2f} s")
     _await_idle(pool, settings)
     future = pool.submit(0, time.sleep, settings.straggler_seconds)
-    _assert(future.cancel() and pool.submit(1, int, "7").result() == 7, "to cancel a future is to abandon its task")
+    require(future.cancel() and pool.submit(1, int, "7").result() == 7, "to cancel a future is to abandon its task")
     _await_idle(pool, settings)
-    _assert(pool.stop(0, "kill") == "nothing", "there is nothing to stop at an idle worker")
-    _assert(pool.submit(0, int, "8").result() == 8, "the straggler's worker serves again")
+    require(pool.stop(0, "kill") == "nothing", "there is nothing to stop at an idle worker")
+    require(pool.submit(0, int, "8").result() == 8, "the straggler's worker serves again")
 
 
 def _payload(pool: Pool, settings: BatterySettings) -> None:
     large = np.arange(settings.payload_bytes // 8, dtype=np.float64)
     back = pool.submit(0, _same, large).result()
-    _assert(np.array_equal(back, large), f"{settings.payload_bytes} bytes must travel there and back unchanged")
+    require(np.array_equal(back, large), f"{settings.payload_bytes} bytes must travel there and back unchanged")
 
 
 # -- checks that need a pool of their own -------------------------------------------------------------
@@ -250,7 +249,7 @@ def _payload(pool: Pool, settings: BatterySettings) -> None:
 
 def _death(pool: Pool, settings: BatterySettings) -> None:
     process = pool.submit(0, os.getpid).result()
-    _assert(process != os.getpid(), "the worker is this very process; say so in lacks")
+    require(process != os.getpid(), "the worker is this very process; say so in lacks")
     pool.put(0, "x", np.arange(100_000.0))
     pool.submit(0, np.sum, keys=("x",)).result()
     future = pool.submit(0, time.sleep, 60.0)
@@ -260,13 +259,13 @@ def _death(pool: Pool, settings: BatterySettings) -> None:
         error = future.exception(timeout=5.0)
     except TimeoutError:
         raise AssertionError("a task must not hang for more than 5 s when its worker dies.") from None
-    _assert(isinstance(error, WorkerLost), f"a task whose worker dies must fail with WorkerLost, got {error!r}")
-    _assert(pool.submit(1, int, "7").result() == 7, "other workers go on")
+    require(isinstance(error, WorkerLost), f"a task whose worker dies must fail with WorkerLost, got {error!r}")
+    require(pool.submit(1, int, "7").result() == 7, "other workers go on")
     if _await_start(pool, 0, settings) == WorkerState.DEAD:
         _raises(WorkerLost, lambda: pool.submit(0, int), "a dead worker takes no task")
     else:
         total = pool.submit(0, np.sum, keys=("x",)).result()
-        _assert(total == np.arange(100_000.0).sum(), "resident values are replayed to a worker that came back")
+        require(total == np.arange(100_000.0).sum(), "resident values are replayed to a worker that came back")
 
 
 def _closing(pool: Pool, settings: BatterySettings) -> None:
@@ -278,14 +277,14 @@ def _closing(pool: Pool, settings: BatterySettings) -> None:
     pool.close()
     pool.close()
     errors = [future.exception(timeout=settings.patience_seconds) for future in futures]
-    _assert(all(isinstance(error, PoolClosed) for error in errors), f"tasks of a closed pool, got {errors!r}")
+    require(all(isinstance(error, PoolClosed) for error in errors), f"tasks of a closed pool, got {errors!r}")
     seconds = time.monotonic() - started
-    _assert(seconds < settings.straggler_seconds, f"closing must not wait for tasks: {seconds:.2f} s")
-    _assert(pool.state(0) == "dead" and pool.stop(0, "kill") == "nothing", "workers of a closed pool are dead")
+    require(seconds < settings.straggler_seconds, f"closing must not wait for tasks: {seconds:.2f} s")
+    require(pool.state(0) == "dead" and pool.stop(0, "kill") == "nothing", "workers of a closed pool are dead")
     pool.drop("x")
     _raises(PoolClosed, lambda: pool.submit(0, int), "a closed pool takes no task")
     _raises(PoolClosed, lambda: pool.put(0, "x", 1), "a closed pool takes no value")
-    _assert(result.sum() == 1_000_000 and mine.sum() == 200_000, "arrays outlive the pool")
+    require(result.sum() == 1_000_000 and mine.sum() == 200_000, "arrays outlive the pool")
 
 
 def _nothing_left(pool: Pool, settings: BatterySettings) -> None:
@@ -300,32 +299,18 @@ def _nothing_left(pool: Pool, settings: BatterySettings) -> None:
                 other.submit(1, time.sleep, settings.straggler_seconds)
         until = time.monotonic() + settings.patience_seconds
         while before is not None and not _belongings() <= before:
-            _assert(time.monotonic() < until, f"a closed pool leaves behind {_belongings() - before}")
+            require(time.monotonic() < until, f"a closed pool leaves behind {_belongings() - before}")
             time.sleep(0.05)
 
-
-ENGINE_CHECKS: dict[str, Callable[[Pool, BatterySettings], None]] = {
-    "seam": _seam,
-    "identity": _identity,
-    "resident": _resident,
-    "private": _private,
-    "results": _results,
-    "exception": _exception,
-    "unpicklable": _unpicklable,
-    "one task": _one_task,
-    "callback": _callback,
-    "straggler": _straggler,
-    "payload": _payload,
-    "death": _death,
-    "closing": _closing,
-    "nothing left": _nothing_left,
-}
-"""Every check by its name."""
 
 _SHARED = [
     _seam, _identity, _resident, _private, _results, _exception, _unpicklable, _one_task, _callback, _straggler,
     _payload,
 ]  # fmt: skip
+_ALONE = [_death, _closing, _nothing_left]
+
+ENGINE_CHECKS = {check.__name__[1:].replace("_", " "): check for check in [*_SHARED, *_ALONE]}
+"""Every check by its name."""
 
 
 def _who() -> tuple[int, int]:
@@ -350,14 +335,14 @@ def _await_idle(pool: Pool, settings: BatterySettings) -> None:
     until = time.monotonic() + settings.patience_seconds
     while not all(pool.state(worker) == WorkerState.IDLE for worker in range(pool.n)):
         states = [pool.state(worker) for worker in range(pool.n)]
-        _assert(time.monotonic() < until, f"workers must become idle by themselves, got {states}")
+        require(time.monotonic() < until, f"workers must become idle by themselves, got {states}")
         time.sleep(0.002)
 
 
 def _await_start(pool: Pool, worker: int, settings: BatterySettings) -> WorkerState:
     until = time.monotonic() + settings.patience_seconds
     while (state := pool.state(worker)) == WorkerState.STARTING:
-        _assert(time.monotonic() < until, "a worker that starts must become idle or dead")
+        require(time.monotonic() < until, "a worker that starts must become idle or dead")
         time.sleep(0.01)
     return state
 
@@ -394,6 +379,12 @@ def _raises(kind: type[BaseException], call: Callable[[], object], sentence: str
     raise AssertionError(f"{sentence}: expected {kind.__name__}, got nothing.")
 
 
-def _assert(condition: object, sentence: str) -> None:
+def require(condition: object, sentence: str) -> None:
+    """Raise `AssertionError` with this sentence where the condition does not hold.
+
+    Examples
+    --------
+    >>> require(1 + 1 == 2, "numbers must add up")
+    """
     if not condition:
         raise AssertionError(sentence + ".")

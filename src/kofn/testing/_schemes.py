@@ -1,35 +1,34 @@
-"""Batteries of checks for schemes and engines: run them over your own, as kofn does over each of its own.
+"""A battery of checks for schemes: run it over your own, as kofn does over each of its own.
 
 `check_scheme` runs every task of a scheme in this process and asserts what the rest of kofn relies on, one
-sentence a failure. `check_engine` does so for a pool.
+sentence a failure.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .._base._numbers import Array
 from ..arrays._blocks import View
 from ..arrays._spec import ArraySpec
 from ..codes._certify import backward_limit, certify
 from ..codes._linear import LinearCode
 from ..codes._sparse import is_sparse
+from ..codes.decoding._assess import Decoding
 from ..codes.decoding._decode import decode
 from ..errors import TaskError
 from ..jobs._collector import Collector
 from ..schemes._scheme import Learner, Scheme
 from ..schemes._task import Task
 from ..schemes.functions._scheme import CallScheme
-from ._engines import ENGINE_CHECKS, check_engine
-
-__all__ = ["ENGINE_CHECKS", "check_engine", "check_scheme", "results_of", "unknowns_of"]
-
-Array = NDArray[Any]
+from ._engines import require
 
 ROUNDING = 50.0
 """How many times amplification·epsilon·scale an exact answer may be off."""
@@ -80,15 +79,15 @@ def check_scheme(
     random = np.random.default_rng(rng)
     answer = np.asarray(answer)
     scale = float(np.linalg.norm(answer)) if scale is None else scale
-    results = results_of(scheme)
+    run = _Run(scheme, results_of(scheme), answer, unknowns, scale)
     _check_work(scheme.code)
     _check_threshold(scheme.code, subsets, random)
-    _check_results(scheme, results, unknowns, scale)
-    _check_whole(scheme, results, answer, scale, random)
-    _check_zero_fill(scheme, results, unknowns, scale, random)
-    _check_prior(scheme, results)
+    run.check_results()
+    run.check_whole(random)
+    run.check_zero_fill(random)
+    run.check_prior()
     for _ in range(3):
-        _check_arrivals(scheme, results, answer, scale, random.permutation(scheme.code.rows))
+        run.check_arrivals(random.permutation(scheme.code.rows))
 
 
 def results_of(scheme: Scheme) -> list[Array]:
@@ -110,11 +109,11 @@ def results_of(scheme: Scheme) -> list[Array]:
     encoding, rows, learner = scheme.encoding(), scheme.code.rows, scheme.learner()
     tasks = encoding.encode(allocate)
     size = sum(array.nbytes for array in allocated)
-    _assert(size == encoding.nbytes, f"encoding allocated {size} bytes, its nbytes says {encoding.nbytes}")
-    _assert(len(tasks) == rows, f"an encoding must make one task per row, got {len(tasks)} for {rows} rows")
+    require(size == encoding.nbytes, f"encoding allocated {size} bytes, its nbytes says {encoding.nbytes}")
+    require(len(tasks) == rows, f"an encoding must make one task per row, got {len(tasks)} for {rows} rows")
     results = [_taken(learner, row, task) for row, task in enumerate(tasks)]
     kinds = {(result.shape, result.dtype) for result in results}
-    _assert(len(kinds) == 1, f"all results must have one shape and type, got {sorted(map(str, kinds))}")
+    require(len(kinds) == 1, f"all results must have one shape and type, got {sorted(map(str, kinds))}")
     return results
 
 
@@ -139,7 +138,7 @@ def unknowns_of(scheme: Scheme, answer: Any) -> list[Array]:
            [0.]])]
     """
     code, answer = scheme.code, np.array(answer)
-    _assert(np.array_equal(code.targets, np.eye(code.unknowns)), "unknowns_of needs a code whose targets are I")
+    require(np.array_equal(code.targets, np.eye(code.unknowns)), "unknowns_of needs a code whose targets are I")
     spec = ArraySpec.of(results_of(scheme)[0])
     shape, layout = spec.shape, scheme.layout(spec)
     if not layout.is_direct:
@@ -165,9 +164,9 @@ def _found_by_place(scheme: Scheme, answer: Array, shape: tuple[int, ...]) -> li
 def _check_work(code: LinearCode) -> None:
     for worker in range(code.workers):
         mine = np.flatnonzero(code.worker == worker)
-        _assert(mine.size > 0, f"worker {worker} of {code.workers} has no row")
+        require(mine.size > 0, f"worker {worker} of {code.workers} has no row")
         done = code.load[mine].sum()
-        _assert(np.isclose(code.work[mine[-1]], done, rtol=1e-12), f"work of worker {worker} must end at {done}")
+        require(np.isclose(code.work[mine[-1]], done, rtol=1e-12), f"work of worker {worker} must end at {done}")
 
 
 def _check_threshold(code: LinearCode, subsets: int, rng: np.random.Generator) -> None:
@@ -175,18 +174,15 @@ def _check_threshold(code: LinearCode, subsets: int, rng: np.random.Generator) -
     if threshold is None:
         return
     for rows in _subsets(code.rows, threshold, subsets, rng):
-        _assert(
-            _in_row_space(code, rows),
-            f"rows {rows} do not recover the targets, the threshold {threshold} says so",
-        )
+        require(_in_row_space(code, rows), f"rows {rows} do not recover the targets, the threshold {threshold} says so")
     if threshold == 0:
         return
     fewer = list(_subsets(code.rows, threshold - 1, subsets, rng))
     verdicts = [_in_row_space(code, rows) for rows in fewer]
     if threshold == np.linalg.matrix_rank(code.targets):
-        _assert(not any(verdicts), f"fewer than {threshold} rows recover {threshold} independent targets")
+        require(not any(verdicts), f"fewer than {threshold} rows recover {threshold} independent targets")
     elif len(fewer) == math.comb(code.rows, threshold - 1):
-        _assert(not all(verdicts), f"any {threshold - 1} rows recover the targets, the threshold says {threshold}")
+        require(not all(verdicts), f"any {threshold - 1} rows recover the targets, the threshold says {threshold}")
 
 
 def _in_row_space(code: LinearCode, rows: Sequence[int]) -> bool:
@@ -207,109 +203,103 @@ def _subsets(rows: int, size: int, most: int, rng: np.random.Generator) -> Itera
         yield tuple(int(row) for row in rng.choice(rows, size, replace=False))
 
 
-def _check_results(scheme: Scheme, results: list[Array], unknowns: Sequence[Array] | None, scale: float) -> None:
-    generator, stacked = _dense(scheme.code), _flat(results)
-    if unknowns is None:
-        # What G u can be for any u: the residual against the columns of G is zero.
-        basis, sizes, _ = np.linalg.svd(generator, full_matrices=False)
-        basis = basis[:, sizes > 1e-10 * sizes.max(initial=0.0)]
-        wanted = basis @ (basis.T @ stacked)
-    else:
-        _assert(
-            len(unknowns) == generator.shape[1],
-            f"the code has {generator.shape[1]} unknowns, {len(unknowns)} given",
-        )
-        wanted = generator @ _flat(unknowns)
-    size = max(1.0, float(np.abs(generator).sum(axis=1).max(initial=0.0)))
-    for row, off in enumerate(np.linalg.norm(stacked - wanted, axis=1)):
-        _assert(
-            off <= ROUNDING * scheme.epsilon * size * scale,
-            f"the result of row {row} is not the row of the generator times the unknowns: off by {off:.0e}",
-        )
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A scheme with the results of its tasks, and what they must come to."""
 
+    scheme: Scheme
+    results: list[Array]
+    answer: Array
+    unknowns: Sequence[Array] | None
+    scale: float
 
-def _check_whole(scheme: Scheme, results: list[Array], answer: Array, scale: float, rng: np.random.Generator) -> None:
-    for rows in (np.arange(scheme.code.rows), rng.permutation(scheme.code.rows)):
-        decoding = decode(scheme.code, rows, epsilon=scheme.epsilon)
-        if scheme.code.threshold is None and not decoding.exact:
-            return  # a code that promises no threshold, as one of random windows, need not be decodable
-        _assert(decoding.exact, f"with every row received not all is exact: {decoding.recovered}")
-        _assert(float(decoding.error) == 0.0, f"an exact answer has error 0, got {decoding.error}")
-        off = _off(scheme, decoding.matrix, [results[row] for row in rows], answer, scale)
-        within = off <= ROUNDING * float(decoding.amplification) * scheme.epsilon
-        _assert(within, f"With every row received the answer is off by {off:.0e} of its scale, more than rounding")
+    def check_results(self) -> None:
+        """Each is its row of the generator times the unknowns."""
+        generator, stacked = _dense(self.scheme.code), _flat(self.results)
+        if self.unknowns is None:
+            # What G u can be for any u: the residual against the columns of G is zero.
+            basis, sizes, _ = np.linalg.svd(generator, full_matrices=False)
+            basis = basis[:, sizes > 1e-10 * sizes.max(initial=0.0)]
+            wanted = basis @ (basis.T @ stacked)
+        else:
+            given, count = len(self.unknowns), generator.shape[1]
+            require(given == count, f"the code has {count} unknowns, {given} given")
+            wanted = generator @ _flat(self.unknowns)
+        size = max(1.0, float(np.abs(generator).sum(axis=1).max(initial=0.0)))
+        within = ROUNDING * self.scheme.epsilon * size * self.scale
+        for row, off in enumerate(np.linalg.norm(stacked - wanted, axis=1)):
+            which = f"the result of row {row} is not the row of the generator times the unknowns"
+            require(off <= within, f"{which}: off by {off:.0e}")
 
+    def check_whole(self, rng: np.random.Generator) -> None:
+        """All of them give the answer, in any order."""
+        code, epsilon = self.scheme.code, self.scheme.epsilon
+        for rows in (np.arange(code.rows), rng.permutation(code.rows)):
+            decoding = decode(code, rows, epsilon=epsilon)
+            if code.threshold is None and not decoding.exact:
+                return  # a code that promises no threshold, as one of random windows, need not be decodable
+            require(decoding.exact, f"with every row received not all is exact: {decoding.recovered}")
+            require(float(decoding.error) == 0.0, f"an exact answer has error 0, got {decoding.error}")
+            off = self._off(decoding, rows)
+            within = off <= ROUNDING * float(decoding.amplification) * epsilon
+            require(within, f"With every row received the answer is off by {off:.0e} of its scale, more than rounding")
 
-def _check_zero_fill(
-    scheme: Scheme,
-    results: list[Array],
-    unknowns: Sequence[Array] | None,
-    scale: float,
-    rng: np.random.Generator,
-) -> None:
-    code = scheme.code
-    for count in {code.rows // 2, max(0, code.rows - 2)}:
-        rows = rng.choice(code.rows, count, replace=False)
-        decoding = decode(code, rows, estimator="exact", epsilon=scheme.epsilon)
-        _assert(not decoding.matrix[~decoding.recovered].any(), "estimator 'exact' must fill with zeros")
-        if unknowns is None or not count:
-            continue
-        found = decoding.matrix @ _flat([results[row] for row in rows])
-        wanted = code.targets @ _flat(unknowns) * decoding.recovered[:, None]
-        bound = ROUNDING * max(1.0, float(decoding.amplification)) * scheme.epsilon * scale
-        off = np.linalg.norm(found - wanted)
-        _assert(off <= bound, f"targets recovered from rows {rows.tolist()} are off by {off:.0e}")
+    def check_zero_fill(self, rng: np.random.Generator) -> None:
+        """What some of them do not recover is zero, and what they recover is right."""
+        code, epsilon = self.scheme.code, self.scheme.epsilon
+        for count in {code.rows // 2, max(0, code.rows - 2)}:
+            rows = rng.choice(code.rows, count, replace=False)
+            decoding = decode(code, rows, estimator="exact", epsilon=epsilon)
+            require(not decoding.matrix[~decoding.recovered].any(), "estimator 'exact' must fill with zeros")
+            if self.unknowns is None or not count:
+                continue
+            found = decoding.matrix @ _flat([self.results[row] for row in rows])
+            wanted = code.targets @ _flat(self.unknowns) * decoding.recovered[:, None]
+            bound = ROUNDING * max(1.0, float(decoding.amplification)) * epsilon * self.scale
+            off = np.linalg.norm(found - wanted)
+            require(off <= bound, f"targets recovered from rows {rows.tolist()} are off by {off:.0e}")
 
+    def check_prior(self) -> None:
+        """What is expected of them is of their size."""
+        prior = self.scheme.learner().prior(dict(enumerate(self.results)))
+        expected = float(prior.energy(_dense(self.scheme.code)))
+        true = float(np.sum(np.abs(_flat(self.results)) ** 2))
+        if true == 0:
+            require(expected >= 0, f"the prior's energies must be at least 0, got {expected}")
+        else:
+            ratio = true / expected if expected else np.inf
+            require(0.1 <= ratio <= 10, f"the results have {ratio:.2g} times the energy that the prior expects")
 
-def _check_prior(scheme: Scheme, results: list[Array]) -> None:
-    expected = float(scheme.learner().prior(dict(enumerate(results))).energy(_dense(scheme.code)))
-    true = float(np.sum(np.abs(_flat(results)) ** 2))
-    if true == 0:
-        _assert(expected >= 0, f"the prior's energies must be at least 0, got {expected}")
-    else:
-        ratio = true / expected if expected else np.inf
-        _assert(0.1 <= ratio <= 10, f"the results have {ratio:.2g} times the energy that the prior expects")
+    def check_arrivals(self, order: NDArray[np.intp]) -> None:
+        """One after the other they make the expected error smaller, and what is called exact is."""
+        code, epsilon, learner = self.scheme.code, self.scheme.epsilon, self.scheme.learner()
+        collector = Collector(code, lambda: learner.prior({}), epsilon=epsilon)
+        before = np.inf
+        for time, row in enumerate(order):
+            collector.add(int(row), float(time))
+            floor = 10 * float(collector.decoding.amplification) * epsilon
+            now, received = collector.error, collector.received
+            smaller = now <= before * (1 + 1e-6) + floor
+            require(smaller, f"the expected error rose from {before} to {now} with row {row}")
+            before = now
+            if collector.exact:
+                off = self._off(collector.decoding, received)
+                require(off <= ROUNDING / 10 * floor, f"rows {received} are called exact and off by {off:.0e}")
+        promised = code.threshold is not None
+        require(collector.exact or not promised, f"rows arriving in the order {order.tolist()} never become exact")
 
-
-def _check_arrivals(scheme: Scheme, results: list[Array], answer: Array, scale: float, order: NDArray[np.intp]) -> None:
-    learner = scheme.learner()
-    collector = Collector(scheme.code, lambda: learner.prior({}), epsilon=scheme.epsilon)
-    before = np.inf
-    for time, row in enumerate(order):
-        collector.add(int(row), float(time))
-        floor = 10 * float(collector.decoding.amplification) * scheme.epsilon
-        now = collector.error
-        _assert(
-            now <= before * (1 + 1e-6) + floor,
-            f"the expected error rose from {before} to {now} with row {row}",
-        )
-        before = now
-        if collector.exact:
-            received = [results[index] for index in collector.received]
-            off = _off(scheme, collector.decoding.matrix, received, answer, scale)
-            _assert(
-                off <= ROUNDING / 10 * floor,
-                f"rows {collector.received} are called exact and off by {off:.0e}",
-            )
-    promised = scheme.code.threshold is not None
-    _assert(collector.exact or not promised, f"rows arriving in the order {order.tolist()} never become exact")
-
-
-def _off(scheme: Scheme, matrix: NDArray[np.float64], results: list[Array], answer: Array, scale: float) -> float:
-    value = np.asarray(scheme.assemble(matrix, results))
-    _assert(value.shape == answer.shape, f"the answer must have shape {answer.shape}, got {value.shape}")
-    off = float(np.linalg.norm(value - answer))
-    return off / scale if off else 0.0
+    def _off(self, decoding: Decoding, rows: Iterable[int]) -> float:
+        """How far the answer from these rows is off, relative to the scale."""
+        value = np.asarray(self.scheme.assemble(decoding.matrix, [self.results[row] for row in rows]))
+        wanted = self.answer.shape
+        require(value.shape == wanted, f"the answer must have shape {wanted}, got {value.shape}")
+        off = float(np.linalg.norm(value - self.answer))
+        return off / self.scale if off else 0.0
 
 
 def _flat(arrays: Sequence[Array]) -> Array:
     stacked = np.asarray(arrays)
     return stacked.reshape(len(stacked), -1).astype(np.result_type(stacked, np.float64))
-
-
-def _assert(condition: Any, sentence: str) -> None:
-    if not condition:
-        raise AssertionError(sentence + ".")
 
 
 def decode_rows(made: CallScheme, rows: Iterable[int]) -> tuple[NDArray[Any], float]:
