@@ -9,7 +9,6 @@ from __future__ import annotations
 from ._app import main
 from ._codes import columns
 from ._command import Command
-from ._drawing import make_folder
-from ._engine import NoKillPool, add_engine, dask_pool
+from ._engine import add_engine, dask_pool
 
-__all__ = ["Command", "NoKillPool", "add_engine", "columns", "dask_pool", "main", "make_folder"]
+__all__ = ["Command", "add_engine", "columns", "dask_pool", "main"]

@@ -20,11 +20,10 @@ def columns(rows: Sequence[Sequence[str]], right: bool = False) -> list[str]:
     ['a     b', 'long  c']
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    justify = str.rjust if right else str.ljust
     lines = []
     for first, *others in rows:
-        cells = [
-            cell.rjust(width) if right else cell.ljust(width) for cell, width in zip(others, widths[1:], strict=True)
-        ]
+        cells = map(justify, others, widths[1:])
         lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
     return lines
 

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..checks import refusal
-from ..engines import DaskPool, Pool
-from ..engines._protocol import Stop
+from ..engines import DaskPool
 from ..errors import require_installed
 
 PATIENCE = 10
@@ -62,24 +61,3 @@ def _await_workers(call: str, client: Any, minimum: int) -> None:
         found = len(client.nthreads())
         must, remedy = f"have at least {minimum} workers", "start more with `dask worker ADDRESS`"
         raise refusal(call, "--engine", must, found, remedy) from error
-
-
-class NoKillPool:
-    """A pool whose workers belong to others too: what would kill one abandons its task.
-
-    Parameters
-    ----------
-    pool : Pool
-    """
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._pool, name)
-
-    def stop(self, worker: int, how: str) -> Stop:
-        """Abandon what ``worker`` runs, however it was to be stopped."""
-        return self._pool.stop(worker, Stop.ABANDON)

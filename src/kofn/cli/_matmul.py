@@ -6,6 +6,7 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +14,12 @@ from .._api._matmul import matmul
 from ..arrays._file import FileMatrix
 from ..arrays._npy import check_target, new_matrix, read_matrix, replacing
 from ..checks import refusal
-from ..errors import ArgumentError, KofnError, MissingPackage, require_installed
+from ..errors import ArgumentError, KofnError, MissingPackage, require, require_installed
 from ..jobs._answer import Answer
 from ..jobs.report._progress import ProgressLine, format_progress
+from ..jobs.report._report import Report
 from ..schemes import PRODUCTS
 from ._command import Command
-from ._drawing import timeline
 from ._engine import add_engine, dask_pool
 from ._options import add_options, options_of
 
@@ -119,9 +120,19 @@ def _product(A: FileMatrix, B: FileMatrix, out: FileMatrix, arguments: Namespace
 def _written(answer: Answer, arguments: Namespace) -> str:
     if arguments.timeline is not None:
         with replacing(arguments.timeline, "--timeline") as file:
-            timeline(answer.report).savefig(file, format="png", dpi=120)
+            _timeline(answer.report).savefig(file, format="png", dpi=120)
     how = "exact" if answer.exact else f"expected relative error {answer.error:.2g}"
     return f"{arguments.out}: {how}, {answer.count} results used, {answer.report.seconds:.3f} s"
+
+
+def _timeline(report: Report) -> Any:
+    """A matplotlib Figure of who computed what when; it needs no display."""
+    with require("drawing", "matplotlib"):
+        from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 0.35 * report.workers + 1.4), layout="constrained")
+    report.plot(figure.subplots())
+    return figure
 
 
 COMMAND = Command("multiply two .npy files on worker processes, here or on a cluster", EXAMPLES, _add, _execute)

@@ -11,11 +11,12 @@ from typing import Any
 
 from kofn.arrays import check_target, replacing
 from kofn.checks import integer, refusal
-from kofn.cli import Command, NoKillPool, add_engine, columns, dask_pool, make_folder
-from kofn.engines import LocalPool, Pool
+from kofn.cli import Command, add_engine, columns, dask_pool
+from kofn.engines import LocalPool, Pool, Stop
 from kofn.errors import require_installed
 from kofn.jobs.report import ProgressLine, format_progress, percent
 
+from .._folders import make_folder
 from . import (
     CONTENDERS,
     DYING,
@@ -105,6 +106,27 @@ def _pool(arguments: Namespace) -> Iterator[Pool]:
         raise refusal("kofn demo", "--workers", "be left to the cluster of '--engine'", arguments.workers, remedy)
     with dask_pool("kofn demo", arguments.engine, minimum=6) as cluster:
         yield NoKillPool(cluster)
+
+
+class NoKillPool:
+    """A pool whose workers belong to others too: what would kill one abandons its task.
+
+    Parameters
+    ----------
+    pool : Pool
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._pool, name)
+
+    def stop(self, worker: int, how: str) -> Stop:
+        """Abandon what ``worker`` runs, however it was to be stopped."""
+        return self._pool.stop(worker, Stop.ABANDON)
 
 
 def _introduction(name: str, pixels: Any, workers: int, delays: InjectedDelays) -> str:

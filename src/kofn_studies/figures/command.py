@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kofn.checks import integer, refusal
-from kofn.cli import Command, columns, make_folder
+from kofn.cli import Command, columns
 from kofn.errors import MissingPackage, require_installed
+
+from .._folders import make_folder
 
 if TYPE_CHECKING:
     from . import Figure, Recipe, Request
