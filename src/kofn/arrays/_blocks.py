@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base._numbers import Array
 from .._base._snapshots import Snapshot
 from ..checks import refusal
 from ._scaling import shifted
 from ._source import Tile, part_of, tiles
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._base._numbers import Array
 from .._base._parallel import PIECE_BYTES, for_pieces
 from ..errors import CodeError
 from ._blocks import Blocks
 from ._source import Source, chunks_of, lies_by_columns
-
-Array = NDArray[Any]
-
 
 TURNED_BYTES = 1 << 25
 """Size of a piece of what is read from columns, so that what is read of one of them lies together."""

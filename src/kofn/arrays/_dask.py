@@ -6,12 +6,11 @@ import itertools
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._base._numbers import Array
 from ..checks import arrayed, refusal
 from ._source import Source
 
-Array = NDArray[Any]
 CALL = "kofn.matmul"
 
 

@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._base._numbers import Array
 from .._base._snapshots import Snapshot, memory_map
 from ..errors import FileError
 from ._source import ALL, Cast, Source
-
-Array = NDArray[Any]
 
 WHOLE_ROWS = 4
 """Rows are read whole when at least one part in so many is wanted."""

@@ -16,13 +16,12 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
-from numpy.typing import NDArray
 
+from .._base._numbers import Array
 from ..checks import refusal
 from ..errors import FileError
 from ._file import Descriptor, FileMatrix
 
-Array = NDArray[Any]
 Name = str | os.PathLike[str]
 
 CALL = "kofn"

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base._numbers import Array
 from ._source import TILE_BYTES, Source, tiles
 
-Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
 _KEPT: ContextVar[dict[int, tuple[Any, dict[int, Floats]]] | None] = ContextVar("kofn_norms", default=None)
@@ -114,7 +114,10 @@ def magnitudes(matrix: Any, axis: int) -> Floats:
     >>> magnitudes(np.array([[3.0, -4.0], [1.0, 0.0]]), 1)
     array([4., 4.])
     """
-    return _summed(matrix, axis, lambda tile: np.abs(tile).sum(axis=1 - axis, dtype=np.float64))
+    total = np.zeros(matrix.shape[axis])
+    for tile in tiles(matrix):
+        total[tile[axis]] += np.abs(matrix[tile]).sum(axis=1 - axis, dtype=np.float64)
+    return total
 
 
 def _norms_of(tile: Array, axis: int) -> Floats:
@@ -132,13 +135,6 @@ def _norms_of(tile: Array, axis: int) -> Floats:
         parts = [np.ldexp(part, -unit[:, None]) for part in parts]
         found[unsure] = np.ldexp(np.sqrt(sum(np.einsum("ij,ij->i", part, part) for part in parts)), unit)
     return found
-
-
-def _summed(matrix: Any, axis: int, of_tile: Any) -> Floats:
-    total = np.zeros(matrix.shape[axis])
-    for tile in tiles(matrix):
-        total[tile[axis]] += of_tile(matrix[tile])
-    return total
 
 
 def _real_parts(array: Array) -> list[Array]:

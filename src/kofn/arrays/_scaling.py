@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base._numbers import Array
+
 if TYPE_CHECKING:
     from ._blocks import Spans
 
-Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Exponents = NDArray[np.intc]
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base._numbers import Array
 from .._base._snapshots import Snapshot
 
-Array = NDArray[Any]
 Tile = tuple[slice, slice]
 
 TILE_BYTES = 1 << 23

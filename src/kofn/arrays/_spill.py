@@ -7,12 +7,9 @@ import shutil
 import tempfile
 from typing import Any
 
-from numpy.typing import NDArray
-
+from .._base._numbers import Array
 from ..checks import refusal
 from ._file import Descriptor, FileMatrix
-
-Array = NDArray[Any]
 
 
 class SpillFile:
