@@ -110,9 +110,8 @@ def fit(
         except EvaluationFailed as error:
             failures.append(f"{candidate.name} is out: {error}.")
     if not found:
-        raise refusal(
-            CALL, "f", "be defined at its inputs every time", failures[0].rstrip("."), "see that it keeps no state"
-        )
+        must, remedy = "be defined at its inputs every time", "see that it keeps no state"
+        raise refusal(CALL, "f", must, failures[0].rstrip("."), remedy)
     found = _ordered(found)
     trials = [trial for trial, _, _ in found]
     direct = K * draws.seconds

@@ -7,16 +7,12 @@ from values of f that are known already: any K of the drawn inputs make a mixtur
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..._base._numbers import Floats
+from ..._base._numbers import Array, Floats
 from ...schemes.functions._parity import parity_weights
 from ._samples import Draws
-
-Array = NDArray[Any]
 
 MIXTURES = 4000
 """Mixtures that a parity is learned from, a quarter of them held out to choose the ridge."""

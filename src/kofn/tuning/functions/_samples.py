@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._base._numbers import Array
 from ..._base._snapshots import INSTEAD, is_write, opened
 from ...checks import arrayed, behaving, refusal
 
-Array = NDArray[Any]
 CALL = "kofn.fit"
 
 FEWEST = 16
@@ -88,9 +87,8 @@ class Given:
             value = np.array(given)  # it may use its buffer again
         except Exception as error:
             if is_write(error):
-                raise refusal(
-                    CALL, self.name, "leave its input as it is", "one that writes into it", INSTEAD
-                ) from error
+                must, got = "leave its input as it is", "one that writes into it"
+                raise refusal(CALL, self.name, must, got, INSTEAD) from error
             got = f"{type(error).__name__}: {error}"
             raise refusal(CALL, self.name, self.takes, got, f"call {self.call} to see") from error
         if wrong := "masked numbers" if masked else self._wrong(value) or self._own_way(type(returned)):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._base._numbers import Array
 from ...codes.decoding._decode import decode
 from ...schemes.functions._calls import EvaluationFailed, describe_row
 from ...schemes.functions._scheme import CallScheme, FunctionScheme, evaluate
@@ -17,8 +18,6 @@ from ._best_linear import row_of_output
 from ._families import Candidate
 from ._report import FamilyTrial
 from ._samples import Draws
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

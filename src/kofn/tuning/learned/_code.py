@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._base._numbers import Floats
 from ...checks import integer, refusal
 from ...codes._bases import chebyshev_nodes, chebyshev_rows
 from ...codes._linear import LinearCode
@@ -20,7 +20,6 @@ from ...schemes.functions._scheme import FunctionScheme
 from ._computation import Computation, Term
 from ._encoder import Encoder, encoded, powers
 
-Floats = NDArray[Any]
 CALL = "kofn.map"
 
 
@@ -156,15 +155,10 @@ class LearnedCode:
         if rows < self.recover:
             remedy = "add workers, or recover from fewer"
             raise refusal("kofn.tuning.learned", "alphas", f"be at least R = {self.recover} nodes", rows, remedy)
-        if self.prior.unknowns != len(self.mean) or self.mean.shape != (self.recover + self.inputs, *self.shape):
-            must = f"have shape {(self.recover + self.inputs, *self.shape)}"
-            raise refusal(
-                "kofn.tuning.learned",
-                "mean",
-                must,
-                self.mean.shape,
-                "estimate it with kofn.tuning.learned._prior.expected",
-            )
+        wanted = (self.recover + self.inputs, *self.shape)
+        if self.prior.unknowns != len(self.mean) or self.mean.shape != wanted:
+            remedy = "estimate it with kofn.tuning.learned.expected"
+            raise refusal("kofn.tuning.learned", "mean", f"have shape {wanted}", self.mean.shape, remedy)
 
     def __repr__(self) -> str:
         return f"LearnedCode({self.name!r}, K = {self.inputs}, M = {self.size}, R = {self.recover})"

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[Any]
+from ..._base._numbers import Floats
 
 
 class Encoder(Protocol):

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._base._numbers import Floats
 from ...codes._bases import chebyshev_nodes
 from ...codes._prior import Prior
 from ...schemes.functions._scheme import center
 from ._code import Nodes
 from ._computation import Computation, Term
 from ._encoder import Encoder, encoded, powers
-
-Floats = NDArray[Any]
 
 BYTES = 1 << 28
 """Memory for the samples: fewer draws where outputs are large."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..._base._entries import entries, load_entry
+from ..._base._numbers import Floats
 from ...arrays._npy import replacing
 from ...checks import integer, refusal
 from ...codes._prior import Prior
@@ -23,7 +23,6 @@ from ._code import LearnedCode, Nodes
 from ._computation import Term
 from ._encoder import Encoder
 
-Floats = NDArray[Any]
 FORMAT = "kofn learned code 1"
 SUFFIX = ".safetensors"
 

@@ -9,13 +9,11 @@ from operator import add
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._base._numbers import Floats
 from ._computation import Computation, Term
 from ._features import FEATURES, Powers, width
 from ._least_squares import Moments
-
-Floats = NDArray[Any]
 
 BATCH_BYTES = 1 << 26
 """Columns of a batch of samples take about this much memory."""

@@ -10,15 +10,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._base._numbers import Floats
 from ...checks import integer, refusal
 from ._code import LearnedCode, Nodes
 from ._encoder import Linear, encoded, powers
 from ._prior import expected
 from ._selection import Samples, select
 
-Floats = NDArray[Any]
 CALL = "kofn.tuning.learned.structured_code"
 
 

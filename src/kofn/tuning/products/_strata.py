@@ -8,6 +8,7 @@ identical workers with one row each this is eq. (13) of Tegin et al., and every 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def strata(latency: Latency, worker: Rows, load: Floats, time: float, most: int,
     random = np.random.default_rng(rng)
     rows_of = [np.flatnonzero(worker == each) for each in range(int(worker.max()) + 1)]
     sent = _sent(latency, rows_of, load, time, random)
-    prefixes = _prefixes(sent)
+    prefixes = list(accumulate(sent, np.convolve, initial=np.ones(1)))  # laws of what the first 0, 1, … workers sent
     sets = tuple(_sets(rows_of, sent, prefixes, number, count, random) for number in range(most + 1))
     return Strata(prefixes[-1], sets)
 
@@ -73,14 +74,6 @@ def _sent(latency: Latency, rows_of: list[Rows], load: Floats, time: float, rng:
         number = came[:, end - len(rows) : end].sum(axis=1)
         chances.append(np.bincount(number, minlength=len(rows) + 1) / DRAWS)
     return chances
-
-
-def _prefixes(sent: list[Floats]) -> list[Floats]:
-    """Laws of the number of results of the first 0, 1, …, all workers."""
-    laws = [np.ones(1)]
-    for chance in sent:
-        laws.append(np.convolve(laws[-1], chance))
-    return laws
 
 
 def _sets(
