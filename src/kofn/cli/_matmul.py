@@ -101,6 +101,8 @@ def _answered(A: FileMatrix, B: FileMatrix, out: FileMatrix, arguments: Namespac
 def _product(A: FileMatrix, B: FileMatrix, out: FileMatrix, arguments: Namespace) -> Answer:
     pool = nullcontext(arguments.workers) if arguments.engine is None else dask_pool("kofn matmul", arguments.engine)
     with ProgressLine(sys.stderr, arguments.quiet) as line, pool as workers:
+        # An expected error costs a sketch of the data, so nobody asks for it when nobody looks.
+        progress = None if arguments.quiet else lambda now: line.show(format_progress(now))
         return matmul(
             A,
             B,
@@ -110,10 +112,7 @@ def _product(A: FileMatrix, B: FileMatrix, out: FileMatrix, arguments: Namespace
             rows=arguments.rows,
             rng=arguments.seed,
             out=out,
-            # An expected error costs a sketch of the data, so nobody asks for it when nobody looks.
-            options=options_of(
-                "kofn matmul", arguments, None if arguments.quiet else lambda now: line.show(format_progress(now))
-            ),
+            options=options_of("kofn matmul", arguments, progress),
         )
 
 

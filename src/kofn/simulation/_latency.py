@@ -50,12 +50,7 @@ class Latency(Protocol):
 
 
 def check_latency(call: str, argument: str, value: Any) -> None:
-    """Refuse what is no latency model, such as the class of one.
-
-    Examples
-    --------
-    >>> check_latency("kofn.simulate", "latency", Exponential(1.0))
-    """
+    """Refuse what is no latency model, such as the class of one."""
     if not isinstance(value, Latency) or isinstance(value, type):
         remedy = "use kofn.Exponential(1.0), for example"
         raise checks.refusal(call, argument, "be a latency model", repr(value), remedy)
@@ -80,8 +75,7 @@ def death_times(latency: Latency, workers: int) -> Floats:
     array([inf, 0.5, inf])
     """
     own = getattr(latency, "death_times", None)
-    times: Floats = np.full(workers, math.inf) if own is None else own(workers)
-    return times
+    return np.full(workers, math.inf) if own is None else own(workers)
 
 
 class _PerUnit:

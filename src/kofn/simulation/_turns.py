@@ -42,5 +42,4 @@ def arrivals_from(
     [1.0, 2.0, 3.0, 1.0]
     """
     passed = first % records(latency)
-    drawn: Floats = latency.arrivals(work, worker, passed + trials, rng)[passed:]
-    return drawn
+    return latency.arrivals(work, worker, passed + trials, rng)[passed:]

@@ -86,17 +86,16 @@ def check_engine(
     with make_pool() as pool:
         for name in wanted:
             if ENGINE_CHECKS[name] in _SHARED:
-                _await_idle(pool, settings)
                 _run_check(name, pool, settings)
     for name in wanted:
         if ENGINE_CHECKS[name] not in _SHARED:
             with make_pool() as pool:
-                _await_idle(pool, settings)
                 _run_check(name, pool, settings)
     return {name: f"lacks: {lacks[name]}" if name in lacks else "held" for name in ENGINE_CHECKS}
 
 
 def _run_check(name: str, pool: Pool, settings: BatterySettings) -> None:
+    _await_idle(pool, settings)
     try:
         ENGINE_CHECKS[name](pool, settings)
     except AssertionError as error:

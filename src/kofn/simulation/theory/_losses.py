@@ -176,8 +176,7 @@ def at_times(by_count: Floats, done: ArrayLike) -> Floats:
     losses = _numbers("by_count", by_count, must, remedy)
     if losses.ndim != 1 or not len(losses):
         raise refusal(CALL, "by_count", must, f"shape {losses.shape}", remedy)
-    mixed: Floats = count_probabilities(done, len(losses) - 1) @ losses
-    return mixed
+    return count_probabilities(done, len(losses) - 1) @ losses
 
 
 def load_balancing_times(
@@ -217,8 +216,7 @@ def load_balancing_times(
     worker = np.repeat(np.arange(workers), pieces)
     done = np.tile(np.arange(1, pieces + 1) * (work / pieces), workers)
     arrivals = latency.arrivals(done, worker, trials, generator(CALL, rng))
-    first: Floats = np.sort(np.partition(arrivals, pieces - 1, axis=1)[:, :pieces], axis=1)
-    return first
+    return np.sort(np.partition(arrivals, pieces - 1, axis=1)[:, :pieces], axis=1)
 
 
 def _energies(values: ArrayLike) -> Floats:

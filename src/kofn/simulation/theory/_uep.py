@@ -67,8 +67,7 @@ def decoding_probabilities(kind: str, sizes: ArrayLike, gamma: ArrayLike, result
         w = np.arange(most + 1)[:, None]
         # P(Binomial(w, Γ) ≥ k): the multinomial sum of eq. (14) has binomial margins.
         enough = bdtrc(np.minimum(counts - 1, w), w, chances[None, :])
-        now: Floats = np.where(counts == 0, 1.0, np.where(w >= counts, enough, 0.0))
-        return now
+        return np.where(counts == 0, 1.0, np.where(w >= counts, enough, 0.0))
     return _expanding(counts, chances, most)
 
 

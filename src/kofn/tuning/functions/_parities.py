@@ -51,8 +51,7 @@ class Regression:
 
     def __call__(self, x: Array) -> Floats:
         flat = features(np.asarray(x).reshape(1, -1), self.directions, self.shift, self.scale)
-        value: Floats = (flat @ self.weights).reshape(self.shape)
-        return value
+        return (flat @ self.weights).reshape(self.shape)
 
 
 def features(X: Floats, directions: Floats, shift: float, scale: float) -> Floats:

@@ -74,5 +74,4 @@ def amplifications(code: LinearCode, sets: NDArray[np.intp]) -> Floats:
 def _worst(code: LinearCode, sets: NDArray[np.intp]) -> Floats:
     certificate = certify(code.generator[sets], code.targets)
     met = np.all(certificate.backward_error <= INVERTED, axis=1)
-    worst: Floats = np.where(met, certificate.amplification.max(axis=1), np.inf)
-    return worst
+    return np.where(met, certificate.amplification.max(axis=1), np.inf)

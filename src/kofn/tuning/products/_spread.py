@@ -58,8 +58,7 @@ def even_steps(dimensions: int) -> Floats:
     x = 2.0
     for _ in range(64):
         x = (1.0 + x) ** (1.0 / (dimensions + 1))
-    steps: Floats = x ** -np.arange(1.0, dimensions + 1)
-    return steps
+    return x ** -np.arange(1.0, dimensions + 1)
 
 
 def _coordinates(points: Floats, count: int) -> Floats:
