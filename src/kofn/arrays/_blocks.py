@@ -104,10 +104,9 @@ class Blocks:
 
     def within(self, others: slice) -> Blocks:
         """The same blocks of a part of the matrix, along the axis that is not cut."""
-        part = (
-            part_of(self.matrix, slice(None), others) if self.axis == 0 else part_of(self.matrix, others, slice(None))
-        )
-        return replace(self, matrix=part, across=None if self.across is None else self.across[others])
+        part = (slice(None), others) if self.axis == 0 else (others, slice(None))
+        across = None if self.across is None else self.across[others]
+        return replace(self, matrix=part_of(self.matrix, *part), across=across)
 
     @property
     def slices(self) -> list[slice]:

@@ -124,8 +124,7 @@ def replacing(path: Name, argument: str) -> Iterator[IO[bytes]]:
         part.replace(target)
     except BaseException as error:
         if part is not None:
-            with suppress(FileNotFoundError):
-                part.unlink()
+            part.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise _unwritable(argument, path, error) from None
         raise

@@ -50,11 +50,8 @@ def norms(matrix: Any, axis: int) -> Floats:
     (array([5., 1.]), array([5.e-200]))
     """
     known = _known(matrix)
-    if known is None or axis not in known:
-        found = _norms(matrix, axis)
-        if known is None:
-            return found
-        known[axis] = found
+    if axis not in known:
+        known[axis] = _norms(matrix, axis)
     return known[axis]
 
 
@@ -69,12 +66,12 @@ def _norms(matrix: Any, axis: int) -> Floats:
     return found
 
 
-def _known(matrix: Any) -> dict[int, Floats] | None:
-    """What is known of a matrix, to be added to: of what does not change, and within one call; None elsewhere."""
+def _known(matrix: Any) -> dict[int, Floats]:
+    """What is known of a matrix, to be added to: it lasts for what does not change, and within one call."""
     if isinstance(matrix, Source) and matrix.still:
         return matrix.norms
     kept = _KEPT.get()
-    return None if kept is None else kept.setdefault(id(matrix), (matrix, {}))[1]
+    return {} if kept is None else kept.setdefault(id(matrix), (matrix, {}))[1]
 
 
 @contextmanager

@@ -127,7 +127,7 @@ def _within(draws: Draws, seconds: float, rows: int) -> Draws:
     in_time = seconds / (8 * rows * max(draws.seconds, 1e-9))
     in_memory = MEMORY_BYTES / (rows * max(draws.inputs[0, 0].nbytes, draws.values[0, 0].nbytes))
     count = int(max(FEWEST, min(len(draws.inputs), in_time, in_memory)))
-    return Draws(draws.inputs[:count], draws.values[:count], draws.seconds, draws.noise)
+    return draws[:count]
 
 
 def _mean_error(learning: Draws, held_out: Draws) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,10 +45,10 @@ class Draws:
     def halves(self) -> tuple[Draws, Draws]:
         """Those to learn from and those to validate with."""
         cut = len(self.inputs) // 2
-        return tuple(
-            Draws(self.inputs[part], self.values[part], self.seconds, self.noise)
-            for part in (slice(cut), slice(cut, None))
-        )  # type: ignore[return-value]
+        return self[:cut], self[cut:]
+
+    def __getitem__(self, part: slice) -> Draws:
+        return replace(self, inputs=self.inputs[part], values=self.values[part])
 
 
 @dataclass(frozen=True)

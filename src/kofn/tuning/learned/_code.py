@@ -186,10 +186,9 @@ class LearnedCode:
     @cached_property
     def code(self) -> LinearCode:
         """Rows are v(α_n), targets f(X_k) = v(β_k) + what the model errs by."""
-        rows, count = self.nodes.alphas, self.recover
-        generator = np.hstack([self.nodes.basis(rows, count), np.zeros((len(rows), self.inputs))])
-        targets = np.hstack([self.nodes.basis(self.nodes.betas, count), np.eye(self.inputs)])
-        return LinearCode(self.name, generator, targets, np.arange(len(rows)))
+        curve, errors = self.curve, np.eye(self.inputs)
+        generator = np.hstack([curve.generator, np.zeros((curve.rows, self.inputs))])
+        return LinearCode(self.name, generator, np.hstack([curve.targets, errors]), curve.worker)
 
     @cached_property
     def curve(self) -> LinearCode:

@@ -106,9 +106,7 @@ class Linear:
 
     def __call__(self, inputs: Floats) -> tuple[Floats, Floats]:
         """U and V_0 Vec(I) of inputs (…, K, M, M)."""
-        *lead, count, rows, columns = inputs.shape
-        flat = self.weights @ inputs.reshape(*lead, count, rows * columns)
-        return flat.reshape(*lead, self.degree + 1, rows, columns), self.constant
+        return encoded(inputs, self.weights), self.constant
 
     def multiplications(self, size: int) -> int:
         """K (G + 1) M²."""

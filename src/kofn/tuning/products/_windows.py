@@ -66,10 +66,16 @@ def best_windows(kind: str, sizes: Sequence[int], energies: ArrayLike, weights: 
     >>> best_windows("now", (1, 1), (1.0, 0.0), [0.0, 0.0, 1.0]).gamma
     (1.0, 0.0)
     """
-    from scipy.optimize import minimize  # importing kofn must not load SciPy
+    from scipy.optimize import minimize  # importing kofn must not load SciPy, and closed forms do
+
+    from ...simulation.theory._losses import zero_fill_loss
+    from ...simulation.theory._uep import decoding_probabilities
+
+    weight = np.asarray(weights, dtype=np.float64)
 
     def value(gamma: Floats) -> float:
-        return _value(kind, sizes, energies, weights, gamma)
+        probabilities = decoding_probabilities(kind, np.asarray(sizes), gamma, len(weight) - 1)
+        return float(zero_fill_loss(probabilities, energies) @ weight)
 
     def near(logits: Floats) -> float:
         return value(_simplex(logits))
@@ -82,15 +88,6 @@ def best_windows(kind: str, sizes: Sequence[int], energies: ArrayLike, weights: 
     gamma = min(ends, key=value)
     published = value(np.array(GAMMA)) if len(sizes) == len(GAMMA) else float("nan")
     return Windows(kind, tuple(float(share) for share in gamma), value(gamma), published)
-
-
-def _value(kind: str, sizes: Sequence[int], energies: ArrayLike, weights: ArrayLike, gamma: Floats) -> float:
-    from ...simulation.theory._losses import zero_fill_loss
-    from ...simulation.theory._uep import decoding_probabilities
-
-    weight = np.asarray(weights, dtype=np.float64)
-    probabilities = decoding_probabilities(kind, np.asarray(sizes), gamma, len(weight) - 1)
-    return float(zero_fill_loss(probabilities, energies) @ weight)
 
 
 def _simplex(logits: Floats) -> Floats:
