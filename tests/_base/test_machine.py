@@ -74,7 +74,7 @@ from kofn._base._machine import processors
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
 with kofn.LocalPool(1) as pool:
     threads = pool.submit(0, os.getenv, "OMP_NUM_THREADS").result()
-print(processors(), kofn.matmul(np.eye(4), np.eye(4)).report.workers, kofn.CodedSum([abs])._workers.n, threads)
+print(processors(), kofn.matmul(np.eye(4), np.eye(4)).report.workers, kofn.CodedSum([abs]).plan._lease.n, threads)
 """
 
 

@@ -111,12 +111,8 @@ def _read(group: Path, name: str) -> str:
     return (group / name).read_text().strip()
 
 
-def groups(controller: str) -> list[Path]:
+def groups(controller: str) -> Iterator[Path]:
     """The folders of the control groups that this process is in, of one controller, innermost first."""
-    return list(_groups(controller))
-
-
-def _groups(controller: str) -> Iterator[Path]:
     with suppress(OSError, ValueError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():
             _, kinds, path = line.split(":", 2)

@@ -91,23 +91,22 @@ class Given:
                 raise refusal(CALL, self.name, must, got, INSTEAD) from error
             got = f"{type(error).__name__}: {error}"
             raise refusal(CALL, self.name, self.takes, got, f"call {self.call} to see") from error
-        if wrong := "masked numbers" if masked else self._wrong(value) or self._own_way(type(returned)):
+        if wrong := "masked numbers" if masked else self._wrong(value, type(returned)):
             raise refusal(CALL, self.name, f"return {self.returns}", wrong, self.remedy)
         if before and value.shape != before[0].shape:
             must = f"return arrays of one shape, {before[0].shape} like the first"
             raise refusal(CALL, self.name, must, value.shape, "pad or crop what it returns")
         return value if value.dtype.kind in "fc" else value.astype(np.float64)
 
-    def _own_way(self, kind: type) -> str:
-        """What is wrong with a class of arrays that f would not be given: codes mix their numbers."""
-        return f"a {kind.__name__}, which computes in its own way" if self.mixed and not behaving(kind) else ""
-
-    def _wrong(self, value: Array) -> str:
+    def _wrong(self, value: Array, kind: type) -> str:
         if value.dtype.kind not in self.kinds:
             return str(value.dtype)
         if not value.size:
             return "no number"
-        return "" if np.isfinite(value).all() else "NaN or inf"
+        if not np.isfinite(value).all():
+            return "NaN or inf"
+        # Codes mix the numbers of what is drawn: f would not be given such an array.
+        return f"a {kind.__name__}, which computes in its own way" if self.mixed and not behaving(kind) else ""
 
 
 SAMPLER = Given(

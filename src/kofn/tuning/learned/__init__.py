@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ..._base._extras import loader
 from ._code import LearnedCode, Nodes
 from ._computation import Computation, Term
-from ._costs import Costs
 from ._encoder import Encoder, Linear, encoded, powers
 from ._features import width
 from ._prior import expected
@@ -14,7 +14,6 @@ from ._structured import structured_code
 
 __all__ = [
     "Computation",
-    "Costs",
     "Encoder",
     "LearnedCode",
     "Linear",
@@ -31,3 +30,5 @@ __all__ = [
     "structured_code",
     "width",
 ]
+
+__getattr__ = loader(__name__, {}, {"Costs": "kofn_studies.aicc.costs.Costs"})

@@ -15,8 +15,7 @@ from ...codes._prior import Prior
 from ...schemes._deal import deal_rows, default_redundancy
 from ...schemes._scheme import Scheme
 from ...schemes.products._cuts import row_column
-from ...schemes.products._importance import even_sizes
-from ...schemes.products._importance import split_classes as classes_of
+from ...schemes.products._importance import even_sizes, split_classes
 from ...schemes.products._operands import Operands, generator
 from ...schemes.products._row_column import row_column_scheme
 from ...schemes.products._scheme import sketch_prior
@@ -144,7 +143,7 @@ class Design:
         if not self.prior.energies.any():
             return ()
         sizes = even_sizes(self.code.unknowns, CLASSES)
-        label = classes_of(self.prior.energies, sizes)
+        label = split_classes(self.prior.energies, sizes)
         energies = np.bincount(label, weights=self.prior.energies)
         weights = self._problem(self.objective).counts
         return tuple(best_windows(kind, sizes, energies, weights) for kind in ("now", "ew"))
@@ -245,9 +244,8 @@ def design(
     random = checks.generator(CALL, rng)
     count, each = _counts(workers, results)
     with checks.named(CALL):
-        cut = row_column(
-            Operands.of(A, B), blocks, count * each - default_redundancy(count * each), "frobenius", random
-        )
+        needed = count * each - default_redundancy(count * each)
+        cut = row_column(Operands.of(A, B), blocks, needed, "frobenius", random)
     grid = cut.grid.rows.count, cut.grid.columns.count
     return design_for(
         sketch_prior(*cut.blocks, random), grid,

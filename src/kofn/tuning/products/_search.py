@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -181,10 +182,10 @@ def search(problem: SearchProblem, directions: Directions, rng: np.random.Genera
     points = Points.of(
         *best_spread(problem, directions, rng), EFFORT, seed=2
     )  # other sets than those that chose it: selection flatters
-    best = min((_value_of(problem, directions, points, power) for power in POWERS), key=_worth)
+    best = min((_value_of(problem, directions, points, power) for power in POWERS), key=attrgetter("value"))
     for step in STEPS:
         near = [_value_of(problem, directions, points, best.power + sign * step) for sign in (-1, 1)]
-        best = min([best, *near], key=_worth)
+        best = min([best, *near], key=attrgetter("value"))
     if best.floor is None:
         must = f"be at least what {problem.rows} rows of {problem.blocks[0]} × {problem.blocks[1]} blocks need"
         raise checks.refusal(CALL, "amplification_limit", must, problem.limit, "raise it, or use fewer blocks")
@@ -215,10 +216,6 @@ def _value_of(problem: SearchProblem, directions: Directions, points: Points, po
     first, second = directions.shape(power, floor)
     alpha, beta = points.alpha @ first, points.beta @ second
     return SearchResult(alpha, beta, power, floor, problem.value(problem.code(alpha, beta)))
-
-
-def _worth(found: SearchResult) -> float:
-    return found.value
 
 
 def _least_floor(amplification: Callable[[float], float], limit: float) -> float | None:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._code import LearnedCode
-from ._computation import Term
+from kofn.tuning.learned import LearnedCode, Term
 
 
 @dataclass(frozen=True)
