@@ -328,10 +328,7 @@ def decode_rows(made: CallScheme, rows: Iterable[int]) -> tuple[NDArray[Any], fl
     scheme = made.estimating()
     tasks, learner = scheme.encoding().encode(np.empty), scheme.learner()
     chosen = list(rows)
-    results = {
-        row: learner.take(row, tasks[row].function(*tasks[row].resident.values(), *tasks[row].arguments))
-        for row in chosen
-    }
+    results = {row: _taken(learner, row, tasks[row]) for row in chosen}
     prior = learner.prior(results)
     found = decode(scheme.code, np.array(chosen), prior, scheme.estimator, scheme.precision)
     return scheme.assemble(found.matrix, [results[row] for row in chosen]), float(found.error)
