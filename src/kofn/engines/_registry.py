@@ -27,6 +27,7 @@ MUST = "be a number, a pool, a Dask client, or a list of executors, one per work
 
 REMEDIES = {
     "Executor": "use kofn.ThreadPool(n) or kofn.LocalPool(n), or one executor for each worker, in a list",
+    "Cluster": "make a client of it: distributed.Client(cluster)",  # one that Dask can use and is not of its package
     "tcp://": "make a client of it: distributed.Client(address)",
     "": "leave it out to use every core",
 }
