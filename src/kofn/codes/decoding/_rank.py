@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,8 +39,13 @@ def track_rank(code: LinearCode) -> RankTracker:
     (True, False, True, True)
     """
     if code.picks is not None:
-        return CopyRank(code)
+        return CopyRank(code.picks.tolist(), range(code.unknowns))
     generator = code.generator
+    if not code.mixes:
+        unknown = np.full(code.rows, -1)
+        rows, columns = generator.nonzero()
+        unknown[rows] = columns
+        return CopyRank(unknown.tolist(), np.flatnonzero(code.targets.any(axis=0)).tolist())
     if not is_sparse(generator):
         return _RankOfRows(code, lambda row: generator[row])
     if code.disjoint is None and min(code.rows, code.unknowns) * code.unknowns <= SPAN_NUMBERS:
@@ -51,7 +56,8 @@ def track_rank(code: LinearCode) -> RankTracker:
 class DenseRank:
     """The span of the rows seen so far, grown one row at a time, and how far the targets are from it.
 
-    It costs O(rank·unknowns) a row and tells when a certificate is worth computing; it proves nothing itself.
+    It costs O(rank·unknowns) a row and tells when a certificate is worth computing; it proves nothing itself. Targets
+    are looked at once there are as many rows as they need at least.
 
     Parameters
     ----------
@@ -62,11 +68,15 @@ class DenseRank:
 
     def __init__(self, scale: Floats, targets: Floats) -> None:
         self._scale = 1.0 / np.where(scale > 0, scale, 1.0)
-        self._missing = targets * self._scale
-        norms = np.linalg.norm(self._missing, axis=1, keepdims=True)
-        self._missing = self._missing / np.where(norms > 0, norms, 1.0)
-        self._distance = float(bool(norms.any()))  # squared, of the farthest target
+        missing = targets * self._scale
+        norms = np.linalg.norm(missing, axis=1, keepdims=True)
+        self._missing = missing / np.where(norms > 0, norms, 1.0)
+        wanted = np.count_nonzero(norms)
+        self._distance = float(wanted > 0)  # squared, of the farthest target
+        is_disjoint = np.count_nonzero(missing, axis=0).max(initial=0) <= 1
+        self._needed = wanted if is_disjoint else 0  # what shares no unknown is orthogonal
         self._basis = np.zeros((min(8, len(scale)), len(scale)))
+        self._removed = 0  # so many directions of the basis are no more in what is missing
         self.rank = 0
 
     def add(self, row: Floats) -> bool:
@@ -77,7 +87,8 @@ class DenseRank:
             return False
         basis = self._basis[: self.rank]
         vector /= size
-        for _ in range(2):  # the second pass removes what rounding left of the first
+        vector -= (basis @ vector) @ basis
+        if vector @ vector < 0.5:  # then what rounding left of the first pass may count
             vector -= (basis @ vector) @ basis
         rest = math.sqrt(vector @ vector)
         if rest < 1e-10:
@@ -92,13 +103,16 @@ class DenseRank:
             self._basis = grown
         self._basis[self.rank] = direction
         self.rank += 1
-        self._missing -= (self._missing @ direction)[:, None] * direction
-        self._distance = float(np.einsum("ij,ij->i", self._missing, self._missing).max(initial=0.0))
 
     @property
     def is_near(self) -> bool:
         """Whether every target may lie in the span, so that `certify` should decide."""
-        return self._distance < 1e-10
+        if self._needed <= self.rank < len(self._scale) and self._removed < self.rank:
+            fresh = self._basis[self._removed : self.rank]
+            self._missing -= (self._missing @ fresh.T) @ fresh
+            self._removed = self.rank
+            self._distance = float(np.einsum("ij,ij->i", self._missing, self._missing).max(initial=0.0))
+        return self.rank == len(self._scale) or self._distance < 1e-10
 
 
 class _RankOfRows(DenseRank):
@@ -175,30 +189,39 @@ class CoverageRank:
 
 
 class CopyRank:
-    """How near the targets of a `CopyCode` are: what `kofn.codes.decoding._rank` asks of a space.
+    """How near the targets of a code are that mixes nothing: what `kofn.codes.decoding._rank` asks of a space.
+
+    Parameters
+    ----------
+    unknown : sequence of int
+        The unknown that each row is a multiple of; -1 for rows that say nothing.
+    wanted : iterable of int
+        Unknowns that the targets need.
 
     Examples
     --------
-    >>> from kofn.codes._copies import CopyCode
-    >>> seen = CopyRank(CopyCode("repetition", 2, 4, 2))
+    >>> seen = CopyRank([0, 1, 0, 1], wanted=[0, 1])
     >>> seen.add(0), seen.add(2), seen.is_near, seen.add(1), seen.is_near
     (True, False, False, True, True)
     """
 
-    def __init__(self, code: LinearCode) -> None:
-        assert code.picks is not None
-        self._unknown: list[int] = code.picks.tolist()
-        self._left = set(range(code.unknowns))
+    def __init__(self, unknown: Sequence[int], wanted: Iterable[int]) -> None:
+        self._unknown = unknown
+        self._left = set(wanted)
+        self._seen = {-1}
         self.rank = 0
 
     def add(self, row: int) -> bool:
         """Add a row and tell whether it is the first of its unknown."""
-        new = self._unknown[row] in self._left
-        self._left.discard(self._unknown[row])
-        self.rank += new
-        return new
+        unknown = self._unknown[row]
+        if unknown in self._seen:
+            return False
+        self._seen.add(unknown)
+        self._left.discard(unknown)
+        self.rank += 1
+        return True
 
     @property
     def is_near(self) -> bool:
-        """Whether every unknown has come."""
+        """Whether every unknown that is wanted has come."""
         return not self._left
