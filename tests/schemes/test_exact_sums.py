@@ -144,6 +144,23 @@ def test_integers_that_it_can_hold_are_exact(pool, code):
         assert int(answer.value) == sum(values)
 
 
+@pytest.mark.parametrize("code", sorted(set(SUMS) - {"gradient"}))
+def test_integers_are_exact_from_any_rows_that_decode(code):
+    values = [BIG // 64 - 1, 3, -(BIG // 128), 0]
+    built = SUMS[code](4, workers=4, rng=0)
+    scheme = SumScheme(built, Terms.of([Constant(value) for value in values]), 0.0)
+    results, decoded = built.generator.astype(np.int64) @ np.array(values), 0
+    for size in range(1, built.rows + 1):
+        for rows in itertools.islice(itertools.combinations(range(built.rows), size), 30):
+            if (decoding := decode(built, rows)).exact:
+                learner = scheme.learner()
+                payloads = [learner.take(row, results[row]) for row in rows]
+                value = learner.settle(scheme.answer(decoding, rows, payloads), decoding, payloads)
+                assert int(value) == value == sum(values)
+                decoded += 1
+    assert decoded
+
+
 def test_integers_that_pass_what_float64_holds_across_rows_of_real_weights_are_within_the_bound():
     """Rows of a gradient code are floats: their sum is one too, and as right as a sum of floats."""
     values, answered = [BIG // 20 + i for i in range(24)], 0

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import KofnError
-from ..schemes._scheme import Parts, Scheme
+from ..schemes._scheme import Learner, Parts, Scheme
 from ._collector import Collector
 from .report._report import Report
 
@@ -112,12 +112,14 @@ class _Kept:
 
 
 def answer_of(
-    scheme: Scheme, collector: Collector, results: Mapping[int, Any], report: Report, out: Any = None
+    scheme: Scheme, collector: Collector, learner: Learner, results: Mapping[int, Any], report: Report, out: Any = None
 ) -> Answer:
     """The best answer from what has arrived by now, decoded when its value is first looked at.
 
     Parameters
     ----------
+    learner : Learner
+        What this run knows of its results.
     results : mapping
         Payloads by row, at least of those that the collector has received.
     out : array or file, optional
@@ -134,5 +136,5 @@ def answer_of(
         recovered=scheme.parts.told(decoding.recovered),
         parts=scheme.parts,
         report=report,
-        assemble=lambda: scheme.answer(decoding, rows, payloads, out),
+        assemble=lambda: learner.settle(scheme.answer(decoding, rows, payloads, out), decoding, payloads),
     )

@@ -283,7 +283,7 @@ class RunLoop:
         caution = "" if self.collector.decoding.exact else self.scheme.caution()
         remarks = (*self.collector.remarks, *filter(None, [caution]))
         report = replace(self._report(), remarks=remarks)
-        return answer_of(self.scheme, self.collector, self._results, report, out)
+        return answer_of(self.scheme, self.collector, self._learner, self._results, report, out)
 
     @property
     def progress(self) -> Progress:

@@ -118,6 +118,10 @@ class Learner:
         """What is expected of the unknowns once these payloads, by row, have arrived."""
         return self._expected() if not results else self._learned(results) or self._expected()
 
+    def settle(self, value: Any, decoding: Decoding, payloads: Sequence[Array]) -> Any:
+        """The answer's value, as what is known of the results has it."""
+        return value
+
     @property
     def judge(self) -> Judge | None:
         """Looks at the payloads before an answer is given: what the code could make exact need not be so for these."""

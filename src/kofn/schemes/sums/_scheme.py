@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._base._envelope import told
-from ..._base._numbers import Floats
+from ..._base._numbers import EPSILON, Floats
 from ..._base._snapshots import Sealed, Snapshot, failure_of, opened, sealed
 from ...arrays._spec import ArraySpec
 from ...checks import arrayed, beyond, integer, refusal
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
+from ...codes.decoding._assess import Decoding
 from ...codes.decoding._learning import TermLearner
 from ...errors import TaskError, TermError
 from .._encoding import Encoding
@@ -356,6 +357,15 @@ class SumLearner(Learner):
         self._groups.add(group)
         if fresh and not self._tally.add(np.asarray(result)):
             raise self._sum.row_error(row, f"and those before {counts.UNSAFE}")
+
+    def settle(self, value: Any, decoding: Decoding, payloads: Sequence[Array]) -> Any:
+        """Whole where all results are, unless rounding in adding them with real weights may reach the next number."""
+        if not (decoding.exact and self._tally.whole):
+            return value
+        weights = np.abs(decoding.matrix[0])
+        size = sum(weight * np.abs(payload) for weight, payload in zip(weights, payloads, strict=True))
+        rounding = (len(weights) + 2) * EPSILON / 2 * size  # the usual bound of a sum of products
+        return np.where(rounding < 0.5, np.rint(value), value)[()]
 
     def _learned(self, results: Mapping[int, Array]) -> Prior | None:
         return None if self._terms is None else self._terms.prior(results)
