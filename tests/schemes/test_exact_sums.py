@@ -154,7 +154,10 @@ def test_integers_are_exact_from_any_rows_that_decode(code):
         for rows in itertools.islice(itertools.combinations(range(built.rows), size), 30):
             if (decoding := decode(built, rows)).exact:
                 learner = scheme.learner()
-                payloads = [learner.take(row, results[row]) for row in rows]
+                try:
+                    payloads = [learner.take(row, results[row]) for row in rows]
+                except kofn.TermError:  # of so many rows none knows that it adds up to less
+                    continue
                 value = learner.settle(scheme.answer(decoding, rows, payloads), decoding, payloads)
                 assert int(value) == value == sum(values)
                 decoded += 1

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._base._numbers import EPSILON, Floats
 from ...checks import HOLDS
 
 Array = NDArray[Any]
@@ -21,6 +23,24 @@ UNSAFE = f"add up to 2**53 or more, from where on a float64 does not hold every 
 def whole(array: Array) -> bool:
     """Whether an array holds integers by its type."""
     return array.dtype.kind in "biu"
+
+
+def add_up(weights: Floats, parts: Sequence[Array]) -> tuple[Any, Any]:
+    """The weighted sum of some parts and a bound on its error, which does not grow with their number.
+
+    Examples
+    --------
+    >>> add_up(np.array([0.1] * 10), [np.array(1.0)] * 10)[0], sum([0.1] * 10)
+    (np.float64(1.0), 0.9999999999999999)
+    """
+    total = lost = size = np.zeros(np.shape(parts[0]))[()]
+    for weight, part in zip(weights, parts, strict=True):
+        added = weight * part
+        before, total = total, total + added
+        rest = total - before
+        lost = lost + ((before - (total - rest)) + (added - rest))  # what the addition rounded off
+        size = size + np.abs(added)
+    return total + lost, 1.5 * EPSILON * size  # weights, products and the last addition are rounded
 
 
 class Tally:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._base._envelope import told
-from ..._base._numbers import EPSILON, Floats
+from ..._base._numbers import Floats
 from ..._base._snapshots import Sealed, Snapshot, failure_of, opened, sealed
 from ...arrays._spec import ArraySpec
 from ...checks import arrayed, beyond, integer, refusal
@@ -362,10 +362,8 @@ class SumLearner(Learner):
         """Whole where all results are, unless rounding in adding them with real weights may reach the next number."""
         if not (decoding.exact and self._tally.whole):
             return value
-        weights = np.abs(decoding.matrix[0])
-        size = sum(weight * np.abs(payload) for weight, payload in zip(weights, payloads, strict=True))
-        rounding = (len(weights) + 2) * EPSILON / 2 * size  # the usual bound of a sum of products
-        return np.where(rounding < 0.5, np.rint(value), value)[()]
+        total, bound = counts.add_up(decoding.matrix[0], payloads)
+        return np.where(bound < 0.5, np.rint(total), value)[()]
 
     def _learned(self, results: Mapping[int, Array]) -> Prior | None:
         return None if self._terms is None else self._terms.prior(results)
