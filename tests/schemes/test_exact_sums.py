@@ -150,8 +150,8 @@ def test_integers_are_exact_from_any_rows_that_decode(code):
     built = SUMS[code](4, workers=4, rng=0)
     scheme = SumScheme(built, Terms.of([Constant(value) for value in values]), 0.0)
     results, decoded = built.generator.astype(np.int64) @ np.array(values), 0
-    for size in range(1, built.rows + 1):
-        for rows in itertools.islice(itertools.combinations(range(built.rows), size), 30):
+    for size in range(1, min(built.rows, 12) + 1):
+        for rows in itertools.islice(itertools.combinations(range(built.rows), size), 10):
             if (decoding := decode(built, rows)).exact:
                 learner = scheme.learner()
                 try:
