@@ -142,7 +142,7 @@ def test_a_sparse_operator_stays_within_its_limit_of_memory(code, direction):
     A = sparse.random_array((400, 300), density=0.2, rng=np.random.default_rng(0), format="csr")
     with kofn.ThreadPool(4) as pool:
         with kofn.operator(A, workers=pool, code=code, rng=0) as op:
-            held = {id(block): block for block in op._side(op.dtype, adjoint=False).encoded}.values()
+            held = {id(block): block for block in op._plan(op.dtype, adjoint=False)._asked.encoded}.values()
             size = sum(b.data.nbytes + b.indices.nbytes + b.indptr.nbytes for b in held)
         with kofn.operator(A, workers=pool, code=code, rng=0, memory_limit_bytes=2 * size) as op:
             assert op.product(np.ones((300, 1))).exact

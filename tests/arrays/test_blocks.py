@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kofn.arrays._blocks import Blocks, Grid, Spans
+from kofn.arrays._blocks import Blocks, Grid
+from kofn.arrays._spans import Spans
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from draws import examples
-from kofn.arrays._blocks import Blocks, Spans
+from kofn.arrays._blocks import Blocks
 from kofn.arrays._combine import apply, combine
+from kofn.arrays._spans import Spans
 
 seeds = st.integers(0, 2**32 - 1)
 DTYPES = ["float32", "float64", "complex64", "complex128"]

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kofn.arrays._blocks import Blocks, Spans
+from kofn.arrays._blocks import Blocks
+from kofn.arrays._spans import Spans
 from kofn.codes._prior import Prior
 from kofn.errors import CodeError
 from kofn.schemes.products._scheme import sketch_prior

@@ -16,7 +16,7 @@ from kofn.jobs._collector import Collector
 from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
 from kofn.jobs._stop import StopRule
-from kofn.jobs.report._report import Attempt
+from kofn.jobs.report._attempt import Attempt
 from kofn.jobs.scheduling import as_scheduler
 from kofn.schemes import CustomScheme
 from kofn.simulation._simulate import stop_times

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kofn.arrays._blocks import Blocks, Spans
+from kofn.arrays._blocks import Blocks
+from kofn.arrays._spans import Spans
 from kofn.jobs._stream import stream_tasks
 from kofn.schemes._encoding import Encoding, Factor
 from kofn.schemes._task import Task

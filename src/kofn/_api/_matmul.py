@@ -11,9 +11,10 @@ from typing import Any, Unpack
 import numpy as np
 
 from .. import checks
-from ..arrays._blocks import Grid, Spans
+from ..arrays._blocks import Grid
 from ..arrays._file import FileMatrix
 from ..arrays._reductions import looked_at_once
+from ..arrays._spans import Spans
 from ..engines.dask._output import ClusterArray
 from ..jobs._answer import Answer
 from ..jobs._lease import PoolLease

@@ -14,10 +14,11 @@ from .. import checks
 from .._base._closeable import Closing
 from .._base._numbers import precision
 from .._base._snapshots import Snapshot
-from ..arrays._blocks import Blocks, Spans
+from ..arrays._blocks import Blocks
 from ..arrays._reductions import norms
 from ..arrays._scaling import balanced, shifted, sizes_of, spread_of
 from ..arrays._source import Adjoint, Cast, Source
+from ..arrays._spans import Spans
 from ..codes._linear import LinearCode
 from ..jobs._answer import Answer
 from ..jobs._lease import PoolLease

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from .._base._numbers import precision
 from .._base._snapshots import Snapshot
-from ..arrays._blocks import Grid, Spans
+from ..arrays._blocks import Grid
 from ..arrays._scaling import balanced, shifted
+from ..arrays._spans import Spans
 from ..arrays._spec import ArraySpec
 from ..codes._linear import LinearCode
 from ..codes._prior import Prior

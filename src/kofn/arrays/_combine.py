@@ -30,7 +30,7 @@ def combine(weights: Array, blocks: Blocks, outs: Array | Sequence[Array]) -> No
 
     Examples
     --------
-    >>> from kofn.arrays._blocks import Spans
+    >>> from kofn.arrays._spans import Spans
     >>> out = np.empty((1, 1, 2), complex)
     >>> combine(np.array([[1.0, 2.0]]), Blocks(np.array([[1j, 0], [1, 1]]), Spans(2, 2), 0), out)
     >>> out

@@ -13,15 +13,13 @@ way; what the answer then is decides, as in every product, whether it is one.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._base._numbers import Array
-
-if TYPE_CHECKING:
-    from ._blocks import Spans
+from ._spans import Spans
 
 Floats = NDArray[np.float64]
 Exponents = NDArray[np.intc]
@@ -84,7 +82,7 @@ def placed(norms: Floats, spans: Spans) -> Floats:
 
     Examples
     --------
-    >>> from kofn.arrays._blocks import Spans
+    >>> from kofn.arrays._spans import Spans
     >>> placed(np.array([1.0, 2.0, 3.0]), Spans(3, 2))
     array([[1., 2.],
            [3., 0.]])
@@ -111,7 +109,7 @@ def balancing(norms: Floats, spans: Spans, clip: int | None, middle: int) -> Exp
 
     Examples
     --------
-    >>> from kofn.arrays._blocks import Spans
+    >>> from kofn.arrays._spans import Spans
     >>> balancing(np.array([1.0, 1e20, 0.0, 1.0, 3.0, 1.0]), Spans(6, 2), clip=4, middle=480).tolist()
     [0, 0, 1048576, 0, 61, 0]
     >>> balancing(np.array([1e150, 1e-149, 1e149, 1e-150]), Spans(4, 2), clip=4, middle=480).tolist()
@@ -156,7 +154,7 @@ def balanced(norms: Floats, spans: Spans, epsilon: float, *, mixed: bool = True)
 
     Examples
     --------
-    >>> from kofn.arrays._blocks import Spans
+    >>> from kofn.arrays._spans import Spans
     >>> balanced(np.array([1.0, 1e20]), Spans(2, 2), 2.0**-52).exponents.tolist()
     [62, 0]
     >>> balanced(np.array([1.0, 1e200]), Spans(2, 2), 2.0**-52, mixed=False).exponents.tolist()
@@ -174,7 +172,7 @@ def lasting(before: Floats, now: Floats, spans: Spans, epsilon: float, *, mixed:
 
     Examples
     --------
-    >>> from kofn.arrays._blocks import Spans
+    >>> from kofn.arrays._spans import Spans
     >>> sizes, spans = np.array([1.0, 2.0]), Spans(2, 2)
     >>> lasting(sizes, 100 * sizes, spans, 2.0**-52), lasting(sizes, sizes**20, spans, 2.0**-52)
     (True, False)

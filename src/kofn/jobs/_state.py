@@ -32,7 +32,7 @@ from ._events import (
     WakeAt,
 )
 from ._view import Missing, RunView
-from .report._report import Attempt, Outcome
+from .report._attempt import Attempt, Outcome
 from .scheduling import Copy, InFlight, Rows, Scheduler, Wait
 
 ATTEMPTS = 3

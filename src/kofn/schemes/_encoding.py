@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base._snapshots import Snapshot
-from ..arrays._blocks import Blocks, Spans
+from ..arrays._blocks import Blocks
 from ..arrays._combine import combine
 from ..arrays._reductions import norms
 from ..arrays._scaling import lasting
+from ..arrays._spans import Spans
 from ..arrays._spec import ArraySpec
 from ..checks import refusal
 from ..codes._linear import groups_of

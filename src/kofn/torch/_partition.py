@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .._base._numbers import Floats
-from ..arrays._blocks import Spans
+from ..arrays._spans import Spans
 from ..schemes.products._importance import block_weights
 
 

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..arrays._blocks import Blocks, Grid, Spans
+from ..arrays._blocks import Blocks, Grid
+from ..arrays._spans import Spans
 from ..checks import refusal
 from ..codes._prior import Prior
 from ..codes.decoding._assess import Decoding

@@ -4,37 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
-Outcome = Literal["arrived", "late", "lost", "abandoned"]
-"""``late``: another copy of the row arrived before; ``abandoned``: still running when the job was done."""
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One row given to one worker.
-
-    Parameters
-    ----------
-    row, worker : int
-    load : float
-        Work of the row, in uncoded tasks.
-    submitted, ended : float
-        Seconds since the start of the job; for what was abandoned, when it was.
-    outcome : {"arrived", "late", "lost", "abandoned"}
-    """
-
-    row: int
-    worker: int
-    load: float
-    submitted: float
-    ended: float
-    outcome: Outcome
-
-    @property
-    def seconds(self) -> float:
-        """How long the worker was occupied."""
-        return self.ended - self.submitted
+from ._attempt import Attempt, Outcome
+from ._timeline import draw
 
 
 @dataclass(frozen=True)
@@ -123,6 +96,4 @@ class Report:
         -------
         matplotlib Axes
         """
-        from ._timeline import draw
-
-        return draw(self, axes)
+        return draw(self.code, self.workers, self.attempts, self.seconds, axes)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._base._numbers import Floats
-from ...arrays._blocks import Blocks, Grid, Spans
+from ...arrays._blocks import Blocks, Grid
+from ...arrays._spans import Spans
 from ...checks import refusal
 from ...codes._prior import Prior
 from .._encoding import Factor, Found

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._base._numbers import Floats
-from ...arrays._blocks import Spans
 from ...arrays._reductions import magnitudes, norm, norms
+from ...arrays._spans import Spans
 from ...checks import integer, refusal
 
 Array = NDArray[Any]

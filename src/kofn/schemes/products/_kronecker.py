@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..._base._numbers import Floats
-from ...arrays._blocks import Grid, Spans
+from ...arrays._blocks import Grid
 from ...arrays._reductions import norm
 from ...arrays._scaling import SINGLE, sizes_of
+from ...arrays._spans import Spans
 from ...checks import named
 from .._deal import default_redundancy
 from .._scheme import Scheme

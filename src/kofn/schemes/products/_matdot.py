@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..._base._numbers import Floats
-from ...arrays._blocks import Blocks, Grid, Spans
+from ...arrays._blocks import Blocks, Grid
+from ...arrays._spans import Spans
 from ...checks import named, refusal
 from ...codes._bases import chebyshev_nodes, chebyshev_rows, row_kronecker
 from ...codes._linear import LinearCode

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..._base._numbers import Floats
-from ...arrays._blocks import Blocks, Grid, Spans
+from ...arrays._blocks import Blocks, Grid
 from ...arrays._scaling import alike, balanced, sizes_of, spread_of
+from ...arrays._spans import Spans
 from ...checks import arrayed, integer, named, refusal
 from ...codes._bases import row_kronecker
 from ...codes._linear import LinearCode, groups_of
