@@ -194,12 +194,12 @@ def test_fewer_inputs_than_differences_that_e_can_hold_lose_what_they_must():
 def test_a_code_runs_on_real_workers_with_a_straggler():
     X, values = drawn("P3", sets=60, size=8)
     code = structured_code(X, values, recover=5, rows=8)
-    slow = kofn.Slowdown(kofn.Constant(0.01), {1: 300.0})
+    slow = kofn.Slowdown(kofn.Constant(0.01), {1: 60_000.0})  # ten minutes
     with kofn.Straggling(kofn.LocalPool(8), slow) as pool:
         answer = kofn.map(code, X[0], workers=pool)
     assert not answer.exact and 0 < answer.error < 0.01 and answer.value.shape == (3, 64)
     assert np.linalg.norm(answer.value - values[0]) < 5 * answer.error * np.linalg.norm(values[0])
-    assert answer.report.seconds < 2
+    assert 1 in [attempt.worker for attempt in answer.report.of("abandoned")]
 
 
 def test_workers_need_no_torch_and_a_worker_holds_one_object():
