@@ -13,17 +13,14 @@ from concurrent import futures
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from typing import Any, TypeGuard
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
-
 from .._base._envelope import ESCAPES, Envelope, told
 from .._base._pickles import dumps
 from ..checks import refusal
-from ..errors import PoolClosed, WorkerError, WorkerLost
-from ._engine import CLOSED, Engine
-from ._future import Promise, run_pickled
+from ..errors import PoolClosed, WorkerLost
+from ._future import Promise, run_here, run_pickled
 from ._protocol import Capabilities, Stop, WorkerState
-from ._validation import check_key, check_stop, check_task, check_worker, pack_argument, resident_values
+from ._slots import Call, Slot, SlotPool
+from ._validation import pack_argument
 
 Outcome = tuple[Any, Any]
 Taker = Callable[[Promise, Outcome], None]
@@ -33,7 +30,7 @@ _held: dict[str, dict[int, bytes]] = {}
 """In a worker process: what pools have placed there, by pool and value."""
 
 
-class ExecutorPool(Engine):
+class ExecutorPool(SlotPool["_ExecutorSlot"]):
     """Executors as workers: one-process pools, one-thread pools, loky, mpi4py, anything with that interface.
 
     What an executor cannot do, the pool does not pretend: a running task cannot be stopped, so its worker is
@@ -60,74 +57,20 @@ class ExecutorPool(Engine):
             raise refusal("kofn.ExecutorPool", "executors", must, repr(executors), remedy)
         if not all(map(_is_of_this_process, executors)):
             raise PoolClosed("kofn.ExecutorPool: the executors belong to another process; make others in this one")
-        super().__init__()
         token = uuid.uuid4().hex
-        self._slots = [
-            _ExecutorSlot(index, executor)
-            if isinstance(executor, ThreadPoolExecutor)
-            else _RemoteSlot(index, executor, token)
-            for index, executor in enumerate(executors)
-        ]
+        super().__init__(
+            [
+                _ExecutorSlot(index, executor)
+                if isinstance(executor, ThreadPoolExecutor)
+                else _RemoteSlot(index, executor, token)
+                for index, executor in enumerate(executors)
+            ]
+        )
 
     @property
     def capabilities(self) -> Capabilities:
         """By reference where all executors are threads of this process."""
         return Capabilities(by_reference=not any(isinstance(slot, _RemoteSlot) for slot in self._slots))
-
-    @property
-    def n(self) -> int:
-        """How many workers the pool has."""
-        return len(self._slots)
-
-    def empty(self, shape: tuple[int, ...], dtype: DTypeLike = np.float64) -> NDArray[Any]:
-        """Allocate an array; executors copy it."""
-        return np.empty(shape, dtype)
-
-    def put(self, worker: int, key: Hashable, value: object) -> None:
-        """Make ``value`` resident at ``worker``; it gets there with the first task that uses it."""
-        self._slot("put", worker).put(check_key("put", key), value)
-
-    def drop(self, key: Hashable) -> None:
-        """Forget ``key`` at every worker; its processes hear of it with their next task."""
-        check_key("drop", key)
-        for slot in self._slots:
-            slot.drop(key)
-
-    def submit(
-        self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
-    ) -> Future[Any]:
-        """Run ``function(*(resident values of keys), *arguments)`` at an idle ``worker``."""
-        slot = self._slot("submit", worker)
-        check_task(function, keys)
-        with slot.lock:
-            self.require_open("submit")
-            values = resident_values(worker, keys, slot.residents)
-            if slot.dead:
-                raise WorkerLost(f"worker {worker} is dead and cannot take a task", worker)
-            if slot.task is not None:
-                raise WorkerError(f"worker {worker} is busy; it takes one task at a time", worker)
-            future = slot.start(function, arguments, values)
-        slot.end_if_closed()  # by what interrupted this thread just now
-        return future
-
-    def stop(self, worker: int, how: str) -> Stop:
-        """Cancel the future of what ``worker`` runs; the task itself runs on if it has begun."""
-        check_stop(how)
-        slot = self._slots[check_worker("stop", worker, self.n)]
-        task, running = slot.task, slot.running
-        if task is None or not self.is_open:
-            return Stop.NOTHING
-        task.cancel()
-        if running is not None:
-            running.cancel()
-        return Stop.ABANDON
-
-    def state(self, worker: int) -> WorkerState:
-        """Tell what ``worker`` is doing."""
-        slot = self._slots[check_worker("state", worker, self.n)]
-        if slot.dead or not self.is_open:
-            return WorkerState.DEAD
-        return WorkerState.IDLE if slot.task is None else WorkerState.BUSY
 
     def close(self) -> None:
         """Let the executors go, still running; what was placed in them is forgotten. Safe to call twice."""
@@ -136,10 +79,14 @@ class ExecutorPool(Engine):
             for slot in self._slots:
                 slot.close()
 
-    def _slot(self, call: str, worker: int) -> _ExecutorSlot:
-        check_worker(call, worker, self.n)
-        self.require_open(call)
-        return self._slots[worker]
+    def _start(self, slot: _ExecutorSlot, call: Call, values: list[Any]) -> Promise:
+        return slot.start(call, values)
+
+    def _stop(self, slot: _ExecutorSlot, task: Promise, how: Stop) -> Stop:
+        running = slot.running
+        if running is not None and slot.task is task:
+            running.cancel()
+        return Stop.ABANDON
 
 
 def is_executors(workers: object) -> TypeGuard[Sequence[Executor]]:
@@ -156,29 +103,26 @@ def _is_of_this_process(executor: Executor) -> bool:
     return bool(ended) or all(thread.is_alive() for thread in served if isinstance(thread, threading.Thread))
 
 
-class _ExecutorSlot:
-    """An executor of threads, and the task that it runs."""
+class _ExecutorSlot(Slot):
+    """An executor of threads."""
 
     def __init__(self, index: int, executor: Executor) -> None:
-        self.index = index
+        super().__init__(index)
         self.executor = executor
-        self.lock = threading.RLock()
-        self.dead = self.closed = False
-        self.task: Promise | None = None
+        self.dead = False
         self.running: Future[Any] | None = None
-        self.residents: dict[Hashable, Any] = {}
 
-    def put(self, key: Hashable, value: object) -> None:
-        self.residents[key] = value
+    @property
+    def state(self) -> WorkerState:
+        """What the worker does: a broken executor does not come back."""
+        return WorkerState.DEAD if self.dead else super().state
 
-    def drop(self, key: Hashable) -> None:
-        self.residents.pop(key, None)
-
-    def start(self, function: Callable[..., Any], arguments: tuple[Any, ...], values: list[Any]) -> Future[Any]:
-        """Hand a task to the executor and return its future."""
+    def start(self, call: Call, values: list[Any]) -> Promise:
+        """Hand a task to the executor and return its promise."""
+        function, arguments = call
         task = self.task = Promise()
-        self.hand(task, self.on_value, _call, function, (*values, *arguments))
-        return task.future
+        self.hand(task, self.on_outcome, run_here, function, (*values, *arguments))
+        return task
 
     def hand(self, task: Promise, take: Taker, function: Callable[..., Any], *arguments: Any) -> None:
         """Submit to the executor, which may turn out to be broken or shut down."""
@@ -200,26 +144,20 @@ class _ExecutorSlot:
     def on_end(self, task: Promise, take: Taker, done: Future[Any]) -> None:
         """Take what the executor says; one that says what no executor would is broken, and nobody waits for it."""
         try:
-            self.on_done(task, take, done)
+            if done.cancelled():
+                self.free()
+                task.cancel()
+            elif (error := done.exception()) is None:
+                take(task, done.result())
+            elif isinstance(error, BrokenExecutor):
+                self.lose(task, error)
+            else:
+                self.on_outcome(task, (False, Envelope(error)))
         except BaseException as error:
             self.lose(task, error)
 
-    def on_done(self, task: Promise, take: Taker, done: Future[Any]) -> None:
-        """Take what the executor says, be idle, and let ``take`` end the task."""
-        if done.cancelled():
-            self.free()
-            task.cancel()
-            return
-        error = done.exception()
-        if isinstance(error, BrokenExecutor):
-            self.lose(task, error)
-        elif error is not None:
-            self.free()
-            task.fail(Envelope(error).open())
-        else:
-            take(task, done.result())
-
-    def on_value(self, task: Promise, outcome: Outcome) -> None:
+    def on_outcome(self, task: Promise, outcome: Outcome) -> None:
+        """Be idle, and let the task end."""
         ok, value = outcome
         self.free()
         task.take(ok, lambda: value)
@@ -235,17 +173,6 @@ class _ExecutorSlot:
         lost = WorkerLost(text, self.index)
         lost.__cause__ = error
         task.fail(lost)
-
-    def close(self) -> None:
-        with self.lock:  # a task was handed over before this, or never will be
-            self.closed = True
-            self.residents.clear()
-        self.end_if_closed()
-
-    def end_if_closed(self) -> None:
-        task = self.task
-        if self.closed and task is not None:
-            task.fail(PoolClosed(CLOSED))
 
 
 class _RemoteSlot(_ExecutorSlot):
@@ -268,12 +195,12 @@ class _RemoteSlot(_ExecutorSlot):
             self.sent.discard(identity)
             self.forget.append(identity)
 
-    def start(self, function: Callable[..., Any], arguments: tuple[Any, ...], values: list[Any]) -> Future[Any]:
-        call = pack_argument("submit", "function and arguments", (function, arguments), dumps)
-        residents = values
+    def start(self, call: Call, values: list[Any]) -> Promise:
+        """Send a task and return its promise."""
+        packed = pack_argument("submit", "function and arguments", call, dumps)
         task = self.task = Promise()
-        self.ship(task, call, residents, {identity for identity, _ in residents} - self.sent)
-        return task.future
+        self.ship(task, packed, values, {identity for identity, _ in values} - self.sent)
+        return task
 
     def ship(self, task: Promise, call: bytes, residents: list[tuple[int, bytes]], lacking: set[int]) -> None:
         """Send a task with those resident values that its process lacks."""
@@ -292,18 +219,13 @@ class _RemoteSlot(_ExecutorSlot):
         self.sent |= lacking
         self.hand(task, take, _perform, self.token, call, order, values, forget)
 
-    def close(self) -> None:
-        super().close()
+    def close(self) -> Promise | None:
+        """Have the process forget what is resident as well."""
+        task = super().close()
         if self.sent and not self.dead:
             with contextlib.suppress(RuntimeError):
                 self.executor.submit(_forget_pool, self.token)
-
-
-def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcome:
-    try:
-        return True, function(*arguments)
-    except BaseException as error:
-        return False, Envelope(error)
+        return task
 
 
 def _perform(token: str, call: bytes, order: list[int], values: dict[int, bytes], forget: list[int]) -> Outcome:

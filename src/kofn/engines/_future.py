@@ -56,19 +56,17 @@ class Promise:
 
     def fail(self, error: BaseException) -> None:
         """End the future with an exception."""
-        if self.claim():
-            with _guard:
-                if self._reachable() and self.future.set_running_or_notify_cancel():
-                    self.future.set_exception(error)
+        self.take(False, lambda: error)
 
     def take(self, ok: bool, load: Callable[[], Any]) -> None:
-        """End the future with what a worker sent and ``load`` rebuilds: a result, or an `Envelope` of an error."""
+        """End the future with what a worker sent and ``load`` rebuilds: a result, or an error or its `Envelope`."""
         if not self.claim():
             return
         try:
             value = load()
         except BaseException as error:
-            ok, value = False, _not_rebuilt(error)
+            ok, value = False, RuntimeError(f"the task's result could not be rebuilt in this process: {told(error)}")
+            value.__cause__ = error if isinstance(error, Exception) else None
         with _guard:
             if self._reachable() and self.future.set_running_or_notify_cancel():
                 if ok:
@@ -167,11 +165,18 @@ def _culprit(value: object, pack: Callable[[object], object]) -> object:
     return value
 
 
-def _not_rebuilt(error: BaseException) -> RuntimeError:
-    """Say why a result cannot be rebuilt here."""
-    text = RuntimeError(f"the task's result could not be rebuilt in this process: {told(error)}")
-    text.__cause__ = error if isinstance(error, Exception) else None
-    return text
+def run_here(function: Callable[..., Any], arguments: Iterable[Any]) -> tuple[bool, Any]:
+    """Run a task in this process, and return what `Promise.take` takes.
+
+    Examples
+    --------
+    >>> run_here(pow, (2, 3))
+    (True, 8)
+    """
+    try:
+        return True, function(*arguments)
+    except BaseException as error:
+        return False, Envelope(error)
 
 
 def run_pickled(call: bytes, residents: Iterable[bytes] = ()) -> tuple[bool, bytes]:
