@@ -182,7 +182,7 @@ def test_a_queued_task_is_taken_back(client: Any, pool: DaskPool, tmp_path: Path
     gate = tmp_path / "gate"
     somebody = client.submit(opens(gate), workers=["w2"], pure=False)
     eventually(True, lambda: str(somebody.key) in str(client.processing()))
-    slot = next(worker for worker in range(4) if pool._slots.all[worker].name == "w2")
+    slot = next(worker for worker in range(4) if pool._slots[worker].name == "w2")
     future = pool.submit(slot, int, "3")
     eventually(True, lambda: sum(len(tasks) for tasks in client.processing().values()) == 2)
     pool.stop(slot, "abandon")
@@ -328,7 +328,7 @@ def test_a_slot_comes_back_under_its_name_and_a_dead_one_is_taken_over(own: tupl
         eventually(3, lambda: len(client.nthreads()), seconds=30)
         assert pool.n == 2
         cluster.kill("w0")
-        eventually("new", lambda: pool._slots.all[0].name)
+        eventually("new", lambda: pool._slots[0].name)
         assert pool.submit(0, np.sum, keys=("x",)).result() == 45
     with DaskPool(client) as later:
         assert later.n == 2
@@ -390,5 +390,5 @@ def test_a_simulated_straggler_wakes_up_once_nobody_waits_for_it(pool: DaskPool)
     straggling.submit(2, int)
     time.sleep(0.5)
     pool.close()
-    with DaskPool(pool._slots.all[2].client) as other:
+    with DaskPool(pool._slots[2].client) as other:
         await_states(other, "idle", workers=[2], seconds=5)

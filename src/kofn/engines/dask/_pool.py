@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
-
 from ..._base._closeable import at_end
 from ...checks import refusal
 from ...errors import PoolClosed, require, require_installed
-from .._engine import CLOSED, Engine
+from .._future import Promise
 from .._pickling import BufferedPickle
-from .._protocol import Stop, WorkerState
-from .._validation import check_key, check_stop, check_task, check_worker, pack_argument, resident_values
+from .._protocol import Stop
+from .._slots import SlotPool
+from .._validation import pack_argument
 from ._cluster import cluster_of
 from ._output import is_client
-from ._slot import DaskCall, DaskPlacedValue, DaskSlot, unreachable
+from ._slot import DaskCall, DaskSlot, unreachable
 from ._slots import DaskSlots
 
 if TYPE_CHECKING:
@@ -33,7 +31,7 @@ FAREWELL = 1.0
 """Seconds that closing takes at most to tell workers what is not wanted any more."""
 
 
-class DaskPool(Engine):
+class DaskPool(SlotPool[DaskSlot]):
     """The workers of a `distributed.Client` as they are when the pool is made, one slot each.
 
     Resident values are scattered to their worker once, and again to the process that replaces it. Tasks are
@@ -76,76 +74,15 @@ class DaskPool(Engine):
             raise refusal(CALL, "client", must, got, "make one with Client(address)")
         if not _is_served(client.loop.asyncio_loop):
             raise PoolClosed(f"{CALL}: the client belongs to another process; make another in this one")
-        super().__init__()
-        cluster = cluster_of(client)
-        self._slots = DaskSlots(cluster, client)
+        self._cluster = cluster_of(client)
         self._loop = client.loop.asyncio_loop
-        if not self._slots.all:
-            _start(self._loop, cluster.stop)
+        seats = DaskSlots(self._cluster, client)
+        if not seats.all:
+            _start(self._loop, self._cluster.stop)
             remedy = "wait for them with client.wait_for_workers(n)"
             raise refusal(CALL, "client", "have at least one worker", "none", remedy)
-        self._cluster = cluster
-        self._finalizer = at_end(self, _end, self._slots, self._loop)
-
-    @property
-    def n(self) -> int:
-        """How many workers the pool has."""
-        return len(self._slots.all)
-
-    def empty(self, shape: tuple[int, ...], dtype: DTypeLike = np.float64) -> NDArray[Any]:
-        """Allocate an array; Dask sends it from where it is."""
-        return np.empty(shape, dtype)
-
-    def put(self, worker: int, key: Hashable, value: object) -> None:
-        """Make ``value`` resident at ``worker``; it is scattered with the first task that uses it."""
-        slot = self._slot("put", worker)
-        slot.residents[check_key("put", key)] = DaskPlacedValue(pack_argument("put", "value", value, BufferedPickle.of))
-
-    def drop(self, key: Hashable) -> None:
-        """Forget ``key`` at every worker; unknown keys are ignored."""
-        check_key("drop", key)
-        for slot in self._slots.all:
-            slot.residents.pop(key, None)
-
-    def submit(
-        self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
-    ) -> Future[Any]:
-        """Run ``function(*(resident values of keys), *arguments)`` at an idle ``worker``."""
-        slot = self._slot("submit", worker)
-        check_task(function, keys)
-        values = resident_values(worker, keys, slot.residents)
-        call = pack_argument(
-            "submit", "function and arguments", (function, arguments), partial(BufferedPickle.of, copy=True)
-        )
-        name = getattr(function, "__name__", "task").strip("<>")
-        task = DaskCall(name, call, values)
-        slot.reserve(task)
-        task.when_cancelled(lambda gone: _start(self._loop, slot.abandon, gone))
-        try:
-            self._loop.call_soon_threadsafe(slot.begin, task)
-        except RuntimeError as error:  # the client was closed, and its loop with it
-            raise PoolClosed(f"submit: {unreachable(self._cluster)}") from error
-        return task.future
-
-    def stop(self, worker: int, how: str) -> Stop:
-        """Cancel the future of what ``worker`` runs; the task itself runs on if it has begun."""
-        check_stop(how)
-        slot = self._slots.all[check_worker("stop", worker, self.n)]
-        task = slot.task
-        # Nothing can be asked of a worker that is out of reach; its task is failed by the slot itself.
-        if task is None or self.state(worker) == WorkerState.DEAD:
-            return Stop.NOTHING
-        task.cancel()
-        if how == Stop.KILL and slot.has_nanny:
-            _start(self._loop, slot.kill)
-            return Stop.KILL
-        _start(self._loop, slot.abandon, task)
-        return Stop.ABANDON
-
-    def state(self, worker: int) -> WorkerState:
-        """Tell what ``worker`` is doing."""
-        slot = self._slots.all[check_worker("state", worker, self.n)]
-        return slot.state if self.is_open else WorkerState.DEAD
+        super().__init__(seats.all)
+        self._finalizer = at_end(self, _end, seats, self._loop)
 
     def close(self) -> None:
         """Let the workers go, still running; what was placed there is released. Safe to call twice."""
@@ -156,11 +93,31 @@ class DaskPool(Engine):
             wait(told, timeout=FAREWELL)
 
     def _slot(self, call: str, worker: int) -> DaskSlot:
-        check_worker(call, worker, self.n)
-        self.require_open(call)
+        slot = super()._slot(call, worker)
         if not self._cluster.is_reachable:
             raise PoolClosed(f"{call}: {unreachable(self._cluster)}")
-        return self._slots.all[worker]
+        return slot
+
+    def _pack_call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[str, BufferedPickle]:
+        pack = partial(BufferedPickle.of, copy=True)
+        name = getattr(function, "__name__", "task").strip("<>")
+        return name, pack_argument("submit", "function and arguments", (function, arguments), pack)
+
+    def _start(self, slot: DaskSlot, call: tuple[str, BufferedPickle], values: list[Any]) -> DaskCall:
+        task = slot.task = DaskCall(*call, values)
+        task.when_cancelled(lambda gone: _start(self._loop, slot.abandon, gone))
+        try:
+            self._loop.call_soon_threadsafe(slot.begin, task)
+        except RuntimeError as error:  # the client was closed, and its loop with it
+            raise PoolClosed(f"submit: {unreachable(self._cluster)}") from error
+        return task
+
+    def _stop(self, slot: DaskSlot, task: Promise, how: Stop) -> Stop:
+        if how is Stop.KILL and slot.has_nanny:
+            _start(self._loop, slot.kill)
+            return Stop.KILL
+        _start(self._loop, slot.abandon, task)
+        return Stop.ABANDON
 
 
 def engine(workers: Any, call: str) -> DaskPool:
@@ -213,11 +170,5 @@ def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
 
 def _end(slots: DaskSlots, loop: asyncio.AbstractEventLoop) -> list[Future[None]]:
     """End every task; return what ends once their workers have been told."""
-    told = []
-    for slot in slots.all:
-        task = slot.close()
-        if task is not None:
-            task.fail(PoolClosed(CLOSED))
-            told.append(_start(loop, slot.abandon, task))
-    told.append(_start(loop, slots.cluster.stop))
-    return told
+    ended = [(slot, task) for slot in slots.all if (task := slot.close()) is not None]
+    return [*(_start(loop, slot.abandon, task) for slot, task in ended), _start(loop, slots.cluster.stop)]

@@ -1,6 +1,6 @@
 """One Dask worker as a slot: the task in flight, what is resident there, what becomes of both.
 
-Everything here but `DaskSlot.state` and `DaskSlot.reserve` runs on the client's event loop.
+Everything here but what `DaskSlot` shares with other slots (`state`, `put`) runs on the client's event loop.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import pickle
-import threading
 import time
 from collections.abc import Hashable, Sequence
 from concurrent.futures import CancelledError
@@ -17,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ..._base._envelope import told
-from ...errors import PoolClosed, WorkerError, WorkerLost
+from ...errors import PoolClosed, WorkerLost
 from .._future import Promise
 from .._pickling import BufferedPickle
 from .._protocol import WorkerState
+from .._slots import Slot
+from .._validation import pack_argument
 from ._cluster import Cluster, Member
 from ._worker import end_process, perform, refuse
 
@@ -67,17 +68,15 @@ class DaskCall(Promise):
         self.key = f"kofn-{name}-{uuid4().hex}"
 
 
-class DaskSlot:
+class DaskSlot(Slot):
     """A place in the pool, held by a worker name and served by whichever process bears it."""
 
+    task: DaskCall | None
+
     def __init__(self, index: int, member: Member, cluster: Cluster, client: Client) -> None:
-        self.index = index
+        super().__init__(index)
         self.cluster = cluster
         self.client = client
-        self.residents: dict[Hashable, DaskPlacedValue] = {}
-        self.task: DaskCall | None = None
-        self._lock = threading.RLock()
-        self._closed = False
         self._running: asyncio.Task[tuple[str, Any]] | None = None
         self._spent: Future | None = None
         self.take(member)
@@ -85,7 +84,7 @@ class DaskSlot:
     def take(self, member: Member) -> None:
         """Be served by ``member`` from now on."""
         self.name = member.name
-        self._has_nanny = member.has_nanny
+        self.has_nanny = member.has_nanny
         self._lost_at = 0.0
         self.address: str | None = member.address
 
@@ -95,7 +94,7 @@ class DaskSlot:
         self._lost_at = time.monotonic()
         if self._running is not None:
             self._running.cancel()
-        return REVIVAL if self._has_nanny else 0.0
+        return REVIVAL if self.has_nanny else 0.0
 
     @property
     def state(self) -> WorkerState:
@@ -105,27 +104,12 @@ class DaskSlot:
             return WorkerState.DEAD
         if address is None:
             late = time.monotonic() - self._lost_at >= REVIVAL
-            return WorkerState.STARTING if self._has_nanny and not late else WorkerState.DEAD
-        return WorkerState.BUSY if self.task is not None or self.cluster.is_running(address) else WorkerState.IDLE
+            return WorkerState.STARTING if self.has_nanny and not late else WorkerState.DEAD
+        return WorkerState.BUSY if self.cluster.is_running(address) else super().state
 
-    def reserve(self, task: DaskCall) -> None:
-        """Take ``task`` if the worker is idle; callable on any thread."""
-        with self._lock:
-            if self._closed:
-                raise PoolClosed("submit: the pool is closed")
-            state = self.state
-            if state in (WorkerState.DEAD, WorkerState.STARTING):
-                raise WorkerLost(f"worker {self.index} is {state} and cannot take a task", self.index)
-            if state == WorkerState.BUSY:
-                raise WorkerError(f"worker {self.index} is busy; it takes one task at a time", self.index)
-            self.task = task
-
-    def close(self) -> DaskCall | None:
-        """Take no task any more, forget what is resident, and return what is under way."""
-        with self._lock:
-            self._closed = True
-            self.residents.clear()
-            return self.task
+    def put(self, key: Hashable, value: object) -> None:
+        """Make ``value`` resident."""
+        self.residents[key] = DaskPlacedValue(pack_argument("put", "value", value, BufferedPickle.of))
 
     # -- a task ---------------------------------------------------------------------------------------
 
@@ -223,13 +207,13 @@ class DaskSlot:
 
     # -- the end of one -------------------------------------------------------------------------------
 
-    async def abandon(self, task: DaskCall) -> None:
+    async def abandon(self, task: Promise) -> None:
         """Keep a queued task from running; one that has begun keeps its slot busy until it ends."""
-        address = self.address
-        if address is None or self.task is not task:
+        address, mine = self.address, self.task
+        if address is None or mine is None or mine is not task:
             return
         with contextlib.suppress(Exception):
-            refused = await self.client.run(refuse, task.key, workers=[address])
+            refused = await self.client.run(refuse, mine.key, workers=[address])
             if refused.get(address) and self.task is task and self._running is not None:
                 self._running.cancel()
 
@@ -238,11 +222,6 @@ class DaskSlot:
         if self.address is not None:
             with contextlib.suppress(Exception):
                 await self.client.run(end_process, workers=[self.address])
-
-    @property
-    def has_nanny(self) -> bool:
-        """Whether somebody would start another process."""
-        return self._has_nanny
 
     def _lost(self, why: str = "it left the cluster") -> Exception:
         if not self.cluster.is_reachable:
