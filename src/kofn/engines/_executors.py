@@ -19,7 +19,7 @@ from ..checks import refusal
 from ..errors import PoolClosed, WorkerLost
 from ._future import Promise, run_here, run_pickled
 from ._protocol import Capabilities, Stop, WorkerState
-from ._slots import Call, Slot, SlotPool
+from ._slots import Call, PoolSlot, SlotPool
 from ._validation import pack_argument
 
 Outcome = tuple[Any, Any]
@@ -103,7 +103,7 @@ def _is_of_this_process(executor: Executor) -> bool:
     return bool(ended) or all(thread.is_alive() for thread in served if isinstance(thread, threading.Thread))
 
 
-class _ExecutorSlot(Slot):
+class _ExecutorSlot(PoolSlot):
     """An executor of threads."""
 
     def __init__(self, index: int, executor: Executor) -> None:

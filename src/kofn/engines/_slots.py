@@ -18,7 +18,7 @@ from ._protocol import Stop, WorkerState
 from ._validation import check_key, check_stop, check_task, check_worker, resident_values
 
 
-class Slot:
+class PoolSlot:
     """One worker, the task that it runs, and the values placed at it."""
 
     takes: tuple[WorkerState, ...] = (WorkerState.IDLE,)
@@ -63,7 +63,7 @@ class Slot:
         return task
 
 
-AnySlot = TypeVar("AnySlot", bound=Slot)
+AnySlot = TypeVar("AnySlot", bound=PoolSlot)
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 

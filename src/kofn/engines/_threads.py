@@ -12,7 +12,7 @@ from .._base._closeable import at_end
 from ..checks import integer
 from ._future import Promise, run_here
 from ._protocol import Capabilities
-from ._slots import Call, Slot, SlotPool
+from ._slots import Call, PoolSlot, SlotPool
 
 
 class ThreadPool(SlotPool["_ThreadSlot"]):
@@ -59,7 +59,7 @@ class ThreadPool(SlotPool["_ThreadSlot"]):
         return task
 
 
-class _ThreadSlot(Slot):
+class _ThreadSlot(PoolSlot):
     """One thread."""
 
     def __init__(self, index: int) -> None:

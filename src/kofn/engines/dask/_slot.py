@@ -20,7 +20,7 @@ from ...errors import PoolClosed, WorkerLost
 from .._future import Promise
 from .._pickling import BufferedPickle
 from .._protocol import WorkerState
-from .._slots import Slot
+from .._slots import PoolSlot
 from .._validation import pack_argument
 from ._cluster import Cluster, Member
 from ._worker import end_process, perform, refuse
@@ -68,7 +68,7 @@ class DaskCall(Promise):
         self.key = f"kofn-{name}-{uuid4().hex}"
 
 
-class DaskSlot(Slot):
+class DaskSlot(PoolSlot):
     """A place in the pool, held by a worker name and served by whichever process bears it."""
 
     task: DaskCall | None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,13 @@ from ..._base._envelope import told
 from ..._base._importing import refuse_while_importing
 from ..._base._machine import processors
 from ...checks import integer, refusal
-from ...errors import ArgumentError, KofnError, PoolClosed, WorkerError, WorkerLost
-from .._engine import Engine
-from .._protocol import Stop, WorkerState
-from .._validation import check_key, check_stop, check_task, check_worker, pack_argument, resident_values
+from ...errors import ArgumentError, KofnError, PoolClosed, WorkerLost
+from .._protocol import Stop
+from .._slots import SlotPool
+from .._validation import check_key, check_stop, check_worker, pack_argument
 from ._call import LocalCall, PlacedValue
 from ._shared_memory import SharedPickle, pack
+from ._slot import WorkerSlot
 from ._states import SlotState
 from ._supervisor import Supervisor
 
@@ -28,14 +28,15 @@ START_SECONDS = 60.0
 """How long the constructor waits for the first workers."""
 
 
-class LocalPool(Engine):
+class LocalPool(SlotPool[WorkerSlot]):
     """``n`` worker processes on this machine.
 
     Functions and arguments travel by cloudpickle, so lambdas, closures and functions of a script work, and a
     script needs no ``if __name__ == "__main__"``. Arrays of 64 KiB and more travel through memory without a
     name; arrays from `empty` travel without a copy. A worker that dies is replaced, with its data. Every
     process ends with the pool, with this process, or with the garbage collection of the pool, whichever comes
-    first.
+    first. A worker that is still starting takes a task too, and runs it as soon as it can. Cancelling a task's
+    future is the same as ``stop(worker, "abandon")``.
 
     Parameters
     ----------
@@ -60,10 +61,10 @@ class LocalPool(Engine):
 
     def __init__(self, n: int, *, threads_per_worker: int | None = None, grace_seconds: float = 0.05) -> None:
         call = "kofn.LocalPool"
-        self._n = integer(call, "n", n, 1, "ask for at least one worker")
+        count = integer(call, "n", n, 1, "ask for at least one worker")
         refuse_while_importing(call)
         if threads_per_worker is None:
-            threads_per_worker = max(1, processors() // self._n)
+            threads_per_worker = max(1, processors() // count)
         threads = integer(call, "threads_per_worker", threads_per_worker, 1, "leave it out to share the cores")
         if not isinstance(grace_seconds, int | float) or not grace_seconds >= 0:
             remedy = "use math.inf to let abandoned tasks run on"
@@ -71,12 +72,12 @@ class LocalPool(Engine):
         if not hasattr(os, "fork"):
             raise ArgumentError(f"{call}: this system cannot fork; use kofn.ThreadPool or a list of executors.")
         try:
-            self._supervisor = supervisor = Supervisor(self._n, threads, float(grace_seconds))
+            self._supervisor = supervisor = Supervisor(count, threads, float(grace_seconds))
         except (OSError, RuntimeError) as error:
             raise KofnError(f"{call}: the system lets no workers start: {told(error)}") from error
         self._finalizer = at_end(self, supervisor.close)
         try:
-            super().__init__()  # loads what jobs need, while processes start
+            super().__init__(supervisor.slots)  # loads what jobs need, while processes start
             if not supervisor.await_start(START_SECONDS):
                 if supervisor.closed:
                     raise PoolClosed(f"{call}: the pool was closed while its workers started, as the program ended")
@@ -84,11 +85,6 @@ class LocalPool(Engine):
         except BaseException:
             self.close()
             raise
-
-    @property
-    def n(self) -> int:
-        """How many workers the pool has."""
-        return self._n
 
     @property
     def bytes_sent(self) -> dict[str, int]:
@@ -112,49 +108,19 @@ class LocalPool(Engine):
 
         What a task writes into its arrays is undone after the task; what it changes in other objects is not.
         """
-        self._check("put", worker)
+        slot = self._slot("put", worker)
         check_key("put", key)
         resident = PlacedValue(self._pack("put", "value", value))
-        with self._supervisor.lock:
-            self._check("put", worker)
-            slot = self._supervisor.slots[worker]
-            old, slot.residents[key] = slot.residents.get(key), resident
-            if old is not None:
-                slot.value_gone(old)
+        with slot.lock:
+            self.require_open("put")
+            slot.put(key, resident)
         self._supervisor.wake()
 
     def drop(self, key: Hashable) -> None:
         """Forget ``key`` at every worker; unknown keys are ignored."""
-        check_key("drop", key)
         with self._supervisor.lock:
-            for slot in self._supervisor.slots:
-                old = slot.residents.pop(key, None)
-                if old is not None:
-                    slot.value_gone(old)
+            super().drop(key)
         self._supervisor.wake()
-
-    def submit(
-        self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
-    ) -> Future[Any]:
-        """Run ``function(*(resident values of keys), *arguments)`` at ``worker``.
-
-        A worker that is still starting takes the task too and runs it as soon as it can. Cancelling the
-        future is the same as ``stop(worker, "abandon")``.
-        """
-        self._check("submit", worker)
-        check_task(function, keys)
-        supervisor, slot = self._supervisor, self._supervisor.slots[worker]
-        payload = self._pack("submit", "function and arguments", (function, arguments))
-        with supervisor.lock:
-            self._check("submit", worker)
-            values = resident_values(worker, keys, slot.residents)
-            if slot.now.seen is WorkerState.DEAD:
-                raise WorkerLost(f"worker {worker} is dead and cannot take a task", worker)
-            if slot.now.call is not None:
-                raise WorkerError(f"worker {worker} is busy; it takes one task at a time", worker)
-            call = LocalCall(payload, values)
-            supervisor.submit(slot, call)
-        return call.future
 
     def stop(self, worker: int, how: str) -> Stop:
         """Stop what ``worker`` runs and tell what really happened; its future is cancelled at once.
@@ -162,12 +128,8 @@ class LocalPool(Engine):
         ``abandon`` leaves the task alone and ``interrupt`` raises KeyboardInterrupt in its Python code; if it
         has not ended after the grace, the worker is replaced. ``kill`` replaces the worker at once.
         """
-        check_worker("stop", worker, self._n)
-        return self._supervisor.stop(self._supervisor.slots[worker], check_stop(how))
-
-    def state(self, worker: int) -> WorkerState:
-        """Tell what ``worker`` is doing."""
-        return self._supervisor.slots[check_worker("state", worker, self._n)].now.seen
+        check_worker("stop", worker, self.n)
+        return self._supervisor.stop(self._slots[worker], check_stop(how))
 
     def close(self) -> None:
         """End all workers and release everything; results stay valid. Safe to call twice, in any state."""
@@ -176,11 +138,15 @@ class LocalPool(Engine):
         self._finalizer.detach()
 
     def __repr__(self) -> str:
-        return f"<LocalPool of {self._n}: {', '.join(self._supervisor.states())}>"
+        return f"<LocalPool of {self.n}: {', '.join(self._supervisor.states())}>"
 
-    def _check(self, call: str, worker: int) -> None:
-        check_worker(call, worker, self._n)
-        self.require_open(call)
+    def _pack_call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> SharedPickle:
+        return self._pack("submit", "function and arguments", (function, arguments))
+
+    def _start(self, slot: WorkerSlot, call: SharedPickle, values: list[PlacedValue]) -> LocalCall:
+        task = LocalCall(call, values)
+        self._supervisor.submit(slot, task)
+        return task
 
     def _pack(self, call: str, what: str, value: object) -> SharedPickle:
         payload = pack_argument(call, what, value, lambda value: pack(value, self._supervisor.store))

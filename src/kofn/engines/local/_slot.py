@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Hashable
 
 from ..._base._place import Place
+from .._protocol import WorkerState
+from .._slots import PoolSlot
 from ._call import LocalCall, PlacedValue
 from ._connection import MOST_DESCRIPTORS, Connection
 from ._familiar import Familiar
@@ -16,13 +19,15 @@ from ._states import Slot
 from ._worker import Order
 
 
-class WorkerSlot:
+class WorkerSlot(PoolSlot):
     """A place in the pool, served by one process after another."""
 
-    def __init__(self, index: int) -> None:
-        self.index = index
+    takes = (WorkerState.IDLE, WorkerState.STARTING)
+
+    def __init__(self, index: int, lock: threading.RLock) -> None:
+        super().__init__(index)
+        self.lock = lock
         self.now = Slot()
-        self.residents: dict[Hashable, PlacedValue] = {}
         self.connection: Connection | None = None
         self.begin()
 
@@ -48,9 +53,20 @@ class WorkerSlot:
             self.segments.discard(identity)
             self.forget_segments.append(identity)
 
-    def value_gone(self, resident: PlacedValue) -> None:
-        """Note that a value was dropped or replaced."""
-        if resident.id in self.held:
+    @property
+    def state(self) -> WorkerState:
+        """What the worker does."""
+        return self.now.seen
+
+    def put(self, key: Hashable, value: object) -> None:
+        """Make a `PlacedValue` resident, in place of what is there."""
+        self.drop(key)
+        super().put(key, value)
+
+    def drop(self, key: Hashable) -> None:
+        """Forget ``key``, here and in the process."""
+        resident: PlacedValue | None = self.residents.pop(key, None)
+        if resident is not None and resident.id in self.held:
             self.held.discard(resident.id)
             self.forget_residents.append(resident.id)
             if resident.payload.fresh is not None:

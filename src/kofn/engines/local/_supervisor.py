@@ -45,7 +45,7 @@ class Supervisor:
         self.changed = threading.Condition(self.lock)
         self.closed = self.released = False
         self.bytes_sent = {"pipe": 0, "shared": 0, "returned": 0}
-        self.slots = [WorkerSlot(index) for index in range(n)]
+        self.slots = [WorkerSlot(index, self.lock) for index in range(n)]
         self.server_failures = 0
         self.modules: frozenset[str] = frozenset()
         self.commands = deque[Callable[[], object]]()
