@@ -7,7 +7,6 @@ import itertools
 import pickle
 import threading
 import uuid
-import weakref
 from collections.abc import Callable, Hashable, Sequence
 from concurrent import futures
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
@@ -80,12 +79,12 @@ class ExecutorPool(SlotPool["_ExecutorSlot"]):
                 slot.close()
 
     def _start(self, slot: _ExecutorSlot, call: Call, values: list[Any]) -> Promise:
-        return slot.start(call, values)
+        task = slot.start(call, values)
+        task.when_cancelled(slot.cancel)
+        return task
 
     def _stop(self, slot: _ExecutorSlot, task: Promise, how: Stop) -> Stop:
-        running = slot.running
-        if running is not None and slot.task is task:
-            running.cancel()
+        slot.cancel(task)
         return Stop.ABANDON
 
 
@@ -132,14 +131,12 @@ class _ExecutorSlot(PoolSlot):
             self.lose(task, error)
             return
         running.add_done_callback(lambda done: self.on_end(task, take, done))
-        mine = weakref.ref(running)  # or each future would keep the other
 
-        def cancel(_: Promise) -> None:
-            theirs = mine()
-            if theirs is not None:
-                theirs.cancel()
-
-        task.when_cancelled(cancel)
+    def cancel(self, task: Promise) -> None:
+        """Take back what has not begun. The task does not hold the executor's future, or each would keep the other."""
+        running = self.running
+        if running is not None and self.task is task:
+            running.cancel()
 
     def on_end(self, task: Promise, take: Taker, done: Future[Any]) -> None:
         """Take what the executor says; one that says what no executor would is broken, and nobody waits for it."""

@@ -9,13 +9,7 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 
-NEEDED = (
-    "cloudpickle",
-    "scipy.linalg",
-    "scipy.sparse",
-    "threadpoolctl",
-    "kofn.codes.decoding._sparse",
-)
+NEEDED = ("cloudpickle", "scipy.linalg", "scipy.sparse", "threadpoolctl", "kofn.codes.decoding._sparse")
 
 
 @cache

@@ -66,7 +66,7 @@ class BufferedPickle:
     def open(self) -> Any:
         """Return the value, on top of the payload's own bytes where they may be written to; for one user."""
         stream, buffers = self.plain()
-        return pickle.loads(stream, buffers=[_writeable(buffer) for buffer in buffers])
+        return pickle.loads(stream, buffers=[b if b.flags.writeable else b.copy() for b in buffers])
 
     def view(self) -> Any:
         """Return the value for one of many users: nobody sees what another one writes into its arrays."""
@@ -86,7 +86,3 @@ class BufferedPickle:
         block = np.asarray(map_private(self._segment.fd, self._segment.size))
         places = zip(self._offsets, self._lengths, strict=True)
         return [block[offset : offset + length] for offset, length in places]
-
-
-def _writeable(buffer: Buffer) -> Buffer:
-    return buffer if buffer.flags.writeable else buffer.copy()

@@ -71,7 +71,8 @@ def as_pool(workers: object, call: str = "kofn.matmul") -> tuple[Pool, bool]:
         return ExecutorPool(workers), False
     if (point := _entry_point(workers)) is not None:
         return point.load()(workers, call), True  # closing it leaves open what was given
-    remedy = next(advice for sign, advice in REMEDIES.items() if sign in _signs(workers))
+    signs = " ".join([*(kind.__name__ for kind in type(workers).__mro__), workers if isinstance(workers, str) else ""])
+    remedy = next(advice for sign, advice in REMEDIES.items() if sign in signs)
     raise refusal(call, "workers", MUST, f"a {type(workers).__name__}", remedy)
 
 
@@ -98,8 +99,3 @@ def _entry_point(workers: object) -> EntryPoint | None:
     packages = [kind.__module__.partition(".")[0] for kind in type(workers).__mro__]
     names = [workers] if isinstance(workers, str) else packages
     return next((points[name] for name in names if name in points), None)
-
-
-def _signs(workers: object) -> str:
-    kinds = " ".join(kind.__name__ for kind in type(workers).__mro__)
-    return f"{kinds} {workers}" if isinstance(workers, str) else kinds

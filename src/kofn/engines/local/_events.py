@@ -8,14 +8,24 @@ from typing import TypeAlias
 from .._protocol import Stop
 from ._call import LocalCall, Outcome
 
-# -- what happens -------------------------------------------------------------------------------------
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """What says no more than its name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Submitted:
-    """A call for a slot that holds none."""
+class _OfCall:
+    """What is about a call."""
 
     call: LocalCall
+
+
+# -- what happens -------------------------------------------------------------------------------------
+
+
+class Submitted(_OfCall):
+    """A call for a slot that holds none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +38,7 @@ class Stopped:
     loading_seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(_Plain):
     """The process is ready."""
 
 
@@ -49,13 +58,11 @@ class Loads:
     loads: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Unreachable:
+class Unreachable(_Plain):
     """Nothing can be sent to the process any more: it has hung up, or took a message in half."""
 
 
-@dataclass(frozen=True, slots=True)
-class GraceOver:
+class GraceOver(_Plain):
     """The deadline has passed."""
 
 
@@ -80,60 +87,45 @@ SlotEvent: TypeAlias = Submitted | Stopped | Hello | Replied | Loads | Unreachab
 # -- what is to be done -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Spawn:
+class Spawn(_Plain):
     """Start the process that the slot names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(_OfCall):
     """Send the process a call, with the values that it lacks for it, and tell it what to forget."""
 
-    call: LocalCall
 
-
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(_OfCall):
     """Note that the process has come through a call, and tell it what to forget."""
 
-    call: LocalCall
 
-
-@dataclass(frozen=True, slots=True)
-class Interrupt:
+class Interrupt(_Plain):
     """Raise KeyboardInterrupt in what the process runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(_Plain):
     """Ask the process whether it loads something."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
+class Kill(_Plain):
     """Have the process killed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Settle:
+class Settle(_OfCall):
     """End a call with what came of it."""
 
-    call: LocalCall
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(_OfCall):
     """End a call that was stopped."""
 
-    call: LocalCall
-
 
 @dataclass(frozen=True, slots=True)
-class Fail:
+class Fail(_OfCall):
     """End a call with an error."""
 
-    call: LocalCall
     error: Exception
 
 

@@ -8,6 +8,7 @@ connection closes.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import os
@@ -139,8 +140,9 @@ class ForkServer:
 
     def reap(self) -> None:
         """Report the workers that ended, and end what they left running."""
-        while self.woken_bytes():
-            pass
+        with contextlib.suppress(BlockingIOError):
+            while self.woken.recv(4096):
+                pass
         for key, pid in list(self.pids.items()):
             # Looking without reaping keeps the id ours until its group has been killed.
             if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
@@ -149,13 +151,6 @@ class ForkServer:
             _, status = os.waitpid(pid, 0)
             del self.pids[key]
             self.connection.send(("exit", key, _how(os.waitstatus_to_exitcode(status))))
-
-    def woken_bytes(self) -> bytes:
-        """Empty the pipe of signals."""
-        try:
-            return self.woken.recv(4096)
-        except BlockingIOError:
-            return b""
 
     def end(self) -> None:
         """Kill and reap every worker."""

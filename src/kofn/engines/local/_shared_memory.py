@@ -200,24 +200,15 @@ def pack(value: object, store: SegmentStore | None = None) -> SharedPickle:
         return SharedPickle([stream], code=code)
     views = [memoryview(stream), *(buffer.raw() for buffer in buffers)]
     homes = [None, *(store.find(view) if store else None for view in views[1:])]
-    payload = _copy([view for view, home in zip(views, homes, strict=True) if home is None])
-    copied = iter(payload.frames)
-    payload.frames = [
-        (home[0].id, home[1], len(view)) if home else next(copied) for view, home in zip(views, homes, strict=True)
+    apart = [view for view, home in zip(views, homes, strict=True) if home is None]
+    fresh = None if sum(map(len, apart)) < INLINE else Segment()
+    if fresh is not None:
+        offsets = iter(fresh.write(apart))
+        homes = [home or (fresh, next(offsets)) for home in homes]
+    frames: list[Frame] = [
+        (home[0].id, home[1], len(view)) if home else bytes(view) for view, home in zip(views, homes, strict=True)
     ]
-    payload.segments += {home[0].id: home[0] for home in homes if home}.values()
-    payload.code = code
-    return payload
-
-
-def _copy(views: list[memoryview]) -> SharedPickle:
-    """Put ``views`` inline when they are small together, otherwise in one fresh segment."""
-    if sum(map(len, views)) < INLINE:
-        return SharedPickle([bytes(view) for view in views])
-    fresh = Segment()
-    offsets = fresh.write(views)
-    frames: list[Frame] = [(fresh.id, offset, len(view)) for offset, view in zip(offsets, views, strict=True)]
-    return SharedPickle(frames, [fresh], fresh)
+    return SharedPickle(frames, list({home[0].id: home[0] for home in homes if home}.values()), fresh, code)
 
 
 def unpack(frames: Sequence[Frame | bytearray], segments: Mapping[int, MappedBytes]) -> Any:

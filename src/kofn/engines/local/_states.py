@@ -80,24 +80,17 @@ class Slot(NamedTuple):
         return _SEEN[self.state] if self.call is None else WorkerState.BUSY
 
 
-_KINDS = frozenset(
-    [
-        *((state, False, False) for state in (STARTING, IDLE, KILLED, DEAD)),
-        *((state, True, False) for state in (STARTING, KILLED)),
-        *((state, True, True) for state in (BUSY, STOPPING, KILLED)),
-    ]
-)
+_KINDS = {
+    *((state, False, False) for state in (STARTING, IDLE, KILLED, DEAD)),
+    *((state, True, False) for state in (STARTING, KILLED)),
+    *((state, True, True) for state in (BUSY, STOPPING, KILLED)),
+}
 """States, whether there is a call, and whether the process has been sent it."""
 
-_SEEN = {
-    STARTING: WorkerState.STARTING,
-    KILLED: WorkerState.STARTING,
-    IDLE: WorkerState.IDLE,
-    DEAD: WorkerState.DEAD,
-}
-
+_SEEN = {STARTING: WorkerState.STARTING, KILLED: WorkerState.STARTING, IDLE: WorkerState.IDLE, DEAD: WorkerState.DEAD}
 
 After: TypeAlias = tuple[Slot, tuple[on.SlotAction, ...]]
+Follow: TypeAlias = Callable[[Slot, Any, float], After]
 
 
 def step(slot: Slot, event: on.SlotEvent, now: float) -> After:
@@ -205,28 +198,22 @@ def _waited_for(slot: Slot) -> LocalCall | None:
     return None if slot.state is STOPPING else slot.call
 
 
-def _table() -> dict[tuple[SlotState, type[on.SlotEvent]], Callable[[Slot, Any, float], After]]:
-    rows: list[tuple[type[on.SlotEvent], Callable[[Slot, Any, float], After], tuple[SlotState, ...]]] = [
-        (on.Submitted, _queue, (STARTING, KILLED)),
-        (on.Submitted, _give, (IDLE,)),
-        (on.Hello, _welcome, (STARTING,)),
-        (on.Stopped, _unqueue, (STARTING, KILLED)),
-        (on.Stopped, _stop, (BUSY, STOPPING)),
-        (on.Replied, _settle, (BUSY, STOPPING)),
-        (on.Loads, _answer, (BUSY, STOPPING)),
-        (on.GraceOver, _end_grace, (STOPPING,)),
-        (on.Unreachable, _kill, (STARTING, IDLE, BUSY, STOPPING)),
-        (on.Exited, _replace, (STARTING, IDLE, BUSY, STOPPING, KILLED)),
-        (on.Ended, _end, (STARTING, IDLE, BUSY, STOPPING, KILLED)),
-        # What was on its way already:
-        (on.Replied, _stay, (KILLED,)),
-        (on.Loads, _stay, (KILLED,)),
-        (on.Unreachable, _stay, (KILLED, DEAD)),
-        (on.Hello, _stay, (DEAD,)),
-        (on.Exited, _stay, (DEAD,)),
-        (on.Ended, _stay, (DEAD,)),
-    ]
-    return {(state, kind): follow for kind, follow, states in rows for state in states}
+_TABLE: list[tuple[type[on.SlotEvent], Follow, tuple[SlotState, ...]]] = [
+    (on.Submitted, _queue, (STARTING, KILLED)),
+    (on.Submitted, _give, (IDLE,)),
+    (on.Hello, _welcome, (STARTING,)),
+    (on.Stopped, _unqueue, (STARTING, KILLED)),
+    (on.Stopped, _stop, (BUSY, STOPPING)),
+    (on.Replied, _settle, (BUSY, STOPPING)),
+    (on.Loads, _answer, (BUSY, STOPPING)),
+    (on.GraceOver, _end_grace, (STOPPING,)),
+    (on.Unreachable, _kill, (STARTING, IDLE, BUSY, STOPPING)),
+    (on.Exited, _replace, (STARTING, IDLE, BUSY, STOPPING, KILLED)),
+    (on.Ended, _end, (STARTING, IDLE, BUSY, STOPPING, KILLED)),
+    # What was on its way already:
+    *((kind, _stay, (KILLED,)) for kind in (on.Replied, on.Loads, on.Unreachable)),
+    *((kind, _stay, (DEAD,)) for kind in (on.Hello, on.Unreachable, on.Exited, on.Ended)),
+]
+"""What happens, what follows, and in which states."""
 
-
-_FOLLOWS = _table()
+_FOLLOWS = {(state, kind): follow for kind, follow, states in _TABLE for state in states}

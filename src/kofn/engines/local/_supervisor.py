@@ -101,11 +101,10 @@ class Supervisor:
         """Send the process of ``slot`` what it must know; a send that fails half-way leaves one nobody can talk to."""
         try:
             self.bytes_sent["pipe"] += slot.flush(call, PATIENCE)
-        except OSError:
+        except BaseException as error:
             self.handle(slot, on.Unreachable())
-            return False
-        except BaseException:
-            self.handle(slot, on.Unreachable())
+            if isinstance(error, OSError):
+                return False
             raise
         return True
 
