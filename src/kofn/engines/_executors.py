@@ -26,7 +26,7 @@ Taker = Callable[[Promise, Outcome], None]
 
 _ids = itertools.count(1)
 _held: dict[str, dict[int, bytes]] = {}
-"""In a worker process: what pools have placed there, by pool and value."""
+"""In a worker process: what was placed there, by slot and value."""
 
 
 class ExecutorPool(SlotPool["_ExecutorSlot"]):
@@ -56,15 +56,8 @@ class ExecutorPool(SlotPool["_ExecutorSlot"]):
             raise refusal("kofn.ExecutorPool", "executors", must, repr(executors), remedy)
         if not all(map(_is_of_this_process, executors)):
             raise PoolClosed("kofn.ExecutorPool: the executors belong to another process; make others in this one")
-        token = uuid.uuid4().hex
-        super().__init__(
-            [
-                _ExecutorSlot(index, executor)
-                if isinstance(executor, ThreadPoolExecutor)
-                else _RemoteSlot(index, executor, token)
-                for index, executor in enumerate(executors)
-            ]
-        )
+        kinds = [_ExecutorSlot if isinstance(each, ThreadPoolExecutor) else _RemoteSlot for each in executors]
+        super().__init__([kind(*place) for kind, place in zip(kinds, enumerate(executors), strict=True)])
 
     @property
     def capabilities(self) -> Capabilities:
@@ -175,9 +168,9 @@ class _ExecutorSlot(PoolSlot):
 class _RemoteSlot(_ExecutorSlot):
     """An executor whose tasks run elsewhere, and what its process is thought to hold."""
 
-    def __init__(self, index: int, executor: Executor, token: str) -> None:
+    def __init__(self, index: int, executor: Executor) -> None:
         super().__init__(index, executor)
-        self.token = token
+        self.token = uuid.uuid4().hex
         self.sent: set[int] = set()
         self.forget: list[int] = []
 
@@ -221,7 +214,7 @@ class _RemoteSlot(_ExecutorSlot):
         task = super().close()
         if self.sent and not self.dead:
             with contextlib.suppress(RuntimeError):
-                self.executor.submit(_forget_pool, self.token)
+                self.executor.submit(_forget_slot, self.token)
         return task
 
 
@@ -238,7 +231,7 @@ def _perform(token: str, call: bytes, order: list[int], values: dict[int, bytes]
     return "value" if ok else "error", answer
 
 
-def _forget_pool(token: str) -> None:
+def _forget_slot(token: str) -> None:
     _held.pop(token, None)
 
 

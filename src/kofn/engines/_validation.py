@@ -14,8 +14,6 @@ from ._protocol import Stop
 Value = TypeVar("Value")
 Packed = TypeVar("Packed")
 
-_KINDS = (Stop.ABANDON, Stop.INTERRUPT, Stop.KILL)
-
 
 def check_worker(call: str, worker: int, n: int) -> int:
     """Return ``worker`` if the pool has it or refuse it.
@@ -73,7 +71,7 @@ def resident_values(worker: int, keys: Sequence[Hashable], held: Mapping[Hashabl
 
 def check_stop(how: str) -> Stop:
     """Return a known way to stop or refuse it."""
-    return Stop(choice("stop", "how", how, _KINDS, "use 'kill' to be sure"))
+    return Stop(choice("stop", "how", how, (Stop.ABANDON, Stop.INTERRUPT, Stop.KILL), "use 'kill' to be sure"))
 
 
 def pack_argument(call: str, argument: str, value: object, pack: Callable[[object], Packed]) -> Packed:

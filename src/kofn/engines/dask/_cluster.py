@@ -7,7 +7,7 @@ import contextlib
 import threading
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -28,16 +28,6 @@ class Member:
     has_nanny: bool
 
 
-class Listener(Protocol):
-    """Who wants to hear of workers; called on the client's event loop."""
-
-    def on_join(self) -> None:
-        """Workers have joined."""
-
-    def on_leave(self, address: str) -> None:
-        """A worker has gone."""
-
-
 class Cluster:
     """The workers behind one client. One per client, so that pools made one after the other know of what is
     still running; useless once the client has lost its scheduler.
@@ -52,7 +42,7 @@ class Cluster:
         self.scheduler: str = client.scheduler.address
         self.members: dict[str, Member] = {}
         self._running: dict[str, set[str]] = {}
-        self.listeners: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.listeners: weakref.WeakSet[Any] = weakref.WeakSet()  # told on the client's event loop: on_join, on_leave
         self._pools = 0
         self._theirs: Any = _ignore
 

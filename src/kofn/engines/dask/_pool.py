@@ -19,8 +19,7 @@ from .._slots import SlotPool
 from .._validation import pack_argument
 from ._cluster import cluster_of
 from ._output import is_client
-from ._slot import DaskCall, DaskSlot, unreachable
-from ._slots import DaskSlots
+from ._slot import DaskCall, DaskSlot, DaskSlots, unreachable
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -133,25 +132,19 @@ def _start(
     loop: asyncio.AbstractEventLoop, work: Callable[..., Coroutine[Any, Any, None]], *arguments: Any
 ) -> Future[None]:
     """Start a coroutine on the client's loop, from any thread, unless the loop has ended."""
-    ended: Future[None] = Future()
-
-    def on_done(running: asyncio.Future[None]) -> None:
-        _started.discard(running)
-        ended.set_result(None)
-
-    def begin() -> None:
-        running = asyncio.ensure_future(work(*arguments))
-        _started.add(running)
-        running.add_done_callback(on_done)
-
+    coroutine = work(*arguments)
     try:
-        loop.call_soon_threadsafe(begin)
+        ended = asyncio.run_coroutine_threadsafe(coroutine, loop)
     except RuntimeError:
+        coroutine.close()
+        ended = Future()
         ended.set_result(None)
+    _started.add(ended)
+    ended.add_done_callback(_started.discard)
     return ended
 
 
-_started: set[asyncio.Future[None]] = set()
+_started: set[Future[None]] = set()
 """A loop holds its tasks only weakly."""
 
 

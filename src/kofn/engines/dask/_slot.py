@@ -241,6 +241,34 @@ class DaskSlot(PoolSlot):
         return error
 
 
+class DaskSlots:
+    """The slots of one pool: as many as there were workers, whoever serves them later."""
+
+    def __init__(self, cluster: Cluster, client: Client) -> None:
+        self.cluster = cluster
+        members = sorted(cluster.members.values(), key=lambda m: (isinstance(m.name, str), m.name))
+        self.all = [DaskSlot(index, member, cluster, client) for index, member in enumerate(members)]
+        cluster.listeners.add(self)
+
+    def on_join(self) -> None:
+        """Give slots without a process to their own name, and dead ones to any other."""
+        serving = {slot.address for slot in self.all}
+        free = {member.name: member for member in self.cluster.members.values() if member.address not in serving}
+        empty = [slot for slot in self.all if slot.address is None]
+        for slot in empty:
+            if slot.name in free:
+                slot.take(free.pop(slot.name))
+        for slot in empty:
+            if free and slot.state == WorkerState.DEAD:
+                slot.take(free.pop(next(iter(free))))
+
+    def on_leave(self, address: str) -> None:
+        """A process has gone; once its name cannot be expected back, a spare worker takes over."""
+        for slot in self.all:
+            if slot.address == address:
+                asyncio.get_running_loop().call_later(slot.lose() + 0.01, self.on_join)
+
+
 def unreachable(cluster: Cluster) -> str:
     """Say that the scheduler is gone."""
     return f"the Dask scheduler at {cluster.scheduler} cannot be reached any more"

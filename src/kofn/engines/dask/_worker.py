@@ -29,9 +29,10 @@ def perform(key: str, call: BufferedPickle, *residents: BufferedPickle) -> Outco
     >>> kind, BufferedPickle(*value).open()
     ('value', 3)
     """
-    token = _begin(key)
-    if token is None:
-        return "refused", None
+    with _lock:
+        if key in _refused:
+            return "refused", None
+        token = _begun.setdefault(key, threading.Event())
     try:
         function, arguments = call.open()
         with running_with(token):
@@ -58,11 +59,6 @@ def refuse(key: str) -> bool:
             return False
         _refused.append(key)
         return True
-
-
-def _begin(key: str) -> threading.Event | None:
-    with _lock:
-        return None if key in _refused else _begun.setdefault(key, threading.Event())
 
 
 def end_process() -> None:

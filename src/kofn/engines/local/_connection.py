@@ -140,7 +140,7 @@ class Connection:
 
 def bell() -> tuple[socket.socket, socket.socket]:
     """Return the ends of a socket pair by which a thread that waits is woken; neither ever blocks."""
-    woken, waker = socket.socketpair()
-    woken.setblocking(False)
-    waker.setblocking(False)
-    return woken, waker
+    pair = socket.socketpair()
+    for end in pair:
+        end.setblocking(False)
+    return pair

@@ -128,9 +128,9 @@ class ForkServer:
             self.set_threads()
             place.enter()
             _draw_anew()
-            from ._worker import serve
+            from ._worker import Worker
 
-            serve(Connection(socket.socket(fileno=fd)))
+            Worker(Connection(socket.socket(fileno=fd))).serve()
         except (EOFError, BrokenPipeError):
             status = 0
         except BaseException:
@@ -176,12 +176,8 @@ def _kill_group(pid: int) -> None:
 
 
 def _how(code: int) -> str:
-    if code >= 0:
-        return f"ended with exit status {code}"
-    try:
-        return f"was ended by signal {signal.Signals(-code).name}"
-    except ValueError:
-        return f"was ended by signal {-code}"
+    names = {number.value: number.name for number in signal.Signals}
+    return f"ended with exit status {code}" if code >= 0 else f"was ended by signal {names.get(-code, -code)}"
 
 
 def _prctl() -> Callable[[int, int], object]:

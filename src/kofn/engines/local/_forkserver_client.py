@@ -60,7 +60,7 @@ class ForkServerClient:
             self.connection.send(message, fds or [], PATIENCE)
 
     def reap(self) -> int:
-        """Take leave of a fork server that has hung up, and return its exit status."""
+        """Take leave of a fork server, at once, and return its exit status."""
         self.connection.close()
         self.process.kill()
         return self.process.wait()
@@ -68,11 +68,9 @@ class ForkServerClient:
     def close(self) -> None:
         """Hang up, which ends the fork server and its workers, and make sure that it did."""
         self.connection.close()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(CLOSING)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self.reap()
 
     def detach_after_fork(self) -> None:
         """Be without the fork server in a forked child; it belongs to the parent."""

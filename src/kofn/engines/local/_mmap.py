@@ -62,14 +62,12 @@ def _written(block: MappedBytes) -> bool:
     first = ctypes.addressof(block) // mmap.PAGESIZE
     try:
         fd = os.open("/proc/self/pagemap", os.O_RDONLY)
+        try:
+            entries = np.frombuffer(os.pread(fd, 8 * pages, 8 * first), np.uint64)
+        finally:
+            os.close(fd)
     except OSError:
         return True
-    try:
-        entries = np.frombuffer(os.pread(fd, 8 * pages, 8 * first), np.uint64)
-    except OSError:
-        return True
-    finally:
-        os.close(fd)
     # Bit 63: present, 62: swapped; 61: still a page of the file, so never written here.
     here, of_file = np.uint64(0b11 << 62), np.uint64(1 << 61)
     return len(entries) < pages or bool(np.any((entries & here != 0) & (entries & of_file == 0)))

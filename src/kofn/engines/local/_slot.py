@@ -8,12 +8,12 @@ import signal
 import threading
 from collections.abc import Hashable
 
+from ..._base._pickles import Code
 from ..._base._place import Place
 from .._protocol import WorkerState
 from .._slots import PoolSlot
 from ._call import LocalCall, PlacedValue
 from ._connection import MOST_DESCRIPTORS, Connection
-from ._familiar import Familiar
 from ._shared_memory import Segment, SharedPickle
 from ._states import Slot
 from ._worker import Order
@@ -33,13 +33,17 @@ class WorkerSlot(PoolSlot):
 
     def begin(self) -> None:
         """Start the books of a new process, which holds nothing yet."""
-        self.familiar = Familiar()
+        self.code: set[tuple[str, Hashable]] = set()  # it has run that once, so it is loaded there
         self.pid: int | None = None
         self.place: Place | None = None
         self.segments: set[int] = set()
         self.held: set[int] = set()
         self.forget_segments: list[int] = []
         self.forget_residents: list[int] = []
+
+    def knows(self, code: Code, modules: frozenset[str]) -> bool:
+        """Whether none of it is new to the process, which began with these modules."""
+        return all(module in modules or (module, name) in self.code for module, name in code)
 
     def signal(self, number: signal.Signals) -> None:
         """Send the process a signal, if it is there."""
@@ -72,27 +76,17 @@ class WorkerSlot(PoolSlot):
             if resident.payload.fresh is not None:
                 self.segment_gone(resident.payload.fresh.id)
 
-    @property
-    def has_pending(self) -> bool:
-        """Whether the process holds something that it should forget."""
-        return bool(self.forget_segments or self.forget_residents)
-
     def flush(self, call: LocalCall | None, patience: float) -> int:
         """Send the process a call, what it lacks for it and what it must forget; return the bytes sent."""
-        residents = call.residents if call else []
-        lacking = [resident for resident in residents if resident.id not in self.held]
-        payloads = [resident.payload for resident in lacking] + ([call.payload] if call else [])
-        sent = self._send_segments(payloads, call.payload.fresh if call else None, patience)
-        place = None if call is None or call.place == self.place else call.place
-        order: Order = (
-            self.forget_segments,
-            self.forget_residents,
-            [],
-            [(resident.id, resident.payload.frames) for resident in lacking],
-            place,
-            (call.number, call.payload.frames, [resident.id for resident in residents]) if call else None,
-        )
-        sent += self._send(order, [], patience)
+        sent, lacking, place, task = 0, list[PlacedValue](), None, None
+        if call is not None:
+            lacking = [resident for resident in call.residents if resident.id not in self.held]
+            payloads = [*(resident.payload for resident in lacking), call.payload]
+            sent = self._send_segments(payloads, call.payload.fresh, patience)
+            place = None if call.place == self.place else call.place
+            task = call.number, call.payload.frames, [resident.id for resident in call.residents]
+        arriving = [(resident.id, resident.payload.frames) for resident in lacking]
+        sent += self._send((self.forget_segments, self.forget_residents, [], arriving, place, task), [], patience)
         self.held.update(resident.id for resident in lacking)
         self.forget_segments, self.forget_residents = [], []
         self.place = place or self.place

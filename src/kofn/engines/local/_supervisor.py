@@ -26,12 +26,21 @@ from .._protocol import Stop, WorkerState
 from . import _events as on
 from ._call import LocalCall, map_results
 from ._connection import bell
-from ._familiar import FIRST_RUN_SECONDS, LOADING_SECONDS
 from ._forkserver_client import CLOSING, PATIENCE, ForkServerClient
 from ._shared_memory import SegmentStore
 from ._slot import WorkerSlot
 from ._states import TRIES, SlotState, step
 from ._worker import QUESTION
+
+# The first task that needs a module imports it, and that would be lost with the process. So a process that is late with
+# code that is new to it is asked what it does, and is not ended while it loads; one that runs on without loading
+# anything is stuck, as far as anybody can tell, and has kept others waiting for long enough.
+
+FIRST_RUN_SECONDS = 2.0
+"""How long a task that nobody waits for may run on at a worker that is new to its code."""
+
+LOADING_SECONDS = 60.0
+"""How long it may run on where the worker says, whenever it is asked, that it imports or unpickles something."""
 
 
 class Supervisor:
@@ -94,7 +103,7 @@ class Supervisor:
 
     def finish(self, slot: WorkerSlot, call: LocalCall) -> None:
         """Note that the process of ``slot`` has come through a call."""
-        slot.familiar.add(call.code)
+        slot.code |= call.code
         self.flush_pending(slot)
 
     def flush(self, slot: WorkerSlot, call: LocalCall | None) -> bool:
@@ -110,7 +119,7 @@ class Supervisor:
 
     def flush_pending(self, slot: WorkerSlot) -> None:
         """Tell an idle process what it should forget, if there is anything."""
-        if slot.has_pending and slot.now.state is SlotState.IDLE:
+        if (slot.forget_segments or slot.forget_residents) and slot.now.state is SlotState.IDLE:
             self.flush(slot, None)
 
     def start_server(self) -> None:
@@ -274,7 +283,7 @@ class Supervisor:
 
     def stopped(self, slot: WorkerSlot, call: LocalCall, how: Stop) -> on.Stopped:
         """Say that nobody waits for a call; one whose code is new to its process may run on for longer."""
-        new = how == Stop.ABANDON and not slot.familiar.covers(call.code, self.modules)
+        new = how == Stop.ABANDON and not slot.knows(call.code, self.modules)
         return on.Stopped(call.number, how, max(self.grace, FIRST_RUN_SECONDS * new), LOADING_SECONDS * new)
 
     def post(self, command: Callable[[], object]) -> None:

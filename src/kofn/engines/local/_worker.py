@@ -63,7 +63,10 @@ class Worker:
         self.pid = os.getpid()
 
     def serve(self) -> None:
-        """Take orders until the client is gone."""
+        """Take orders until the client closes the other end of the connection."""
+        become_worker()
+        signal.signal(signal.SIGINT, self.on_interrupt)
+        signal.signal(QUESTION, self.on_question)
         self.connection.send(("hello", self.pid))
         while True:
             order, fds = self.connection.wait()
@@ -91,9 +94,9 @@ class Worker:
 
     def perform(self, number: int, frames: list[Frame], residents: list[int]) -> None:
         """Run one task, send its result, and undo its writes."""
-        function: Callable[..., Any] | None
-        arguments: tuple[Any, ...]
-        function = arguments = value = None  # type: ignore[assignment]
+        function: Any = None
+        arguments: Any = ()
+        value: Any = None
         self.number = number
         try:
             with loading():
@@ -150,12 +153,3 @@ class Worker:
                 self.residents[identity].restore()
         for identity in used:
             restore(self.segments[identity])
-
-
-def serve(connection: Connection) -> None:
-    """Be a worker until the client closes the other end of ``connection``."""
-    become_worker()
-    worker = Worker(connection)
-    signal.signal(signal.SIGINT, worker.on_interrupt)
-    signal.signal(QUESTION, worker.on_question)
-    worker.serve()
