@@ -196,12 +196,12 @@ class _RemoteSlot(_ExecutorSlot):
         """Send a task with those resident values that its process lacks."""
 
         def take(task: Promise, outcome: Outcome) -> None:
-            kind, answer = outcome
-            if kind == "missing":
+            ok, answer = outcome
+            if ok is None:
                 self.ship(task, call, residents, answer)
             else:
                 self.free()
-                task.take(kind == "value", lambda: pickle.loads(answer))
+                task.take(ok, lambda: pickle.loads(answer))
 
         order = [identity for identity, _ in residents]
         values = {identity: blob for identity, blob in residents if identity in lacking}
@@ -219,16 +219,15 @@ class _RemoteSlot(_ExecutorSlot):
 
 
 def _perform(token: str, call: bytes, order: list[int], values: dict[int, bytes], forget: list[int]) -> Outcome:
-    """Run a task in a worker process, unless it lacks resident values; then tell which."""
+    """Run a task in a worker process, unless it lacks resident values; then tell which, and neither yes nor no."""
     held = _held.setdefault(token, {})
     for identity in forget:
         held.pop(identity, None)
     held.update(values)
     missing = {identity for identity in order if identity not in held}
     if missing:
-        return "missing", missing
-    ok, answer = run_pickled(call, [held[identity] for identity in order])
-    return "value" if ok else "error", answer
+        return None, missing
+    return run_pickled(call, [held[identity] for identity in order])
 
 
 def _forget_slot(token: str) -> None:

@@ -35,9 +35,8 @@ def main(fd: int, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     server = ForkServer(Connection(socket.socket(fileno=fd)), _prepare(threads))
     try:
-        server.run()
-    except OSError:
-        pass  # the client went away while we told it something
+        with contextlib.suppress(OSError):  # the client went away while we told it something
+            server.run()
     finally:
         server.end()
 
@@ -127,7 +126,8 @@ class ForkServer:
             os.closerange(fd + 1, 1 << 16)
             self.set_threads()
             place.enter()
-            _draw_anew()
+            if (random := sys.modules.get("numpy.random")) is not None:
+                random.seed()  # which would go on as the server's otherwise
             from ._worker import Worker
 
             Worker(Connection(socket.socket(fileno=fd))).serve()
@@ -158,13 +158,6 @@ class ForkServer:
             _kill_group(pid)
         for pid in self.pids.values():
             os.waitpid(pid, 0)
-
-
-def _draw_anew() -> None:
-    """Draw random numbers of one's own."""
-    random = sys.modules.get("numpy.random")
-    if random is not None:
-        random.seed()
 
 
 def _kill_group(pid: int) -> None:
