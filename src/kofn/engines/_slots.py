@@ -125,7 +125,7 @@ class SlotPool(Engine, Generic[AnySlot]):
         return slot.state if self.is_open else WorkerState.DEAD
 
     def _slot(self, call: str, worker: int) -> AnySlot:
-        check_worker(call, worker, self.n)
+        check_worker(call, worker, len(self._slots))
         self.require_open(call)
         return self._slots[worker]
 
