@@ -78,7 +78,8 @@ class WorkerSlot(PoolSlot):
 
     def flush(self, call: LocalCall | None, patience: float) -> int:
         """Send the process a call, what it lacks for it and what it must forget; return the bytes sent."""
-        sent, lacking, place, task = 0, list[PlacedValue](), None, None
+        lacking: list[PlacedValue] = []
+        sent, place, task = 0, None, None
         if call is not None:
             lacking = [resident for resident in call.residents if resident.id not in self.held]
             payloads = [*(resident.payload for resident in lacking), call.payload]
