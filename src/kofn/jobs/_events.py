@@ -29,54 +29,55 @@ class Encoded:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """A `Submit` was carried out at that time, after so many bytes of resident data were moved."""
+class OfWorker:
+    """Something that happened to what a worker was sent."""
 
     worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sent(OfWorker):
+    """A `Submit` was carried out at that time, after so many bytes of resident data were moved."""
+
     submitted: float
     moved_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(OfWorker):
     """A `Submit` could not be carried out: the worker has just died, or has a task of another job."""
 
-    worker: int
     state: str
     error: BaseException | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(OfWorker):
     """A worker returned results of its rows; ``epsilons`` is the relative precision of each."""
 
-    worker: int
     state: str
     epsilons: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(OfWorker):
     """What a worker had will never come: it died, or its task was stopped."""
 
-    worker: int
     state: str
     error: BaseException | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Raised:
+class Raised(OfWorker):
     """A task raised, or its result was refused: ``error`` says so to the user."""
 
-    worker: int
     error: BaseException
 
 
 @dataclass(frozen=True, slots=True)
-class Undelivered:
+class Undelivered(OfWorker):
     """A message came back without results, for reasons unknown; ``error`` blames the first of its rows."""
 
-    worker: int
     state: str
     error: BaseException
 

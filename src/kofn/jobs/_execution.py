@@ -77,6 +77,6 @@ class Execution:
         def watch(run: RunLoop) -> None:
             if heard is not None:
                 heard(run)
-            progress(run.progress)
+            progress(run.collector.progress)
 
         return watch

@@ -17,28 +17,9 @@ from ..engines._protocol import Pool
 from ..errors import Cancelled, CodeError, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
 from ..schemes._scheme import Learner, Scheme
 from ..schemes._task import Task, listed
+from . import _events as on
 from ._answer import Answer, answer_of
-from ._collector import Collector, Progress
-from ._events import (
-    Abandon,
-    Action,
-    Arrived,
-    CancelAsked,
-    Closed,
-    Decode,
-    Encoded,
-    Event,
-    Fail,
-    Lost,
-    PoolGone,
-    Raised,
-    Refused,
-    Sent,
-    Submit,
-    Tick,
-    Undelivered,
-    WakeAt,
-)
+from ._collector import Collector
 from ._memory import RunMemory
 from ._message import failure, has_results, send, undelivered
 from ._placement import Placement, size_of
@@ -140,7 +121,7 @@ class RunLoop:
         self._started = self._clock.now()
         try:
             self._encode()
-            goes_on = self._tell(Encoded([self.pool.state(worker) for worker in range(self.pool.n)]))
+            goes_on = self._tell(on.Encoded([self.pool.state(worker) for worker in range(self.pool.n)]))
             while goes_on:
                 count = self.collector.count
                 goes_on = self._tell(self._next_event())
@@ -160,26 +141,26 @@ class RunLoop:
             raise CodeError(f"encode must give one task per row ({rows}), got {len(self._tasks)}.")
         self._encode_seconds = self._now()
 
-    def _tell(self, event: Event) -> bool:
+    def _tell(self, event: on.Event) -> bool:
         """Let the state hear of an event and do what it wants done; return whether the run goes on."""
         self._home.require("the job")  # `watch` may have forked
-        actions: list[Action] = self._handled(event)
+        actions: list[on.Action] = self._handled(event)
         while actions:
             action = actions.pop(0)
-            if isinstance(action, Submit):
+            if isinstance(action, on.Submit):
                 actions += self._handled(self._submit(action))
-            elif isinstance(action, WakeAt):
+            elif isinstance(action, on.WakeAt):
                 self._wake = action.time
-            elif isinstance(action, Fail):
+            elif isinstance(action, on.Fail):
                 if action.error is not None:
                     raise action.error
                 raise self._not_decodable(action.reason) from self._state.loss
-            elif isinstance(action, Decode):
+            elif isinstance(action, on.Decode):
                 return False
         return True
 
-    def _handled(self, event: Event) -> list[Action]:
-        return self._state.handle(CancelAsked() if self._cancelled else event, self._now())
+    def _handled(self, event: on.Event) -> list[on.Action]:
+        return self._state.handle(on.CancelAsked() if self._cancelled else event, self._now())
 
     def _now(self) -> float:
         return self._clock.now() - self._started
@@ -191,10 +172,10 @@ class RunLoop:
 
     # -- giving out rows ------------------------------------------------------------------------------
 
-    def _submit(self, action: Submit) -> Sent | Refused:
+    def _submit(self, action: on.Submit) -> on.Sent | on.Refused:
         worker = action.worker
         if (state := self.pool.state(worker)) != "idle":  # pools are given tasks only then
-            return Refused(worker, state)
+            return on.Refused(worker, state)
         tasks = [self._tasks[row] for row in action.rows]
         placed = sum(self._placement.ensure(worker, task) for task in tasks)
         self._placed_bytes += placed
@@ -204,11 +185,11 @@ class RunLoop:
         try:
             future = send(self.pool, worker, tasks, keys)
         except WorkerError as error:  # between the look and the call it died, or another job took it
-            return Refused(worker, self.pool.state(worker), error.with_traceback(None))
+            return on.Refused(worker, self.pool.state(worker), error.with_traceback(None))
         self._futures[worker], self._held[worker] = future, tasks
         # The callback must not hold the future: results would stay in a circle until somebody collects it.
         future.add_done_callback(lambda _: self._inbox.put(worker))
-        return Sent(worker, submitted, placed)
+        return on.Sent(worker, submitted, placed)
 
     def _missing(self, worker: int, row: int) -> int:
         # To look at a task of a stream is to encode it; it has nothing resident.
@@ -216,36 +197,36 @@ class RunLoop:
 
     # -- taking results -------------------------------------------------------------------------------
 
-    def _next_event(self) -> Event:
+    def _next_event(self) -> on.Event:
         worker = self._clock.wait(self._inbox, max(0.0, self._wake - self._now()))
-        return Tick(self._looked_at()) if worker is None else self._came_back(worker)
+        return on.Tick(self._looked_at()) if worker is None else self._came_back(worker)
 
     def _looked_at(self) -> dict[int, str]:
         """What the workers are doing that have nothing of this job."""
         view = self._state.view
         return {worker: self.pool.state(worker) for worker in (*view.idle, *view.absent)} if view.waiting else {}
 
-    def _came_back(self, worker: int) -> Event:
+    def _came_back(self, worker: int) -> on.Event:
         future, rows = self._futures.pop(worker), self._state.view.in_flight[worker].rows
         del self._held[worker]
         state = self.pool.state(worker)
         try:
             outcome = future.result()
         except WorkerLost as error:
-            return Lost(worker, state, error.with_traceback(None))
+            return on.Lost(worker, state, error.with_traceback(None))
         except (PoolClosed, Cancelled) as error:
-            return PoolGone(error)
+            return on.PoolGone(error)
         except CancelledError:
-            return Lost(worker, state)
+            return on.Lost(worker, state)
         except Exception as error:
-            return Undelivered(worker, state, self.scheme.explain(undelivered(error, worker, rows[0])))
+            return on.Undelivered(worker, state, self.scheme.explain(undelivered(error, worker, rows[0])))
         if isinstance(outcome, Envelope):
-            return Raised(worker, self.scheme.explain(failure(outcome, worker, rows[outcome.position])))
+            return on.Raised(worker, self.scheme.explain(failure(outcome, worker, rows[outcome.position])))
         try:
             payloads = outcome if len(rows) > 1 else [outcome]
-            return Arrived(worker, state, list(self._taken(worker, zip(rows, payloads, strict=True))))
+            return on.Arrived(worker, state, list(self._taken(worker, zip(rows, payloads, strict=True))))
         except TaskError as error:
-            return Raised(worker, error)
+            return on.Raised(worker, error)
 
     def _taken(self, worker: int, results: Iterable[tuple[int, Any]]) -> Iterable[float]:
         """Keep the payloads of rows that are new, and tell how precise each is."""
@@ -261,40 +242,31 @@ class RunLoop:
             worker = self._inbox.get()
             if worker in self._futures and has_results(self._futures[worker]):
                 event = self._came_back(worker)
-                if isinstance(event, Arrived):  # what is exact already is not spoilt by a row that was not needed
+                if isinstance(event, on.Arrived):  # what is exact already is not spoilt by a row that was not needed
                     self._handled(event)
 
     # -- the end --------------------------------------------------------------------------------------
 
     def _close(self) -> None:
-        for action in self._state.handle(Closed(), self._now()):
-            if isinstance(action, Abandon) and action.worker in self._futures:
+        for action in self._state.handle(on.Closed(), self._now()):
+            if isinstance(action, on.Abandon) and action.worker in self._futures:
                 # Not the pool's `stop`: the worker may have ended this task already and run one of another job.
                 self._futures[action.worker].cancel()
         self._futures.clear()
         self._held.clear()
         self._tasks = ()
 
-    def estimate(self) -> Answer:
-        """The best answer from what has arrived so far, in an array of its own."""
-        return self._estimate(None)
-
-    def _estimate(self, out: Any) -> Answer:
+    def estimate(self, out: Any = None) -> Answer:
+        """The best answer from what has arrived so far, by default in an array of its own."""
         caution = "" if self.collector.decoding.exact else self.scheme.caution()
         remarks = (*self.collector.remarks, *filter(None, [caution]))
         report = replace(self._report(), remarks=remarks)
         return answer_of(self.scheme, self.collector, self._learner, self._results, report, out)
 
-    @property
-    def progress(self) -> Progress:
-        """Where the job stands."""
-        return self.collector.progress
-
     def _report(self) -> Report:
         attempts = sorted(self._state.attempts, key=lambda attempt: (attempt.submitted, attempt.row))
-        scheme = self.scheme
         return Report(
-            code=scheme.code.name,
+            code=self.scheme.code.name,
             workers=self.pool.n,
             attempts=attempts,
             encode_seconds=self._encode_seconds,
@@ -308,21 +280,18 @@ class RunLoop:
 
     def _answered(self) -> Answer:
         if not self.collector.count:
-            remedy = (
-                "use a longer deadline, or call pool.warm(…) first, where workers had to import or to load something"
-            )
+            remedy = "use a longer deadline, or call pool.warm(…) first, where workers had to import or load something"
             raise self._not_decodable("the deadline passed before any result arrived", remedy)
-        answer = self._estimate(self._out)
+        answer = self.estimate(self._out)
         before = self._now()
         value = answer.value  # decoding is part of the job, and of its time
         report = replace(answer.report, decode_seconds=self._now() - before, seconds=self._now())
         return replace(answer, report=report, assemble=lambda: value)
 
     def _not_decodable(self, reason: str, remedy: str = "use more or faster workers") -> NotDecodable:
-        have = f"{self.collector.count} of {self.scheme.code.rows} results arrived"
+        name, have = self.scheme.code.name, f"{self.collector.count} of {self.scheme.code.rows} results arrived"
         estimate = self.estimate() if self.collector.count else None
         remedy = "its best estimate is in the exception's 'estimate'" if estimate else remedy
-        name = self.scheme.code.name
         error = NotDecodable(f"{name} is not exact: {reason} ({have}{self._given_up()}); {remedy}.", estimate)
         error.call = CALL
         return error

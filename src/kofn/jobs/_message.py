@@ -91,15 +91,16 @@ def has_results(future: Future[Any]) -> bool:
 
 def failure(envelope: Envelope, worker: int, row: int) -> TaskError:
     """Build (not raise) what the user sees of a task that raised."""
-    text = f"the task of row {row} raised {envelope.kind} at worker {worker}: {envelope.text}"
-    error = TaskError(text, worker, row, envelope.traceback)
-    error.__cause__ = envelope.open()
-    return error
+    return _task_error(envelope.open(), envelope.kind, envelope.text, worker, row, envelope.traceback)
 
 
 def undelivered(error: BaseException, worker: int, row: int) -> TaskError:
     """Build (not raise) what the user sees of a task that could not be opened, or whose result could not be sent."""
-    text = f"the task of row {row} raised {type(error).__name__} at worker {worker}: {text_of(error)}"
-    raised = TaskError(text, worker, row, "\n".join(map(str, getattr(error, "__notes__", ()))))
-    raised.__cause__ = error
-    return raised
+    notes = "\n".join(map(str, getattr(error, "__notes__", ())))
+    return _task_error(error, type(error).__name__, text_of(error), worker, row, notes)
+
+
+def _task_error(cause: BaseException | None, kind: str, text: str, worker: int, row: int, traceback: str) -> TaskError:
+    error = TaskError(f"the task of row {row} raised {kind} at worker {worker}: {text}", worker, row, traceback)
+    error.__cause__ = cause
+    return error

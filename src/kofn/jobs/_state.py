@@ -9,28 +9,9 @@ from typing import Any
 
 from .. import checks
 from ..errors import Cancelled, WorkerLost
+from . import _events as on
 from ._collector import Collector
-from ._events import (
-    Abandon,
-    Action,
-    Arrived,
-    CancelAsked,
-    Closed,
-    Decode,
-    Encoded,
-    Event,
-    Fail,
-    Lost,
-    Phase,
-    PoolGone,
-    Raised,
-    Refused,
-    Sent,
-    Submit,
-    Tick,
-    Undelivered,
-    WakeAt,
-)
+from ._events import Phase
 from ._view import Missing, RunView
 from .report._attempt import Attempt, Outcome
 from .scheduling import Copy, InFlight, Rows, Scheduler, Wait
@@ -65,11 +46,11 @@ class RunState:
     >>> from kofn.jobs.scheduling import Static
     >>> code = LinearCode("parity", [[1, 0], [0, 1], [1, 1]], np.eye(2), worker=[0, 1, 2], threshold=2)
     >>> state = RunState(Collector(code), 2, Static())
-    >>> state.handle(Encoded(["idle", "idle"]), 0.0)
+    >>> state.handle(on.Encoded(["idle", "idle"]), 0.0)
     [Submit(worker=0, rows=[0])]
-    >>> state.handle(Sent(0, 0.0), 0.0), state.handle(Sent(1, 0.0), 0.0)
+    >>> state.handle(on.Sent(0, 0.0), 0.0), state.handle(on.Sent(1, 0.0), 0.0)
     ([Submit(worker=1, rows=[1])], [WakeAt(time=inf)])
-    >>> state.handle(Arrived(1, "idle", [2e-16]), 0.5), state.handle(Arrived(0, "idle", [2e-16]), 0.7)
+    >>> state.handle(on.Arrived(1, "idle", [2e-16]), 0.5), state.handle(on.Arrived(0, "idle", [2e-16]), 0.7)
     ([WakeAt(time=inf)], [Decode()])
     """
 
@@ -86,12 +67,14 @@ class RunState:
         self._load: list[float] = collector.code.load.tolist()
         self._to_ask: deque[int] = deque()
 
-    def handle(self, event: Event, now: float) -> list[Action]:
+    def handle(self, event: on.Event, now: float) -> list[on.Action]:
         """Take an event in, at a time in seconds since the start, and return what is to be done, in order."""
         self.view.now = max(self.view.now, now)
-        if isinstance(event, Closed):
+        if isinstance(event, on.Closed):
             return self._close()
-        step = _STEPS[self.phase].get(type(event))
+        step = _STEPS.get(self.phase, {}).get(type(event))
+        if isinstance(event, on.OfWorker) and event.worker not in self.view.in_flight:
+            step = None  # what a run does not know, or no longer
         failure = None if step is None else step(self, event)
         if failure is not None:
             return [failure]
@@ -104,34 +87,31 @@ class RunState:
 
     # -- what has happened ----------------------------------------------------------------------------
 
-    def _encoded(self, event: Encoded) -> None:
+    def _encoded(self, event: on.Encoded) -> None:
         self.phase = Phase.RUNNING
         for worker, state in enumerate(event.states):
             self.view.set_state(worker, state)
         self._ask_all()
 
-    def _tick(self, event: Tick) -> None:
+    def _tick(self, event: on.Tick) -> None:
         for worker, state in event.states.items():
             if worker not in self.view.in_flight:
                 self.view.set_state(worker, state)
         self._ask_all()
 
-    def _sent(self, event: Sent) -> None:
-        if (message := self.view.in_flight.get(event.worker)) is not None:
-            self.view.in_flight[event.worker] = InFlight(
-                message.rows, event.worker, event.submitted, message.began, event.moved_bytes
-            )
+    def _sent(self, event: on.Sent) -> None:
+        message = self.view.in_flight[event.worker]
+        self.view.in_flight[event.worker] = InFlight(
+            message.rows, event.worker, event.submitted, message.began, event.moved_bytes
+        )
 
-    def _refused(self, event: Refused) -> None:
-        if event.worker in self.view.in_flight:
-            self.loss = event.error or self.loss
-            # One that calls itself idle and takes nothing is looked at again before it is asked.
-            state = "busy" if event.state == "idle" else event.state
-            self.view.put_back(self.view.bring_back(event.worker, state, arrived=False).rows)
+    def _refused(self, event: on.Refused) -> None:
+        self.loss = event.error or self.loss
+        # One that calls itself idle and takes nothing is looked at again before it is asked.
+        state = "busy" if event.state == "idle" else event.state
+        self.view.put_back(self.view.bring_back(event.worker, state, arrived=False).rows)
 
-    def _arrived(self, event: Arrived) -> None:
-        if event.worker not in self.view.in_flight:
-            return
+    def _arrived(self, event: on.Arrived) -> None:
         message = self.view.bring_back(event.worker, event.state, arrived=True)
         self._measure(message)
         for row, epsilon in zip(message.rows, event.epsilons, strict=True):
@@ -143,9 +123,7 @@ class RunState:
             self.collector.add(row, self.view.now, epsilon)
         self._ask_all()
 
-    def _lost(self, event: Lost) -> None:
-        if event.worker not in self.view.in_flight:
-            return
+    def _lost(self, event: on.Lost) -> None:
         self.loss = event.error or self.loss
         message = self.view.bring_back(event.worker, event.state, arrived=False)
         self._note(message, message.rows, "lost")
@@ -154,12 +132,10 @@ class RunState:
         self.view.put_back([row for row in message.rows if self._lives[row] > 0])
         self._ask_all()
 
-    def _undelivered(self, event: Undelivered) -> Fail | None:
+    def _undelivered(self, event: on.Undelivered) -> on.Fail | None:
         """Take that no results can come of a message; of several rows, each is tried alone, to find the one."""
-        if event.worker not in self.view.in_flight:
-            return None
         if len(self.view.in_flight[event.worker].rows) == 1:
-            return self._raised(Raised(event.worker, event.error))
+            return self._raised(on.Raised(event.worker, event.error))
         message = self.view.bring_back(event.worker, event.state, arrived=False)
         self._note(message, message.rows, "lost")
         self.view.one_by_one = True
@@ -167,36 +143,34 @@ class RunState:
         self._ask_all()
         return None
 
-    def _raised(self, event: Raised) -> Fail | None:
-        if event.worker not in self.view.in_flight:
-            return None
+    def _raised(self, event: on.Raised) -> on.Fail | None:
         message = self.view.bring_back(event.worker, "busy", arrived=False)
         self._note(message, message.rows, "lost")
         return self._fail(event.error)
 
-    def _cancel_asked(self, event: CancelAsked) -> Fail:
+    def _cancel_asked(self, event: on.CancelAsked) -> on.Fail:
         self.phase = Phase.CANCELLED
-        return Fail("it was cancelled", Cancelled("the job was cancelled."))
+        return on.Fail("it was cancelled", Cancelled("the job was cancelled."))
 
-    def _pool_gone(self, event: PoolGone) -> Fail:
+    def _pool_gone(self, event: on.PoolGone) -> on.Fail:
         return self._fail(event.error)
 
-    def _fail(self, error: BaseException) -> Fail:
+    def _fail(self, error: BaseException) -> on.Fail:
         self.phase = Phase.FAILED
-        return Fail("", error)
+        return on.Fail("", error)
 
     # -- what is to be done ---------------------------------------------------------------------------
 
-    def _next(self) -> Action:
+    def _next(self) -> on.Action:
         self.collector.advance(self.view.now)
         if self.collector.done:
             self.phase = Phase.DECODING
-            return Decode()
+            return on.Decode()
         submit = self._assign()
         if submit is not None:
             return submit
         reason = self._why_over()
-        return WakeAt(self._wake_at()) if reason is None else self._end(reason)
+        return on.WakeAt(self._wake_at()) if reason is None else self._end(reason)
 
     def _ask_all(self) -> None:
         """Ask what each idle worker is to be given, in turn."""
@@ -204,7 +178,7 @@ class RunState:
         if self.view.idle and self.scheduler.has_work(self.view):
             self._to_ask.extend(sorted(self.view.idle))
 
-    def _assign(self) -> Submit | None:
+    def _assign(self) -> on.Submit | None:
         while self._to_ask:
             worker = self._to_ask.popleft()
             if worker not in self.view.idle:
@@ -214,7 +188,7 @@ class RunState:
                 return self._submit(worker, assignment)
         return None
 
-    def _submit(self, worker: int, assignment: Rows | Copy) -> Submit:
+    def _submit(self, worker: int, assignment: Rows | Copy) -> on.Submit:
         view, rows, copied = self.view, list(map(int, assignment.rows)), isinstance(assignment, Copy)
         under_way = {row for message in view.in_flight.values() for row in message.rows} if copied else ()
         wrong = [row for row in rows if not (row in under_way if copied else view.queue.is_waiting(row))]
@@ -224,7 +198,7 @@ class RunState:
             raise checks.refusal("kofn.run", "scheduler", must, got, "look at view.waiting and view.in_flight")
         (view.queue.mark_sent if copied else view.queue.take)(rows)
         view.send(InFlight(rows, worker, view.now, view.now))
-        return Submit(worker, rows)
+        return on.Submit(worker, rows)
 
     def _why_over(self) -> str | None:
         """Why nothing more will arrive, if that is so."""
@@ -240,7 +214,7 @@ class RunState:
             return f"{self.scheduler} gives out none of the rows that wait"
         return None
 
-    def _end(self, reason: str) -> Decode | Fail:
+    def _end(self, reason: str) -> on.Decode | on.Fail:
         """Let a run end now that only time would end later; its answer can only stay what it is."""
         collector = self.collector
         while (
@@ -250,7 +224,7 @@ class RunState:
         if not collector.done:
             collector.settle()
         self.phase = Phase.DECODING if collector.done else Phase.FAILED
-        return Decode() if collector.done else Fail(reason)
+        return on.Decode() if collector.done else on.Fail(reason)
 
     def _wake_at(self) -> float:
         view = self.view
@@ -263,12 +237,12 @@ class RunState:
             wake = min(wake, look if look > view.now else view.now + POLL_SECONDS)
         return wake
 
-    def _close(self) -> list[Action]:
+    def _close(self) -> list[on.Action]:
         if self.phase in (Phase.ENCODING, Phase.RUNNING):
             self.phase = Phase.FAILED
         elif self.phase is Phase.DECODING:
             self.phase = Phase.DONE
-        actions: list[Action] = [Abandon(worker) for worker in self.view.in_flight]
+        actions: list[on.Action] = [on.Abandon(worker) for worker in self.view.in_flight]
         for message in self.view.in_flight.values():
             self._note(message, message.rows, "abandoned")
         self.view.in_flight.clear()
@@ -300,25 +274,22 @@ class RunState:
         return f"{head}\n{self.view.summary()}"
 
 
-Step = Callable[[RunState, Any], Fail | None]
+Step = Callable[[RunState, Any], on.Fail | None]
 
-_ALWAYS: dict[type, Step] = {CancelAsked: RunState._cancel_asked, PoolGone: RunState._pool_gone}
+_ALWAYS: dict[type, Step] = {on.CancelAsked: RunState._cancel_asked, on.PoolGone: RunState._pool_gone}
 
 _STEPS: dict[Phase, dict[type, Step]] = {
-    Phase.ENCODING: {**_ALWAYS, Encoded: RunState._encoded},
+    Phase.ENCODING: {**_ALWAYS, on.Encoded: RunState._encoded},
     Phase.RUNNING: {
         **_ALWAYS,
-        Sent: RunState._sent,
-        Refused: RunState._refused,
-        Arrived: RunState._arrived,
-        Lost: RunState._lost,
-        Raised: RunState._raised,
-        Undelivered: RunState._undelivered,
-        Tick: RunState._tick,
+        on.Sent: RunState._sent,
+        on.Refused: RunState._refused,
+        on.Arrived: RunState._arrived,
+        on.Lost: RunState._lost,
+        on.Raised: RunState._raised,
+        on.Undelivered: RunState._undelivered,
+        on.Tick: RunState._tick,
     },
-    Phase.DECODING: {Arrived: RunState._arrived},  # costs nothing, and may contradict what is there
-    Phase.DONE: {},
-    Phase.CANCELLED: {},
-    Phase.FAILED: {},
+    Phase.DECODING: {on.Arrived: RunState._arrived},  # costs nothing, and may contradict what is there
 }
 """What each event does in each phase; what is not here changes nothing."""

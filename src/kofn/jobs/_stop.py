@@ -109,35 +109,32 @@ class Tolerance(StopRule):
         return now.count > 0 and (now.exact or now.error <= self.error)
 
 
-@final
 @dataclass(frozen=True)
-class Either(StopRule):
-    """Done when one of two rules is met."""
+class TwoRules(StopRule):
+    """Base of what combines two rules."""
 
     first: StopRule
     second: StopRule
+
+    def next_change(self, after: float = -math.inf) -> float:
+        # Where both must be met not the later of the two: the other can have been met by an arrival before.
+        return min(self.first.next_change(after), self.second.next_change(after))
+
+
+@final
+class Either(TwoRules):
+    """Done when one of two rules is met."""
 
     def is_met(self, now: Situation) -> bool:
         return self.first.is_met(now) or self.second.is_met(now)
 
-    def next_change(self, after: float = -math.inf) -> float:
-        return min(self.first.next_change(after), self.second.next_change(after))
-
 
 @final
-@dataclass(frozen=True)
-class Both(StopRule):
+class Both(TwoRules):
     """Done when two rules are met; a rule once met stays met, because none looks back."""
-
-    first: StopRule
-    second: StopRule
 
     def is_met(self, now: Situation) -> bool:
         return self.first.is_met(now) and self.second.is_met(now)
-
-    def next_change(self, after: float = -math.inf) -> float:
-        # Not the later of the two: the other half can have been met by an arrival before.
-        return min(self.first.next_change(after), self.second.next_change(after))
 
 
 def stop_rule(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from ..codes._linear import LinearCode
 from .scheduling._pace import Pace
@@ -36,19 +36,10 @@ class RunView:
         self.idle: set[int] = set()
         self.absent = set(range(workers))
         self.queue = RowQueue(code, workers, skips_equal)
+        self.groups, self.waiting = self.queue.groups, self.queue.lanes
         self.speed = Pace(workers)
         self.one_by_one = False
         self._missing = missing
-
-    @property
-    def groups(self) -> Sequence[int]:
-        """Number of each row among the distinct ones."""
-        return self.queue.groups
-
-    @property
-    def waiting(self) -> Mapping[int, Sequence[int]]:
-        """Rows that nobody has, by the worker that the code gives them to."""
-        return self.queue.lanes
 
     @property
     def pace(self) -> float:

@@ -1,18 +1,7 @@
 """What happened, as text and as a picture."""
 
-from __future__ import annotations
-
-from ..._base._extras import loader
+from ._progress import ProgressLine, format_progress, percent
 from ._report import Report
+from ._timeline import COLOURS
 
 __all__ = ["COLOURS", "ProgressLine", "Report", "format_progress", "percent"]
-
-__getattr__ = loader(
-    __name__,
-    {
-        "COLOURS": "._timeline:COLOURS",
-        "ProgressLine": "._progress:ProgressLine",
-        "format_progress": "._progress:format_progress",
-        "percent": "._progress:percent",
-    },
-)

@@ -20,21 +20,10 @@ def draw(code: str, workers: int, attempts: Sequence[Attempt], seconds: float, a
         _, axes = subplots(figsize=(9, 0.35 * workers + 1.4), layout="constrained")
     for attempt in attempts:
         colour = COLOURS[attempt.outcome]
-        axes.barh(
-            attempt.worker,
-            attempt.seconds,
-            left=attempt.submitted,
-            height=0.7,
-            color=colour,
-            edgecolor="white",
-        )
-        axes.text(
-            attempt.submitted + attempt.seconds / 2,
-            attempt.worker,
-            str(attempt.row),
-            ha="center",
-            va="center",
-        )
+        bar = {"left": attempt.submitted, "height": 0.7, "color": colour, "edgecolor": "white"}
+        axes.barh(attempt.worker, attempt.seconds, **bar)
+        middle = attempt.submitted + attempt.seconds / 2
+        axes.text(middle, attempt.worker, str(attempt.row), ha="center", va="center")
     axes.axvline(seconds, color="black", linewidth=1.2)
     axes.set_yticks(range(workers), [f"worker {w}" for w in range(workers)])
     axes.invert_yaxis()
