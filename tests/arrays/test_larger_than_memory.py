@@ -19,7 +19,7 @@ from kofn.arrays._file import Descriptor, FileMatrix
 from kofn.arrays._npy import read_matrix
 from kofn.arrays._source import Source
 from kofn.jobs import _memory as budget
-from kofn.jobs._stream import stream_tasks
+from kofn.jobs._stream import TaskStream
 from kofn.schemes.products import _scheme as product
 
 RNG = np.random.default_rng(3)
@@ -92,7 +92,7 @@ def test_a_stream_stays_within_its_limit(code, room):
         assert sum(other.nbytes for other in list(alive)) <= limit
         return array
 
-    stream, whole = stream_tasks(scheme.encoding(), allocate, limit), scheme.encoding().encode(np.empty)
+    stream, whole = TaskStream(scheme.encoding(), allocate, limit), scheme.encoding().encode(np.empty)
     held = []
     for row in [*range(len(whole)), 0, 3]:  # the last ones were lost and are asked for again
         held = held[-1:]
@@ -105,7 +105,7 @@ def test_only_blocks_with_coefficients_are_read():
     first, second = Counted(A), Counted(B)
     scheme = scheme_of("uncoded", first, second)
     first.numbers = second.numbers = 0
-    stream_tasks(scheme.encoding(), np.empty, scheme.encoding().needed_at_once(1))[5]
+    TaskStream(scheme.encoding(), np.empty, scheme.encoding().needed_at_once(1))[5]
     assert (first.numbers, second.numbers) == (A.size // 3, 70 * 23)
 
 
@@ -115,7 +115,7 @@ def test_more_room_means_fewer_passes():
         counted = Counted(A)
         scheme = scheme_of("mds", counted)
         counted.numbers = 0
-        stream = stream_tasks(scheme.encoding(), np.empty, scheme.encoding().needed_at_once(rows_in_memory))
+        stream = TaskStream(scheme.encoding(), np.empty, scheme.encoding().needed_at_once(rows_in_memory))
         for row in range(13):
             stream[row]
         passes.append(counted.numbers / A.size)

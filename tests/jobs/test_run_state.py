@@ -35,7 +35,8 @@ from kofn.jobs._events import (
     WakeAt,
 )
 from kofn.jobs._state import POLL_SECONDS, RunState
-from kofn.jobs.scheduling import Copy, Rows, Scheduler, Wait, as_scheduler
+from kofn.jobs.scheduling import Copy, Rows, Scheduler, Wait
+from kofn.jobs.scheduling._names import as_scheduler
 from recorded_delays import Recorded
 
 KEPT = json.loads(golden_runs.FILE.read_text())

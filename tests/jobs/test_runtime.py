@@ -17,7 +17,7 @@ from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
 from kofn.jobs._stop import StopRule
 from kofn.jobs.report._attempt import Attempt
-from kofn.jobs.scheduling import as_scheduler
+from kofn.jobs.scheduling._names import as_scheduler
 from kofn.schemes import CustomScheme
 from kofn.simulation._simulate import stop_times
 from kofn.simulation._virtual import VirtualClock, VirtualPool

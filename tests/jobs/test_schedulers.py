@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import kofn
 from kofn.jobs._view import RunView
-from kofn.jobs.scheduling import Copy, InFlight, Rows, Wait, as_scheduler
+from kofn.jobs.scheduling import Copy, InFlight, Rows, Wait
+from kofn.jobs.scheduling._names import as_scheduler
 
 STATIC, ADAPTIVE, SPECULATIVE = kofn.Static(), kofn.Adaptive(), kofn.Speculative()
 

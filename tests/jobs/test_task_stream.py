@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kofn.arrays._blocks import Blocks
 from kofn.arrays._spans import Spans
-from kofn.jobs._stream import stream_tasks
+from kofn.jobs._stream import TaskStream
 from kofn.schemes._encoding import Encoding, Factor
 from kofn.schemes._task import Task
 
@@ -54,7 +54,7 @@ NEEDS = st.lists(st.lists(st.integers(0, BLOCKS - 1), min_size=1, max_size=2, un
 @given(NEEDS, st.data())
 def test_every_task_gets_its_blocks_within_the_limit(needs, data):
     room, limit = Room(), data.draw(st.integers(2, BLOCKS)) * BLOCK_BYTES
-    stream = stream_tasks(encoding_of(needs), room, limit)
+    stream = TaskStream(encoding_of(needs), room, limit)
     for row in data.draw(st.permutations(range(len(needs)))):
         task = stream[row]
         for given_block, number in zip(task.arguments, needs[row], strict=True):
@@ -67,7 +67,7 @@ def test_every_task_gets_its_blocks_within_the_limit(needs, data):
 @pytest.mark.parametrize("needs", [[[0], [1, 0], [1]], [[3, 1], [1, 3], [2], [0]]])
 def test_what_a_task_holds_is_neither_freed_nor_encoded_again(needs):
     room = Room()
-    stream = stream_tasks(encoding_of(needs), room, 0)
+    stream = TaskStream(encoding_of(needs), room, 0)
     held = [stream[row] for row in range(len(needs))]
     distinct = {number for row in needs for number in row}
     assert room.now == room.most == len(distinct) * BLOCK_BYTES
@@ -78,7 +78,7 @@ def test_what_a_task_holds_is_neither_freed_nor_encoded_again(needs):
 
 def test_room_is_used_for_what_comes_next():
     room = Room()
-    stream = stream_tasks(encoding_of([[0], [1], [2], [3]]), room, 3 * BLOCK_BYTES)
+    stream = TaskStream(encoding_of([[0], [1], [2], [3]]), room, 3 * BLOCK_BYTES)
     stream[0]
     assert room.most == 3 * BLOCK_BYTES  # rows 1 and 2 were encoded with it
 
@@ -90,7 +90,7 @@ def test_what_is_needed_last_goes_first():
         made.append(shape)
         return np.empty(shape, dtype)
 
-    stream = stream_tasks(encoding_of([[0], [1], [2], [0, 1]]), allocate, 2 * BLOCK_BYTES)
+    stream = TaskStream(encoding_of([[0], [1], [2], [0, 1]]), allocate, 2 * BLOCK_BYTES)
     stream[0], stream[1]  # blocks 0 and 1 are there
     assert len(made) == 2
     stream[2]  # one of the two must go; both are needed by row 3 at the same time, one of them stays
@@ -100,7 +100,7 @@ def test_what_is_needed_last_goes_first():
 
 
 def test_a_slice_is_the_list_of_its_tasks():
-    stream = stream_tasks(encoding_of([[0], [1], [2]]), np.empty, 10 * BLOCK_BYTES)
+    stream = TaskStream(encoding_of([[0], [1], [2]]), np.empty, 10 * BLOCK_BYTES)
     assert [task.arguments[0][0, 0] for task in stream[:2]] == [block(0)[0, 0], block(1)[0, 0]]
     with pytest.raises(IndexError):
         stream[3]

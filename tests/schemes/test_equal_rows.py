@@ -17,7 +17,7 @@ from kofn.codes._linear import LinearCode, groups_of, keep_apart
 from kofn.jobs._collector import Collector
 from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
-from kofn.jobs.scheduling import as_scheduler
+from kofn.jobs.scheduling._names import as_scheduler
 from kofn.jobs.scheduling._queue import RowQueue
 from kofn.schemes import FUNCTIONS, PRODUCTS, SUMS, Classes
 from kofn.schemes._deal import deal_rows

@@ -18,7 +18,7 @@ from kofn.errors import NotDecodable
 from kofn.jobs._collector import Collector
 from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
-from kofn.jobs.scheduling import as_scheduler
+from kofn.jobs.scheduling._names import as_scheduler
 from kofn.schemes.sums._scheme import SumScheme, Terms
 from kofn.simulation._virtual import VirtualPool
 

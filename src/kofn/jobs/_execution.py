@@ -14,8 +14,6 @@ from ._answer import Answer
 from ._collector import Progress
 from ._loop import RunLoop
 
-Heard = Callable[[RunLoop], None]
-
 
 @dataclass(frozen=True, eq=False)
 class Execution:
@@ -45,7 +43,7 @@ class Execution:
     progress: Callable[[Progress], None] | None = None
     end: Callable[[bool], None] = lambda succeeded: None
 
-    def finish(self, heard: Heard | None = None) -> Answer:
+    def finish(self, heard: Callable[[RunLoop], None] | None = None) -> Answer:
         """Run to the end; ``heard`` is called after every arrival, too."""
         answer = None
         try:
@@ -59,24 +57,13 @@ class Execution:
         if self.loop is not None:
             self.loop.cancel()
 
-    def _answered(self, heard: Heard | None) -> Answer:
+    def _answered(self, heard: Callable[[RunLoop], None] | None) -> Answer:
         """The answer; what an engine refuses is called as the template's user calls it."""
         if self.loop is None:
             value = self.scheme.answer(decode(self.scheme.code, []), [], [])
             return Answer.at_once(value, self.scheme.parts, self.scheme.code.name, self.workers)
-        if self.template is None:
-            return self.loop.run(self._watch(heard))
-        with checks.meaning(self.template.arguments):
-            return self.loop.run(self._watch(heard))
-
-    def _watch(self, heard: Heard | None) -> Heard | None:
-        progress = self.progress
-        if progress is None:
-            return heard
-
-        def watch(run: RunLoop) -> None:
-            if heard is not None:
-                heard(run)
-            progress(run.collector.progress)
-
-        return watch
+        watchers = [] if heard is None else [heard]
+        if (progress := self.progress) is not None:
+            watchers.append(lambda run: progress(run.collector.progress))
+        with checks.meaning({} if self.template is None else self.template.arguments):
+            return self.loop.run(*watchers)

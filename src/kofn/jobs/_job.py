@@ -152,10 +152,9 @@ class Job(Closing, Future[Answer]):
             self._condition.notify_all()
 
     def _settle(self, answer: Answer | None, error: BaseException | None) -> None:
-        if not self._decides("settled"):
-            return
-        self.set_running_or_notify_cancel()
-        self._tell(answer, error)
+        if self._decides("settled"):
+            self.set_running_or_notify_cancel()
+            self._tell(answer, error)
 
     def _tell(self, answer: Answer | None, error: BaseException | None) -> None:
         if answer is None:

@@ -26,7 +26,8 @@ from ._placement import Placement, size_of
 from ._state import ATTEMPTS, RunState
 from ._stream import TaskStream
 from .report._report import Report
-from .scheduling import Scheduler, as_scheduler
+from .scheduling import Scheduler
+from .scheduling._names import as_scheduler
 
 CALL = "kofn.run"
 
@@ -102,13 +103,13 @@ class RunLoop:
 
     # -- the loop -------------------------------------------------------------------------------------
 
-    def run(self, watch: Callable[[RunLoop], None] | None = None) -> Answer:
+    def run(self, *watchers: Callable[[RunLoop], None]) -> Answer:
         """Run the job to its end and return the answer.
 
         Parameters
         ----------
-        watch : callable, optional
-            Called after every arrival.
+        *watchers : callable
+            Called with this after every arrival.
 
         Raises
         ------
@@ -125,7 +126,7 @@ class RunLoop:
             while goes_on:
                 count = self.collector.count
                 goes_on = self._tell(self._next_event())
-                if watch is not None and self.collector.count > count:
+                for watch in watchers if self.collector.count > count else ():
                     watch(self)
             self._take_surplus()
         except (NotDecodable, PoolClosed, WorkerLost, OSError) as error:
@@ -143,7 +144,7 @@ class RunLoop:
 
     def _tell(self, event: on.Event) -> bool:
         """Let the state hear of an event and do what it wants done; return whether the run goes on."""
-        self._home.require("the job")  # `watch` may have forked
+        self._home.require("the job")  # one who watches may have forked
         actions: list[on.Action] = self._handled(event)
         while actions:
             action = actions.pop(0)
@@ -199,12 +200,11 @@ class RunLoop:
 
     def _next_event(self) -> on.Event:
         worker = self._clock.wait(self._inbox, max(0.0, self._wake - self._now()))
-        return on.Tick(self._looked_at()) if worker is None else self._came_back(worker)
-
-    def _looked_at(self) -> dict[int, str]:
-        """What the workers are doing that have nothing of this job."""
+        if worker is not None:
+            return self._came_back(worker)
         view = self._state.view
-        return {worker: self.pool.state(worker) for worker in (*view.idle, *view.absent)} if view.waiting else {}
+        others = (*view.idle, *view.absent) if view.waiting else ()  # they have nothing of this job
+        return on.Tick({other: self.pool.state(other) for other in others})
 
     def _came_back(self, worker: int) -> on.Event:
         future, rows = self._futures.pop(worker), self._state.view.in_flight[worker].rows

@@ -17,7 +17,7 @@ from ..arrays._spill import SpillFile
 from ..schemes._encoding import Encoding
 from ..schemes._scheme import Scheme
 from ..schemes._task import Allocate, Task
-from ._stream import stream_tasks
+from ._stream import TaskStream
 
 Encode = Callable[[Allocate], Sequence[Task]]
 
@@ -92,7 +92,7 @@ class MemoryPlan:
         """The memory of one run, whose results may wait in a file in the folder ``scratch``, or refuse that."""
         encode: Encode = encoding.encode
         if (room := self.stream_bytes) is not None:
-            encode = lambda allocate: stream_tasks(encoding, allocate, room)  # noqa: E731
+            encode = lambda allocate: TaskStream(encoding, allocate, room)  # noqa: E731
         if not self.spills:
             return RunMemory(encode, self.encoded_bytes)
         folder = tempfile.gettempdir() if scratch is None else scratch

@@ -12,7 +12,8 @@ from .._base._travel import Carrying
 from ..codes.decoding._estimators import Estimator, check_estimator
 from ._collector import Progress
 from ._stop import StopRule, stop_rule
-from .scheduling import Scheduler, as_scheduler
+from .scheduling import Scheduler
+from .scheduling._names import as_scheduler
 
 CALL = "kofn.Options"
 
@@ -118,14 +119,10 @@ class Options(Carrying):
             remedy = "leave it out for that of temporary files"
             raise checks.refusal(CALL, "scratch", "be the path of a folder", repr(self.scratch), remedy)
         for name in NOT_BUILT:
-            self._require_default(name)
-
-    def _require_default(self, name: str) -> None:
-        given, default = getattr(self, name), getattr(type(self), name)
-        if given != default:
-            raise checks.refusal(
-                CALL, name, f"be {default!r}, as nothing else is built yet", repr(given), "leave it out"
-            )
+            given, default = getattr(self, name), getattr(type(self), name)
+            if given != default:
+                must = f"be {default!r}, as nothing else is built yet"
+                raise checks.refusal(CALL, name, must, repr(given), "leave it out")
 
     @property
     def stop_rule(self) -> StopRule:

@@ -34,16 +34,12 @@ class Placement:
         self._closed = False
         self._lock = threading.Lock()  # jobs of several threads may share it
 
-    def require_open(self) -> None:
-        """Raise `PoolClosed` once this is closed."""
-        if self._closed:
-            raise PoolClosed("what is used here was closed before; make it anew")
-
     def ensure(self, worker: int, task: Task) -> int:
         """Place what ``task`` needs at ``worker``, unless it is there; return the bytes placed."""
         placed = 0
         with self._lock:
-            self.require_open()
+            if self._closed:
+                raise PoolClosed("what is used here was closed before; make it anew")
             for key, value in task.resident.items():
                 if (worker, key) not in self._placed:
                     shared = is_own(task.function) or callable(value)

@@ -27,12 +27,12 @@ from ._execution import Execution
 from ._job import Job
 from ._lease import PoolLease
 from ._loop import RunLoop
-from ._memory import MemoryPlan, RunMemory, plan_memory
+from ._memory import MemoryPlan, plan_memory
 from ._options import OptionKeywords, Options
 from ._reach import check_reachable
 from ._residents import Residents
 from ._stop import Count, StopRule
-from .scheduling import as_scheduler
+from .scheduling._names import as_scheduler
 
 CALL = "kofn.prepare"
 
@@ -133,7 +133,9 @@ class Plan(Closing):
         if not scheme.code.rows:
             return Execution(scheme, None, {}, template, lease.n)
         results: dict[int, Any] = {}
-        memory, end = self._with_tasks(plan.of_run(CALL, encoding, options.scratch)), _leave_all
+        memory, end = plan.of_run(CALL, encoding, options.scratch), _leave_all
+        if (tasks := self._tasks) is not None:
+            memory = replace(memory, encode=lambda allocate: tasks)
         if template is not None:
             run = object()
             memory = replace(memory, encode=self._residents.note(run, memory.encode))
@@ -146,11 +148,6 @@ class Plan(Closing):
             results=results, learner=learner, memory=memory, out=out,
         )  # fmt: skip
         return Execution(scheme, loop, results, template, lease.n, options.progress, end)
-
-    def _with_tasks(self, memory: RunMemory) -> RunMemory:
-        """The same, with the tasks that were encoded when the plan was made, if they were."""
-        tasks = self._tasks
-        return memory if tasks is None else replace(memory, encode=lambda allocate: tasks)
 
     def _check(
         self, scheme: Scheme, encoding: Encoding, learner: Learner, options: Options, out: Any = None

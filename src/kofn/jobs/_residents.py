@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from ..schemes._task import Allocate, Task
 from ._lease import PoolLease
-
-Encode = Callable[[Allocate], Sequence[Task]]
+from ._memory import Encode
 
 
 class Residents:
@@ -41,16 +40,14 @@ class Residents:
 
         def noted(allocate: Allocate) -> Sequence[Task]:
             tasks = encode(allocate)
-            self._begin(run, {key: value for task in tasks for key, value in task.resident.items()})
+            values = {key: value for task in tasks for key, value in task.resident.items()}
+            with self._lock:
+                self._runs[run] = set(values)
+                self._keep(set())
+                self._values |= values
             return tasks
 
         return noted
-
-    def _begin(self, run: Hashable, values: Mapping[Hashable, Any]) -> None:
-        with self._lock:
-            self._runs[run] = set(values)
-            self._keep(set())
-            self._values |= values
 
     def end(self, run: Hashable, keeps: Callable[[Hashable], bool]) -> None:
         """Take note that a run is over, and whether the next one may use what it leaves."""

@@ -15,12 +15,6 @@ from ..schemes._task import Allocate, Task
 Array = NDArray[Any]
 
 
-def stream_tasks(encoding: Encoding, allocate: Allocate, limit_bytes: int) -> TaskStream:
-    """Tasks that are encoded when they are asked for, within a limit."""
-    encoding.require_unchanged()
-    return TaskStream(encoding, allocate, limit_bytes)
-
-
 class TaskStream(Sequence[Task]):
     """Tasks that are encoded when they are asked for, as many ahead as a limit has room for.
 
@@ -37,6 +31,7 @@ class TaskStream(Sequence[Task]):
     """
 
     def __init__(self, encoding: Encoding, allocate: Allocate, limit_bytes: int) -> None:
+        encoding.require_unchanged()
         self._encoding = encoding
         self._allocate = allocate
         self._limit = limit_bytes

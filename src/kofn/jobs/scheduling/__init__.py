@@ -1,21 +1,8 @@
 """What an idle worker is given: `Scheduler` is the interface, `View` what it sees."""
 
 from ._adaptive import Adaptive
-from ._names import as_scheduler
 from ._scheduler import Assignment, Copy, InFlight, Rows, Scheduler, View, Wait
 from ._speculative import Speculative
 from ._static import Static
 
-__all__ = [
-    "Adaptive",
-    "Assignment",
-    "Copy",
-    "InFlight",
-    "Rows",
-    "Scheduler",
-    "Speculative",
-    "Static",
-    "View",
-    "Wait",
-    "as_scheduler",
-]
+__all__ = ["Adaptive", "Assignment", "Copy", "InFlight", "Rows", "Scheduler", "Speculative", "Static", "View", "Wait"]
