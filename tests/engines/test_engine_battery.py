@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ import pytest
 from kofn.engines import ExecutorPool, LocalPool, Pool, ThreadPool
 from kofn.errors import ArgumentError, WorkerError
 from kofn.testing._engines import ENGINE_CHECKS, check_engine
-from processes import opens, until
+from processes import linux, opens, until
 
 BY_REFERENCE = "arguments are handed over by reference"
 NOT_OURS = "the worker is a thread of this process"
@@ -117,6 +118,37 @@ def test_the_battery_finds_what_threads_cannot_do(fault: str) -> None:
     others = {name: "not this time" for name in ENGINE_CHECKS if name != fault}
     with pytest.raises(AssertionError, match=rf"^{fault}: "):
         check_engine(lambda: ThreadPool(3), lacks=others, straggler_seconds=0.3, patience_seconds=0.5)
+
+
+SHARES = """
+import multiprocessing, os, sys
+if os.fork():
+    os._exit(0)  # what goes on is nobody's child
+lock = multiprocessing.get_context("spawn").Lock()
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+@linux
+@pytest.mark.parametrize("own", [True, False])
+def test_shared_memory_of_another_program_is_not_left_by_a_pool(own: bool) -> None:
+    """With each pool a lock appears that outlives it, in this program or beside it."""
+    with ExitStack() as programs:
+        locks: list[Any] = []
+
+        def make_pool() -> Pool:
+            if own:
+                locks.append(multiprocessing.get_context("spawn").Lock())
+            else:
+                program = programs.enter_context(Popen([sys.executable, "-c", SHARES], stdin=PIPE, stdout=PIPE))
+                assert program.wait() == 0 and program.stdout is not None and program.stdout.readline() == b"\n"
+            return ThreadPool(3)
+
+        lacks = {name: "not this time" for name in ENGINE_CHECKS if name != "nothing left"}
+        finds = pytest.raises(AssertionError, match=r"^nothing left: .*'shared memory ") if own else nullcontext()
+        with finds:
+            check_engine(make_pool, lacks=lacks, straggler_seconds=0.3, patience_seconds=2.0)
 
 
 def test_an_unknown_lack_is_refused() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from kofn.engines import LocalPool
-from kofn.testing._engines import child_processes
+from kofn.testing._belongings import child_processes
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 

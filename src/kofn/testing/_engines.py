@@ -12,9 +12,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, wait
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ import numpy as np
 from ..checks import choice
 from ..engines._protocol import Pool, Stop, WorkerState, capabilities_of
 from ..errors import ArgumentError, PoolClosed, WorkerError, WorkerLost
+from ._belongings import belongings, left_since
 
 MakePool = Callable[[], AbstractContextManager[Pool]]
 
@@ -289,7 +289,7 @@ def _closing(pool: Pool, settings: BatterySettings) -> None:
 def _nothing_left(pool: Pool, settings: BatterySettings) -> None:
     """Two more pools beside the first, the second closed under running tasks."""
     for running in (False, True):
-        before = _belongings() if running else None
+        before = belongings() if running else None
         with settings.make_pool() as other:
             _await_idle(other, settings)
             other.put(0, "x", np.ones(100_000))
@@ -297,8 +297,8 @@ def _nothing_left(pool: Pool, settings: BatterySettings) -> None:
             if running:
                 other.submit(1, time.sleep, settings.straggler_seconds)
         until = time.monotonic() + settings.patience_seconds
-        while before is not None and not _belongings() <= before:
-            require(time.monotonic() < until, f"a closed pool leaves behind {_belongings() - before}")
+        while before is not None and (left := left_since(before)):
+            require(time.monotonic() < until, f"a closed pool leaves behind {left}")
             time.sleep(0.05)
 
 
@@ -344,28 +344,6 @@ def _await_start(pool: Pool, worker: int, settings: BatterySettings) -> WorkerSt
         require(time.monotonic() < until, "a worker that starts must become idle or dead")
         time.sleep(0.01)
     return state
-
-
-def child_processes() -> set[str]:
-    """Numbers of this process's children, zombies among them; nothing where there is no ``/proc``.
-
-    Not from ``/proc/self/task/*/children``: a thread that ends meanwhile takes its file along.
-    """
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(FileNotFoundError, ProcessLookupError):
-            parent = path.read_bytes().rpartition(b")")[2].split()[1]
-            if int(parent) == os.getpid():
-                found.add(path.parent.name)
-    return found
-
-
-def _belongings() -> set[str]:
-    """Child processes, kofn's threads and shared memory: what a pool might leave behind."""
-    children = {f"process {pid}" for pid in child_processes()}
-    threads = {f"thread {t.ident} {t.name}" for t in threading.enumerate() if t.name.startswith("kofn")}
-    shared = {f"shared memory {path.name}" for path in Path("/dev/shm").glob("*")}
-    return children | threads | shared
 
 
 def _raises(kind: type[BaseException], call: Callable[[], object], sentence: str) -> None:

@@ -1,0 +1,58 @@
+"""What belongs to this process, so that a check can say what a closed pool left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+
+def child_processes() -> set[str]:
+    """Numbers of this process's children, zombies among them; nothing where there is no ``/proc``."""
+    return {process for process, parent in _parents().items() if parent == str(os.getpid())}
+
+
+def _parents() -> dict[str, str]:
+    """The parent of every process; not from ``/proc/self/task/*/children``, whose file a thread takes along."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found[path.parent.name] = path.read_bytes().rpartition(b")")[2].split()[1].decode()
+    return found
+
+
+def belongings() -> set[str]:
+    """Child processes, kofn's threads and shared memory: what a pool might leave behind."""
+    children = {f"process {pid}" for pid in child_processes()}
+    threads = {f"thread {t.ident} {t.name}" for t in threading.enumerate() if t.name.startswith("kofn")}
+    return children | threads | set(_shared_memory())
+
+
+def left_since(before: set[str]) -> set[str]:
+    """What is new, but for shared memory of other programs: all is in one folder, under names that say nothing."""
+    new = belongings() - before
+    files, others = _shared_memory(), _shared_by_others() if new else set()
+    return {name for name in new if files.get(name) not in others}
+
+
+def _shared_memory() -> dict[str, str]:
+    """The inode of each file."""
+    found = {}
+    for path in Path("/dev/shm").glob("*"):
+        with suppress(FileNotFoundError):
+            found[f"shared memory {path.name}"] = str(path.stat().st_ino)
+    return found
+
+
+def _shared_by_others() -> set[str]:
+    """Inodes in all but this process and its descendants; a semaphore is mapped under another name than its last."""
+    parents, ours = _parents(), {str(os.getpid())}
+    while more := {process for process, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    found: set[str] = set()
+    for process in parents.keys() - ours:
+        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            found |= set(re.findall(r"(\d+) +/dev/shm/", Path(f"/proc/{process}/maps").read_text()))
+    return found
