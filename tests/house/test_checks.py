@@ -91,7 +91,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("call", "wrong"), WRONG)
 def test_a_refusal_speaks_of_what_the_user_called_and_comes_before_workers_are_started(call, wrong, monkeypatch):
-    monkeypatch.setattr(kofn.engines.local._pool, "LocalPool", None)
+    monkeypatch.setattr("kofn.engines.local._pool.LocalPool", None)
     with pytest.raises(kofn.ArgumentError, match=f"^{call}: '{next(iter(wrong))}' must "):
         CALLS[call](**wrong)
 
