@@ -123,8 +123,14 @@ def test_more_results_of_smaller_blocks_are_better(size, seconds):
     assert fine.value < 0.2 * of_size(size, deadline=seconds).value
 
 
-@pytest.mark.parametrize("size", slow_but(SIZES, {"small"}))
-@pytest.mark.parametrize("goal", [{"area": 0.5}, pytest.param({"target_error": 0.2}, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("size", "goal"),
+    [
+        ("small", {"area": 0.5}),
+        pytest.param("paper", {"area": 0.5}, marks=pytest.mark.slow),
+        pytest.param("paper", {"target_error": 0.2}, marks=pytest.mark.slow),
+    ],
+)
 def test_other_goals(size, goal):
     found = of_size(size, **goal)
     assert found.value < 0.95 * found.plain
