@@ -40,7 +40,7 @@ from .jobs._collector import Collector, Progress
 from .jobs._job import Job
 from .jobs._options import Options
 from .jobs._plan import Plan, prepare, run, start
-from .jobs._stop import Count, Deadline, Decodable, Tolerance
+from .jobs._stop import Count, Deadline, Decodable, StopRule, Tolerance
 from .jobs.report._report import Report
 from .jobs.scheduling import Adaptive, Speculative, Static
 from .schemes._scheme import Scheme
@@ -110,6 +110,7 @@ __all__ = [
     "Speculative",
     "Static",
     "StaysHere",
+    "StopRule",
     "Straggling",
     "Task",
     "TaskError",

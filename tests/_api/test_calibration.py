@@ -109,7 +109,7 @@ def test_the_losses_above_are_those_of_real_answers(digits):
 
 
 def test_a_prior_from_norms_would_not_pass(digits):
-    """The test has teeth: what findings.md found wanting fails it by more than tenfold."""
+    """The test has teeth: what was found wanting fails it by more than tenfold."""
     norms = np.array([np.sum(block**2) for block in np.array_split(digits, 6)])
     scheme = mds(digits, digits.T, rng=0, **MDS)
     gram = bench.gram_of_unknowns(scheme, digits @ digits.T)

@@ -53,6 +53,7 @@ DATA = {
     "Progress": lambda pool: kofn.Collector(scheme(pool).code).progress,
     "Report": lambda pool: kofn.matmul(A, A.T, workers=pool, rng=0).report,
     "Scheme": scheme,
+    "StopRule": lambda pool: kofn.Decodable() | kofn.Deadline(2.0),
     "ShiftedExponential": lambda pool: kofn.ShiftedExponential(1.0, 1.0),
     "Slowdown": lambda pool: kofn.Slowdown(kofn.Constant(1.0), [1.0, 2.0]),
     "Speculative": lambda pool: kofn.Speculative(0.5, base=kofn.Adaptive()),

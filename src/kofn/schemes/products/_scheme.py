@@ -39,7 +39,7 @@ SKETCH_BYTES = 1 << 26
 """Size of the sketches of all blocks that are in memory at once."""
 
 SKETCH_DIAGONAL = 1e-3
-"""Share of the energies added to the sketched covariance; findings.md: 5 % would spoil the error bar."""
+"""Share of the energies added to the sketched covariance; 5 % would spoil the error bar."""
 
 
 def multiply(a: Array, b: Array) -> Array:
