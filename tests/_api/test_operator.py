@@ -71,7 +71,7 @@ def test_after_placement_only_vectors_travel(pool):
     k, rows = 4, 5
     assert first.placed_bytes == rows * -(-90 // k) * 50 * 8
     assert later.placed_bytes == 0
-    assert later.sent_bytes == rows * 50 * 8
+    assert k * 50 * 8 <= later.sent_bytes <= rows * 50 * 8  # the last row is not sent where four are back before
     assert later.received_bytes <= rows * -(-90 // k) * 8
 
 
