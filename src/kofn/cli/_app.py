@@ -29,6 +29,10 @@ and the best estimate with an honest error bar before that."""
 FAILED, REFUSED, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM; as an interrupt it passes what takes a SystemExit for one of the user's code, such as pickling."""
+
+
 class Parser(ArgumentParser):
     """An argument parser whose refusal is one sentence."""
 
@@ -94,6 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has left; a second complaint when Python flushes would only confuse.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except Terminated:
+        return TERMINATED
     except KeyboardInterrupt:
         return _print_error("kofn: interrupted.", INTERRUPTED)
     except MemoryError:
@@ -114,7 +120,7 @@ def _wanted(argv: Sequence[str]) -> dict[str, EntryPoint]:
 
 def _end(*_: object) -> NoReturn:
     """Leave by way of everything that cleans up: half-written files go, and so do the workers."""
-    raise SystemExit(TERMINATED)
+    raise Terminated
 
 
 def _print_error(sentence: str, code: int) -> int:
