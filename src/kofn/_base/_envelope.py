@@ -113,7 +113,7 @@ class Envelope:
         if isinstance(error, bytes):
             try:
                 error = pickle.loads(error)
-            except BaseException:  # a class that is not installed here, or that wants other arguments
+            except ESCAPES:  # a class that is not installed here, or that wants other arguments
                 error = None
         # SystemExit and its like would end the program of whoever asks for the result.
         return error if isinstance(error, Exception) else RuntimeError(f"{self.kind}: {self.text}")
