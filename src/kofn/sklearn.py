@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ._api._sum import CodedSum, CodeLike
 from ._base._closeable import Closing
+from ._base._numbers import Array
 from .checks import masked, named, refusal
 from .codes._linear import LinearCode
 from .errors import require
@@ -34,7 +34,6 @@ with require("kofn.sklearn", "sklearn"):
     from sklearn.utils.metaestimators import available_if
     from sklearn.utils.validation import check_is_fitted
 
-Array = NDArray[Any]
 CALL = "kofn.sklearn.CodedEnsemble"
 
 FORESTS = (RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier, ExtraTreesRegressor)

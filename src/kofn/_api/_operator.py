@@ -7,12 +7,11 @@ from itertools import count
 from typing import Any, Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
 
 from .. import checks
 from .._base._closeable import Closing
-from .._base._numbers import precision
+from .._base._numbers import Array, precision
 from .._base._snapshots import Snapshot
 from ..arrays._blocks import Blocks
 from ..arrays._reductions import norms
@@ -33,7 +32,6 @@ from ..schemes.products._scheme import SKETCH, left_sketches, real_type
 from ._side import Side
 from ._vectors import Unmasked
 
-Array = NDArray[Any]
 CALL = "kofn.operator"
 CODES = {"mds": mds, "mds-chebyshev": mds_chebyshev, "repetition": repetition, "uncoded": uncoded}
 """Codes on the row blocks of a matrix whose coefficients do not depend on the data."""

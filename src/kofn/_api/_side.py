@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
-from numpy.typing import NDArray
-
-from .._base._numbers import precision
+from .._base._numbers import Array, precision
 from .._base._snapshots import Snapshot
 from ..arrays._blocks import Grid
 from ..arrays._scaling import balanced, shifted
@@ -23,8 +21,6 @@ from ..schemes._scheme import Parts, Scheme
 from ..schemes._task import Task
 from ..schemes._template import Template
 from ..schemes.products._scheme import prior_of_samples
-
-Array = NDArray[Any]
 
 
 def multiply(block: Any, x: Array) -> Array:

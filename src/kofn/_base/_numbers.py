@@ -13,6 +13,9 @@ Array = NDArray[Any]
 Floats = NDArray[Any]
 """Real arrays: float64 wherever something is decoded, float32 where payloads are."""
 
+Indices = NDArray[np.intp]
+"""Whole numbers that say which: rows, unknowns, workers, places."""
+
 EPSILON = float(np.finfo(np.float64).eps)
 
 MODERATE = 400

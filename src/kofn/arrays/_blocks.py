@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base._numbers import Array
+from .._base._numbers import Array, Indices
 from .._base._snapshots import Snapshot
 from ..checks import refusal
 from ._scaling import shifted
@@ -143,7 +143,7 @@ class Blocks:
             if shares:
                 yield self._raised(self.matrix[tile], tile[self.axis], tile[1 - self.axis]), shares
 
-    def _shares(self, tile: Tile, place: NDArray[np.intp]) -> Iterator[Share]:
+    def _shares(self, tile: Tile, place: Indices) -> Iterator[Share]:
         for number, span in enumerate(self.slices):
             inside = np.flatnonzero((place >= span.start) & (place < span.stop))
             if inside.size:

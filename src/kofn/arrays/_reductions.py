@@ -8,12 +8,9 @@ from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .._base._numbers import Array
+from .._base._numbers import Array, Floats
 from ._source import TILE_BYTES, Source, tiles
-
-Floats = NDArray[np.float64]
 
 _KEPT: ContextVar[dict[int, tuple[Any, dict[int, Floats]]] | None] = ContextVar("kofn_norms", default=None)
 """By id, matrices and their norms by axis; the matrix itself is held, so that the id stays its own."""

@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base._numbers import Array
+from .._base._numbers import Array, Floats
 from ._spans import Spans
 
-Floats = NDArray[np.float64]
 Exponents = NDArray[np.intc]
 
 CLIP, SINGLE_CLIP = 4, 1

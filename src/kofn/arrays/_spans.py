@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base._numbers import Indices
+
 
 @dataclass(frozen=True)
 class Spans:
@@ -34,7 +36,7 @@ class Spans:
 
     length: int
     count: int
-    order: NDArray[np.intp] | None = None
+    order: Indices | None = None
     exponents: NDArray[np.intc] | None = None
 
     @property

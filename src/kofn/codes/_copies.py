@@ -7,12 +7,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .._base._numbers import Floats
+from .._base._numbers import Floats, Indices
 from ._linear import LinearCode
-
-Indices = NDArray[np.intp]
 
 
 class CopyCode(LinearCode):

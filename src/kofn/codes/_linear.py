@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._base._numbers import Floats
+from .._base._numbers import Floats, Indices
 from .._base._travel import Remade
 from ..checks import arrayed
 from ..errors import CodeError
@@ -58,7 +58,7 @@ class LinearCode(Remade):
     name: str
     generator: Any
     targets: Floats
-    worker: NDArray[np.intp]
+    worker: Indices
     load: Floats = field(default_factory=lambda: np.ones(0))
     threshold: int | None = None
     spread: Floats | None = None
@@ -148,12 +148,12 @@ class LinearCode(Remade):
         return bool(np.all(error <= backward_limit(self.rows, self.unknowns)))
 
     @property
-    def picks(self) -> NDArray[np.intp] | None:
+    def picks(self) -> Indices | None:
         """Which unknown each row is, (rows,), of a code that only copies its targets; else None."""
         return None
 
     @cached_property
-    def groups(self) -> NDArray[np.intp]:
+    def groups(self) -> Indices:
         """Number of each row among the distinct ones, (rows,): equal rows have one number, as they say the same."""
         if self.disjoint is not None:
             return self.disjoint.group
@@ -170,7 +170,7 @@ class LinearCode(Remade):
         return replace(self, worker=keep_apart(self.worker % count, self.groups, count))
 
 
-def groups_of(generator: Any) -> NDArray[np.intp]:
+def groups_of(generator: Any) -> Indices:
     """Number of each row among the distinct ones, (rows,).
 
     Examples
@@ -185,7 +185,7 @@ def groups_of(generator: Any) -> NDArray[np.intp]:
     return np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in rows], dtype=np.intp)
 
 
-def keep_apart(worker: NDArray[np.intp], group: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+def keep_apart(worker: Indices, group: Indices, count: int) -> Indices:
     """Workers of rows, such that equal rows share one of ``count`` workers only where there are more of them than that.
 
     A straggler would hold up all that it has. A row stays where it is unless another worker has fewer of its
@@ -206,7 +206,7 @@ def keep_apart(worker: NDArray[np.intp], group: NDArray[np.intp], count: int) ->
     """
     if len(np.unique(worker * (group.max(initial=0) + 1) + group)) == len(worker):
         return worker
-    held: dict[int, NDArray[np.intp]] = {}
+    held: dict[int, Indices] = {}
     rows = np.zeros(count, dtype=np.intp)
     apart = worker.copy()
     for row, (first, number) in enumerate(zip(worker.tolist(), group.tolist(), strict=True)):

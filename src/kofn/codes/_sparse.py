@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .._base._numbers import Floats
-
-Indices = NDArray[np.intp]
+from .._base._numbers import Floats, Indices
 
 
 def is_sparse(matrix: Any) -> bool:

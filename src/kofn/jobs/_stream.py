@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Sequence
-from typing import Any, overload
+from typing import overload
 from weakref import WeakValueDictionary
 
-from numpy.typing import NDArray
-
+from .._base._numbers import Array
 from ..schemes._encoding import Encoding, Key
 from ..schemes._task import Allocate, Task
-
-Array = NDArray[Any]
 
 
 class TaskStream(Sequence[Task]):

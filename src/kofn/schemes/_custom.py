@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .._base._numbers import EPSILON
+from .._base._numbers import EPSILON, Array
 from .._base._snapshots import Snapshot
 from ..arrays._blocks import Grid
 from ..arrays._spec import ArraySpec
@@ -20,8 +19,6 @@ from ._encoding import Encoding
 from ._layout import Layout
 from ._scheme import Parts, Scheme
 from ._task import Task
-
-Array = NDArray[Any]
 
 
 @final

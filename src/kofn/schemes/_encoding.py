@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base._numbers import Array, Floats
 from .._base._snapshots import Snapshot
 from ..arrays._blocks import Blocks
 from ..arrays._combine import combine
@@ -22,8 +23,6 @@ from ..checks import refusal
 from ..codes._linear import groups_of
 from ._task import Allocate, Task
 
-Array = NDArray[Any]
-Floats = NDArray[np.float64]
 Key = tuple[int, int]
 """An encoded block: the number of its factor, and its number among the distinct ones there."""
 

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base._numbers import Array
 from .._base._travel import Staying
 from ..arrays._blocks import Grid
 from ..arrays._combine import apply
 from ..arrays._spec import ArraySpec
 from ..errors import KofnError
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

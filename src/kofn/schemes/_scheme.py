@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base._equal import is_same
-from .._base._numbers import EPSILON
+from .._base._numbers import EPSILON, Array
 from .._base._snapshots import Snapshot
 from .._base._travel import Carrying
 from ..arrays._blocks import Grid
@@ -25,8 +25,6 @@ from ..errors import CodeError, TaskError
 from ._encoding import Encoding
 from ._layout import Layout
 from ._task import payload
-
-Array = NDArray[Any]
 
 
 class Judgement(NamedTuple):

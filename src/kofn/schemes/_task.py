@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
+from .._base._numbers import Array
 from .._base._snapshots import Snapshot, is_own
 from .._base._travel import Carrying
 from ..checks import arrayed, beyond
 from ..errors import TaskError
-
-Array = NDArray[Any]
 
 
 class Allocate(Protocol):

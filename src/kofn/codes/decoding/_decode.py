@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import checks
-from ..._base._numbers import EPSILON
+from ..._base._numbers import EPSILON, Indices
 from .._linear import LinearCode
 from .._prior import Prior
 from .._sparse import is_sparse
@@ -21,7 +21,7 @@ from ._picking import covers, pick
 
 def decode(
     code: LinearCode,
-    rows: NDArray[np.intp] | Sequence[int],
+    rows: Indices | Sequence[int],
     prior: Prior | None = None,
     estimator: Estimator = "lmmse",
     epsilon: float = EPSILON,
@@ -81,7 +81,7 @@ def decode(
 
 def decodable(
     code: LinearCode,
-    rows: NDArray[np.intp] | Sequence[int],
+    rows: Indices | Sequence[int],
     epsilon: float = EPSILON,
     estimator: Estimator = "lmmse",
 ) -> NDArray[np.bool_]:
@@ -111,7 +111,7 @@ def decodable(
     return result
 
 
-def _rows_of(call: str, code: LinearCode, rows: Any) -> NDArray[np.intp]:
+def _rows_of(call: str, code: LinearCode, rows: Any) -> Indices:
     """Numbers of rows as an array, or refuse them: a mask or -1 would silently mean other rows."""
     given = np.asarray(rows)
     known = given.dtype.kind in "iu" and given.min(initial=0) >= 0 and given.max(initial=-1) < code.rows

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._base._numbers import MODERATE, Floats
+from ..._base._numbers import MODERATE, Floats, Indices
 from .._linear import LinearCode
 from .._prior import Prior
 
@@ -86,7 +86,7 @@ class TermLearner:
                 self._sketches[row] = weakref.ref(payload), sketch
         return sketch
 
-    def _pessimistic(self, values: Floats, rows: NDArray[np.intp]) -> Prior:
+    def _pessimistic(self, values: Floats, rows: Indices) -> Prior:
         scale = np.sum(values**2) / np.sum(self._energy[rows]) if len(rows) else 0.0
         return Prior.independent(self._relative * (scale or 1.0))
 
@@ -97,7 +97,7 @@ class TermLearner:
         deviations = float(np.sum(self._earlier.energies))
         return deviations / (deviations + common)
 
-    def _fitted(self, values: Floats, rows: NDArray[np.intp]) -> Prior:
+    def _fitted(self, values: Floats, rows: Indices) -> Prior:
         counts, energies = self._count[rows], self._energy[rows]
         known = np.sum(counts**2 / energies)
         weights = counts / energies / (known or 1.0)

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._base._numbers import Floats
-from .._sparse import Indices
+from ..._base._numbers import Floats, Indices
 
 Round = tuple[Indices, Indices]
 """Rows that were used together, and the unknowns that they gave."""

@@ -6,8 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..._base._numbers import Floats
-from .._copies import Indices
+from ..._base._numbers import Floats, Indices
 from .._linear import LinearCode
 from .._prior import Prior
 from ._assess import Decoding

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..._base._numbers import Floats
+from ..._base._numbers import Floats, Indices
 from .._linear import LinearCode
-from .._sparse import Indices, is_sparse
+from .._sparse import is_sparse
 
 SPAN_NUMBERS = 1 << 22
 """A sparse code keeps a basis of up to so many numbers (a thousand rows take about a second), then only counts."""

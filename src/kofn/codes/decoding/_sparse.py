@@ -21,11 +21,11 @@ from scipy.linalg import lstsq
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import LinearOperator, cg, lsmr
 
-from ..._base._numbers import EPSILON, Floats
+from ..._base._numbers import EPSILON, Floats, Indices
 from .._certify import backward_limit
 from .._linear import LinearCode
 from .._prior import Prior
-from .._sparse import Indices, RowGroups
+from .._sparse import RowGroups
 from ._assess import Decoding, amplification_of, are_exact, assess
 from ._dense import decode_dense
 from ._estimators import Estimator, remove_bias

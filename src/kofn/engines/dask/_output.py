@@ -6,15 +6,15 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
+from ..._base._numbers import Array
 from ..._base._travel import Staying
 from ...checks import integer, refusal
 
 if TYPE_CHECKING:
     from distributed import Client
 
-Array = NDArray[Any]
 CALL = "kofn.ClusterArray"
 
 CHUNK_BYTES = 1 << 26

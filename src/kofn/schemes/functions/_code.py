@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._base._numbers import Floats
+from ..._base._numbers import Array, Floats
 from ...checks import integer, refusal
 from ...codes._bases import chebyshev_nodes
 from .._deal import deal_rows, default_redundancy
 from ._calls import Arguments
 from ._scheme import CALL, stack_inputs
-
-Array = NDArray[Any]
 
 INNER = (0.1, 0.9)
 """Part of its stretch where a sample may be: no gap is so large that the ends of the line are left out."""

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._base._numbers import Floats, precision
+from ..._base._numbers import Array, Floats, precision
 from ...codes._linear import LinearCode
 from ...codes.decoding._estimators import Estimator
 from ._code import Mixture, results_enough, through
 from ._gaussian_process import GaussianProcess
-from ._scheme import Array, FunctionScheme
+from ._scheme import FunctionScheme
 
 
 def curve_scheme(

@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..._base._numbers import EPSILON
+from ..._base._numbers import EPSILON, Array
 from ..._base._snapshots import failure_of, opened
 from ...arrays._spec import ArraySpec
 from ...codes._linear import LinearCode
@@ -27,8 +26,6 @@ from .._scheme import Parts, Scheme
 from ._calls import EvaluationFailed, require_result
 from ._model import PriorModel
 from ._scheme import CallScheme, FunctionScheme
-
-Array = NDArray[Any]
 
 
 @final

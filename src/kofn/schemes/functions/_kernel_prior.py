@@ -11,15 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..._base._numbers import Floats
+from ..._base._numbers import Array, Floats
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from ...codes.decoding._learning import in_double, sketched, unit_size
 from ._model import PriorModel
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

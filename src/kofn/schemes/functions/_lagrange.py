@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._base._numbers import Floats, precision
+from ..._base._numbers import Array, Floats, precision
 from ...checks import generator as random_generator
 from ...checks import integer, named, number
 from ...codes._bases import chebyshev_nodes, chebyshev_rows
@@ -26,7 +26,7 @@ from ._curve import curve_code, points_of
 from ._gaussian_process import GaussianProcess
 from ._kernel_prior import ScaledPrior, polynomial_covariance
 from ._mixing import Mixing, spread_of
-from ._scheme import CALL, Array, FunctionScheme
+from ._scheme import CALL, FunctionScheme
 
 
 @named("kofn.schemes.lagrange")

@@ -12,11 +12,10 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._base._numbers import Floats
+from ..._base._numbers import Array, Floats
 from ...checks import integer, number, refusal
 from ...codes.decoding._learning import unit_size
 from ._code import lagrange_rows, spread_among
-from ._scheme import Array
 
 CALL = "kofn.schemes.leakage_bits"
 

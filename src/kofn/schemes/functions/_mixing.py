@@ -17,12 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._base._numbers import EPSILON, Floats
+from ..._base._numbers import EPSILON, Array, Floats
 from ...codes._linear import LinearCode
 from ...codes.decoding._assess import Decoding
 from .._scheme import Judgement
-
-Array = NDArray[Any]
 
 Bar = Callable[[Floats, NDArray[np.bool_], Sequence[int], Sequence[Array]], float]
 """(V, which targets are exact, rows, their results) → expected relative error of the targets."""

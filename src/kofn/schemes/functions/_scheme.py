@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Self, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..._base._envelope import told
-from ..._base._numbers import EPSILON, Floats
+from ..._base._numbers import EPSILON, Array, Floats
 from ..._base._snapshots import Snapshot, collected, failure_of, opened, sealed
 from ...arrays._spec import ArraySpec
 from ...checks import arrayed, behaving, beyond, refusal
@@ -40,7 +39,6 @@ from ._calls import (
 from ._mixing import Mixing, Verdict
 from ._model import PriorModel
 
-Array = NDArray[Any]
 CALL = "kofn.map"
 
 TOO_LARGE = "decode to more than their type can hold; let f divide its values, and multiply the answer"

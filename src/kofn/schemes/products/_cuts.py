@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..._base._numbers import Floats
 from ...arrays._blocks import Blocks, Grid
@@ -20,8 +19,6 @@ from ._importance import WEIGHTINGS, block_weights, sorted_spans
 from ._operands import CALL, Operands, blocks_of, seed_of
 from ._row_column import choose_blocks, found, in_like_units, spread
 from ._scheme import Sketch
-
-Array = NDArray[Any]
 
 PARTITIONS = ("rxc", "cxr")
 

@@ -13,7 +13,6 @@ from ...arrays._reductions import magnitudes, norm, norms
 from ...arrays._spans import Spans
 from ...checks import integer, refusal
 
-Array = NDArray[Any]
 CALL = "kofn.schemes.products._uep"
 
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ... import checks
 from ..._base._envelope import told
-from ..._base._numbers import precision
+from ..._base._numbers import Array, Floats, precision
 from ..._base._snapshots import mapped_file
 from ...arrays._dask import DaskMatrix
 from ...arrays._file import Mapped
@@ -19,8 +18,6 @@ from ...arrays._source import Cast, Source
 from ...checks import integer, is_dask_array, refusal
 from ...errors import ArgumentError
 
-Array = NDArray[Any]
-Floats = NDArray[np.float64]
 CALL = "kofn.matmul"
 
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Self, final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..._base._numbers import Floats
+from ..._base._numbers import Array, Floats
 from ..._base._snapshots import Snapshot
 from ...arrays._blocks import Blocks, Grid
 from ...arrays._spec import ArraySpec
@@ -22,8 +21,6 @@ from .._encoding import Encoding, Factor, Found
 from .._layout import Layout
 from .._scheme import Parts, Scheme
 from .._task import Task
-
-Array = NDArray[Any]
 
 SKETCH = 32
 """Width of the random sketch on either side: 32 × 32 numbers a block.

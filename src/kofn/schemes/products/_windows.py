@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._base._numbers import Floats
+from ..._base._numbers import Array, Floats
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from .._encoding import Encoding
 from .._task import Task
 from ._cuts import Cut
 from ._scheme import GridScheme, Sketch, real_type
-
-Array = NDArray[Any]
 
 
 @final

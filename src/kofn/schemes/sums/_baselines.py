@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ..._base._numbers import Indices
 from ...checks import generator, named
 from ...codes._linear import LinearCode
-from ._code import CALL, Indices, bounded_integer, csr, spans, sum_code, team
+from ._code import CALL, bounded_integer, csr, spans, sum_code, team
 
 
 @named("kofn.schemes.one")

@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..._base._numbers import Indices
 from ...checks import integer, refusal
 from ...codes._linear import LinearCode
 
-Indices = NDArray[np.intp]
 CALL = "kofn.sum"
 
 

@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..._base._numbers import EPSILON, Floats
+from ..._base._numbers import EPSILON, Array, Floats
 from ...checks import HOLDS
-
-Array = NDArray[Any]
 
 ADVICE = "return floats, for example with float(…), where rounding is fine"
 

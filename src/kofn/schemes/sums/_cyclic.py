@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ..._base._numbers import Indices
 from ...checks import named, refusal
 from ...codes._linear import LinearCode
-from ._code import CALL, Indices, bounded_integer, csr, spans, sum_code, team
+from ._code import CALL, bounded_integer, csr, spans, sum_code, team
 
 
 def usual_blocks(m: int, workers: int) -> int:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._base._numbers import Floats
+from ..._base._numbers import Floats, Indices
 from ...checks import generator, named
 from ...codes._linear import LinearCode
-from ._code import CALL, Indices, bounded_integer, csr, sum_code, team
+from ._code import CALL, bounded_integer, csr, sum_code, team
 
 UNIT = 256
 """Binary digits after the point that coefficients are solved for to."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._base._numba import compiled
-from ...codes._sparse import Indices
+from ..._base._numbers import Indices
 
 
 def distinct_columns(counts: Indices, width: int, rng: np.random.Generator) -> Indices:

@@ -8,10 +8,9 @@ from itertools import count
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..._base._envelope import told
-from ..._base._numbers import Floats
+from ..._base._numbers import Array, Floats
 from ..._base._snapshots import Sealed, Snapshot, failure_of, opened, sealed
 from ...arrays._spec import ArraySpec
 from ...checks import arrayed, beyond, integer, refusal
@@ -27,8 +26,6 @@ from .._task import Task, in_other_words, listed, row_error
 from . import _counts as counts
 from ._code import CALL
 from ._counts import Tally, whole
-
-Array = NDArray[Any]
 
 RESIDENT_BYTES = 1 << 16
 """Inputs of this size and more are placed at a worker once and not sent with every row."""
