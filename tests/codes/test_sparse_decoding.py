@@ -8,10 +8,12 @@ from scipy.sparse import csr_array
 import kofn
 from kofn._base._numbers import EPSILON
 from kofn.codes import decodable, decode
+from kofn.codes._certify import backward_error
 from kofn.codes._prior import Prior
+from kofn.codes.decoding import ESTIMATORS
 from kofn.codes.decoding import _sparse as sparse_decoding
 from kofn.codes.decoding._peeling import peel, solve_by_peeling
-from kofn.codes.decoding._sparse import backward_error, decode_sparse, scaled_conjugate_gradients, solve_rows
+from kofn.codes.decoding._sparse import decode_sparse, scaled_conjugate_gradients, solve_rows
 from kofn.schemes import SUMS, cyclic, lt, sr
 from kofn_studies.sums.modular import rows_needed
 from kofn_studies.sums.rateless import arrived, rows_peeled, rows_predicted
@@ -196,3 +198,17 @@ def test_a_code_may_be_given_sparse():
     assert code.decodable and code.work.tolist() == [1.0, 1.0] and code.on_workers(1).workers == 1
     with pytest.raises(kofn.CodeError, match="must be finite"):
         kofn.LinearCode("bad", csr_array([[np.nan]]), np.ones((1, 1)), [0])
+
+
+@pytest.mark.parametrize("make", [lambda: cyclic(24, workers=8), lambda: sr(24, degree=3, workers=8, rows=4, rng=0)])
+def test_an_estimator_that_is_added_by_name_decides_for_sparse_codes_too(monkeypatch, make):
+    def average(solution, generator, targets, prior, epsilon):
+        assert isinstance(generator, np.ndarray)
+        return np.full(solution.shape, prior.energies.mean() / len(generator.T))
+
+    monkeypatch.setitem(ESTIMATORS, "average", average)
+    monkeypatch.setattr(sparse_decoding, "DENSE_NUMBERS", 0)
+    code = make()
+    found = decode(code, [0, 1], Prior.independent(np.full(24, 9.0)), "average")
+    assert not found.exact
+    assert np.array_equal(found.matrix, np.full((len(code.targets), 2), 9 / 24))

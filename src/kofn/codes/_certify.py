@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._base._numbers import EPSILON, Floats
+from ._sparse import row_sizes
 
 
 class Certificate(NamedTuple):
@@ -60,14 +61,14 @@ def certify(generator: Floats, targets: Floats) -> Certificate:
     inverse = _pseudo_inverse(scaled)
     solution = wanted @ inverse
     solution += (wanted - solution @ scaled) @ inverse
-    backward_error = _backward_error(solution, scaled, wanted)
+    error = backward_error(solution, scaled, wanted)
     limit = backward_limit(*generator.shape[-2:])
-    if np.any(backward_error > limit):
-        solution, backward_error = _polish(solution, backward_error, scaled, wanted, inverse, limit)
+    if np.any(error > limit):
+        solution, error = _polish(solution, error, scaled, wanted, inverse, limit)
 
     target_size = np.linalg.norm(targets, axis=-1)
     amplification = np.linalg.norm(solution, axis=-1) / np.where(target_size > 0, target_size, 1.0)
-    return Certificate(solution * row_scale[..., None, :], backward_error, amplification)
+    return Certificate(solution * row_scale[..., None, :], error, amplification)
 
 
 def select(generator: Floats, targets: Floats) -> Certificate:
@@ -87,10 +88,30 @@ def select(generator: Floats, targets: Floats) -> Certificate:
     energy = np.sum(share**2, axis=-2, keepdims=True)
     inverse = share / np.where(energy > 0, energy, 1.0) / largest
     solution = targets @ np.swapaxes(inverse, -1, -2)
+    error = backward_error(solution, generator, targets)
+    return Certificate(solution, error, amplification_of(generator, targets, solution))
+
+
+def amplification_of(generator: Any, targets: Floats, matrix: Floats, spread: Floats | None = None) -> Floats:
+    """‖V_t D_t‖ / ‖T_t‖, (…, targets), with D_t the norms of the rows of G, columns weighed with row t of the spread.
+
+    Examples
+    --------
+    >>> G, T, V = np.array([[1.0, 1.0], [0.0, 1.0]]), np.array([[1.0, 0.0]]), np.array([[1.0, -1.0]])
+    >>> amplification_of(G, T, V).round(3), amplification_of(G, T, V, np.array([[1.0, 100.0]])).round(3)
+    (array([1.732]), array([141.425]))
+    """
     target_size = np.linalg.norm(targets, axis=-1)
-    size = np.linalg.norm(solution * np.linalg.norm(generator, axis=-1)[..., None, :], axis=-1)
-    amplification = size / np.where(target_size > 0, target_size, 1.0)
-    return Certificate(solution, _backward_error(solution, generator, targets), amplification)
+    if spread is None:
+        sizes = row_sizes(generator)[..., None, :]
+    else:
+        sizes = np.sqrt(spread**2 @ np.swapaxes(generator**2, -1, -2))
+    weighed = matrix * sizes
+    with np.errstate(over="ignore"):
+        size: Floats = np.linalg.norm(weighed, axis=-1)
+    if not np.isfinite(size).all():  # an estimate of what is large from what is small
+        size = np.hypot.reduce(weighed, axis=-1)
+    return size / np.where(target_size > 0, target_size, 1)
 
 
 def backward_limit(rows: int, unknowns: int) -> float:
@@ -99,22 +120,22 @@ def backward_limit(rows: int, unknowns: int) -> float:
 
 
 def _polish(
-    solution: Floats, backward_error: Floats, generator: Floats, targets: Floats, inverse: Floats, limit: float
+    solution: Floats, error: Floats, generator: Floats, targets: Floats, inverse: Floats, limit: float
 ) -> tuple[Floats, Floats]:
     # Beside nearly dependent rows one step of refinement is not enough for what is itself well conditioned.
     for _ in range(3):
-        if not np.any((backward_error > limit) & (backward_error < 1e-3)):
+        if not np.any((error > limit) & (error < 1e-3)):
             break
         refined = solution + (targets - solution @ generator) @ inverse
-        solution, backward_error = _keep_better(refined, solution, backward_error, generator, targets)
+        solution, error = _keep_better(refined, solution, error, generator, targets)
     # Rounding leaves dust where a sparse solution has zeros, and dust has no small relative residual.
     largest = np.max(np.abs(solution), axis=-1, keepdims=True, initial=0.0)
     swept = np.where(np.abs(solution) < 1e-12 * largest, 0.0, solution)
-    solution, backward_error = _keep_better(swept, solution, backward_error, generator, targets)
-    for place in np.argwhere((backward_error > limit) & (backward_error < 1e-3)):
+    solution, error = _keep_better(swept, solution, error, generator, targets)
+    for place in np.argwhere((error > limit) & (error < 1e-3)):
         at, which = tuple(place), tuple(place[:-1])
-        solution[at], backward_error[at] = _even_out(solution[at], backward_error[at], generator[which], targets[at])
-    return solution, backward_error
+        solution[at], error[at] = _even_out(solution[at], error[at], generator[which], targets[at])
+    return solution, error
 
 
 def _even_out(solution: Floats, error: Any, generator: Floats, target: Floats) -> tuple[Floats, Any]:
@@ -126,7 +147,7 @@ def _even_out(solution: Floats, error: Any, generator: Floats, target: Floats) -
         size = np.abs(solution) @ np.abs(generator) + np.abs(target)
         weight = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0)
         step = ((target - solution @ generator) * weight) @ np.linalg.pinv(generator * weight, rcond=1e-13)
-        found = _backward_error((solution + step)[None], generator, target[None])[0]
+        found = backward_error(solution + step, generator, target)
         if not found < error:
             break
         solution, error = solution + step, found
@@ -134,11 +155,11 @@ def _even_out(solution: Floats, error: Any, generator: Floats, target: Floats) -
 
 
 def _keep_better(
-    candidate: Floats, solution: Floats, backward_error: Floats, generator: Floats, targets: Floats
+    candidate: Floats, solution: Floats, error: Floats, generator: Floats, targets: Floats
 ) -> tuple[Floats, Floats]:
-    error = _backward_error(candidate, generator, targets)
-    better = error < backward_error
-    return np.where(better[..., None], candidate, solution), np.where(better, error, backward_error)
+    found = backward_error(candidate, generator, targets)
+    better = found < error
+    return np.where(better[..., None], candidate, solution), np.where(better, found, error)
 
 
 def _pseudo_inverse(matrices: Floats) -> Floats:
@@ -154,10 +175,22 @@ def _pseudo_inverse(matrices: Floats) -> Floats:
     return np.linalg.pinv(matrices, rcond=1e-13)
 
 
-def _backward_error(solution: Floats, generator: Floats, targets: Floats) -> Floats:
+def backward_error(solution: Floats, generator: Any, targets: Floats) -> Floats:
+    """Largest componentwise backward error |V G − T| / (|V||G| + |T|) of each target, (…, targets).
+
+    Parameters
+    ----------
+    solution : (…, targets, rows) array
+    generator : (…, rows, unknowns) array, or SciPy sparse array
+    targets : (…, targets, unknowns) array
+        One target alone needs no dimension for targets, here and in ``solution``.
+
+    Examples
+    --------
+    >>> float(backward_error(np.array([1.0, 1.0]), np.eye(2), np.array([1.0, 3.0])))
+    0.5
+    """
     residual = np.abs(solution @ generator - targets)
-    size = np.abs(solution) @ np.abs(generator) + np.abs(targets)
+    size = np.abs(solution) @ abs(generator) + np.abs(targets)
     ratio = np.divide(residual, size, out=np.zeros_like(residual), where=size > 0)
-    ratio = np.where(np.isfinite(residual), ratio, np.inf)
-    worst: Floats = np.max(ratio, axis=-1, initial=0.0)
-    return worst
+    return np.asarray(np.max(np.where(np.isfinite(residual), ratio, np.inf), axis=-1, initial=0.0))

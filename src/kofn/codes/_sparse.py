@@ -51,12 +51,7 @@ def row_sizes(matrix: Any) -> Floats:
     >>> row_sizes(np.array([[3.0, 4.0]]))
     array([5.])
     """
-    sizes: Floats
-    if is_sparse(matrix):
-        sizes = np.sqrt(np.asarray(matrix.power(2).sum(axis=1)).ravel())
-    else:
-        sizes = np.linalg.norm(matrix, axis=-1)
-    return sizes
+    return np.asarray(np.sqrt(matrix.power(2).sum(axis=1)) if is_sparse(matrix) else np.linalg.norm(matrix, axis=-1))
 
 
 def column_maxima(matrix: Any) -> Floats:
@@ -68,15 +63,10 @@ def column_maxima(matrix: Any) -> Floats:
     array([0.6, 1. ])
     """
     sizes = row_sizes(matrix)
-    scale = 1.0 / np.where(sizes > 0, sizes, 1.0)
-    largest: Floats
-    if not is_sparse(matrix):
-        largest = np.max(np.abs(matrix) * scale[:, None], axis=0, initial=0.0)
-        return largest
-    largest = np.zeros(matrix.shape[1])
-    lengths = np.diff(matrix.indptr)
-    np.maximum.at(largest, matrix.indices, np.abs(matrix.data) * np.repeat(scale, lengths))
-    return largest
+    scale = (1.0 / np.where(sizes > 0, sizes, 1.0))[:, None]
+    if is_sparse(matrix):
+        return np.asarray(abs(matrix.multiply(scale)).max(axis=0).toarray().ravel())
+    return np.asarray(np.max(np.abs(matrix) * scale, axis=0, initial=0.0))
 
 
 @dataclass(frozen=True, eq=False)

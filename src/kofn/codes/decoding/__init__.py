@@ -7,6 +7,7 @@ from ._assess import Decoding
 from ._decode import decodable, decode
 from ._estimators import ESTIMATORS, Estimator
 from ._learning import TermLearner
+from ._peeling import solve_by_peeling
 
 __all__ = [
     "ESTIMATORS",
@@ -19,10 +20,4 @@ __all__ = [
     "solve_by_peeling",
 ]
 
-__getattr__ = loader(
-    __name__,
-    {
-        "solve_by_peeling": "._peeling:solve_by_peeling",
-        "scaled_conjugate_gradients": "._sparse:scaled_conjugate_gradients",
-    },
-)
+__getattr__ = loader(__name__, {"scaled_conjugate_gradients": "._sparse:scaled_conjugate_gradients"})

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._base._numbers import Floats
-from .._certify import backward_limit
+from .._certify import amplification_of, backward_limit
 from .._prior import Prior
-from .._sparse import is_sparse, row_sizes
+from .._sparse import is_sparse
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,30 +58,7 @@ class Decoding:
 def are_exact(backward_error: Floats, amplification: Floats, generator: Floats, epsilon: float) -> NDArray[np.bool_]:
     """Apply the two statements of this module's heading to certified targets."""
     in_row_space = backward_error <= backward_limit(*generator.shape[-2:])
-    stable: NDArray[np.bool_] = in_row_space & (amplification * epsilon <= np.sqrt(epsilon))
-    return stable
-
-
-def amplification_of(generator: Any, targets: Floats, matrix: Floats, spread: Floats | None = None) -> Floats:
-    """‖V_t D_t‖ / ‖T_t‖, (…, targets), with D_t the norms of the rows of G, columns weighed with row t of the spread.
-
-    Examples
-    --------
-    >>> G, T, V = np.array([[1.0, 1.0], [0.0, 1.0]]), np.array([[1.0, 0.0]]), np.array([[1.0, -1.0]])
-    >>> amplification_of(G, T, V).round(3), amplification_of(G, T, V, np.array([[1.0, 100.0]])).round(3)
-    (array([1.732]), array([141.425]))
-    """
-    target_size = np.linalg.norm(targets, axis=-1)
-    if spread is None:
-        sizes = row_sizes(generator)[..., None, :]
-    else:
-        sizes = np.sqrt(spread**2 @ np.swapaxes(generator**2, -1, -2))
-    weighed = matrix * sizes
-    with np.errstate(over="ignore"):
-        size: Floats = np.linalg.norm(weighed, axis=-1)
-    if not np.isfinite(size).all():  # an estimate of what is large from what is small
-        size = np.hypot.reduce(weighed, axis=-1)
-    return size / np.where(target_size > 0, target_size, 1)
+    return np.asarray(in_row_space & (amplification * epsilon <= np.sqrt(epsilon)))
 
 
 def assess(
@@ -114,5 +91,4 @@ def _size_received(generator: Any, matrix: Floats, prior: Prior) -> Floats:
     """
     squares = generator.power(2) if is_sparse(generator) else generator**2
     with np.errstate(over="ignore"):
-        heard: Floats = np.linalg.norm(matrix * np.sqrt(squares @ prior.squares)[..., None, :], axis=(-2, -1))
-    return heard
+        return np.asarray(np.linalg.norm(matrix * np.sqrt(squares @ prior.squares)[..., None, :], axis=(-2, -1)))

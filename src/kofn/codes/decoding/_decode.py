@@ -15,7 +15,7 @@ from .._prior import Prior
 from .._sparse import is_sparse
 from ._assess import Decoding, are_exact
 from ._dense import certify_rows, decode_dense
-from ._estimators import ZERO_FILLED, Estimator, check_estimator
+from ._estimators import Estimator, check_estimator, fill_with_zeros, rule_of
 from ._picking import covers, pick
 
 
@@ -68,7 +68,7 @@ def decode(
     if prior is not None and (not isinstance(prior, Prior) or prior.unknowns != code.unknowns):
         must, remedy = f"be a Prior of {code.unknowns} unknowns", "leave it out for equal energies"
         raise checks.refusal(call, "prior", must, getattr(prior, "unknowns", repr(prior)), remedy)
-    if code.picks is not None and rows.ndim == 1 and (estimator in ZERO_FILLED or covers(code, rows)):
+    if code.picks is not None and rows.ndim == 1 and (rule_of(estimator) is fill_with_zeros or covers(code, rows)):
         return pick(code, rows, prior)
     if prior is None or not prior.energy(code.targets) > 0:
         prior = Prior.independent(np.ones(code.unknowns))

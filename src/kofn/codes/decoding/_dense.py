@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from ..._base._numbers import Floats
-from .._certify import Certificate, certify, select
+from .._certify import Certificate, amplification_of, certify, select
 from .._linear import LinearCode
 from .._prior import Prior
-from ._assess import Decoding, amplification_of, are_exact, assess
-from ._estimators import ESTIMATORS, Estimator
+from ._assess import Decoding, are_exact, assess
+from ._estimators import Estimator, rule_of
 
 
 def decode_dense(
@@ -25,8 +25,7 @@ def decode_dense(
     recovered = are_exact(certificate.backward_error, certificate.amplification, generator, epsilon)
     matrix = certificate.matrix
     if not np.all(recovered):
-        rule = ESTIMATORS[estimator] if isinstance(estimator, str) else estimator
-        estimate = rule(matrix, generator, targets, prior, epsilon)
+        estimate = rule_of(estimator)(matrix, generator, targets, prior, epsilon)
         matrix = np.where(recovered[..., None], matrix, estimate)
     spread = None if code is None else code.spread
     return assess(generator, targets, matrix, recovered, certificate.backward_error, prior, epsilon, spread)

@@ -71,8 +71,16 @@ def remove_bias(reached: Floats, against: Floats, seen: Floats, targets: Floats,
 ESTIMATORS: dict[str, EstimatorRule] = {"lmmse": least_squares, "exact": fill_with_zeros, "peeling": fill_with_zeros}
 """How targets that are not exact are estimated; "peeling" also counts as exact only what peeling recovers."""
 
-ZERO_FILLED = ("exact", "peeling")
-"""Names of the estimators that use zero for what is not recovered."""
+
+def rule_of(estimator: Estimator) -> EstimatorRule:
+    """Return the rule that an estimator is, or is the name of.
+
+    Examples
+    --------
+    >>> rule_of("peeling") is rule_of("exact")
+    True
+    """
+    return ESTIMATORS[estimator] if isinstance(estimator, str) else estimator
 
 
 def check_estimator(call: str, estimator: Any) -> Estimator:

@@ -21,15 +21,13 @@ from scipy.linalg import lstsq
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import LinearOperator, cg, lsmr
 
-from ..._base._numbers import EPSILON, Floats, Indices
-from .._certify import backward_limit
+from ..._base._numbers import Floats, Indices
+from .._certify import amplification_of, backward_error, backward_limit
 from .._linear import LinearCode
 from .._prior import Prior
-from .._sparse import RowGroups
-from ._assess import Decoding, amplification_of, are_exact, assess
+from ._assess import Decoding, are_exact, assess
 from ._dense import decode_dense
-from ._estimators import Estimator, remove_bias
-from ._estimators import least_squares as dense_least_squares
+from ._estimators import Estimator, EstimatorRule, fill_with_zeros, least_squares, remove_bias, rule_of
 from ._peeling import solve_by_peeling
 
 DENSE_NUMBERS = 1 << 16
@@ -59,12 +57,11 @@ def decode_sparse(code: LinearCode, rows: Indices, prior: Prior, estimator: Esti
         return decode_dense(generator.toarray(), code.targets, prior, estimator, epsilon, code)
     solve = _solver(code, rows, generator, estimator)
     matrix = np.array([solve(target) for target in code.targets])
-    error = np.array([backward_error(v, generator, t) for v, t in zip(matrix, code.targets, strict=True)])
+    error = backward_error(matrix, generator, code.targets)
     recovered = are_exact(error, amplification_of(generator, code.targets, matrix), generator, epsilon)
     if not recovered.all():
-        estimate = np.zeros_like(matrix)
-        if estimator == "lmmse" and len(rows):
-            estimate = least_squares(generator, code.targets, prior, groups, rows)
+        which = None if groups is None else groups.group[rows]
+        estimate = _estimate(rule_of(estimator), matrix, generator, code.targets, prior, epsilon, which)
         matrix = np.where(recovered[:, None], matrix, estimate)
     return assess(generator, code.targets, matrix, recovered, error, prior, epsilon)
 
@@ -82,20 +79,6 @@ def decodable_sparse(code: LinearCode, rows: Indices, estimator: Estimator, epsi
     np.put_along_axis(seen, groups.group[rows], True, axis=-1)
     whole = decode_sparse(code, groups.first, prior, "exact", epsilon).recovered.all()
     return np.asarray(whole & np.all(seen | ~needed, axis=-1))
-
-
-def backward_error(solution: Floats, generator: Any, target: Floats) -> float:
-    """Largest componentwise backward error |v G − t| / (|v||G| + |t|).
-
-    Examples
-    --------
-    >>> backward_error(np.ones(2), csr_array(np.eye(2)), np.ones(2))
-    0.0
-    """
-    residual = np.abs(solution @ generator - target)
-    size = np.abs(solution) @ abs(generator) + np.abs(target)
-    ratio = np.divide(residual, size, out=np.zeros_like(residual), where=size > 0)
-    return float(np.max(np.where(np.isfinite(residual), ratio, np.inf), initial=0.0))
 
 
 def _solver(code: LinearCode, rows: Indices, generator: Any, estimator: Estimator) -> Callable[[Floats], Floats]:
@@ -136,7 +119,7 @@ def solve_rows(generator: Any, target: Floats, worker: Indices) -> Floats:
     if not np.all(covered | (target == 0)):
         return best
     for attempt in _attempts(generator, target, worker):
-        error = backward_error(attempt, generator, target)
+        error = float(backward_error(attempt, generator, target))
         if error < least:
             best, least = attempt, error
         if least <= limit:
@@ -196,12 +179,27 @@ def _factorise(generator: Any, target: Floats) -> Floats:
     return np.asarray(solution + lstsq(dense, target - dense @ solution, lapack_driver="gelsy", cond=1e-13)[0])
 
 
-def least_squares(generator: Any, targets: Floats, prior: Prior, groups: RowGroups | None, rows: Indices) -> Floats:
+def _estimate(
+    rule: EstimatorRule,
+    solution: Floats,
+    generator: Any,
+    targets: Floats,
+    prior: Prior,
+    epsilon: float,
+    which: Indices | None,
+) -> Floats:
+    """What a rule makes of sparse rows; those that have no way of their own to do that get dense ones."""
+    if rule is fill_with_zeros or not solution.size:
+        return np.zeros_like(solution)
+    if rule is least_squares and prior.factor.ndim == 1:
+        return sparse_least_squares(generator, targets, prior, which)
+    return rule(solution, generator.toarray(), targets, prior, epsilon)
+
+
+def sparse_least_squares(generator: Any, targets: Floats, prior: Prior, which: Indices | None) -> Floats:
     """The LMMSE estimate V = T S Gᵀ (G S Gᵀ)⁺ with S = diag(energies), unbiased in what unknowns have in common."""
-    if prior.factor.ndim == 2:
-        return dense_least_squares(np.zeros(0), generator.toarray(), targets, prior, EPSILON)
-    if groups is not None:
-        estimate, inverse = _by_group(generator, targets, prior, groups.group[rows])
+    if which is not None:
+        estimate, inverse = _by_group(generator, targets, prior, which)
     else:
         estimate, inverse = _iterated(generator, targets, prior)
     if prior.common is not None:
@@ -214,10 +212,9 @@ def _by_group(
     generator: Any, targets: Floats, prior: Prior, which: Indices
 ) -> tuple[Floats, Callable[[Floats], Floats]]:
     _, first = np.unique(which, return_index=True)
-    once = np.zeros(generator.shape[0])
-    once[first] = 1.0
-    energy = generator.power(2) @ prior.energies
-    weight = once * np.divide(1.0, energy, out=np.zeros_like(energy), where=energy > 0)
+    energy = (generator.power(2) @ prior.energies)[first]
+    weight = np.zeros(generator.shape[0])
+    weight[first] = np.divide(1.0, energy, out=np.zeros_like(energy), where=energy > 0)
     return np.asarray((generator @ (targets * prior.energies).T).T * weight), lambda seen: weight * seen
 
 

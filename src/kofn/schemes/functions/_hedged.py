@@ -18,7 +18,7 @@ from ...arrays._spec import ArraySpec
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from ...codes.decoding._assess import Decoding
-from ...codes.decoding._estimators import ZERO_FILLED, Estimator
+from ...codes.decoding._estimators import Estimator, fill_with_zeros, rule_of
 from ...codes.decoding._learning import TermLearner
 from ...errors import CodeError
 from .._layout import Layout
@@ -105,7 +105,7 @@ class HedgedScheme(CallScheme):
 
     def decoded_by(self, estimator: Estimator | None) -> Scheme:
         """The scheme that is run where users ask for this estimator, or for none."""
-        if estimator is None or estimator in ZERO_FILLED:
+        if estimator is None or rule_of(estimator) is fill_with_zeros:
             return replace(self, zero_fill=estimator is not None)
         return self.estimating()
 
