@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._base._numbers import Floats, Indices
+from .._base._numbers import Floats
 from ._linear import LinearCode
 
 
@@ -48,9 +48,9 @@ class CopyCode(LinearCode):
         load = np.ones(rows)
         for array in (worker, load, groups):
             array.setflags(write=False)
-        self.__dict__.update(
-            name=name, worker=worker, load=load, threshold=threshold, spread=None, groups=groups, _unknowns=unknowns
-        )
+        # What a `LinearCode` finds out when it is asked is known here: nothing looks at the matrices for that.
+        found = {"unknowns": unknowns, "groups": groups, "picks": groups, "mixes": False, "disjoint": None}
+        vars(self).update(name=name, worker=worker, load=load, threshold=threshold, spread=None, **found)
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
         return type(self), (self.name, self.unknowns, self.rows, max(1, self.workers))
@@ -64,30 +64,6 @@ class CopyCode(LinearCode):
     def targets(self) -> Floats:
         """T, the identity."""
         return _lock(np.eye(self.unknowns))
-
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-        return len(self.worker)
-
-    @property
-    def unknowns(self) -> int:
-        """Number of unknowns."""
-        return int(self.__dict__["_unknowns"])
-
-    @property
-    def picks(self) -> Indices:
-        """Which unknown each row is, (rows,)."""
-        return self.groups
-
-    @property
-    def mixes(self) -> bool:
-        """No row does."""
-        return False
-
-    @property
-    def disjoint(self) -> None:
-        """Sparse codes have some."""
 
     def on_workers(self, count: int) -> LinearCode:
         """Return the same code on at most ``count`` workers."""

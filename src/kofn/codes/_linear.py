@@ -65,16 +65,13 @@ class LinearCode(Remade):
 
     def __post_init__(self) -> None:
         generator = freeze(self.generator) if is_sparse(self.generator) else _freeze("generator", self.generator)
-        load = np.ones(generator.shape[:1]) if np.size(self.load) == 0 else self.load
-        for name, value in (
-            ("generator", generator),
-            ("targets", _freeze("targets", self.targets)),
-            ("worker", _freeze("worker", self.worker, np.intp)),
-            ("load", _freeze("load", load)),
-        ):
-            object.__setattr__(self, name, value)
-        if self.spread is not None:
-            object.__setattr__(self, "spread", _freeze("spread", self.spread))
+        vars(self).update(
+            generator=generator,
+            targets=_freeze("targets", self.targets),
+            worker=_freeze("worker", self.worker, np.intp),
+            load=_freeze("load", self.load if np.size(self.load) else np.ones(generator.shape[:1])),
+            spread=None if self.spread is None else _freeze("spread", self.spread),
+        )
         self._assert()
 
     def _assert(self) -> None:
@@ -89,20 +86,18 @@ class LinearCode(Remade):
             _require(vector.shape == (rows,), f"{name} must hold one number per row ({rows}), got {vector.shape}")
         _require(bool(np.all(self.worker >= 0)), "workers are counted from 0, got a negative one")
         _require(bool(np.all(self.load > 0) and np.isfinite(self.load).all()), "load must be positive and finite")
+        shape, spread = self.targets.shape, self.targets.shape if self.spread is None else self.spread.shape
+        _require(spread == shape, f"spread must have the shape of targets, {shape}, got {spread}")
         least = np.linalg.matrix_rank(self.targets) if self.targets.size else 0
         possible = self.threshold is None or (hasattr(self.threshold, "__index__") and least <= self.threshold <= rows)
-        shape = self.targets.shape if self.spread is None else self.spread.shape
-        _require(
-            shape == self.targets.shape, f"spread must have the shape of targets, {self.targets.shape}, got {shape}"
-        )
         _require(bool(possible), f"threshold must be an int in [{least}, {rows}], got {self.threshold!r}")
 
     @property
     def rows(self) -> int:
         """Number of rows, that is of results that can arrive."""
-        return int(self.generator.shape[0])
+        return len(self.worker)
 
-    @property
+    @cached_property
     def unknowns(self) -> int:
         """Number of unknown results."""
         return int(self.generator.shape[1])
@@ -147,7 +142,7 @@ class LinearCode(Remade):
         error = certify(generator, self.targets).backward_error
         return bool(np.all(error <= backward_limit(self.rows, self.unknowns)))
 
-    @property
+    @cached_property
     def picks(self) -> Indices | None:
         """Which unknown each row is, (rows,), of a code that only copies its targets; else None."""
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -16,20 +16,7 @@ SPAN_NUMBERS = 1 << 22
 """A sparse code keeps a basis of up to so many numbers (a thousand rows take about a second), then only counts."""
 
 
-class RankTracker(Protocol):
-    """What a collector asks of it."""
-
-    rank: int
-
-    def add(self, row: int) -> bool:
-        """Add a row and tell whether it brought anything new."""
-
-    @property
-    def is_near(self) -> bool:
-        """Whether decoding is worth an attempt."""
-
-
-def track_rank(code: LinearCode) -> RankTracker:
+def track_rank(code: LinearCode) -> DenseRank | CoverageRank | CopyRank:
     """Start with no rows of a code.
 
     Examples
@@ -47,9 +34,9 @@ def track_rank(code: LinearCode) -> RankTracker:
         unknown[rows] = columns
         return CopyRank(unknown.tolist(), np.flatnonzero(code.targets.any(axis=0)).tolist())
     if not is_sparse(generator):
-        return _RankOfRows(code, lambda row: generator[row])
+        return DenseRank(code.column_size, code.targets, lambda row: generator[row])
     if code.disjoint is None and min(code.rows, code.unknowns) * code.unknowns <= SPAN_NUMBERS:
-        return _RankOfRows(code, lambda row: generator[[row]].toarray()[0])
+        return DenseRank(code.column_size, code.targets, lambda row: generator[[row]].toarray()[0])
     return CoverageRank(generator, code.targets, np.asarray(code.worker), code.disjoint is not None)
 
 
@@ -64,9 +51,12 @@ class DenseRank:
     scale : (unknowns,) array
         Sizes of the generator's columns, so that no column is invisible beside another.
     targets : (targets, unknowns) array
+    row_of : callable
+        From the number of a row to its coefficients, (unknowns,).
     """
 
-    def __init__(self, scale: Floats, targets: Floats) -> None:
+    def __init__(self, scale: Floats, targets: Floats, row_of: Callable[[int], Floats]) -> None:
+        self._row_of = row_of
         self._scale = 1.0 / np.where(scale > 0, scale, 1.0)
         missing = targets * self._scale
         norms = np.linalg.norm(missing, axis=1, keepdims=True)
@@ -79,9 +69,9 @@ class DenseRank:
         self._removed = 0  # so many directions of the basis are no more in what is missing
         self.rank = 0
 
-    def add(self, row: Floats) -> bool:
+    def add(self, row: int) -> bool:
         """Add a row and tell whether it was independent of the ones before."""
-        vector = row * self._scale
+        vector = self._row_of(row) * self._scale
         size = math.sqrt(vector @ vector)
         if size == 0 or self.rank == len(vector):
             return False
@@ -113,17 +103,6 @@ class DenseRank:
             self._removed = self.rank
             self._distance = float(np.einsum("ij,ij->i", self._missing, self._missing).max(initial=0.0))
         return self.rank == len(self._scale) or self._distance < 1e-10
-
-
-class _RankOfRows(DenseRank):
-    """A `DenseRank` that is given rows by number."""
-
-    def __init__(self, code: LinearCode, row_of: Callable[[int], Floats]) -> None:
-        super().__init__(code.column_size, code.targets)
-        self._row_of = row_of
-
-    def add(self, row: int) -> bool:  # type: ignore[override]
-        return super().add(self._row_of(row))
 
 
 class CoverageRank:

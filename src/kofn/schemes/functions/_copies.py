@@ -92,7 +92,7 @@ def _copies(
     rows = integer(CALL, "rows", rows_of(K, workers), 0, "ask for at least one row") if K else 0
     require_rows(name, K, rows, "one row per input")
     code = CopyCode(name, K, rows, workers)
-    return HedgedScheme(code, [f] * rows, Inputs(X, code.picks), precision(inputs))
+    return HedgedScheme(code, [f] * rows, Inputs(X, code.groups), precision(inputs))
 
 
 @dataclass(frozen=True, eq=False)
