@@ -340,6 +340,9 @@ def test_results_outlive_the_pool(own: Pool) -> None:
 
 
 def test_straggling_over_any_engine(pool: Pool) -> None:
+    for future in [pool.submit(worker, abs, -1) for worker in range(N)]:
+        future.result()  # a process that starts meanwhile would be late as well
+    until(lambda: all(pool.state(worker) == "idle" for worker in range(N)))
     late, ended = Straggling(pool, Fixed([1.0, 0.0, 0.0])), []
     futures = [late.submit(worker, lambda x, y: x + y, worker, 1) for worker in range(N)]
     for worker, future in enumerate(futures):
