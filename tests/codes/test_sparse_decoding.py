@@ -97,8 +97,9 @@ def test_exact_counts_equal_plain_elimination(seed):
     assert rows_needed(generator) == eliminated_over_the_prime(generator)
 
 
-@pytest.mark.parametrize(("m", "seed"), slow_but([(300, 0), (1000, 0), (1000, 1)], {(300, 0)}))
-def test_exact_counts_up_to_the_papers_size_equal_ranks_over_a_large_field(m, seed):
+@pytest.mark.parametrize("drawn", slow_but([(300, 0), (1000, 0), (1000, 1)], {(300, 0)}))
+def test_exact_counts_up_to_the_papers_size_equal_ranks_over_a_large_field(drawn):
+    m, seed = drawn
     code, order = by_arrival(m, 10, seed, workers=400)
     generator = code.generator[order]
     count = rows_needed(generator)
