@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 import kofn
 import torch
 from kofn.torch import DataParallel
-from kofn.torch._gradients import GradientTrial, check_gradients
+from kofn.torch._gradients import check_gradients
 from kofn.torch._samplewise import Draws, check_samplewise, sides
 from torch import nn
 from torch_parallel import DOUBLE, assert_same, both
@@ -139,7 +139,7 @@ def test_what_treats_each_sample_by_itself_is_taken(function, drop, dtype):
         tried, inputs = model(function, drop).to(dtype), samples(count).to(dtype)
         draws = check_samplewise(tried, inputs)
         assert draws is (Draws.NONE if not drop else Draws.FREE if function is RIGHT["random signs"] else Draws.STEADY)
-        check_gradients(tried, inputs, GradientTrial(draws, True))
+        check_gradients(tried, inputs, draws, scaled=True)
 
 
 @pytest.mark.parametrize("count", range(2, 20))
@@ -191,9 +191,9 @@ def test_gradients_changed_on_their_way_are_refused(back, way, drop):
     tried = model(way(back), drop)
     draws = check_samplewise(tried, samples())
     with pytest.raises(kofn.ArgumentError, match=r"on the way back|in proportion"):
-        check_gradients(tried, samples(), GradientTrial(draws, True))
+        check_gradients(tried, samples(), draws, scaled=True)
     if back in BACK.values():  # a sum hands every shard what it hands all the data
-        check_gradients(tried, samples(), GradientTrial(draws, False))
+        check_gradients(tried, samples(), draws, scaled=False)
 
 
 @pytest.mark.parametrize("made", [
@@ -216,7 +216,7 @@ def test_wide_layers_are_not_refused_for_rounding():
     torch.manual_seed(0)
     tried = nn.Sequential(nn.Linear(300, 2000), nn.ReLU(), nn.Linear(2000, 900), nn.ReLU(), nn.Linear(900, 5))
     inputs = torch.randn(8, 300)
-    check_gradients(tried, inputs, GradientTrial(check_samplewise(tried, inputs), True))
+    check_gradients(tried, inputs, check_samplewise(tried, inputs), scaled=True)
 
 
 def test_a_gradient_clipped_on_its_way_is_right_where_the_loss_is_a_sum():

@@ -22,7 +22,7 @@ from ..checks import function, generator, integer, named, refusal
 from ..errors import TermError
 from ._additive import Shares, measure_shares
 from ._failures import of_kind
-from ._gradients import GradientTrial, check_gradients, sparse_gradients
+from ._gradients import check_gradients, sparse_gradients
 from ._samplewise import CALL, check_alone, check_samplewise, examples_of, samples_of
 from ._shard import Layout, Shard, ShardRequest
 from ._state import BACKWARD, Form, State, copy_state, set_state
@@ -167,7 +167,7 @@ class DataParallel(Closing):
             set_state(model, now)
             if not self._alone:
                 draws = check_samplewise(model, self._samples)
-                check_gradients(model, self._samples, GradientTrial(draws, scaled=not self._total))
+                check_gradients(model, self._samples, draws, scaled=not self._total)
             check_alone(model, self._samples)
             self._tried[modes] = sparse_gradients(model, self._samples)
         return self._tried[modes]

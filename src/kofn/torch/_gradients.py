@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import math
 from contextlib import nullcontext
-from typing import Any, NamedTuple
 
 from torch.utils._pytree import tree_leaves
 
@@ -21,49 +20,45 @@ from ._samplewise import Draws, model_refusal, run_model
 from ._steady import Steady
 
 
-class GradientTrial(NamedTuple):
-    """How gradients are tried.
+def check_gradients(model: nn.Module, inputs: Tensor, draws: Draws, scaled: bool) -> None:
+    """Refuse a model whose gradient is not the sum of those of its samples, or not in proportion to what comes in.
 
-    Attributes
+    What is not close is looked at again in double precision, where it can be had: rounding may turn a kink.
+
+    Parameters
     ----------
+    model : torch.nn.Module
+        Not changed.
+    inputs : tensor
+        A few samples.
     draws : Draws
         What the model draws.
     scaled : bool
         Whether gradients come to shards with other factors than to all the data, as those of a mean do.
     """
-
-    draws: Draws
-    scaled: bool
-
-
-def check_gradients(model: nn.Module, inputs: Tensor, trial: GradientTrial) -> None:
-    """Refuse a model whose gradient is not the sum of those of its samples, or not in proportion to what comes in.
-
-    What is not close is looked at again in double precision, where it can be had: rounding may turn a kink.
-    """
-    fault = _find_fault(model, inputs, trial)
+    fault = _find_fault(model, inputs, draws, scaled)
     if fault is not None:
         try:
             wide = inputs.double() if inputs.is_floating_point() else inputs
-            fault = _find_fault(copy.deepcopy(model).double(), wide, trial)
+            fault = _find_fault(copy.deepcopy(model).double(), wide, draws, scaled)
         except (RuntimeError, TypeError):
             pass  # not every model can be had in double precision
     if fault is not None:
         raise fault
 
 
-def _find_fault(model: nn.Module, inputs: Tensor, trial: GradientTrial) -> ArgumentError | None:
+def _find_fault(model: nn.Module, inputs: Tensor, draws: Draws, scaled: bool) -> ArgumentError | None:
     """What is wrong, if something is. Half of the samples come twice, and backwards, so that all neighbours change."""
-    count, steady = len(inputs), trial.draws is Draws.STEADY
+    count, steady = len(inputs), draws is Draws.STEADY
     every, some = list(range(count)), list(range(-(-count // 2)))[::-1]
     together = pull_back(model, inputs, every + some, steady)
-    if trial.draws is not Draws.FREE:
+    if draws is not Draws.FREE:
         parts = [pull_back(model, inputs, rows, steady) for rows in (every, some)]
-        if not _close(together, [_sum(*both) for both in zip(*parts, strict=True)]):
+        if not _close(together, [one.to_dense() + two.to_dense() for one, two in zip(*parts, strict=True)]):
             return _mixing(model)
-    for scale in _scales(model) if trial.scaled else ():
+    for scale in _scales(model) if scaled else ():
         more = pull_back(model, inputs, every + some, steady, scale)
-        if not _close(together, [None if one is None else one / scale for one in more]):
+        if not _close(together, [one / scale for one in more]):
             must = "hand gradients back in proportion, as those of a mean come to shards with other factors"
             got = "one that does not, as if it clipped or normalised them on their way"
             return model_refusal(
@@ -75,12 +70,10 @@ def _find_fault(model: nn.Module, inputs: Tensor, trial: GradientTrial) -> Argum
 def sparse_gradients(model: nn.Module, inputs: Tensor) -> tuple[bool, ...]:
     """Which parameters have sparse gradients, as those of embeddings may be."""
     found = iter(pull_back(model, inputs, list(range(len(inputs))), False))
-    return tuple(one.requires_grad and _is_sparse(next(found)) for one in model.parameters())
+    return tuple(one.requires_grad and next(found).is_sparse for one in model.parameters())
 
 
-def pull_back(
-    model: nn.Module, inputs: Tensor, rows: list[int], steady: bool, scale: float = 1.0
-) -> list[Tensor | None]:
+def pull_back(model: nn.Module, inputs: Tensor, rows: list[int], steady: bool, scale: float = 1.0) -> list[Tensor]:
     """Gradients by parameters that are trained, where made-up ones come in at the outputs of some samples."""
     model = copy.deepcopy(model)
     trained = [one for one in model.parameters() if one.requires_grad]
@@ -89,10 +82,10 @@ def pull_back(
         found = tree_leaves(run_model(model, inputs[rows].clone(), 0))
     outputs = [one for one in found if isinstance(one, Tensor) and one.requires_grad]
     if not outputs or not trained:
-        return [None] * len(trained)
+        return [torch.zeros_like(one) for one in trained]
     coming = [scale * incoming_gradients(one, len(inputs))[rows] for one in outputs]
     with mode():
-        return list(torch.autograd.grad(outputs, trained, coming, allow_unused=True))
+        return list(torch.autograd.grad(outputs, trained, coming, materialize_grads=True))
 
 
 def incoming_gradients(output: Tensor, count: int) -> Tensor:
@@ -108,35 +101,20 @@ def _scales(model: nn.Module) -> tuple[float, float]:
     return (2.0**-5, 2.0**5) if half else (2.0**-20, 2.0**20)
 
 
-def _is_sparse(gradient: Tensor | None) -> bool:
-    return gradient is not None and gradient.is_sparse
-
-
-def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
-    return (one if other is None else other) if one is None or other is None else one + other
-
-
-def _close(ones: list[Tensor | None], others: list[Tensor | None]) -> bool:
+def _close(ones: list[Tensor], others: list[Tensor]) -> bool:
     """Whether gradients are the same but for rounding, which is that of the largest of them."""
-    pairs = [
-        (_dense(one, two), _dense(two, one)) for one, two in zip(ones, others, strict=True) if not one is two is None
-    ]
-    largest = max((_norm(one) for one, _ in pairs), default=0.0)
-    for one, two in pairs:
+    largest = max(map(_norm, ones), default=0.0)
+    for one, other in zip(ones, others, strict=True):
         epsilon = torch.finfo(one.dtype).eps
-        apart = _norm(one - two)
+        apart = _norm(one.to_dense() - other.to_dense())
         if math.isfinite(apart) and apart > epsilon**0.5 * _norm(one) + epsilon**0.75 * largest:
             return False
     return True
 
 
-def _dense(gradient: Tensor | None, like: Any) -> Tensor:
-    found = torch.zeros_like(like) if gradient is None else gradient.detach()
-    return found.to_dense()
-
-
 def _norm(gradient: Tensor) -> float:
-    return float(torch.linalg.vector_norm(gradient.to(torch.complex128 if gradient.is_complex() else torch.float64)))
+    wide = torch.complex128 if gradient.is_complex() else torch.float64
+    return float(torch.linalg.vector_norm(gradient.to_dense().to(wide)))
 
 
 def _mixing(model: nn.Module) -> ArgumentError:
