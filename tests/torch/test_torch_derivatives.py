@@ -312,4 +312,4 @@ def test_a_model_with_a_pool_cannot_be_saved_whole_and_says_what_can(again):
         fresh = nn.Sequential(nn.Linear(4, 3))
         fresh.load_state_dict(model.state_dict())
         assert torch.equal(kofn.torch.convert(fresh, workers=pool)[0].weight, model[0].weight)
-        assert copy.deepcopy(model)[0].products.inputs._driver.pool is pool
+        assert copy.deepcopy(model)[0].products.inputs.driver.workers.pool is pool

@@ -34,7 +34,7 @@ def factors(dtype=torch.float32):
 
 
 def coder(coding, deadline, late=None, seed=0):
-    driver = SimulatedDriver(kofn.Exponential(2.0), coding.rows, deadline, late)
+    driver = SimulatedDriver(deadline, late, kofn.Exponential(2.0), coding.rows)
     return Coder("layer", coding, driver, np.random.SeedSequence(seed), feedback=late is not None)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from ..schemes.products._classes import Classes
 from ..schemes.products._shaping import FLOOR, SINGLE_FLOOR, Directions
 from ..schemes.products.families import Coefficients, Copies, Family, Gaussian, Windows
 from ._covariance import RunningCovariance
-from ._mixture import DecodingSetup
+from ._mixture import CodeBatch
 from ._options import CodingOptions
 
 BATCH = 32
@@ -61,29 +61,7 @@ def family_of(coding: CodingOptions, cut: tuple[int, int], prior: Prior, importa
     return Gaussian(table, realisation, summed, *shape)
 
 
-class CodeBatch(NamedTuple):
-    """Codes of the next steps, and how their results are decoded.
-
-    Attributes
-    ----------
-    family : Family
-    rows : Coefficients
-    setup : DecodingSetup
-    products : int
-        Block products that make the whole product.
-    """
-
-    family: Family
-    rows: Coefficients
-    setup: DecodingSetup
-    products: int
-
-    @property
-    def row_count(self) -> int:
-        """Rows of each code."""
-        return int(self.rows.generator.shape[1])
-
-
+@dataclass(frozen=True, eq=False)
 class CodeCache:
     """Draws codes for one product of one layer, cut in one way.
 
@@ -97,16 +75,11 @@ class CodeCache:
     rng : numpy.random.Generator
     """
 
-    def __init__(
-        self,
-        coding: CodingOptions,
-        cut: tuple[int, int],
-        covariance: RunningCovariance,
-        epsilon: float,
-        rng: np.random.Generator,
-    ) -> None:
-        self.coding, self.cut, self.epsilon = coding, cut, epsilon
-        self._covariance, self._rng = covariance, rng
+    coding: CodingOptions
+    cut: tuple[int, int]
+    covariance: RunningCovariance
+    epsilon: float
+    rng: np.random.Generator
 
     def draw_batch(self, *, until_decodable: bool = False) -> CodeBatch:
         """Draw the codes of the next steps.
@@ -121,16 +94,15 @@ class CodeCache:
         NotDecodable
             When that was in vain.
         """
-        prior, coding = self._covariance.prior(), self.coding
-        family = family_of(coding, self.cut, prior, self._covariance.importance, self.epsilon)
-        setup = DecodingSetup(family.targets, prior, coding.estimator, coding.partition == "cxr", self.epsilon)
+        prior, coding = self.covariance.prior(), self.coding
+        family = family_of(coding, self.cut, prior, self.covariance.importance, self.epsilon)
         count = coding.row_count(self.cut)
-        rows = family.draw(BATCH, count, self._rng)
+        rows = family.draw(BATCH, count, self.rng)
         bad = self._undecodable(rows, family.targets) if until_decodable else np.zeros(BATCH, bool)
         for _ in range(ATTEMPTS):
             if not bad.any():
-                return CodeBatch(family, rows, setup, coding.products(self.cut))
-            rows = _replace(rows, family.draw(BATCH, count, self._rng), bad)
+                return CodeBatch(coding, family, rows, prior, coding.products(self.cut), self.epsilon)
+            rows = _replace(rows, family.draw(BATCH, count, self.rng), bad)
             bad &= self._undecodable(rows, family.targets)
         raise NotDecodable(
             f"code {coding.code!r} with {count} rows for blocks {self.cut} is not exact even if "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -15,32 +15,14 @@ from torch import Tensor
 from ..checks import refusal
 from ._code_cache import CodeCache
 from ._covariance import RunningCovariance
+from ._driver import Driver, Estimate, ProductDriver
 from ._options import CALL, CodingOptions
-from ._partition import ColumnRow, RowColumn, line_weights
+from ._partition import ColumnRow, Product, RowColumn, line_weights
 from ._principal import principal_directions
-from ._simulated_driver import Estimate
 from ._sparsify import Schedule, sparsify
 
 LOOKS = 8
 """A product is sketched in every eighth step, after so many first ones in a row."""
-
-
-class ProductDriver(Protocol):
-    """What drives one product cut in one way."""
-
-    def estimate(self, product: RowColumn | ColumnRow, wants_late: bool) -> Estimate:
-        """Estimate the product."""
-
-
-class Driver(Protocol):
-    """Simulated stragglers or real workers."""
-
-    @property
-    def deadline(self) -> Any:
-        """None where all products are waited for until they are exact."""
-
-    def product_driver(self, coding: CodingOptions, cache: CodeCache, rng: np.random.Generator) -> ProductDriver:
-        """What drives one product cut in one way."""
 
 
 @dataclass
@@ -63,11 +45,7 @@ class Tally:
     seconds: float = 0.0
 
 
-class _State(NamedTuple):
-    covariance: RunningCovariance
-    driver: ProductDriver
-
-
+@dataclass(eq=False)
 class Coder:
     """Estimates A B for one product of one layer.
 
@@ -86,26 +64,21 @@ class Coder:
         Whether late results of a step are added in the next one.
     """
 
-    def __init__(
-        self,
-        name: str,
-        coding: CodingOptions,
-        driver: Driver,
-        seed: np.random.SeedSequence,
-        layer: int = 0,
-        threshold: Schedule | None = None,
-        feedback: bool = False,
-    ) -> None:
-        self.name, self.coding, self.tally = name, coding, Tally()
-        self._driver, self._seed, self._layer, self._threshold = driver, seed, layer, threshold
-        self._feedback = feedback
-        self._correction: Callable[[], Tensor] | None = None
-        self._states: dict[Any, _State] = {}
+    name: str
+    coding: CodingOptions
+    driver: Driver
+    seed: np.random.SeedSequence
+    layer: int = 0
+    threshold: Schedule | None = None
+    feedback: bool = False
+    tally: Tally = field(default_factory=Tally, init=False)
+    _correction: Callable[[], Tensor] | None = field(default=None, init=False)
+    _known: dict[Any, tuple[RunningCovariance, ProductDriver]] = field(default_factory=dict, init=False)
 
     @property
     def exact(self) -> bool:
         """Whether every product is the exact one, so that it has the derivatives of a product."""
-        return self._driver.deadline is None and self._threshold is None
+        return self.driver.deadline is None and self.threshold is None
 
     def __call__(self, gradient: Tensor, other: Tensor) -> Tensor:
         """Estimate ``gradient @ other``, (rows, columns), both of one real type and device."""
@@ -119,11 +92,11 @@ class Coder:
             weights = self._weights(a / a.abs().amax(), b / b.abs().amax())
         cut = self.coding.cut(a.shape[0], a.shape[1], b.shape[1])
         product = self._cut(a, b, cut, weights)
-        estimate = self._state(cut, product).driver.estimate(product, self._feedback)
+        estimate = self._driver_of(cut, product).estimate(product, self.feedback)
         self._note(estimate)
         return self._with_correction(estimate.value, estimate.correction)
 
-    def _cut(self, a: Tensor, b: Tensor, cut: tuple[int, int], weights: tuple[Tensor, Tensor]) -> RowColumn | ColumnRow:
+    def _cut(self, a: Tensor, b: Tensor, cut: tuple[int, int], weights: tuple[Tensor, Tensor]) -> Product:
         if self.coding.partition == "cxr":
             return ColumnRow.of(a, b, cut[0], weights[0] * weights[1], self.coding.is_factored)
         if cut[0] == 1 or not self.coding.turns(a.shape[0], a.shape[1], b.shape[1]):
@@ -135,9 +108,9 @@ class Coder:
 
     def _sparse(self, gradient: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         self.tally.steps += 1
-        if self._threshold is None:
+        if self.threshold is None:
             return gradient, other
-        first, second = self._threshold(self._layer, self.tally.steps)
+        first, second = self.threshold(self.layer, self.tally.steps)
         return sparsify(gradient, first), sparsify(other, second)
 
     def _weights(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -155,22 +128,19 @@ class Coder:
                 raise refusal(CALL, self.name, must, f"NaN or inf in {what}", remedy)
         return not bool(a.any() and b.any())
 
-    def _state(self, cut: tuple[int, int], product: RowColumn | ColumnRow) -> _State:
-        """What is known of products cut in this way; a smaller last batch may be cut in another."""
-        key = (cut, product.first.dtype)
-        if key not in self._states:
-            sketches, codes, arrivals = self._seed.spawn(3)
-            covariance = RunningCovariance(
-                int(sketches.generate_state(1)[0]), self.coding.weights if self.coding.has_windows else None
-            )
-            epsilon = torch.finfo(product.first.dtype).eps
-            cache = CodeCache(self.coding, cut, covariance, epsilon, np.random.default_rng(codes))
-            driver = self._driver.product_driver(self.coding, cache, np.random.default_rng(arrivals))
-            self._states[key] = _State(covariance, driver)
-        state = self._states[key]
-        if self.tally.steps <= LOOKS or self.tally.steps % LOOKS == 0 or not state.covariance.steps:
-            state.covariance.look(product)
-        return state
+    def _driver_of(self, cut: tuple[int, int], product: Product) -> ProductDriver:
+        """What drives products cut in this way; a smaller last batch may be cut in another."""
+        dtype = product.first.dtype
+        if (cut, dtype) not in self._known:
+            sketches, codes, arrivals = self.seed.spawn(3)
+            rule = self.coding.weights if self.coding.has_windows else None
+            covariance = RunningCovariance(int(sketches.generate_state(1)[0]), rule)
+            cache = CodeCache(self.coding, cut, covariance, torch.finfo(dtype).eps, np.random.default_rng(codes))
+            self._known[cut, dtype] = covariance, self.driver.product_driver(cache, np.random.default_rng(arrivals))
+        covariance, driver = self._known[cut, dtype]
+        if self.tally.steps <= LOOKS or self.tally.steps % LOOKS == 0 or not covariance.steps:
+            covariance.look(product)
+        return driver
 
     def _note(self, estimate: Estimate) -> None:
         self.tally.estimated += 1

@@ -13,7 +13,8 @@ from torch import nn
 
 from ..checks import choice, function, generator, integer, refusal
 from ..jobs._lease import PoolLease
-from ._coder import Coder, Driver
+from ._coder import Coder
+from ._driver import Driver
 from ._layers import CodedConv2d, CodedLinear, CodedProducts
 from ._options import CALL, CodingKeywords, CodingOptions
 from ._pool_driver import PoolDriver
@@ -112,7 +113,7 @@ def convert(
     driver, count = _driver(workers, latency, deadline, late)
     coding = CodingOptions.of(coding, changes).for_workers(count)
     chosen = _choose(model, layers)
-    seeds = _seeds(rng)
+    seeds = np.random.SeedSequence(int(generator(CALL, rng).integers(2**63)))
     made: dict[int, nn.Module] = {}
     for number, (name, layer) in enumerate(chosen.items()):
         inputs, own = (
@@ -126,14 +127,10 @@ def convert(
 def _driver(workers: Any, latency: Any, deadline: Any, late: float | None) -> tuple[Driver, int]:
     if latency is None:
         real = PoolLease(workers, CALL)
-        return PoolDriver(real, deadline, late), real.n
+        return PoolDriver(deadline, late, real), real.n
     remedy = "leave out 'latency' to use the workers of a pool"
     count = SIMULATED if workers is None else integer(CALL, "workers", workers, 1, remedy)
-    return SimulatedDriver(latency, count, deadline, late), count
-
-
-def _seeds(rng: Any) -> np.random.SeedSequence:
-    return np.random.SeedSequence(int(generator(CALL, rng).integers(2**63)))
+    return SimulatedDriver(deadline, late, latency, count), count
 
 
 def _choose(model: nn.Module, names: Sequence[str] | None) -> dict[str, nn.Module]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .._base._numbers import Floats
 from ..codes._prior import Prior
 from ..schemes.products._scheme import SKETCH_DIAGONAL
-from ._partition import ColumnRow, RowColumn
+from ._partition import Product
 
 WIDTH = 8
 """Width of the random sketch on either side: few numbers a step, averaged over many steps."""
@@ -19,6 +19,7 @@ FORGETTING = 1.0 / 32.0
 """Weight of a step in the average once there are more steps than 32."""
 
 
+@dataclass(eq=False)
 class RunningCovariance:
     """Running covariance S of the unknowns, up to a factor, from two-sided sketches (Ψ A_i)(B_j Ω).
 
@@ -31,40 +32,33 @@ class RunningCovariance:
         Of the sketches.
     rule : str or None
         What lines are weighed by, a name in `kofn.schemes.products.WEIGHTINGS`; None where nobody asks for importance.
+
+    Attributes
+    ----------
+    steps : int
+        Products it has looked at.
+    importance : (N, P) or (M,) array
+        Running mean of how important block products are by weight: what classes are made by.
     """
 
-    def __init__(self, seed: int, rule: str | None) -> None:
-        self._seed, self._rule = seed, rule
-        self._importance: Any = 0.0
-        self._random: torch.Generator | None = None
-        self._mean: Tensor | None = None
-        self._steps = 0
+    seed: int
+    rule: str | None
+    steps: int = field(default=0, init=False)
+    importance: Any = field(default=0.0, init=False)
+    _mean: Tensor | None = field(default=None, init=False)
+    _random: torch.Generator | None = field(default=None, init=False)
 
-    @property
-    def steps(self) -> int:
-        """Products it has looked at."""
-        return self._steps
-
-    def look(self, product: RowColumn | ColumnRow) -> None:
+    def look(self, product: Product) -> None:
         """Sketch a product and take note; no factor may be zero."""
         # Not in units of the sketch's own energy: a ratio of two random numbers would be biased.
         z = product.sketch(*self._sketches(product)).double() / (norm(product.first) * norm(product.second))
         gram = z @ z.T
-        self._steps += 1
-        weight = max(1.0 / self._steps, FORGETTING)
-        if self._rule is not None:
-            newest = product.importance(self._rule)
-            self._importance += weight * (newest / newest.sum() - self._importance)
-        if self._mean is None:
-            self._mean = gram
-        else:
-            self._mean = torch.lerp(self._mean, gram, weight)
-
-    @property
-    def importance(self) -> Floats:
-        """Running mean of how important block products are by weight, (N, P) or (M,): what classes are made by."""
-        importance: Floats = self._importance
-        return importance
+        self.steps += 1
+        weight = max(1.0 / self.steps, FORGETTING)
+        if self.rule is not None:
+            newest = product.importance(self.rule)
+            self.importance += weight * (newest / newest.sum() - self.importance)
+        self._mean = gram if self._mean is None else torch.lerp(self._mean, gram, weight)
 
     def prior(self) -> Prior:
         """The prior of the unknowns, of unit energy in all; equal energies as long as all was zero."""
@@ -76,11 +70,11 @@ class RunningCovariance:
         mean.flat[:: len(mean) + 1] += SKETCH_DIAGONAL * (energies + 1e-6 * energies.sum())
         return Prior.correlated((mean + mean.T) / (2 * mean.trace()))
 
-    def _sketches(self, product: RowColumn | ColumnRow) -> tuple[Tensor, Tensor]:
+    def _sketches(self, product: Product) -> tuple[Tensor, Tensor]:
         rows, columns = product.sketch_shape
         device, dtype = product.first.device, product.first.dtype
         if self._random is None or self._random.device != device:
-            self._random = torch.Generator(device).manual_seed(self._seed)
+            self._random = torch.Generator(device).manual_seed(self.seed)
         left = torch.randn((WIDTH, rows), generator=self._random, device=device, dtype=dtype)
         right = torch.randn((columns, WIDTH), generator=self._random, device=device, dtype=dtype)
         return left, right

@@ -76,10 +76,3 @@ class DeadlineController:
         """Take note of the error of the products since the last time."""
         if self._rule is not None:
             self.seconds = self._rule.after(self.seconds, error)
-
-
-def check_times(deadline: Any, late: float | None) -> None:
-    """Refuse a deadline that cannot be met, or late results that would not be late."""
-    seconds = DeadlineController(deadline).seconds
-    if late is not None and number(CONVERT, "late", late, "leave it out") <= seconds:
-        raise refusal(CONVERT, "late", f"be longer than the deadline ({seconds:g} s)", late, "leave it out")

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from .._base._numbers import Floats
 from ..codes._prior import Prior
 from ..codes.decoding._dense import decode_dense
+from ..schemes.products.families import Coefficients, Family
+from ._options import CodingOptions
 
 
 class Mixture(NamedTuple):
@@ -33,56 +35,62 @@ class Mixture(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class DecodingSetup:
-    """How results are decoded.
+class CodeBatch:
+    """Codes of the next steps of one product, and how their results are decoded.
 
     Parameters
     ----------
-    targets : (targets, unknowns) array
+    coding : CodingOptions
+    family : Family
+    rows : Coefficients
     prior : Prior
-    estimator : {"lmmse", "exact"}
-    summed : bool
-        Whether the answer is the sum of the targets (column × row).
+        Of the unknowns.
+    products : int
+        Block products that make the whole product.
     epsilon : float
         Relative precision of results.
 
     Examples
     --------
-    >>> setup = DecodingSetup(np.eye(2), Prior.independent([3.0, 1.0]), "lmmse", False, 1e-16)
-    >>> rows = np.array([[[1.0, 0.0], [0.0, 1.0]]])
-    >>> setup.answer(rows, np.array([[True, False]])).share
+    >>> from kofn.schemes.products._classes import Classes
+    >>> from kofn.schemes.products.families import Copies
+    >>> both = Copies(Classes.of_sizes(2))
+    >>> rows = both.draw(1, 2, np.random.default_rng(0))
+    >>> batch = CodeBatch(CodingOptions(), both, rows, Prior.independent([3.0, 1.0]), 2, 1e-16)
+    >>> batch.answer(np.array([[True, False]])).share
     array([0.75])
     """
 
-    targets: Floats
+    coding: CodingOptions
+    family: Family
+    rows: Coefficients
     prior: Prior
-    estimator: str
-    summed: bool
+    products: int
     epsilon: float
 
-    def answer(self, generator: Floats, received: NDArray[np.bool_]) -> Mixture:
-        """Decode codes of which only some rows arrived.
+    @property
+    def row_count(self) -> int:
+        """Rows of each code."""
+        return int(self.rows.generator.shape[1])
 
-        Parameters
-        ----------
-        generator : (steps, rows, unknowns) array
-        received : (steps, rows) bool array
-        """
+    def answer(self, received: NDArray[np.bool_]) -> Mixture:
+        """Decode the codes where only some rows arrived, (steps, rows)."""
         # A row of zeros says nothing, so that steps with different numbers of results are one stack.
-        heard = np.where(received[..., None], generator, 0.0)
-        decoding = decode_dense(heard, self.targets, self.prior, self.estimator, self.epsilon)
+        heard = np.where(received[..., None], self.rows.generator, 0.0)
+        decoding = decode_dense(heard, self.family.targets, self.prior, self.coding.estimator, self.epsilon)
         mix = decoding.matrix @ heard
         share = self.share(mix)
         return Mixture(self._total(mix), share, np.broadcast_to(decoding.error, share.shape))
 
     def share(self, mix: Floats) -> Floats:
         """Expected share of the product that estimates W u capture, for a (…, targets, unknowns) array W."""
-        whole = self.prior.weigh(self._total(self.targets))
+        whole = self.prior.weigh(self._total(self.family.targets))
         share: Floats = np.sum(self.prior.weigh(self._total(mix)) * whole, axis=(-2, -1)) / np.sum(whole**2)
         return share
 
     def _total(self, mix: Floats) -> Floats:
-        return mix.sum(axis=-2, keepdims=True) if self.summed else mix
+        """What makes the answer: for column × row the sum of the targets."""
+        return mix.sum(axis=-2, keepdims=True) if self.coding.partition == "cxr" else mix
 
 
 class RunningShare:

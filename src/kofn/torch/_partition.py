@@ -117,24 +117,11 @@ class RowColumn:
         """How important each block product is by the weights of its factors, (N, P)."""
         return np.outer(self.rows.importance(rule), self.columns.importance(rule))
 
-    def blocks(self) -> Tensor:
-        """All block products, (N·P, u·q), in one product."""
-        n, u, p, q = self.rows.count, self.rows.size, self.columns.count, self.columns.size
-        return (self.first @ self.second).view(n, u, p, q).transpose(1, 2).reshape(n * p, u * q)
-
     def mix(self, mix: Tensor) -> Tensor:
         """The product with block products replaced by combinations of them, ``mix`` (…, N·P, N·P)."""
-        return self.assemble(mix @ self.blocks())
-
-    def assemble(self, blocks: Tensor) -> Tensor:
-        """Put blocks, (…, N·P, u·q), where they belong."""
         n, u, p, q = self.rows.count, self.rows.size, self.columns.count, self.columns.size
-        return self.restore(blocks.view(n, p, u, q).transpose(1, 2).reshape(n * u, p * q))
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Shape of the product of the sorted, padded factors."""
-        return self.first.shape[0], self.second.shape[1]
+        blocks = (self.first @ self.second).view(n, u, p, q).transpose(1, 2).reshape(n * p, u * q)
+        return self.restore((mix @ blocks).view(n, p, u, q).transpose(1, 2).reshape(n * u, p * q))
 
     def restore(self, product: Tensor) -> Tensor:
         """The product of the sorted, padded factors as that of the factors themselves."""
@@ -182,11 +169,6 @@ class ColumnRow:
             return (self.first * mix.repeat_interleave(h)) @ self.second
         return self.first @ (mix.view(m, m) @ self.second.view(m, -1)).view(m * h, -1)
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Shape of the product."""
-        return self.first.shape[0], self.second.shape[1]
-
     def restore(self, product: Tensor) -> Tensor:
         """The product of the sorted, padded factors, which is that of the factors themselves."""
         return product
@@ -202,3 +184,7 @@ class ColumnRow:
     def sketch_shape(self) -> tuple[int, int]:
         """Rows and columns that sketches act on."""
         return len(self.first), self.second.shape[1]
+
+
+Product = RowColumn | ColumnRow
+"""Both have the factors, sorted and padded, as ``first`` and ``second``."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,16 +33,15 @@ from ..schemes.products._operands import Operands
 from ..schemes.products._row_column import in_like_units, spread
 from ..schemes.products._scheme import ProductScheme
 from ..schemes.products._windows import WindowScheme
-from ._code_cache import ATTEMPTS, CodeBatch, CodeCache
-from ._deadline import DeadlineController, check_times
-from ._mixture import RunningShare
-from ._options import CALL, CodingOptions
-from ._partition import ColumnRow, RowColumn
-from ._simulated_driver import Estimate
+from ._code_cache import ATTEMPTS, CodeCache
+from ._driver import Driver, Estimate, ProductDriver
+from ._mixture import CodeBatch
+from ._options import CALL
+from ._partition import Product
 
 
 @dataclass(frozen=True, eq=False)
-class PoolDriver:
+class PoolDriver(Driver):
     """Products computed by the workers of a pool.
 
     Parameters
@@ -49,17 +49,9 @@ class PoolDriver:
     workers : PoolLease
         A pool that was given is not closed. One of a number of processes is started by the first product, and ends
         with the last layer that uses it.
-    deadline : float, AdaptiveDeadline or None
-    late : float or None
-        Seconds until which results that miss the deadline still arrive for the next step.
     """
 
     workers: PoolLease
-    deadline: Any = None
-    late: float | None = None
-
-    def __post_init__(self) -> None:
-        check_times(self.deadline, self.late)
 
     def __deepcopy__(self, memo: Any) -> PoolDriver:
         return self  # a copied model goes on with the same workers
@@ -70,17 +62,13 @@ class PoolDriver:
             "save model.state_dict(), and convert the model that it is loaded into."
         )
 
-    @property
-    def pool(self) -> Pool:
-        """The pool, running."""
-        return self.workers.pool
-
-    def product_driver(self, coding: CodingOptions, cache: CodeCache, rng: np.random.Generator) -> PoolProductDriver:
+    def product_driver(self, cache: CodeCache, rng: np.random.Generator) -> PoolProductDriver:
         """The driver of one product of one layer."""
+        coding = cache.coding
         if coding.realisation == "ideal" and not coding.is_plain:
             must = "be 'factor' or 'window' with real workers, who cannot return ideal rows"
             raise refusal(CALL, "realisation", must, repr(coding.realisation), "leave it out")
-        return PoolProductDriver(self, coding, cache)
+        return PoolProductDriver(self, cache)
 
 
 class Received(NamedTuple):
@@ -145,38 +133,35 @@ class ProductRun:
         return Received(rows, decoding, scheme.assemble(decoding.matrix, list(results.values())) if rows else None)
 
 
-class PoolProductDriver:
+class PoolProductDriver(ProductDriver):
     """Runs one product of one layer on a pool, step after step."""
 
-    def __init__(self, driver: PoolDriver, coding: CodingOptions, cache: CodeCache) -> None:
-        self._driver, self._coding, self._cache = driver, coding, cache
-        self._deadline = DeadlineController(driver.deadline)
-        self._shares = RunningShare(before=1), RunningShare(before=1)
+    def __init__(self, driver: PoolDriver, cache: CodeCache) -> None:
+        super().__init__(driver, cache, before=1)
+        self._driver = driver
         self._steps: Iterator[tuple[CodeBatch, int]] = iter(())
 
-    def estimate(self, product: RowColumn | ColumnRow, wants_late: bool) -> Estimate:
+    def estimate(self, product: Product, wants_late: bool) -> Estimate:
         """Estimate a product from what arrives by the deadline."""
         batch, step, scheme = self._reachable(product)
-        seconds, late = self._deadline.seconds, self._driver.late
+        seconds, late = self._deadline.seconds, self._late
         patience = seconds if late is None or not wants_late else max(late, seconds)
         is_early, like = patience > seconds, product.first
-        run = ProductRun(scheme, self._driver.pool, self._coding.estimator, patience, is_early)
+        run = ProductRun(scheme, self._driver.workers.pool, self._coding.estimator, patience, is_early)
 
         def estimate(until: float, which: int) -> tuple[Tensor, float, float]:
             rows, decoding, found = run.received(until)
-            value = product.restore(like.new_zeros(product.shape) if found is None else _tensor(found, like))
-            share = float(batch.setup.share(decoding.matrix @ batch.rows.generator[step, list(rows)]))
-            if self._coding.rescale:
-                self._shares[which].add(np.array([share]))
-                value = value / self._shares[which].mean
-            return value, share, float(decoding.error)
+            nothing = like.new_zeros(len(like), product.second.shape[1])
+            value = product.restore(nothing if found is None else _tensor(found, like))
+            share = float(batch.share(decoding.matrix @ batch.rows.generator[step, list(rows)]))
+            return self._rescale(value, share, which), share, float(decoding.error)
 
         value, share, error = estimate(seconds, 0)
         self._deadline.adapt(error)
         correction = (lambda: estimate(patience, 1)[0] - value) if is_early else None
         return Estimate(value, correction, share, error, seconds)
 
-    def _reachable(self, product: RowColumn | ColumnRow) -> tuple[CodeBatch, int, Scheme]:
+    def _reachable(self, product: Product) -> tuple[CodeBatch, int, Scheme]:
         """The code of this step and its scheme: one that these factors can be exact with, where nothing less counts."""
         for _ in range(ATTEMPTS):
             batch, step = self._next()
@@ -190,30 +175,25 @@ class PoolProductDriver:
             "give more rows, fewer blocks, or a deadline."
         )
 
-    @property
-    def _exact(self) -> bool:
-        """Whether products are waited for until they are exact."""
-        return math.isinf(self._deadline.seconds)
-
     def _next(self) -> tuple[CodeBatch, int]:
         """The code of the next step."""
         step = next(self._steps, None)
         if step is None:
-            code = self._cache.draw_batch(until_decodable=math.isinf(self._deadline.seconds))
-            self._steps = iter([(code, number) for number in range(len(code.rows.load))])
+            batch = self._draw_batch()
+            self._steps = zip(repeat(batch), range(len(batch.rows.load)))
             step = next(self._steps)
         return step
 
-    def _scheme(self, product: RowColumn | ColumnRow, code: CodeBatch, step: int) -> Scheme:
+    def _scheme(self, product: Product, code: CodeBatch, step: int) -> Scheme:
         """The scheme of one step, of factors that are sorted and padded already."""
         coding, (n, p) = self._coding, self._cache.cut
         rows = code.rows
         linear = code.family.code_of(rows, step, self._driver.workers.n)
         operands = Operands.of(_numpy(product.first), _numpy(product.second))
-        cut = _cut(coding.partition, operands, (n, p), code.setup.prior, self._exact)
+        cut = _cut(coding.partition, operands, (n, p), code.prior, self._exact)
         if cut.spread is not None:
             linear = replace(linear, spread=cut.spread)
-        separate = coding.partition == "cxr" and len(code.setup.targets) > 1
+        separate = coding.partition == "cxr" and len(code.family.targets) > 1
         if rows.factors is not None:
             alpha, beta = (factor[step] for factor in rows.factors)
             return ProductScheme(linear, *cut.factors(alpha, beta), cut.grid, cut.expected, separate=separate)

@@ -6,11 +6,11 @@ next steps are made at once.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from itertools import repeat
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,42 +19,20 @@ import torch
 from torch import Tensor
 
 from .._base._numbers import Floats
-from ..checks import refusal
 from ..codes._linear import LinearCode, groups_of
 from ..errors import NotDecodable
 from ..schemes._deal import deal_rows
-from ..simulation._latency import Latency
+from ..simulation._latency import check_latency
 from ..simulation._turns import arrivals_from
-from ._code_cache import CodeBatch, CodeCache
-from ._deadline import DeadlineController, check_times
-from ._mixture import RunningShare
-from ._options import CALL, CodingOptions
-from ._partition import ColumnRow, RowColumn
-
-
-class Estimate(NamedTuple):
-    """An estimated product, and what will be added to it later.
-
-    Attributes
-    ----------
-    value : tensor
-    correction : callable or None
-        ``correction()`` is what results that arrive after the deadline add in the next step.
-    share, error : float
-        Captured share before rescaling, and expected relative error.
-    seconds : float
-        The deadline that it was made for.
-    """
-
-    value: Tensor
-    correction: Callable[[], Tensor] | None
-    share: float
-    error: float
-    seconds: float
+from ._code_cache import CodeCache
+from ._driver import Driver, Estimate, ProductDriver
+from ._mixture import CodeBatch
+from ._options import CALL
+from ._partition import Product
 
 
 @dataclass(frozen=True, eq=False)
-class SimulatedDriver:
+class SimulatedDriver(Driver):
     """Stragglers drawn from a latency model.
 
     Parameters
@@ -62,82 +40,56 @@ class SimulatedDriver:
     latency : Latency
         Seconds of one block product.
     workers : int
-    deadline : float, AdaptiveDeadline or None
-    late : float or None
-        Seconds until which results that miss the deadline still arrive for the next step.
     """
 
     latency: Any
     workers: int
-    deadline: Any = None
-    late: float | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.latency, Latency) or isinstance(self.latency, type):
-            remedy = "use kofn.Exponential(1.0), for example"
-            raise refusal(CALL, "latency", "be a latency model", repr(self.latency), remedy)
-        check_times(self.deadline, self.late)
+        check_latency(CALL, "latency", self.latency)
+        super().__post_init__()
 
-    def product_driver(
-        self, coding: CodingOptions, cache: CodeCache, rng: np.random.Generator
-    ) -> SimulatedProductDriver:
+    def product_driver(self, cache: CodeCache, rng: np.random.Generator) -> SimulatedProductDriver:
         """The driver of one product of one layer."""
-        return SimulatedProductDriver(self, coding, cache, rng)
+        return SimulatedProductDriver(self, cache, rng)
 
 
-class SimulatedProductDriver:
+class SimulatedProductDriver(ProductDriver):
     """Simulates one product of one layer, step after step."""
 
-    def __init__(
-        self, driver: SimulatedDriver, coding: CodingOptions, cache: CodeCache, rng: np.random.Generator
-    ) -> None:
-        self._driver, self._coding, self._cache, self._rng = driver, coding, cache, rng
-        self._deadline = DeadlineController(driver.deadline)
-        self._shares = RunningShare(), RunningShare()
-        self._drawn = 0
+    def __init__(self, driver: SimulatedDriver, cache: CodeCache, rng: np.random.Generator) -> None:
+        super().__init__(driver, cache)
+        self._driver, self._rng, self._drawn = driver, rng, 0
         self._steps: Iterator[tuple[Tensor, Tensor | None, float, float, float]] = iter(())
 
-    def estimate(self, product: RowColumn | ColumnRow, wants_late: bool) -> Estimate:
+    def estimate(self, product: Product, wants_late: bool) -> Estimate:
         """Estimate a product from what arrives by the deadline of its step."""
         step = next(self._steps, None)
         if step is None:
-            self._steps = self._plan_steps(product)
+            self._steps = self._plan_steps(product.first)
             step = next(self._steps)
         mix, late, share, error, seconds = step
         correction = partial(_as_it_is, product.mix(late)) if late is not None and wants_late else None
         return Estimate(product.mix(mix), correction, share, error, seconds)
 
-    def _plan_steps(
-        self, product: RowColumn | ColumnRow
-    ) -> Iterator[tuple[Tensor, Tensor | None, float, float, float]]:
+    def _plan_steps(self, like: Tensor) -> Iterator[tuple[Tensor, Tensor | None, float, float, float]]:
         """Decode the next codes of the cache with arrivals drawn for each."""
-        code = self._cache.draw_batch(until_decodable=math.isinf(self._deadline.seconds))
+        code, seconds = self._draw_batch(), self._deadline.seconds
         times = self._arrivals(code)
-        seconds = self._deadline.seconds
-        now = code.setup.answer(code.rows.generator, times <= seconds if seconds < math.inf else np.isfinite(times))
-        if math.isinf(seconds) and np.any(now.error):
+        now = code.answer(np.isfinite(times) & (times <= seconds))
+        if self._exact and np.any(now.error):
             raise NotDecodable(
                 f"{CALL}: a product without a deadline waits until it is exact, but the workers that 'latency' lets "
                 "answer at all do not suffice; give a deadline, or more rows."
             )
         mix = self._rescale(now.mix, now.share, 0)
-        late = None
-        if self._driver.late is not None:
-            then = code.setup.answer(code.rows.generator, times <= max(self._driver.late, seconds))
-            late = self._rescale(then.mix, then.share, 1) - mix
+        lates: Iterable[Tensor | None] = repeat(None)
+        if self._late is not None:
+            then = code.answer(times <= max(self._late, seconds))
+            lates = self._tensor(self._rescale(then.mix, then.share, 1) - mix, like)
         self._deadline.adapt(float(np.sqrt(np.mean(now.error**2))))
-        like = product.first
-        mixes = self._tensor(mix, like)
-        lates = [None] * len(mixes) if late is None else self._tensor(late, like)
-        return iter(
-            [(mixes[i], lates[i], float(now.share[i]), float(now.error[i]), seconds) for i in range(len(mixes))]
-        )
-
-    def _rescale(self, mix: Any, share: Any, which: int) -> Any:
-        if not self._coding.rescale:
-            return mix
-        self._shares[which].add(share)
-        return mix / self._shares[which].mean
+        # Unlike a generator, an iterator of a list can be pickled with the model.
+        return iter(list(zip(self._tensor(mix, like), lates, now.share.tolist(), now.error.tolist(), repeat(seconds))))
 
     def _arrivals(self, code: CodeBatch) -> Any:
         """Draw when each row of each code arrives, (codes, rows)."""
@@ -145,11 +97,11 @@ class SimulatedProductDriver:
         if self._coding.scale_load:
             load = load * code.row_count / code.products
         worker = deal_rows(code.row_count, self._driver.workers, groups_of(code.rows.generator[0]))
-        alike = bool(np.all(load == load[0]))
-        works = [work_of(one, worker) for one in (load[:1] if alike else load)]
-        trials = len(load) if alike else 1
+        different = load if np.any(load != load[0]) else load[:1]
+        trials = len(load) // len(different)
         times = []
-        for work in works:
+        for one in different:
+            work = work_of(one, worker)
             times.append(arrivals_from(self._driver.latency, self._drawn, work, worker, trials, self._rng))
             self._drawn += trials
         return np.concatenate(times)
