@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -64,25 +64,22 @@ class Piece(NamedTuple):
 
 
 class Slope(NamedTuple):
-    """A loss, and its gradient by the outputs."""
+    """A loss, and its gradient by the outputs, (samples, numbers)."""
 
     value: float
-    gradient: list[Tensor]
+    gradient: Tensor
+
+    @classmethod
+    def of(cls, value: Tensor, gradients: Iterable[Tensor]) -> Slope:
+        """Of a loss and its gradients by several outputs, complex ones as pairs of numbers."""
+        parts = [torch.view_as_real(one.resolve_conj()) if one.is_complex() else one for one in gradients]
+        return cls(float(value.detach()), torch.cat([part[:, None].flatten(1) for part in parts], 1))
 
     @property
     def size(self) -> float:
-        """Norm of the gradient; NaN where it is not finite."""
-        size = math.sqrt(sum(float(one.abs().square().sum()) for one in self.gradient))
+        """Norm of the gradient; NaN where it or the loss is not finite."""
+        size = float(torch.linalg.vector_norm(self.gradient))
         return size if math.isfinite(size) and math.isfinite(self.value) else math.nan
-
-    @property
-    def largest(self) -> float:
-        """The largest entry of the gradient."""
-        return max((float(one.abs().max()) for one in self.gradient if one.numel()), default=0.0)
-
-    def over(self, scale: float) -> Slope:
-        """That of the loss divided by a number."""
-        return Slope(self.value / scale, [one / scale for one in self.gradient])
 
     def multiple(self, other: Slope, tolerance: float) -> float | None:
         """The number that this gradient is ``other``'s times; None if there is none, NaN if any would do."""
@@ -90,9 +87,8 @@ class Slope(NamedTuple):
             return 0.0 if math.isnan(other.size) else (None if other.size else math.nan)
         if not other.size or math.isnan(other.size):
             return None
-        pairs = list(zip(self.gradient, other.gradient, strict=True))
-        found = sum(float((one * two.conj()).sum().real) for one, two in pairs) / other.size**2
-        left = math.sqrt(sum(float((one - found * two).abs().square().sum()) for one, two in pairs))
+        found = float((self.gradient * other.gradient).sum()) / other.size**2
+        left = float(torch.linalg.vector_norm(self.gradient - found * other.gradient))
         return found if found > 0 and left <= tolerance * self.size else None
 
 
@@ -148,19 +144,19 @@ class Meter:
             _check_leaves(value, wanted)
             found = torch.autograd.grad(value, wanted, allow_unused=True, materialize_grads=True)
         self.kind = value.dtype
-        return Slope(float(value.detach()), list(found))
+        return Slope.of(value, found)
 
     def counts(self, first: Piece, second: Piece) -> tuple[float, float] | None:
         """How much the losses of two pieces count in that of both; None if no numbers do, NaN where any would."""
         n = len(first.labels)
         both, one, two = self.slope(first.with_(second)), self.slope(first), self.slope(second)
-        scale = one.largest  # squares stay in the range
+        scale = float(one.gradient.abs().max()) if one.gradient.numel() else 0.0  # squares stay in the range
         if 0 < scale < math.inf:
-            both, one, two = both.over(scale), one.over(scale), two.over(scale)
+            both, one, two = (Slope(each.value / scale, each.gradient / scale) for each in (both, one, two))
         if not one.size or math.isnan(one.size) or math.isnan(both.size):
             return math.nan, math.nan
-        of_one = Slope(both.value, [g[:n] for g in both.gradient]).multiple(one, self.tolerance)
-        of_two = Slope(both.value, [g[n:] for g in both.gradient]).multiple(two, self.tolerance)
+        of_one = Slope(both.value, both.gradient[:n]).multiple(one, self.tolerance)
+        of_two = Slope(both.value, both.gradient[n:]).multiple(two, self.tolerance)
         if of_one is None or of_two is None:
             return None
         if not math.isnan(of_two):

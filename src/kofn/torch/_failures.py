@@ -21,12 +21,7 @@ class ShardIndexError(TermError, IndexError):
     """A shard raised an IndexError, as a label does that is no class."""
 
 
-KINDS: dict[type[Exception], type[TermError]] = {
-    RuntimeError: ShardRuntimeError,
-    ValueError: ShardValueError,
-    TypeError: ShardTypeError,
-    IndexError: ShardIndexError,
-}
+KINDS = (ShardRuntimeError, ShardValueError, ShardTypeError, ShardIndexError)
 
 
 def of_kind(error: TermError) -> TermError:
@@ -40,7 +35,7 @@ def of_kind(error: TermError) -> TermError:
     (True, 3)
     """
     cause = error.__cause__
-    made = next((made for kind, made in KINDS.items() if isinstance(cause, kind)), None)
+    made = next((made for made in KINDS if isinstance(cause, made.__bases__[1])), None)
     if made is None:
         return error
     same = made(str(error), error.worker, error.row, error.traceback, term=error.term)

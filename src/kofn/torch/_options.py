@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
+import numpy as np
+
 from ..checks import choice, integer, probabilities, refusal
 from ..codes.decoding._estimators import ESTIMATORS
 from ..schemes._deal import default_redundancy
@@ -214,11 +216,8 @@ class CodingOptions:
         ([1], [1.0])
         """
         sizes = even_sizes(products, len(self.gamma)) if self.classes is None else list(self.classes)
-        left, kept = products, []
-        for size in sizes:
-            kept.append(min(left, size))
-            left -= kept[-1]
-        kept = [size for size in kept if size]
-        kept[-1] += left
+        ends = np.minimum(np.cumsum(sizes), products)
+        kept = [int(size) for size in np.diff(ends, prepend=0) if size]
+        kept[-1] += products - sum(kept)
         gamma = list(self.gamma)[: len(kept)]
         return kept, [g / sum(gamma) for g in gamma] if len(kept) < len(self.gamma) else gamma

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import nn
 
 from ._layers import CodedConv2d, CodedLinear
+
+Kind = Literal["inputs", "weights"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class ProductReport:
     """
 
     layer: str
-    product: Literal["inputs", "weights"]
+    product: Kind
     steps: int
     empty: int
     share: float
@@ -53,10 +55,9 @@ def report(model: nn.Module) -> list[ProductReport]:
     1 weights 1 1.0 2.0
     """
     found: list[ProductReport] = []
-    kinds: tuple[Literal["inputs"], Literal["weights"]] = ("inputs", "weights")
     for name, layer in model.named_modules():
         if isinstance(layer, CodedLinear | CodedConv2d):
-            for kind in kinds:
+            for kind in get_args(Kind):
                 tally = getattr(layer.products, kind).tally
                 means = (total / max(1, tally.estimated) for total in (tally.share, tally.error, tally.seconds))
                 if tally.steps:

@@ -141,15 +141,13 @@ class Layout:
 
 
 def _numbers(gradient: Tensor, thin: bool) -> list[Tensor]:
-    rows = []
-    if thin:
-        touched = torch.ones(len(gradient)) if not gradient.is_sparse else torch.zeros(len(gradient))
-        if gradient.is_sparse:
-            touched[gradient._indices()[0].cpu()] = 1.0
-        rows = [touched.double()]
     dense = gradient.to_dense()
     wide = torch.view_as_real(dense.resolve_conj().to(torch.complex128)) if dense.is_complex() else dense.double()
-    return [*rows, wide.reshape(-1)]
+    if not thin:
+        return [wide.reshape(-1)]
+    touched = torch.zeros(len(gradient)).double()
+    touched[gradient._indices()[0].cpu() if gradient.is_sparse else slice(None)] = 1.0
+    return [touched, wide.reshape(-1)]
 
 
 def _gradient(numbers: Tensor, like: Tensor, thin: bool) -> Tensor:

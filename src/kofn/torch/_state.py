@@ -58,13 +58,8 @@ def copy_state(model: nn.Module) -> State:
     return State(
         torch.cat(numbers).numpy() if numbers else np.empty(0, np.uint8),
         tuple(value.requires_grad for value in model.parameters()),
-        settings_of(model),
+        tuple({k: v for k, v in vars(module).items() if _plain(v)} for module in model.modules()),
     )
-
-
-def settings_of(model: nn.Module) -> tuple[dict[str, Any], ...]:
-    """The plain attributes of every module."""
-    return tuple({k: v for k, v in vars(module).items() if _plain(v)} for module in model.modules())
 
 
 def set_state(model: nn.Module, given: State) -> None:
