@@ -111,15 +111,11 @@ class Calibrated(PriorModel):
     @property
     def bar(self) -> Bar | None:
         """The model's, scaled."""
-        return None if self.model.bar is None else self._bar
-
-    def _bar(self, *estimate: Any) -> float:
-        assert self.model.bar is not None
-        return self.ratio * self.model.bar(*estimate)
+        bar = self.model.bar
+        return None if bar is None else lambda *estimate: self.ratio * bar(*estimate)
 
     def _scaled(self, prior: Prior) -> Prior:
         larger = replace(prior, factor=self.ratio * prior.factor)
         energy = float(larger.energy(self.targets))
-        return (
-            larger if energy == 0 else replace(larger, share=prior.share * float(prior.energy(self.targets)) / energy)
-        )
+        share = float(prior.energy(self.targets)) / energy if energy else 1.0
+        return replace(larger, share=prior.share * share)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..._base._numbers import Floats
-from ...codes._certify import certify
+from ...codes._certify import Certificate, certify
 from ...codes._linear import LinearCode
 
 STACK = 1 << 18
@@ -66,12 +67,16 @@ def amplifications(code: LinearCode, sets: NDArray[np.intp]) -> Floats:
     >>> amplifications(code, np.array([[0, 1], [0, 2]])).round(3)
     array([1.   , 1.732])
     """
-    step = max(1, STACK // (8 * sets.shape[1] * code.unknowns))
-    parts = [_worst(code, sets[start : start + step]) for start in range(0, len(sets), step)]
-    return np.concatenate(parts)
+    found = certificates(code.generator, code.targets, sets)
+    return np.concatenate([np.where(is_exact(part), part.amplification.max(axis=1), np.inf) for part in found])
 
 
-def _worst(code: LinearCode, sets: NDArray[np.intp]) -> Floats:
-    certificate = certify(code.generator[sets], code.targets)
-    met = np.all(certificate.backward_error <= INVERTED, axis=1)
-    return np.where(met, certificate.amplification.max(axis=1), np.inf)
+def certificates(generator: Floats, targets: Floats, sets: NDArray[np.intp]) -> Iterator[Certificate]:
+    """What every set of rows makes of the targets, in stacks that fit the cache."""
+    step = max(1, STACK // (8 * sets.shape[1] * generator.shape[1]))
+    return (certify(generator[sets[i : i + step]], targets) for i in range(0, len(sets), step))
+
+
+def is_exact(certificate: Certificate) -> NDArray[np.bool_]:
+    """Which sets of a stack have an inverse."""
+    return np.asarray(np.all(certificate.backward_error <= INVERTED, axis=1))

@@ -138,11 +138,11 @@ class Design:
         Nothing for a target error, because closed forms speak of the mean loss alone, and nothing where one
         product is all, or all of them are zero.
         """
-        if self.objective.target is not None or self.code.unknowns < CLASSES or self.code.rows != self.code.workers:
+        code = self.code
+        many = code.unknowns >= CLASSES and code.rows == code.workers
+        if self.objective.target is not None or not many or not self.prior.energies.any():
             return ()
-        if not self.prior.energies.any():
-            return ()
-        sizes = even_sizes(self.code.unknowns, CLASSES)
+        sizes = even_sizes(code.unknowns, CLASSES)
         label = split_classes(self.prior.energies, sizes)
         energies = np.bincount(label, weights=self.prior.energies)
         weights = self._problem(self.objective).counts

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from ... import checks
 from ..._base._numbers import Floats
 from ...codes._bases import row_kronecker
-from ...codes._certify import certify
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from ...codes.decoding._decode import decode
 from ...schemes.products._shaping import Directions
 from ...simulation._latency import Latency
-from ._amplification import INVERTED, STACK, subsets
+from ._amplification import STACK, certificates, is_exact, subsets
 from ._objective import CALL, Objective
 from ._spread import spread
 from ._strata import Strata, strata
@@ -153,9 +152,8 @@ class Points:
         generator = row_kronecker(alpha, beta)
         rows, size = generator.shape
         sets = subsets(rows, int(np.clip(effort // size**2, 300, 12_000)), size, seed)
-        step = max(1, STACK // (8 * size**2))
-        parts = [certify(generator[sets[i : i + step]], np.eye(size)) for i in range(0, len(sets), step)]
-        exact = all(np.all(part.backward_error <= INVERTED) for part in parts)
+        parts = list(certificates(generator, np.eye(size), sets))
+        exact = all(is_exact(part).all() for part in parts)
         return cls(alpha, beta, sets, np.concatenate([part.matrix for part in parts]), exact)
 
     def p99(self, first: Floats, second: Floats) -> float:
@@ -179,9 +177,8 @@ def search(problem: SearchProblem, directions: Directions, rng: np.random.Genera
     ArgumentError
         When even coefficients of equal size amplify more than the limit.
     """
-    points = Points.of(
-        *best_spread(problem, directions, rng), EFFORT, seed=2
-    )  # other sets than those that chose it: selection flatters
+    chosen = best_spread(problem, directions, rng)
+    points = Points.of(*chosen, EFFORT, seed=2)  # other sets than those that chose it: selection flatters
     best = min((_value_of(problem, directions, points, power) for power in POWERS), key=attrgetter("value"))
     for step in STEPS:
         near = [_value_of(problem, directions, points, best.power + sign * step) for sign in (-1, 1)]
