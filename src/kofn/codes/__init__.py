@@ -4,13 +4,17 @@ from ._bases import chebyshev_nodes, chebyshev_rows, gaussian_frame, row_kroneck
 from ._certify import Certificate, certify
 from ._linear import LinearCode
 from ._prior import Prior
+from ._rows import FixedRows, RatelessRows, RowSource
 from .decoding import Decoding, decodable, decode
 
 __all__ = [
     "Certificate",
     "Decoding",
+    "FixedRows",
     "LinearCode",
     "Prior",
+    "RatelessRows",
+    "RowSource",
     "certify",
     "chebyshev_nodes",
     "chebyshev_rows",

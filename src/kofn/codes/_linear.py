@@ -154,6 +154,42 @@ class LinearCode(Remade):
             return self.disjoint.group
         return groups_of(self.generator)
 
+    @cached_property
+    def plain(self) -> NDArray[np.intp]:
+        """Which unknown alone each row is a multiple of, (rows,); -1 for rows that combine several, or none."""
+        if self.picks is not None:
+            return self.picks
+        unknown = np.full(self.rows, -1, dtype=np.intp)
+        rows, columns = self.generator.nonzero()
+        unknown[rows] = columns
+        unknown[np.bincount(rows, minlength=self.rows) != 1] = -1
+        return unknown
+
+    def extended(self, row: Floats, worker: int, load: float = 1.0) -> LinearCode:
+        """The code with one more row at its end; of a dense one. It has no threshold any more.
+
+        Examples
+        --------
+        >>> LinearCode("plain", np.eye(2), np.eye(2), worker=[0, 1]).extended(np.array([1.0, 1.0]), 1).generator
+        array([[1., 0.],
+               [0., 1.],
+               [1., 1.]])
+        """
+        fits = not is_sparse(self.generator) and row.shape == (self.unknowns,) and bool(np.isfinite(row).all())
+        _require(fits, f"a row of code {self.name!r} must be {self.unknowns} finite numbers, got {row}")
+        # What is there was checked, which took as long as to decode it.
+        made = object.__new__(LinearCode)
+        vars(made).update(
+            name=self.name,
+            generator=_freeze("generator", np.vstack([self.generator, row])),
+            targets=self.targets,
+            worker=_freeze("worker", np.append(self.worker, worker), np.intp),
+            load=_freeze("load", np.append(self.load, load)),
+            threshold=None,
+            spread=self.spread,
+        )
+        return made
+
     def on_workers(self, count: int) -> LinearCode:
         """Return the same code with its workers folded onto ``count``, worker ``w`` onto ``w % count``.
 

@@ -16,7 +16,7 @@ SPAN_NUMBERS = 1 << 22
 """A sparse code keeps a basis of up to so many numbers (a thousand rows take about a second), then only counts."""
 
 
-def track_rank(code: LinearCode) -> DenseRank | CoverageRank | CopyRank:
+def track_rank(code: LinearCode) -> DenseRank | SystematicRank | CoverageRank | CopyRank:
     """Start with no rows of a code.
 
     Examples
@@ -34,6 +34,9 @@ def track_rank(code: LinearCode) -> DenseRank | CoverageRank | CopyRank:
         unknown[rows] = columns
         return CopyRank(unknown.tolist(), np.flatnonzero(code.targets.any(axis=0)).tolist())
     if not is_sparse(generator):
+        plain = np.unique(code.plain)
+        if plain.size - (plain[0] < 0) == code.unknowns:
+            return SystematicRank(generator, code.targets, code.plain.tolist())
         return DenseRank(code.column_size, code.targets, lambda row: generator[row])
     if code.disjoint is None and min(code.rows, code.unknowns) * code.unknowns <= SPAN_NUMBERS:
         return DenseRank(code.column_size, code.targets, lambda row: generator[[row]].toarray()[0])
@@ -103,6 +106,69 @@ class DenseRank:
             self._removed = self.rank
             self._distance = float(np.einsum("ij,ij->i", self._missing, self._missing).max(initial=0.0))
         return self.rank == len(self._scale) or self._distance < 1e-10
+
+
+class SystematicRank:
+    """What `DenseRank` is, for codes that have every unknown as a row: such rows cost nothing.
+
+    Of the others only counts what they say of the unknowns that have not come by themselves.
+
+    Parameters
+    ----------
+    generator : (rows, unknowns) array
+    targets : (targets, unknowns) array
+    plain : sequence of int
+        The unknown that each row is a multiple of; -1 for others.
+
+    Examples
+    --------
+    >>> seen = SystematicRank(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), np.eye(2), [0, 1, -1])
+    >>> seen.add(2), seen.is_near, seen.add(1), seen.is_near, seen.rank
+    (True, False, True, True, 2)
+    """
+
+    def __init__(self, generator: Floats, targets: Floats, plain: Sequence[int]) -> None:
+        self._generator, self._targets, self._plain = generator, targets, plain
+        self._missing = np.ones(generator.shape[1], dtype=bool)
+        self._wanted = np.any(targets != 0, axis=0)
+        self._combined: list[int] = []
+        self._rest: DenseRank | None = None
+
+    def add(self, row: int) -> bool:
+        """Add a row and tell whether it was independent of the ones before."""
+        unknown, before = self._plain[row], self.rank
+        if unknown >= 0 and not self._missing[unknown]:
+            return False
+        if unknown >= 0:
+            self._missing[unknown] = False
+        else:
+            self._combined.append(row)
+        self._rest = None
+        return self.rank > before
+
+    @property
+    def rank(self) -> int:
+        """Independent rows so far."""
+        known = len(self._missing) - int(np.count_nonzero(self._missing))
+        return known + (self._of_combined().rank if self._combined else 0)
+
+    @property
+    def is_near(self) -> bool:
+        """Whether every target may lie in the span, so that decoding should decide."""
+        if not np.any(self._missing & self._wanted):
+            return True
+        return bool(self._combined) and self._of_combined().is_near
+
+    def _of_combined(self) -> DenseRank:
+        """The span of the combinations over what is missing."""
+        if self._rest is None:
+            combined = self._generator[self._combined]
+            rows, sizes = combined[:, self._missing], np.linalg.norm(combined, axis=1)
+            scale = np.abs(rows / np.where(sizes > 0, sizes, 1.0)[:, None]).max(axis=0, initial=0.0)
+            self._rest = DenseRank(scale, self._targets[:, self._missing], lambda row: rows[row])
+            for row in range(len(rows)):
+                self._rest.add(row)
+        return self._rest
 
 
 class CoverageRank:
