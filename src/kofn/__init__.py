@@ -42,7 +42,7 @@ from .jobs._options import Options
 from .jobs._plan import Plan, prepare, run, start
 from .jobs._stop import Count, Deadline, Decodable, StopRule, Tolerance
 from .jobs.report._report import Report
-from .jobs.scheduling import Adaptive, Speculative, Static
+from .jobs.scheduling import Adaptive, CodedBackups, Duplicates, Speculative, Static
 from .schemes._scheme import Scheme
 from .schemes._task import Task
 from .schemes._template import Template
@@ -73,6 +73,7 @@ __all__ = [
     "Cancelled",
     "ClusterArray",
     "CodeError",
+    "CodedBackups",
     "CodedMap",
     "CodedSum",
     "Collector",
@@ -83,6 +84,7 @@ __all__ = [
     "Decodable",
     "Delayed",
     "Design",
+    "Duplicates",
     "Dying",
     "ExecutorPool",
     "Exponential",

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 import golden_runs
 import kofn
+from kofn.codes import RatelessRows
 from kofn.errors import WorkerLost
 from kofn.jobs._collector import Collector
 from kofn.jobs._events import (
@@ -229,13 +230,19 @@ class AnyEvents(RuleBasedStateMachine):
     @initialize(
         base=st.sampled_from([kofn.Static(), kofn.Adaptive()]),
         over=st.sampled_from(
-            [lambda base: base, golden_runs.EagerCopies, lambda base: kofn.Speculative(0.2, base=base)]
+            [
+                lambda base: base,
+                golden_runs.EagerCopies,
+                lambda base: kofn.Speculative(0.2, base=base),
+                kofn.Duplicates,
+                lambda base: kofn.CodedBackups(base, after=1.0),
+            ]
         ),
         stop=st.sampled_from([None, kofn.Count(2), kofn.Deadline(5.0)]),
     )
     def start(self, base, over, stop):
         scheduler = over(base)
-        self.state = RunState(Collector(COPIES, stop=stop), 3, scheduler)
+        self.state = RunState(Collector(COPIES, stop=stop), 3, scheduler, rows=RatelessRows(COPIES))
         self.now = 0.0
         self.tell(Encoded(["idle", "starting", "idle"]))
 

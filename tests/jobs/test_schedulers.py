@@ -34,7 +34,8 @@ def send(view, worker, rows, at=0.0):
 
 def receive(view, worker, seconds=None):
     message = view.bring_back(worker, "idle", arrived=True)
-    view.received.update(message.rows)
+    for row in message.rows:
+        view.receive(row)
     if seconds is not None:
         view.speed.add(worker, len(message.rows), float(len(message.rows)), seconds)
 
@@ -212,13 +213,15 @@ def test_a_scheduler_is_a_value(scheduler):
         (ADAPTIVE, False, ADAPTIVE),
         ("speculative", False, SPECULATIVE),
         ("speculative", True, kofn.Speculative(base=ADAPTIVE)),
+        ("duplicates", False, kofn.Duplicates(ADAPTIVE)),
+        ("coded", False, kofn.CodedBackups(ADAPTIVE)),
     ],
 )
 def test_what_scheduler_means(given, adaptive, means):
     assert as_scheduler("kofn.run", given, adaptive) == means
 
 
-@pytest.mark.parametrize("bad", [3, None, "duplicates", "coded", "Static", kofn.Static, []])
+@pytest.mark.parametrize("bad", [3, None, "duplicate", "backups", "Static", kofn.Static, []])
 def test_what_is_no_scheduler_is_refused(bad):
     with pytest.raises(kofn.ArgumentError, match=r"kofn\.run: 'scheduler' must be .*; leave it out"):
         as_scheduler("kofn.run", bad)

@@ -155,7 +155,7 @@ class LinearCode(Remade):
         return groups_of(self.generator)
 
     @cached_property
-    def plain(self) -> NDArray[np.intp]:
+    def plain(self) -> Indices:
         """Which unknown alone each row is a multiple of, (rows,); -1 for rows that combine several, or none."""
         if self.picks is not None:
             return self.picks

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .._base._numbers import Floats
+from .._base._numbers import Floats, Indices
 from ..errors import CodeError
 from ._bases import row_kronecker
 from ._linear import LinearCode
@@ -145,19 +144,19 @@ class RatelessRows(RowSource):
         row[where] = drawn[_best(drawn[:, looked_at], made[:, where[looked_at]])]
         return row
 
-    def _lines(self, missing: NDArray[np.intp], made: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def _lines(self, missing: Indices, made: Floats) -> tuple[Indices, Indices]:
         """The blocks of either side that are combined: those of which a product is missing."""
         sizes = (self.code.unknowns, 1) if self.shape is None else self.shape
         used = np.count_nonzero(made, axis=0).reshape(sizes)
         rows, columns = np.unique(missing // sizes[1]), np.unique(missing % sizes[1])
         return self._fewest(rows, used.sum(axis=1)), self._fewest(columns, used.sum(axis=0))
 
-    def _fewest(self, line: NDArray[np.intp], used: NDArray[np.intp]) -> NDArray[np.intp]:
+    def _fewest(self, line: Indices, used: Indices) -> Indices:
         if self.weight is None or len(line) <= self.weight:
             return line
         return np.sort(line[np.argsort(used[line], kind="stable")[: self.weight]])
 
-    def _drawn(self, lines: tuple[NDArray[np.intp], NDArray[np.intp]], row: int, missing: int) -> Floats:
+    def _drawn(self, lines: tuple[Indices, Indices], row: int, missing: int) -> Floats:
         rng = np.random.default_rng([self.seed, row, missing])
         first, second = (
             rng.standard_normal((DRAWS, len(line))) if len(line) > 1 else np.ones((DRAWS, 1)) for line in lines

@@ -5,6 +5,7 @@ Real runs and simulations drive the same collector, so they cannot disagree on w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -102,6 +103,7 @@ class Collector(Carrying):
         self._judge, self._results = judge, results
         self._judgement: Judgement | None = None
         self._enough = self._settled = False
+        self._limit = math.inf
         self._space = track_rank(code)
         self._exact: bool | None = None
 
@@ -134,6 +136,19 @@ class Collector(Carrying):
         self._judgement = None
         self._exact = True if was_exact else None  # more rows never make an exact target inexact
 
+    def extend(self, code: LinearCode, amplification: float) -> None:
+        """Go on with a code that has more rows at its end, and wait for another result where more would be amplified.
+
+        Parameters
+        ----------
+        code : LinearCode
+        amplification : float
+            Largest one with which a job is done while more can arrive.
+        """
+        self.code, self._limit, self._space = code, amplification, track_rank(code)
+        for row in self.received:
+            self._space.add(row)
+
     def settle(self) -> None:
         """Take note that nothing more will arrive."""
         self._settled, self._exact = True, None
@@ -161,6 +176,8 @@ class Collector(Carrying):
 
     def _decided(self) -> bool:
         judgement = self._judged()
+        if not (self._settled or judgement.decoding.amplification <= self._limit):
+            return False
         return judgement.decoding.exact or (self._enough and (judgement.final or self._settled))
 
     @property

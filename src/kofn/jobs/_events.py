@@ -23,9 +23,10 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Tasks are there, and this is what workers are doing."""
+    """Tasks are there, and this is what workers are doing; ``fixed``: no fresh rows can be made of them."""
 
     states: Sequence[str]
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

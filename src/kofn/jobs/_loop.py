@@ -82,10 +82,11 @@ class RunLoop:
         self._placement = placement
         scheduler = as_scheduler(CALL, "auto", scheme.adaptive) if scheduler is None else scheduler
         loop = proxy(self)  # a state that held its loop would keep operands and results until garbage is looked for
-        self._state = RunState(collector, pool.n, scheduler, lambda worker, row: loop._missing(worker, row))
+        self._state = RunState(collector, pool.n, scheduler, lambda worker, row: loop._lacks(worker, row), scheme.rows)
         self._inbox: queue.SimpleQueue[int | None] = queue.SimpleQueue()  # a worker whose message is back, or a call
         self._futures: dict[int, Future[Any]] = {}
         self._tasks: Sequence[Task] = ()
+        self._fresh: dict[int, Task] = {}
         self._held: dict[int, Sequence[Task]] = {}  # a stream counts what is in memory
         self._results: dict[int, Any] = {} if results is None else results
         self._placed_bytes = self._sent_bytes = self._received_bytes = 0
@@ -122,7 +123,8 @@ class RunLoop:
         self._started = self._clock.now()
         try:
             self._encode()
-            goes_on = self._tell(on.Encoded([self.pool.state(worker) for worker in range(self.pool.n)]))
+            states = [self.pool.state(worker) for worker in range(self.pool.n)]
+            goes_on = self._tell(on.Encoded(states, fixed=self._memory.is_short or isinstance(self._tasks, TaskStream)))
             while goes_on:
                 count = self.collector.count
                 goes_on = self._tell(self._next_event())
@@ -177,7 +179,7 @@ class RunLoop:
         worker = action.worker
         if (state := self.pool.state(worker)) != "idle":  # pools are given tasks only then
             return on.Refused(worker, state)
-        tasks = [self._tasks[row] for row in action.rows]
+        tasks = list(map(self._task, action.rows))
         placed = sum(self._placement.ensure(worker, task) for task in tasks)
         self._placed_bytes += placed
         self._sent_bytes += sum(size_of(task.arguments) for task in tasks)
@@ -192,9 +194,16 @@ class RunLoop:
         future.add_done_callback(lambda _: self._inbox.put(worker))
         return on.Sent(worker, submitted, placed)
 
-    def _missing(self, worker: int, row: int) -> int:
+    def _task(self, row: int) -> Task:
+        if row < len(self._tasks):
+            return self._tasks[row]
+        if row not in self._fresh:
+            self._fresh[row] = self.scheme.fresh_task(self.collector.code.generator[row], self._tasks)
+        return self._fresh[row]
+
+    def _lacks(self, worker: int, row: int) -> int:
         # To look at a task of a stream is to encode it; it has nothing resident.
-        return 0 if isinstance(self._tasks, TaskStream) else self._placement.missing(worker, self._tasks[row])
+        return 0 if isinstance(self._tasks, TaskStream) else self._placement.missing(worker, self._task(row))
 
     # -- taking results -------------------------------------------------------------------------------
 
@@ -255,6 +264,7 @@ class RunLoop:
         self._futures.clear()
         self._held.clear()
         self._tasks = ()
+        self._fresh.clear()
 
     def estimate(self, out: Any = None) -> Answer:
         """The best answer from what has arrived so far, by default in an array of its own."""
@@ -276,6 +286,7 @@ class RunLoop:
             placed_bytes=self._placed_bytes,
             sent_bytes=self._sent_bytes,
             received_bytes=self._received_bytes,
+            fresh_rows=range(self.scheme.code.rows, self.collector.code.rows),
         )
 
     def _answered(self) -> Answer:
@@ -289,7 +300,7 @@ class RunLoop:
         return replace(answer, report=report, assemble=lambda: value)
 
     def _not_decodable(self, reason: str, remedy: str = "use more or faster workers") -> NotDecodable:
-        name, have = self.scheme.code.name, f"{self.collector.count} of {self.scheme.code.rows} results arrived"
+        name, have = self.scheme.code.name, f"{self.collector.count} of {self.collector.code.rows} results arrived"
         estimate = self.estimate() if self.collector.count else None
         remedy = "its best estimate is in the exception's 'estimate'" if estimate else remedy
         error = NotDecodable(f"{name} is not exact: {reason} ({have}{self._given_up()}); {remedy}.", estimate)

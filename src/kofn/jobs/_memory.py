@@ -116,6 +116,11 @@ class RunMemory:
     encoded_bytes: int = 0
     spill: SpillFile | None = None
 
+    @property
+    def is_short(self) -> bool:
+        """Whether there is no room for results that nobody counted on."""
+        return self.spill is not None
+
     def keep(self, row: int, payload: Any) -> Any:
         """A payload where it stays until it is decoded."""
         return payload if self.spill is None else self.spill.keep(row, payload)

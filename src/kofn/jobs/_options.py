@@ -64,10 +64,12 @@ class Options(Carrying):
         What an estimate uses for what is not exact yet: the least-squares best estimate, zero, or a code's own rule.
         "peeling" decodes LT codes as their papers do. By default what the scheme says of itself, which is "lmmse" for
         products and sums.
-    scheduler : {"auto", "static", "adaptive", "speculative"} or Scheduler
+    scheduler : {"auto", "static", "adaptive", "speculative", "duplicates", "coded"} or Scheduler
         What an idle worker is given: rows of its own in their order, as papers and `kofn.simulate` have it ("static");
         what is neither in nor under way anywhere, and then repetitions of what is ("adaptive"); rows of its own, and
-        then what a slow worker is late with ("speculative"). "auto" is what suits the scheme.
+        then what a slow worker is late with ("speculative"); any row that waits, and then copies of what is being
+        computed ("duplicates"), or combinations of all that is missing, where the scheme can make some ("coded").
+        "auto" is what suits the scheme.
     progress : callable, optional
         Called with a `Progress` after every arrival.
     memory_limit_bytes : int, optional

@@ -7,14 +7,17 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from .. import checks
+from ..codes._rows import AMPLIFICATION, FixedRows, RowSource
 from ..errors import Cancelled, WorkerLost
 from . import _events as on
 from ._collector import Collector
 from ._events import Phase
-from ._view import Missing, RunView
+from ._view import Lacks, RunView
 from .report._attempt import Attempt, Outcome
-from .scheduling import Copy, InFlight, Rows, Scheduler, Wait
+from .scheduling import Copy, Fresh, InFlight, Rows, Scheduler, Wait
 
 ATTEMPTS = 3
 """A row that has cost so many workers their lives is given up."""
@@ -36,8 +39,10 @@ class RunState:
     workers : int
     scheduler : Scheduler
         Decides what an idle worker is given.
-    missing : callable, optional
-        ``missing(worker, row)`` tells how many bytes of resident data a worker lacks for a row; none by default.
+    lacks : callable, optional
+        ``lacks(worker, row)`` tells how many bytes of resident data a worker lacks for a row; none by default.
+    rows : RowSource, optional
+        Makes fresh rows; by default there are those of the code only.
 
     Examples
     --------
@@ -55,12 +60,18 @@ class RunState:
     """
 
     def __init__(
-        self, collector: Collector, workers: int, scheduler: Scheduler, missing: Missing = lambda worker, row: 0
+        self,
+        collector: Collector,
+        workers: int,
+        scheduler: Scheduler,
+        lacks: Lacks = lambda worker, row: 0,
+        rows: RowSource | None = None,
     ) -> None:
         self.phase = Phase.ENCODING
         self.collector = collector
         self.scheduler = scheduler
-        self.view = RunView(collector.code, workers, missing, scheduler.skips_equal)
+        self.view = RunView(collector.code, workers, lacks, scheduler.skips_equal)
+        self.rows = FixedRows(collector.code) if rows is None else rows
         self.attempts: list[Attempt] = []
         self.loss: BaseException | None = None
         self._lives = [ATTEMPTS] * collector.code.rows
@@ -83,12 +94,13 @@ class RunState:
     @property
     def given_up(self) -> list[int]:
         """Rows that have cost too many workers their lives."""
-        return [row for row, lives in enumerate(self._lives) if lives == 0]
+        return sorted(self.view.given_up)
 
     # -- what has happened ----------------------------------------------------------------------------
 
     def _encoded(self, event: on.Encoded) -> None:
         self.phase = Phase.RUNNING
+        self.view.makes_rows = self.rows.is_open and not event.fixed
         for worker, state in enumerate(event.states):
             self.view.set_state(worker, state)
         self._ask_all()
@@ -118,7 +130,7 @@ class RunState:
             if row in self.view.received:
                 self._note(message, [row], "late")
                 continue
-            self.view.received.add(row)
+            self.view.receive(row)
             self._note(message, [row], "arrived")
             self.collector.add(row, self.view.now, epsilon)
         self._ask_all()
@@ -129,7 +141,10 @@ class RunState:
         self._note(message, message.rows, "lost")
         for row in message.rows:
             self._lives[row] -= 1
-        self.view.put_back([row for row in message.rows if self._lives[row] > 0])
+            if not self._lives[row]:
+                self.view.given_up.add(row)
+                self.view.makes_rows = False  # what kills workers would do so in any combination
+        self.view.put_back([row for row in message.rows if row not in self.view.given_up])
         self._ask_all()
 
     def _undelivered(self, event: on.Undelivered) -> on.Fail | None:
@@ -184,9 +199,29 @@ class RunState:
             if worker not in self.view.idle:
                 continue
             assignment = self.scheduler.assign(worker, self.view)
+            if isinstance(assignment, Fresh):
+                assignment = self._fresh(worker, assignment)
             if not isinstance(assignment, Wait):
                 return self._submit(worker, assignment)
         return None
+
+    def _fresh(self, worker: int, asked: Fresh) -> Rows | Copy | Wait:
+        """Make a row that combines what is missing; where that is one unknown, it is another copy of its own row."""
+        view = self.view
+        if not view.makes_rows or not view.missing:
+            must, remedy = "ask for fresh rows where they can be made", "look at view.makes_rows"
+            raise checks.refusal("kofn.run", "scheduler", must, f"{asked} from {self.scheduler}", remedy)
+        row = self.rows.fresh(view.code, sorted(view.missing))
+        combined = np.flatnonzero(row)
+        if len(combined) == 1:
+            plain = view.plain_row(int(combined[0]))
+            return Wait() if plain is None else Rows([plain]) if view.queue.is_waiting(plain) else Copy([plain])
+        code = view.code.extended(row, worker, self.rows.load(row))
+        self.collector.extend(code, AMPLIFICATION)
+        view.extend(code)
+        self._lives.append(ATTEMPTS)
+        self._load.append(float(code.load[-1]))
+        return Rows([code.rows - 1])
 
     def _submit(self, worker: int, assignment: Rows | Copy) -> on.Submit:
         view, rows, copied = self.view, list(map(int, assignment.rows)), isinstance(assignment, Copy)
@@ -265,7 +300,7 @@ class RunState:
         """Assert what always holds of where each row is and where each worker is."""
         assert set(self.collector.received) == self.view.received
         if self.phase in (Phase.ENCODING, Phase.RUNNING):
-            self.view.check(self.given_up)
+            self.view.check()
 
     def summary(self) -> str:
         """A page of text that says where everything is."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from ..codes._linear import LinearCode
 from .scheduling._pace import Pace
 from .scheduling._queue import RowQueue
 from .scheduling._scheduler import InFlight
 
-Missing = Callable[[int, int], int]
-"""``missing(worker, row)``: how many bytes of resident data the worker lacks for the row."""
+Lacks = Callable[[int, int], int]
+"""``lacks(worker, row)``: how many bytes of resident data the worker lacks for the row."""
 
 
 class RunView:
@@ -22,24 +22,34 @@ class RunView:
     ----------
     code : LinearCode
     workers : int
-    missing : callable
+    lacks : callable
     skips_equal : bool
         Whether rows are dropped as soon as an equal one arrives.
     """
 
-    def __init__(self, code: LinearCode, workers: int, missing: Missing, skips_equal: bool = False) -> None:
+    def __init__(self, code: LinearCode, workers: int, lacks: Lacks, skips_equal: bool = False) -> None:
         self.code = code
         self.now = 0.0
         self.states = ["starting"] * workers
         self.in_flight: dict[int, InFlight] = {}
         self.received: set[int] = set()
+        self.missing = set(range(code.unknowns))
+        self.makes_rows = False
+        self.given_up: set[int] = set()
         self.idle: set[int] = set()
         self.absent = set(range(workers))
         self.queue = RowQueue(code, workers, skips_equal)
         self.groups, self.waiting = self.queue.groups, self.queue.lanes
         self.speed = Pace(workers)
         self.one_by_one = False
-        self._missing = missing
+        self._plain: list[int] = code.plain.tolist()
+        self._combined = 0
+        self._lacks = lacks
+
+    @property
+    def needed(self) -> int:
+        """How many results are still needed."""
+        return max(1, len(self.missing) - self._combined)
 
     @property
     def pace(self) -> float:
@@ -55,17 +65,17 @@ class RunView:
         return self.queue.copies(row)
 
     def is_news(self, row: int) -> bool:
-        """Whether no equal of a row has arrived."""
-        return self.queue.is_news(row)
+        """Whether no equal of a row has arrived, nor was it given up."""
+        return self.queue.is_news(row) and row not in self.given_up
 
     def holds(self, worker: int, row: int) -> bool:
         """Whether a worker has the resident data that a row needs."""
-        return self._missing(worker, row) == 0
+        return self._lacks(worker, row) == 0
 
     def moving_seconds(self, worker: int, row: int) -> float:
         """What it takes to move that data there."""
-        missing = self._missing(worker, row)
-        return self.speed.moving_seconds(missing) if missing else 0.0
+        lacking = self._lacks(worker, row)
+        return self.speed.moving_seconds(lacking) if lacking else 0.0
 
     def set_state(self, worker: int, state: str) -> None:
         """Take note of what a worker that has no rows of this run is doing."""
@@ -78,6 +88,24 @@ class RunView:
         self.set_state(message.worker, "in flight")
         self.states[message.worker] = "busy"
         self.in_flight[message.worker] = message
+
+    def receive(self, row: int) -> None:
+        """Take note that the result of a row is there."""
+        self.received.add(row)
+        self.missing.discard(self._plain[row])
+        self._combined += self._plain[row] < 0
+
+    def extend(self, code: LinearCode) -> None:
+        """Take note that the code has a row more, which combines unknowns and waits."""
+        self.code = code
+        self._plain.append(-1)
+        self.queue.append(int(code.worker[-1]))
+
+    def plain_row(self, unknown: int) -> int | None:
+        """A row that is this unknown alone: best one that is being computed, then one that waits; None without."""
+        rows = [row for row, plain in enumerate(self._plain) if plain == unknown]
+        flying = {row for message in self.in_flight.values() for row in message.rows}
+        return next((row for row in rows if row in flying), next(filter(self.queue.is_waiting, rows), None))
 
     def bring_back(self, worker: int, state: str, arrived: bool) -> InFlight:
         """Take note that a worker has them no more."""
@@ -92,16 +120,19 @@ class RunView:
             if row not in self.received and not any(row in other.rows for other in self.in_flight.values()):
                 self.queue.put_back(row)
 
-    def check(self, given_up: Collection[int]) -> None:
+    def check(self) -> None:
         """Assert that each row waits, is in flight, received, dropped or given up, and where each worker is."""
         lanes = [row for lane in self.waiting.values() for row in lane]
         flying = [row for message in self.in_flight.values() for row in message.rows]
-        dropped = {row for row in range(self.code.rows) if self.queue.skips_equal and not self.is_news(row)}
+        dropped = {row for row in range(self.code.rows) if self.queue.skips_equal and not self.queue.is_news(row)}
         assert all(self.waiting.values()) and all(map(self.queue.is_waiting, lanes)) and len(set(lanes)) == len(lanes)
         assert not set(lanes) & (set(flying) | self.received)
-        assert {*lanes, *flying, *self.received, *dropped, *given_up} == set(range(self.code.rows))
+        assert {*lanes, *flying, *self.received, *dropped, *self.given_up} == set(range(self.code.rows))
         for row in range(self.code.rows):
             assert self.copies(row) == sum(self.groups[other] == self.groups[row] for other in flying)
+        plain = {self._plain[row] for row in self.received}
+        assert self.missing == set(range(self.code.unknowns)) - plain
+        assert len(self._plain) == len(self.groups) == self.code.rows
         dead = [worker for worker, state in enumerate(self.states) if state == "dead"]
         assert sorted([*self.idle, *self.absent, *self.in_flight, *dead]) == list(range(len(self.states)))
 

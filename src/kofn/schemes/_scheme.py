@@ -12,19 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._base._equal import is_same
-from .._base._numbers import EPSILON, Array
+from .._base._numbers import EPSILON, Array, Floats
 from .._base._snapshots import Snapshot
 from .._base._travel import Carrying
 from ..arrays._blocks import Grid
 from ..arrays._spec import ArraySpec
 from ..codes._linear import LinearCode
 from ..codes._prior import Prior
+from ..codes._rows import FixedRows, RowSource
 from ..codes.decoding._assess import Decoding
 from ..codes.decoding._estimators import Estimator
 from ..errors import CodeError, TaskError
 from ._encoding import Encoding
 from ._layout import Layout
-from ._task import payload
+from ._task import Task, payload
 
 
 class Judgement(NamedTuple):
@@ -153,6 +154,23 @@ class Scheme(Carrying, ABC):
     """
 
     code: LinearCode
+
+    @property
+    def rows(self) -> RowSource:
+        """Which rows there are: those of the code, unless it makes fresh ones."""
+        return FixedRows(self.code)
+
+    def fresh_task(self, row: Floats, tasks: Sequence[Task]) -> Task:
+        """The task of a fresh row, made of what the tasks of the code's rows hold, with nothing encoded here.
+
+        Parameters
+        ----------
+        row : (unknowns,) array
+            Its coefficients, from `rows`.
+        tasks : sequence of Task
+            Of the rows of the code.
+        """
+        raise CodeError(f"{type(self).__name__} makes no fresh rows.")
 
     @property
     def epsilon(self) -> float:

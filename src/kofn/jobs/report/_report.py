@@ -30,6 +30,8 @@ class Report:
         Arrays made resident at workers, sent with tasks, and returned.
     remarks : sequence of str
         What else there is to say of the answer, such as what nothing checked.
+    fresh_rows : sequence of int
+        Rows that were made while it ran, combinations of what was missing then.
 
     Examples
     --------
@@ -50,6 +52,7 @@ class Report:
     sent_bytes: int = 0
     received_bytes: int = 0
     remarks: Sequence[str] = ()
+    fresh_rows: Sequence[int] = ()
 
     @property
     def wasted(self) -> float:
@@ -71,17 +74,22 @@ class Report:
         >>> report.to_dict()["attempts"]
         [{'row': 0, 'worker': 1, 'load': 1.0, 'submitted': 0.0, 'ended': 0.5, 'outcome': 'arrived'}]
         """
-        return {**asdict(self), "remarks": list(self.remarks), "wasted": self.wasted}
+        return {
+            **asdict(self),
+            "remarks": list(self.remarks),
+            "fresh_rows": list(self.fresh_rows),
+            "wasted": self.wasted,
+        }
 
     def __str__(self) -> str:
         counts = {kind: len(self.of(kind)) for kind in ("arrived", "late", "lost", "abandoned")}
         told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "no rows given out"
         lines = [f"{self.code} on {self.workers} workers: {told} in {self.seconds:.3f} s"]
         lines += [f"  {remark}" for remark in self.remarks]
-        lines += [
-            f"  worker {a.worker:3d}  row {a.row:3d}  {a.submitted:8.3f} s → {a.ended:8.3f} s  {a.outcome}"
-            for a in self.attempts
-        ]
+        for a in self.attempts:
+            outcome = f"{a.outcome}, fresh" if a.row in self.fresh_rows else a.outcome
+            times = f"{a.submitted:8.3f} s → {a.ended:8.3f} s"
+            lines.append(f"  worker {a.worker:3d}  row {a.row:3d}  {times}  {outcome}")
         return "\n".join(lines)
 
     def plot(self, axes: Any = None) -> Any:

@@ -7,11 +7,12 @@ from typing import Any
 
 from ... import checks
 from ._adaptive import Adaptive
+from ._backups import CodedBackups, Duplicates
 from ._scheduler import Scheduler
 from ._speculative import Speculative
 from ._static import Static
 
-NAMES = ("auto", "static", "adaptive", "speculative")
+NAMES = ("auto", "static", "adaptive", "speculative", "duplicates", "coded")
 
 
 def as_scheduler(call: str, given: Any, adaptive: bool = False) -> Scheduler:
@@ -37,4 +38,6 @@ def as_scheduler(call: str, given: Any, adaptive: bool = False) -> Scheduler:
         raise checks.refusal(call, "scheduler", must, repr(given), "leave it out for what suits the code")
     if given == "speculative":
         return Speculative(base=as_scheduler(call, "auto", adaptive))
+    if given in ("duplicates", "coded"):
+        return Duplicates() if given == "duplicates" else CodedBackups()
     return Adaptive() if given == "adaptive" or (given == "auto" and adaptive) else Static()

@@ -93,6 +93,15 @@ class RowQueue:
                     if equal in self._waiting:
                         self._remove(equal)
 
+    def append(self, worker: int) -> None:
+        """Let a row more wait for this worker, unlike all others, the last of its lane."""
+        row = len(self._owner)
+        self.groups.append(max(self.groups, default=-1) + 1)
+        self._owner.append(worker)
+        self._copies.append(0)
+        self._waiting.add(row)
+        self._lanes.setdefault(worker, deque()).append(row)
+
     def put_back(self, row: int) -> None:
         """Let a row wait again, at the head of its lane, unless it is of no worth any more."""
         if row in self._waiting:

@@ -26,11 +26,16 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
+class Fresh:
+    """Give the worker a row that is made now: a combination of all that is missing (`View.makes_rows`)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Give the worker nothing for now; it is asked again when something has happened, or at `Scheduler.next_look`."""
 
 
-Assignment = Rows | Copy | Wait
+Assignment = Rows | Copy | Fresh | Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,14 @@ class View(Protocol):
         """Rows whose result is there."""
 
     @property
+    def makes_rows(self) -> bool:
+        """Whether a worker can be given a `Fresh` row."""
+
+    @property
+    def needed(self) -> int:
+        """How many results are still needed, at least 1: a fresh row that arrives is one, whatever is missing then."""
+
+    @property
     def pace(self) -> float:
         """Seconds that a row of load 1 takes, the median of those that came back; inf before the first."""
 
@@ -102,7 +115,7 @@ class View(Protocol):
         """How often a row, or an equal one, is being computed."""
 
     def is_news(self, row: int) -> bool:
-        """Whether no equal of a row has arrived."""
+        """Whether no equal of a row has arrived, nor was it given up."""
 
     def holds(self, worker: int, row: int) -> bool:
         """Whether a worker has the resident data that a row needs."""

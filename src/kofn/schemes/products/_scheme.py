@@ -5,11 +5,13 @@ A builder chooses the coefficients α and β, one row of each a task; everything
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..._base._numbers import Array, Floats
 from ..._base._snapshots import Snapshot
@@ -17,6 +19,7 @@ from ...arrays._blocks import Blocks, Grid
 from ...arrays._spec import ArraySpec
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
+from ...codes._rows import FixedRows, RatelessRows, RowSource
 from .._encoding import Encoding, Factor, Found
 from .._layout import Layout
 from .._scheme import Parts, Scheme
@@ -43,6 +46,29 @@ def multiply(a: Array, b: Array) -> Array:
     """What a worker does: one block product."""
     product: Array = a @ b
     return product
+
+
+def multiply_combined(alpha: Sequence[float], a: Sequence[Array], beta: Sequence[float], b: Sequence[Array]) -> Array:
+    """What a worker does for a fresh row: it combines blocks, and multiplies."""
+    return multiply(combined(alpha, a), combined(beta, b))
+
+
+def combined(weights: Sequence[float], blocks: Sequence[Array]) -> Array:
+    """Σ weights · blocks, in their type; the block itself where there is one.
+
+    Examples
+    --------
+    >>> combined([2.0, -1.0], [np.ones(2), np.arange(2.0)])
+    array([2., 1.])
+    """
+    if len(blocks) == 1:
+        return blocks[0] if weights[0] == 1.0 else blocks[0] * weights[0]
+    total = blocks[0] * weights[0]
+    part = np.empty_like(total)
+    for weight, block in zip(weights[1:], blocks[1:], strict=True):
+        np.multiply(block, weight, out=part)
+        total += part
+    return total
 
 
 def multiply_tasks(rows: Sequence[int], blocks: Sequence[Sequence[Array]]) -> list[Task]:
@@ -174,6 +200,42 @@ class ProductScheme(GridScheme):
         pairs = zip(self.left.distinct[1].tolist(), self.right.distinct[1].tolist(), strict=True)
         needs = [((0, i), (1, j)) for i, j in pairs]
         return Encoding(needs, multiply_tasks, (self.left, self.right), self.result, self.counted_on)
+
+    @property
+    def rows(self) -> RowSource:
+        """Fresh ones where each product of two plain blocks is a row, and what lies in these is of like size."""
+        shape = len(self.left.blocks.slices), len(self.right.blocks.slices)
+        is_alike = self.code.spread is None or self.code.mixes
+        if not is_alike or not math.prod(shape) == self.code.unknowns == len(self._plain_rows):
+            return FixedRows(self.code)
+        return RatelessRows(self.code, shape, self.expected.seed if isinstance(self.expected, Sketch) else 0)
+
+    @property
+    def _plain_rows(self) -> dict[int, int]:
+        """The row of each product of two blocks that are taken as they are."""
+        factors = self.left.coefficients, self.right.coefficients
+        of = [np.where(_is_unit(rows), rows.argmax(axis=1), -1) for rows in factors]
+        both = np.flatnonzero((of[0] >= 0) & (of[1] >= 0))
+        numbers = of[0][both] * factors[1].shape[1] + of[1][both]
+        return dict(zip(numbers.tolist()[::-1], both.tolist()[::-1], strict=True))
+
+    def fresh_task(self, row: Floats, tasks: Sequence[Task]) -> Task:
+        """One product of two combinations of plain blocks, made at the worker."""
+        table = row.reshape(len(self.left.blocks.slices), -1)
+        n, p = np.unravel_index(np.abs(table).argmax(), table.shape)
+        alpha, beta = table[:, p], table[n] / table[n, p]
+        plain = self._plain_rows
+        pairs = [(i, p) for i in np.flatnonzero(alpha)], [(n, j) for j in np.flatnonzero(beta)]
+        a, b = (
+            [tasks[plain[int(i * table.shape[1] + j)]].arguments[side] for i, j in pairs[side]] for side in range(2)
+        )
+        return Task(multiply_combined, (alpha[alpha != 0].tolist(), a, beta[beta != 0].tolist(), b))
+
+
+def _is_unit(rows: Floats) -> NDArray[np.bool_]:
+    """Which rows are one 1 and zeros else."""
+    units: NDArray[np.bool_] = (np.count_nonzero(rows, axis=1) == 1) & (rows.max(axis=1, initial=0.0) == 1.0)
+    return units
 
 
 def sketch_prior(a: Blocks, b: Blocks, rng: np.random.Generator) -> Prior:
