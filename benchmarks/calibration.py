@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from kofn import Scheme
 from kofn.codes import Prior, decode
-from kofn.schemes import kronecker, mds
+from kofn.schemes import kronecker, mds_dense
 from kofn.testing import unknowns_of
 
 Floats = NDArray[np.float64]
@@ -116,10 +116,10 @@ def cases(runs: int) -> dict[str, Iterator[Run]]:
     spread = np.array([3.0, 2.0, 1.5, 1.0, 0.5, 0.3])
     two, three = {"blocks": (6, 1), "rows": 8}, {"blocks": (3, 3), "rows": 12}
     return {
-        "mds, independent, known energies": independent(mds, spread, ones, runs, known=True, **two),
-        "mds, independent, sketched prior": independent(mds, spread, ones, runs, known=False, **two),
-        "mds, digits kernel": fixed(mds, X, X.T, runs, **two),
-        "mds, digits Gram": fixed(mds, X.T, X, runs, **two),
+        "mds-dense, independent, known energies": independent(mds_dense, spread, ones, runs, known=True, **two),
+        "mds-dense, independent, sketched prior": independent(mds_dense, spread, ones, runs, known=False, **two),
+        "mds-dense, digits kernel": fixed(mds_dense, X, X.T, runs, **two),
+        "mds-dense, digits Gram": fixed(mds_dense, X.T, X, runs, **two),
         "kronecker, paper's energies, known": independent(kronecker, LEVELS, LEVELS, runs, known=True, **three),
         "kronecker, paper's energies, sketched": independent(kronecker, LEVELS, LEVELS, runs, known=False, **three),
         "kronecker, digits kernel": fixed(kronecker, X, X.T, runs, **three),

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 import kofn
 from kofn.codes import decode
 from kofn.codes._prior import Prior
-from kofn.schemes import kronecker, mds
+from kofn.schemes import kronecker, mds_dense
 from kofn.testing._schemes import results_of
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "calibration.py"
@@ -51,7 +51,7 @@ def within(ratio, low, high):
 
 @pytest.mark.parametrize("runs", RUNS)
 def test_mds_with_known_energies(runs):
-    ratio, _ = summed(bench.independent(mds, SPREAD, np.ones(1), runs, known=True, **MDS))
+    ratio, _ = summed(bench.independent(mds_dense, SPREAD, np.ones(1), runs, known=True, **MDS))
     within(ratio, 0.9, 1.1)
 
 
@@ -71,7 +71,7 @@ def test_kronecker_with_the_sketched_prior_at_the_papers_energies(runs):
 
 @pytest.mark.parametrize("runs", RUNS)
 def test_mds_with_the_sketched_prior(runs):
-    ratio, _ = summed(bench.independent(mds, SPREAD, np.ones(1), runs, known=False, **MDS))
+    ratio, _ = summed(bench.independent(mds_dense, SPREAD, np.ones(1), runs, known=False, **MDS))
     within(ratio, 0.7, 1.5)
 
 
@@ -83,7 +83,7 @@ def test_kronecker_on_the_kernel_matrix_of_digits(digits, runs):
 
 
 @pytest.mark.parametrize("runs", RUNS)
-@pytest.mark.parametrize(("build", "layout"), [(mds, MDS), (kronecker, KRONECKER)], ids=["mds", "kronecker"])
+@pytest.mark.parametrize(("build", "layout"), [(mds_dense, MDS), (kronecker, KRONECKER)], ids=["mds", "kronecker"])
 def test_the_gram_matrix_of_digits(digits, build, layout, runs):
     ratio, _ = summed(bench.fixed(build, digits.T, digits, runs, **layout))
     within(ratio, 0.7, 1.5)
@@ -91,7 +91,7 @@ def test_the_gram_matrix_of_digits(digits, build, layout, runs):
 
 @pytest.mark.parametrize("runs", RUNS)
 def test_mds_on_the_kernel_matrix_of_digits(digits, runs):
-    ratio, _ = summed(bench.fixed(mds, digits, digits.T, runs, **MDS))
+    ratio, _ = summed(bench.fixed(mds_dense, digits, digits.T, runs, **MDS))
     within(ratio, 0.7, 1.5)
 
 
@@ -111,7 +111,7 @@ def test_the_losses_above_are_those_of_real_answers(digits):
 def test_a_prior_from_norms_would_not_pass(digits):
     """The test has teeth: what was found wanting fails it by more than tenfold."""
     norms = np.array([np.sum(block**2) for block in np.array_split(digits, 6)])
-    scheme = mds(digits, digits.T, rng=0, **MDS)
+    scheme = mds_dense(digits, digits.T, rng=0, **MDS)
     gram = bench.gram_of_unknowns(scheme, digits @ digits.T)
     prior = Prior.independent(norms * np.sum(digits**2) / 64)
     run = bench.losses(scheme, gram, np.arange(6), 5, prior)

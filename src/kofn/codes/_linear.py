@@ -115,6 +115,14 @@ class LinearCode(Remade):
         return bool(np.count_nonzero(self.generator, axis=1).max(initial=0) > 1)
 
     @cached_property
+    def systematic(self) -> bool:
+        """Whether the targets are the unknowns, each is a row as it is, in order, and combinations of them follow."""
+        if is_sparse(self.generator) or not self.mixes or self.rows < self.unknowns:
+            return False
+        one = np.eye(self.unknowns)
+        return np.array_equal(self.targets, one) and np.array_equal(self.generator[: self.unknowns], one)
+
+    @cached_property
     def column_size(self) -> Floats:
         """Largest coefficient of each column once rows are scaled to unit size, (unknowns,)."""
         return column_maxima(self.generator)

@@ -25,7 +25,7 @@ from .functions._scheme import CallScheme, FunctionScheme
 from .products._classes import Classes
 from .products._kronecker import kronecker
 from .products._matdot import matdot
-from .products._mds import mds, mds_chebyshev
+from .products._mds import mds, mds_chebyshev, mds_dense
 from .products._polynomial import polynomial
 from .products._repetition import repetition
 from .products._scheme import ProductScheme
@@ -74,6 +74,7 @@ __all__ = [
     "matdot",
     "mds",
     "mds_chebyshev",
+    "mds_dense",
     "now_uep",
     "one",
     "parity",

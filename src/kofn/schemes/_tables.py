@@ -21,7 +21,7 @@ from .functions._parity import parity
 from .functions._scheme import CallScheme
 from .products._kronecker import kronecker
 from .products._matdot import matdot
-from .products._mds import mds, mds_chebyshev
+from .products._mds import mds, mds_chebyshev, mds_dense
 from .products._polynomial import polynomial
 from .products._repetition import repetition
 from .products._uep import ew_uep, now_uep
@@ -37,6 +37,7 @@ PRODUCTS = {
     "uncoded": uncoded,
     "repetition": repetition,
     "mds": mds,
+    "mds-dense": mds_dense,
     "mds-chebyshev": mds_chebyshev,
     "polynomial": polynomial,
     "matdot": matdot,

@@ -75,6 +75,9 @@ def assess(
     amplification = np.max(amplification_of(generator, targets, matrix, spread), axis=-1, initial=0.0)
     # Many results that say the same average their rounding away, but not that of the weights.
     amplification = np.maximum(amplification, recovered.any(axis=-1))
+    if recovered.all():
+        error = np.zeros(recovered.shape[:-1])
+        return Decoding(matrix, recovered, error, np.max(backward_error, axis=-1, initial=0.0), amplification)
     energy = prior.energy(targets)
     loss = prior.loss(targets - matrix @ generator)
     share = np.sqrt(loss / energy) if energy > 0 else np.ones_like(loss)

@@ -10,6 +10,7 @@ from .._linear import LinearCode
 from .._prior import Prior
 from ._assess import Decoding, are_exact, assess
 from ._estimators import Estimator, rule_of
+from ._systematic import complete
 
 
 def decode_dense(
@@ -32,9 +33,13 @@ def decode_dense(
 
 
 def certify_rows(generator: Floats, targets: Floats, code: LinearCode | None) -> Certificate:
-    """V for rows of a code: taken from them where nothing is mixed, solved for elsewhere; in units of the data."""
-    plain = code is not None and not code.mixes
-    certificate = select(generator, targets) if plain else certify(generator, targets)
+    """V for rows of a code: taken from them where they are unknowns, solved for elsewhere; in units of the data."""
+    if code is not None and code.systematic:
+        certificate = complete(generator)
+    elif code is not None and not code.mixes:
+        certificate = select(generator, targets)
+    else:
+        certificate = certify(generator, targets)
     if code is None or code.spread is None:
         return certificate
     amplification = amplification_of(generator, targets, certificate.matrix, code.spread)
