@@ -314,5 +314,6 @@ def _widen(loss: Any) -> Any:
     if isinstance(loss, nn.Module):
         return copy.deepcopy(loss).double()
     if isinstance(loss, partial):
-        return partial(_widen(loss.func), *map(_wide, loss.args), **{k: _wide(v) for k, v in loss.keywords.items()})
+        keywords = {name: _wide(value) for name, value in loss.keywords.items()}
+        return partial(_widen(loss.func), *map(_wide, loss.args), **keywords)
     return loss

@@ -116,11 +116,10 @@ def convert(
     seeds = np.random.SeedSequence(int(generator(CALL, rng).integers(2**63)))
     made: dict[int, nn.Module] = {}
     for number, (name, layer) in enumerate(chosen.items()):
-        inputs, own = (
-            Coder(f"layer {name!r}", coding, driver, seed, number, threshold, feedback)
-            for seed, feedback in zip(seeds.spawn(2), (False, late is not None), strict=True)
-        )
-        made[id(layer)] = _code(layer, CodedProducts(inputs, own))
+        of_inputs, of_weights = seeds.spawn(2)
+        inputs = Coder(f"layer {name!r}", coding, driver, of_inputs, number, threshold)
+        weights = Coder(f"layer {name!r}", coding, driver, of_weights, number, threshold, late is not None)
+        made[id(layer)] = _code(layer, CodedProducts(inputs, weights))
     return _replace(model, made)
 
 
@@ -182,11 +181,9 @@ def _code(layer: nn.Module, products: CodedProducts) -> nn.Module:
 
 
 def _replace(model: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
-    if id(model) in made:
-        return made[id(model)]
     for module in list(model.modules()):
         # Not named_children: it tells of a layer that is registered twice only once.
         for name, child in list(module._modules.items()):
-            if child is not None and id(child) in made:
+            if id(child) in made:
                 setattr(module, name, made[id(child)])
-    return model
+    return made.get(id(model), model)

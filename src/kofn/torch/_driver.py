@@ -15,7 +15,7 @@ from torch import Tensor
 from ..checks import number, refusal
 from ._code_cache import CodeCache
 from ._deadline import DeadlineController
-from ._mixture import CodeBatch, RunningShare
+from ._mixture import RunningShare
 from ._options import CALL
 from ._partition import Product
 
@@ -90,10 +90,6 @@ class ProductDriver(ABC):
     def _exact(self) -> bool:
         """Whether products are waited for until they are exact."""
         return math.isinf(self._deadline.seconds)
-
-    def _draw_batch(self) -> CodeBatch:
-        """Codes of the next steps."""
-        return self._cache.draw_batch(until_decodable=self._exact)
 
     def _rescale(self, value: Any, share: Any, which: int) -> Any:
         """Divide by the mean share that estimates in time (0) or late (1) capture, if that is asked for."""

@@ -61,9 +61,8 @@ def _find_fault(model: nn.Module, inputs: Tensor, draws: Draws, scaled: bool) ->
         if not _close(together, [one / scale for one in more]):
             must = "hand gradients back in proportion, as those of a mean come to shards with other factors"
             got = "one that does not, as if it clipped or normalised them on their way"
-            return model_refusal(
-                must, got, "do so in hooks of parameters, which see the whole gradient, or use reduction='sum'"
-            )
+            remedy = "do so in hooks of parameters, which see the whole gradient, or use reduction='sum'"
+            return model_refusal(must, got, remedy)
     return None
 
 

@@ -179,7 +179,7 @@ class PoolProductDriver(ProductDriver):
         """The code of the next step."""
         step = next(self._steps, None)
         if step is None:
-            batch = self._draw_batch()
+            batch = self._cache.draw_batch(until_decodable=self._exact)
             self._steps = zip(repeat(batch), range(len(batch.rows.load)))
             step = next(self._steps)
         return step

@@ -22,7 +22,8 @@ def coded_product(gradient: Tensor, other: Tensor, coder: Coder) -> Tensor:
     Where the coder waits for exact products, all derivatives are those of a product; the master computes them itself.
     Otherwise they are refused: an estimate is no function of its factors that could be differentiated.
     """
-    if _watched():
+    transformed: bool = torch._C._are_functorch_transforms_active()
+    if torch.is_grad_enabled() or transformed or forward_ad._current_level >= 0:  # no plain backward pass
         return CodedProduct.apply(gradient, other, coder)  # type: ignore[no-any-return, no-untyped-call]
     return CodedProduct.forward(gradient, other, coder)
 
@@ -64,12 +65,6 @@ class CodedProduct(torch.autograd.Function):
         seconds = [b] * info.batch_size if of_b is None else b.unbind(of_b)
         products = [coded_product(first, second, coder) for first, second in zip(firsts, seconds, strict=True)]
         return torch.stack(products), 0
-
-
-def _watched() -> bool:
-    """Whether PyTorch would differentiate or transform what is computed now; a plain backward pass is not."""
-    transformed: bool = torch._C._are_functorch_transforms_active()
-    return torch.is_grad_enabled() or transformed or forward_ad._current_level >= 0
 
 
 def full_precision(like: Tensor) -> AbstractContextManager[Any]:

@@ -47,14 +47,21 @@ SINGLE = 10.0
 """How large outputs are made where a loss is computed in single precision."""
 
 
+def even_places(values: Tensor, count: int) -> Tensor:
+    """At most ``count`` places along the first dimension, from all over it.
+
+    Examples
+    --------
+    >>> even_places(torch.zeros(9), 3).tolist()
+    [0, 4, 8]
+    """
+    return torch.linspace(0, len(values) - 1, min(count, len(values))).long().to(values.device)
+
+
 def few(labels: Sequence[Tensor], count: int, turn: int) -> Tensor:
     """Labels from all shards, and from all over each; others for another turn."""
-    each = -(-count // len(labels))
-    chosen = []
-    for one in labels:
-        places = torch.linspace(0, len(one) - 1, min(len(one), each + turn)).long().to(one.device)
-        chosen.append(one[places.roll(turn)])
-    found = torch.cat(chosen)
+    each = -(-count // len(labels)) + turn
+    found = torch.cat([one[even_places(one, each).roll(turn)] for one in labels])
     numbers = list(islice(cycle(range(len(found))), turn, turn + count))
     return found[torch.tensor(numbers, device=found.device)]
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..checks import refusal
 from ..errors import ArgumentError
 from ._graphs import leaves
+from ._ranges import even_places
 from ._state import tensors_of
 from ._steady import Steady
 
@@ -58,8 +59,7 @@ def samples_of(inputs: Sequence[Tensor]) -> Tensor:
     """A few samples of shards, from as many of them as have the first one's shape, and from all over each."""
     alike = [one for one in inputs if one.shape[1:] == inputs[0].shape[1:]][:SAMPLES]
     share = -(-SAMPLES // len(alike))
-    places = [torch.linspace(0, len(one) - 1, min(share, len(one))).long().to(one.device) for one in alike]
-    return torch.cat([one[chosen] for one, chosen in zip(alike, places, strict=True)])[:SAMPLES].clone()
+    return torch.cat([one[even_places(one, share)] for one in alike])[:SAMPLES].clone()
 
 
 def examples_of(model: nn.Module, inputs: Tensor) -> Any:
@@ -94,11 +94,8 @@ def check_samplewise(model: nn.Module, inputs: Tensor) -> Draws:
     """
     outputs = _try_copy(model, inputs)
     if not _alike(outputs, _try_copy(model, inputs)):
-        raise model_refusal(
-            "draw random numbers from PyTorch alone, so that copies of a shard are equal",
-            "other numbers for the same seed",
-            "use torch.rand",
-        )
+        must = "draw random numbers from PyTorch alone, so that copies of a shard are equal"
+        raise model_refusal(must, "other numbers for the same seed", "use torch.rand")
     for kept in sides(len(inputs), inputs.device):
         others = torch.where(kept.reshape(-1, *[1] * (inputs.dim() - 1)), inputs, inputs.roll(1, 0))
         if not _alike(_rows(outputs, kept), _rows(_try_copy(model, others), kept)):
@@ -138,9 +135,8 @@ def check_alone(model: nn.Module, inputs: Tensor) -> None:
         for leaf in leaves(one) if isinstance(one, Tensor) else ():
             if id(leaf) not in own:
                 got = f"another tensor of shape {tuple(leaf.shape)} that requires a gradient"
-                raise model_refusal(
-                    "compute outputs from its parameters", got, "make it a torch.nn.Parameter of the model"
-                )
+                remedy = "make it a torch.nn.Parameter of the model"
+                raise model_refusal("compute outputs from its parameters", got, remedy)
 
 
 def _try_copy(model: nn.Module, inputs: Tensor, seed: int = 0) -> Any:
@@ -177,11 +173,8 @@ def _mixing(model: nn.Module) -> ArgumentError:
     must = "treat each sample by itself, so that shards make the gradient of all the data"
     for name, module in model.named_modules():
         if isinstance(module, _BatchNorm) and (module.training or module.running_mean is None):
-            got, remedy = (
-                f"{name!r}, which normalises over the batch",
-                "put it in eval mode, or use GroupNorm or LayerNorm",
-            )
-            return model_refusal(must, got, remedy)
+            got = f"{name!r}, which normalises over the batch"
+            return model_refusal(must, got, "put it in eval mode, or use GroupNorm or LayerNorm")
     return model_refusal(must, "one whose outputs for a sample depend on others", "use a single shard")
 
 

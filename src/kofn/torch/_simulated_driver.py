@@ -13,15 +13,11 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import torch
 from torch import Tensor
 
-from .._base._numbers import Floats
-from ..codes._linear import LinearCode, groups_of
 from ..errors import NotDecodable
-from ..schemes._deal import deal_rows
 from ..simulation._latency import check_latency
 from ..simulation._turns import arrivals_from
 from ._code_cache import CodeCache
@@ -74,7 +70,7 @@ class SimulatedProductDriver(ProductDriver):
 
     def _plan_steps(self, like: Tensor) -> Iterator[tuple[Tensor, Tensor | None, float, float, float]]:
         """Decode the next codes of the cache with arrivals drawn for each."""
-        code, seconds = self._draw_batch(), self._deadline.seconds
+        code, seconds = self._cache.draw_batch(until_decodable=self._exact), self._deadline.seconds
         times = self._arrivals(code)
         now = code.answer(np.isfinite(times) & (times <= seconds))
         if self._exact and np.any(now.error):
@@ -93,16 +89,14 @@ class SimulatedProductDriver(ProductDriver):
 
     def _arrivals(self, code: CodeBatch) -> Any:
         """Draw when each row of each code arrives, (codes, rows)."""
-        load = code.rows.load
-        if self._coding.scale_load:
-            load = load * code.row_count / code.products
-        worker = deal_rows(code.row_count, self._driver.workers, groups_of(code.rows.generator[0]))
-        different = load if np.any(load != load[0]) else load[:1]
-        trials = len(load) // len(different)
+        load, latency = code.rows.load, self._driver.latency
+        longer = code.row_count / code.products if self._coding.scale_load else 1.0
+        different = len(load) if np.any(load != load[0]) else 1
+        trials = len(load) // different
         times = []
-        for one in different:
-            work = work_of(one, worker)
-            times.append(arrivals_from(self._driver.latency, self._drawn, work, worker, trials, self._rng))
+        for which in range(different):
+            rows = code.family.code_of(code.rows, which, self._driver.workers)
+            times.append(arrivals_from(latency, self._drawn, longer * rows.work, rows.worker, trials, self._rng))
             self._drawn += trials
         return np.concatenate(times)
 
@@ -114,8 +108,3 @@ class SimulatedProductDriver(ProductDriver):
 def _as_it_is(change: Tensor) -> Tensor:
     """What late results change was computed when the step was simulated; unlike a closure this can be pickled."""
     return change
-
-
-def work_of(load: Floats, worker: NDArray[np.intp]) -> Floats:
-    """Work that each row's worker has done when the row is finished, (rows,)."""
-    return LinearCode("loads", np.zeros((len(load), 1)), np.zeros((1, 1)), worker, load).work

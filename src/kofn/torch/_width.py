@@ -43,5 +43,5 @@ def wide_layers(model: nn.Module, rows: int = 15) -> list[str]:
     if not isinstance(model, nn.Module):
         raise refusal(CALL, "model", "be a torch.nn.Module", repr(model), "build one with torch.nn.Sequential")
     integer(CALL, "rows", rows, 1, "ask for at least one coded row")
-    matrices: list[tuple[str, torch.Tensor]] = [(name, layer.weight.flatten(1)) for name, layer in codable(model)]
-    return [name for name, weight in matrices if rows * sum(weight.shape) < weight.numel()]
+    matrices: dict[str, torch.Tensor] = {name: layer.weight.flatten(1) for name, layer in codable(model)}
+    return [name for name, weight in matrices.items() if rows * sum(weight.shape) < weight.numel()]

@@ -101,10 +101,8 @@ class Given:
     def _wrong(self, value: Array, kind: type) -> str:
         if value.dtype.kind not in self.kinds:
             return str(value.dtype)
-        if not value.size:
-            return "no number"
-        if not np.isfinite(value).all():
-            return "NaN or inf"
+        if not value.size or not np.isfinite(value).all():
+            return "NaN or inf" if value.size else "no number"
         # Codes mix the numbers of what is drawn: f would not be given such an array.
         return f"a {kind.__name__}, which computes in its own way" if self.mixed and not behaving(kind) else ""
 

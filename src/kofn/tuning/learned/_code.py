@@ -59,13 +59,13 @@ class Nodes:
     @classmethod
     def paper(cls, inputs: int, rows: int) -> Nodes:
         """β_k = k/K and α_n = n/(N + 1) (Agrawal et al. 2022, Sec. IV-B)."""
-        K, N = (_count(name, value) for name, value in (("inputs", inputs), ("rows", rows)))
+        K, N = _counts(inputs, rows)
         return cls(np.arange(1, K + 1) / K, np.arange(1, N + 1) / (N + 1))
 
     @classmethod
     def chebyshev(cls, inputs: int, rows: int) -> Nodes:
         """Zeros of Chebyshev polynomials on [−1, 1]: those of the rows reach beyond those of the inputs."""
-        K, N = (_count(name, value) for name, value in (("inputs", inputs), ("rows", rows)))
+        K, N = _counts(inputs, rows)
         return cls(chebyshev_nodes(K)[::-1], chebyshev_nodes(N)[::-1])
 
     def basis(self, points: Floats, count: int) -> Floats:
@@ -75,8 +75,9 @@ class Nodes:
         return chebyshev_rows((2 * points - low - high) / (high - low), count)
 
 
-def _count(name: str, value: Any) -> int:
-    return integer("kofn.tuning.learned.Nodes", name, value, 1, "there is at least one")
+def _counts(inputs: int, rows: int) -> tuple[int, int]:
+    call, remedy = "kofn.tuning.learned.Nodes", "there is at least one"
+    return integer(call, "inputs", inputs, 1, remedy), integer(call, "rows", rows, 1, remedy)
 
 
 @dataclass(frozen=True, eq=False)

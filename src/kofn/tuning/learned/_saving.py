@@ -69,8 +69,8 @@ def save_code(code: LearnedCode, path: str | os.PathLike[str]) -> None:
     >>> again.terms[0].weight == code.terms[0].weight
     np.True_
     """
-    _library()
-    from safetensors.numpy import save
+    with require("a file of a learned code", "safetensors"):
+        from safetensors.numpy import save
 
     name = _named(path)
     tensors = {"betas": code.nodes.betas, "alphas": code.nodes.alphas, "mean": code.mean, "factor": code.prior.factor}
@@ -102,7 +102,6 @@ def load_code(path: str | os.PathLike[str]) -> LearnedCode:
     FileError
         A file is missing or cut short, or the two do not speak of the same numbers.
     """
-    _library()
     name = _named(path)
     said = _read_json(name.with_suffix(".json"))
     tensors = _read_tensors(name, said)
@@ -112,15 +111,17 @@ def load_code(path: str | os.PathLike[str]) -> LearnedCode:
         encoder = _encoder(said["encoder"], {k[8:]: v for k, v in tensors.items() if k.startswith("encoder.")}, nodes)
         prior = Prior(tensors["factor"], known=tensors.get("known"))
         integer("kofn.tuning.learned", "size", said["size"], 1, "it is the number of rows of an input")
-        code = LearnedCode(
-            _text(said["name"]), nodes, encoder, terms, said["size"], tuple(said["shape"]), tensors["mean"], prior
-        )
+        title, shape = said["name"], tuple(said["shape"])
+        if not isinstance(title, str):
+            raise TypeError(f"a name is a text, not {title!r}")
+        code = LearnedCode(title, nodes, encoder, terms, said["size"], shape, tensors["mean"], prior)
         code.evaluations(np.zeros((code.inputs, code.size, code.size))).arguments.of_rows()
         code.work(np.zeros((code.size, code.size)), np.zeros(int(np.prod(code.shape))))
     except MissingPackage:
         raise
     except (KofnError, LookupError, TypeError, ValueError, RuntimeError, AttributeError, MemoryError) as error:
-        raise _refused("describe a code that fits together", f"{name.stem}.json ({_first_line(error)})") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(": ")
+        raise _refused("describe a code that fits together", f"{name.stem}.json ({reason})") from None
     return code
 
 
@@ -143,7 +144,8 @@ def _read_json(name: Path) -> dict[str, Any]:
 
 
 def _read_tensors(name: Path, said: dict[str, Any]) -> dict[str, Floats]:
-    from safetensors import SafetensorError, safe_open
+    with require("a file of a learned code", "safetensors"):
+        from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(name, framework="np") as file:
@@ -163,25 +165,10 @@ def _read_tensors(name: Path, said: dict[str, Any]) -> dict[str, Floats]:
     return tensors
 
 
-def _text(name: object) -> str:
-    if not isinstance(name, str):
-        raise TypeError(f"a name is a text, not {name!r}")
-    return name
-
-
 def _named(path: str | os.PathLike[str]) -> Path:
     if not isinstance(path, str | os.PathLike) or Path(path).suffix != SUFFIX:
         raise _refused(f"be the name of a file that ends in {SUFFIX}", path)
     return Path(path)
-
-
-def _library() -> None:
-    with require("a file of a learned code", "safetensors"):
-        import safetensors  # noqa: F401
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(": ")
 
 
 def _refused(must: str, got: object) -> FileError:

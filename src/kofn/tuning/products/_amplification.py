@@ -38,8 +38,8 @@ class Amplification:
     @classmethod
     def of(cls, values: Floats) -> Amplification:
         """Summarise the amplification of each set."""
-        median, p99, p999, largest = np.quantile(values, [0.5, 0.99, 0.999, 1.0], method="higher")
-        return cls(float(median), float(p99), float(p999), float(largest), len(values))
+        median, p99, p999, largest = np.quantile(values, [0.5, 0.99, 0.999, 1.0], method="higher").tolist()
+        return cls(median, p99, p999, largest, len(values))
 
     def __str__(self) -> str:
         figures = f"median {self.median:.3g}, p99 {self.p99:.3g}, p99.9 {self.p999:.3g}, max {self.largest:.3g}"

@@ -50,20 +50,11 @@ def deadline(seconds: float) -> Objective:
     return Objective(f"expected loss at {seconds:g} s", np.array([seconds]), np.ones(1))
 
 
-def area(seconds: float) -> Objective:
-    """Area under the curve of expected loss against time, up to a time."""
-    times, weights = _midpoints(seconds)
-    return Objective(f"area under the loss curve up to {seconds:g} s", times, weights)
-
-
-def target_error(error: float, horizon: float) -> Objective:
-    """Mean time until the expected relative error is at most ``error``; later than ``horizon`` counts as then."""
-    times, weights = _midpoints(horizon)
-    return Objective(f"mean time to an expected error of {error:g}", times, weights, error)
-
-
 def objective_of(given: dict[str, float | None], latency: Latency, rows: int, threshold: int) -> Objective:
     """The objective that exactly one of ``deadline``, ``target_error`` and ``area`` means.
+
+    The target error counts the time until the expected relative error is at most that, or until twice the median time
+    at which ``threshold`` of ``rows`` results are in; the area is that under the curve of expected loss against time.
 
     Raises
     ------
@@ -75,13 +66,13 @@ def objective_of(given: dict[str, float | None], latency: Latency, rows: int, th
         raise checks.refusal(CALL, "deadline", must, said or None, "say deadline=0.5, for example")
     (name, value), *_ = said.items()
     number = checks.number(CALL, name, value, "give seconds, or a relative error for target_error", strict=True)
-    if name == "target_error":
-        return target_error(number, _horizon(latency, rows, threshold))
-    return (deadline if name == "deadline" else area)(number)
-
-
-def _midpoints(end: float) -> tuple[Floats, Floats]:
-    return (np.arange(MOMENTS) + 0.5) * (end / MOMENTS), np.full(MOMENTS, end / MOMENTS)
+    if name == "deadline":
+        return deadline(number)
+    end = number if name == "area" else _horizon(latency, rows, threshold)
+    times, weights = (np.arange(MOMENTS) + 0.5) * (end / MOMENTS), np.full(MOMENTS, end / MOMENTS)
+    if name == "area":
+        return Objective(f"area under the loss curve up to {number:g} s", times, weights)
+    return Objective(f"mean time to an expected error of {number:g}", times, weights, number)
 
 
 def _horizon(latency: Latency, rows: int, threshold: int, trials: int = 200) -> float:

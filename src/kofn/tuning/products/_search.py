@@ -37,6 +37,9 @@ SETS = 2400
 EFFORT = 1_000_000
 """Sets of N·P results on which amplification is sampled, times (N·P)²."""
 
+PLAIN = 4
+"""Draws of Gaussian coefficients that a design is compared with."""
+
 HEADROOM = 0.85
 """Share of the limit that is used, because a sampled p99 is uncertain by about a tenth."""
 
@@ -189,10 +192,10 @@ def search(problem: SearchProblem, directions: Directions, rng: np.random.Genera
     return best
 
 
-def plain(problem: SearchProblem, directions: Directions, rng: np.random.Generator, draws: int = 4) -> list[LinearCode]:
+def plain(problem: SearchProblem, directions: Directions, rng: np.random.Generator) -> list[LinearCode]:
     """Codes of Gaussian coefficients in proportion to the norms, under the same bound; those draws that meet it."""
     n, p = problem.blocks
-    pairs = [(rng.standard_normal((problem.rows, n)), rng.standard_normal((problem.rows, p))) for _ in range(draws)]
+    pairs = [(rng.standard_normal((problem.rows, n)), rng.standard_normal((problem.rows, p))) for _ in range(PLAIN)]
     found = [_value_of(problem, directions, Points.of(*pair, EFFORT // 4, seed=2), 1.0) for pair in pairs]
     return [problem.code(each.alpha, each.beta) for each in found if each.floor is not None]
 

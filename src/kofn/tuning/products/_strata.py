@@ -65,15 +65,11 @@ def strata(latency: Latency, worker: Rows, load: Floats, time: float, most: int,
 
 def _sent(latency: Latency, rows_of: list[Rows], load: Floats, time: float, rng: np.random.Generator) -> list[Floats]:
     """For each worker the chances that it has sent 0, 1, … of its rows."""
+    sizes = [len(rows) for rows in rows_of]
     works = np.concatenate([np.cumsum(load[rows]) for rows in rows_of])
-    workers = np.repeat(np.arange(len(rows_of)), [len(rows) for rows in rows_of])
-    came = latency.arrivals(works, workers, DRAWS, rng) <= time
-    ends = np.cumsum([len(rows) for rows in rows_of])
-    chances = []
-    for rows, end in zip(rows_of, ends, strict=True):
-        number = came[:, end - len(rows) : end].sum(axis=1)
-        chances.append(np.bincount(number, minlength=len(rows) + 1) / DRAWS)
-    return chances
+    came = latency.arrivals(works, np.repeat(np.arange(len(sizes)), sizes), DRAWS, rng) <= time
+    numbers = [part.sum(axis=1) for part in np.split(came, np.cumsum(sizes)[:-1], axis=1)]
+    return [np.bincount(number, minlength=size + 1) / DRAWS for number, size in zip(numbers, sizes, strict=True)]
 
 
 def _sets(
