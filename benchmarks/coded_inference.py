@@ -137,7 +137,7 @@ def main() -> None:
         for name, candidate, learn in contenders(f, images, learning, K, N):
             run = evaluate_rows(candidate, calls, N)
             known = evaluate_rows(candidate, learning, N)
-            joint = Joint.learned(known.evaluations[0].code, known.results, learning.values)
+            joint = Joint.from_samples(known.evaluations[0].code, known.results, learning.values)
             decoder = joint if learn else identity
             print(f"{name:<42}{'{:8.3f}{:8.3f}'.format(*agreement(run, decoder, calls, N - K))}", flush=True)
         print(f"{'always the commonest class':<42}{'':8}{constant:8.3f}")

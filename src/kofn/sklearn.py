@@ -127,7 +127,7 @@ def twofold(m: int, *, workers: int, rng: Any = None) -> LinearCode:
     return cyclic(m, blocks=max(1, min(m, workers // 2)), workers=workers)
 
 
-def _of_the_wrapped(name: str) -> Callable[[CodedEnsemble], bool]:
+def _wrapped_has(name: str) -> Callable[[CodedEnsemble], bool]:
     """Whether the wrapped ensemble has a method; otherwise the library's own AttributeError."""
     return lambda coded: bool(getattr(coded._wrapped, name))
 
@@ -186,41 +186,41 @@ class CodedEnsemble(Closing):
 
     def predict(self, X: Any) -> Array:
         """Predict classes or values, (samples,) or (samples, outputs)."""
-        classes_or_values: Array = self._deciding(X).predict(X)
+        classes_or_values: Array = self._decider(X).predict(X)
         return classes_or_values
 
-    @available_if(_of_the_wrapped("predict_proba"))  # type: ignore[untyped-decorator]
+    @available_if(_wrapped_has("predict_proba"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Any:
         """Probabilities of the classes, (samples, classes); a list of such arrays for several outputs."""
-        return self._scoring(X).predict_proba(X)
+        return self._scorer(X).predict_proba(X)
 
-    @available_if(_of_the_wrapped("predict_log_proba"))  # type: ignore[untyped-decorator]
+    @available_if(_wrapped_has("predict_log_proba"))  # type: ignore[untyped-decorator]
     def predict_log_proba(self, X: Any) -> Any:
         """Logarithms of `predict_proba`."""
-        return self._scoring(X).predict_log_proba(X)
+        return self._scorer(X).predict_log_proba(X)
 
-    @available_if(_of_the_wrapped("decision_function"))  # type: ignore[untyped-decorator]
+    @available_if(_wrapped_has("decision_function"))  # type: ignore[untyped-decorator]
     def decision_function(self, X: Any) -> Any:
         """Scores of a boosted classifier, (samples,) for two classes, otherwise (samples, classes)."""
-        return self._scoring(X).decision_function(X)
+        return self._scorer(X).decision_function(X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Accuracy of a classifier, R² of a regressor."""
-        return float(self._deciding(X).score(X, y, sample_weight))
+        return float(self._decider(X).score(X, y, sample_weight))
 
     def fit(self, X: Any, y: Any = None, **_: Any) -> NoReturn:
         """Refuse: what is wrapped was fitted before."""
         raise refusal(CALL, "ensemble", "be fitted before it is wrapped", "a call of fit", "fit it, and wrap it anew")
 
-    def _scoring(self, X: Any, finish: Callable[[Array], Array] = np.asarray) -> Any:
+    def _scorer(self, X: Any, finish: Callable[[Array], Array] = np.asarray) -> Any:
         """The library's ensemble to ask about X, whose sum over all trees is computed by the workers."""
         if masked(X):  # the library would take the numbers under the mask
             raise refusal(CALL, "X", "be without masked numbers", "some", "fill them first, with .filled(np.nan)")
         return _with_sum(self._wrapped, self._total, finish)
 
-    def _deciding(self, X: Any) -> Any:
+    def _decider(self, X: Any) -> Any:
         """The same for the choice of a class: votes and scores can tie, and rounding must not decide."""
-        return self._scoring(X, _rounded if hasattr(self._wrapped, "classes_") else np.asarray)
+        return self._scorer(X, _round if hasattr(self._wrapped, "classes_") else np.asarray)
 
     @named(CALL)
     def _total(self, X: Any) -> Array:
@@ -276,7 +276,7 @@ def _terms(ensemble: Any) -> list[Vote] | list[Stage]:
     return [Vote(tree, method) for tree in ensemble.estimators_]
 
 
-def _rounded(scores: Array) -> Array:
+def _round(scores: Array) -> Array:
     return np.round(scores, 12)
 
 

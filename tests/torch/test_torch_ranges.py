@@ -18,7 +18,7 @@ def nonzero_mean(h):
     return h.sum() / (h > 0).sum().clamp(min=1)
 
 
-def sides(y):
+def keep_masks(y):
     return 2.0 * (y % 2) - 1
 
 
@@ -33,9 +33,9 @@ def weighted(o, y, weights):
 
 CE = functional.cross_entropy
 SLIPS = {
-    "active hinges": lambda o, y: nonzero_mean(functional.relu(1 - o[:, 0] * sides(y))),
-    "active hinges, far": lambda o, y: nonzero_mean(functional.relu(o[:, 0] * sides(y) - 0.3)),
-    "active hinges, very far": lambda o, y: nonzero_mean(functional.relu(20 - o[:, 0] * sides(y))),
+    "active hinges": lambda o, y: nonzero_mean(functional.relu(1 - o[:, 0] * keep_masks(y))),
+    "active hinges, far": lambda o, y: nonzero_mean(functional.relu(o[:, 0] * keep_masks(y) - 0.3)),
+    "active hinges, very far": lambda o, y: nonzero_mean(functional.relu(20 - o[:, 0] * keep_masks(y))),
     "triplets": lambda o, y: nonzero_mean(functional.relu(0.3 + o[:, 0].square() - (o[:, 1] - y).square())),
     "mean of what is positive": lambda o, y: nonzero_mean((o.sum(1) - y).relu()),
     "sure ones": sure,

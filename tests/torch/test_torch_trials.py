@@ -10,7 +10,7 @@ import kofn
 import torch
 from kofn.torch import DataParallel
 from kofn.torch._gradients import check_gradients
-from kofn.torch._samplewise import Draws, check_samplewise, sides
+from kofn.torch._samplewise import Draws, check_samplewise, keep_masks
 from torch import nn
 from torch_parallel import DOUBLE, assert_same, both
 
@@ -144,7 +144,7 @@ def test_what_treats_each_sample_by_itself_is_taken(function, drop, dtype):
 
 @pytest.mark.parametrize("count", range(2, 20))
 def test_of_any_two_samples_either_stays_once_where_the_other_does_not(count):
-    kept = torch.stack(list(sides(count, torch.device("cpu"))))
+    kept = torch.stack(list(keep_masks(count, torch.device("cpu"))))
     assert all(bool((kept[:, i] & ~kept[:, j]).any()) for i in range(count) for j in range(count) if i != j)
 
 

@@ -19,8 +19,8 @@ from kofn.testing._schemes import check_scheme, unknowns_of
 from kofn.tuning.products import best_windows, design_for
 from kofn.tuning.products._amplification import amplifications, subsets
 from kofn.tuning.products._objective import deadline
-from kofn.tuning.products._spread import spread
-from kofn.tuning.products._strata import strata
+from kofn.tuning.products._spread import draw_coefficients
+from kofn.tuning.products._strata import draw_strata
 from processes import slow_but
 
 VARIANCES = np.array([10.0, 1.0, 0.1])
@@ -225,7 +225,7 @@ def test_the_report_says_what_was_found(correlated):
 
 def test_strata_are_what_the_latency_model_says():
     latency = kofn.Slowdown(EXPONENTIAL, {0: 10.0})
-    now = strata(latency, np.arange(4), np.ones(4), 0.5, most=3, count=4000, rng=0)
+    now = draw_strata(latency, np.arange(4), np.ones(4), 0.5, most=3, count=4000, rng=0)
     chance = 1 - np.exp(-0.5 / np.array([10.0, 1, 1, 1]))
     by_hand = np.ones(1)
     for p in chance:
@@ -237,13 +237,13 @@ def test_strata_are_what_the_latency_model_says():
 
 
 def test_workers_send_their_rows_in_order():
-    now = strata(EXPONENTIAL, np.arange(4) % 2, np.full(4, 0.5), 0.5, most=3, count=200, rng=0)
+    now = draw_strata(EXPONENTIAL, np.arange(4) % 2, np.full(4, 0.5), 0.5, most=3, count=200, rng=0)
     for rows in now.sets:
         assert all({row - 2 for row in mine if row >= 2} <= set(mine) for mine in rows.tolist())
 
 
 def test_spread_rows_are_independent_and_start_with_one():
-    alpha, beta = spread(30, 3, 3, np.random.default_rng(0))
+    alpha, beta = draw_coefficients(30, 3, 3, np.random.default_rng(0))
     assert np.all(alpha[:, 0] == 1)
     code = kofn.LinearCode("spread", row_kronecker(alpha, beta), np.eye(9), np.arange(30), threshold=9)
     assert np.quantile(amplifications(code, subsets(30, 2000, 9, seed=0)), 0.99) < 2000

@@ -136,7 +136,7 @@ def test_learned_decoding_is_regression_on_the_results():
     results, outputs = rng.standard_normal((500, 4, 1)), rng.standard_normal((500, 2, 1))
     outputs[:, 0] += results[:, 1] - 2 * results[:, 3]
     results[:, 0] *= 1e-40  # a determinant of a small mixture, for example
-    joint = Joint.learned(code, results, outputs)
+    joint = Joint.from_samples(code, results, outputs)
     made = joint_code(code, joint.sizes)
     assert made.unknowns == 6
     decoding = decode(made, [0, 1, 3], joint.prior)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ..checks import refusal
 from ..errors import ArgumentError
 from ._graphs import leaves
-from ._ranges import PARTS, WITHIN, Kind, few, kinds
+from ._ranges import PARTS, WITHIN, Kind, output_kinds, pick_labels
 
 CALL = "kofn.torch.DataParallel"
 
@@ -106,8 +106,8 @@ class Meter:
 
     def __init__(self, loss: Loss, examples: Any, wide: bool) -> None:
         found, self._form = tree_flatten(examples)
-        self._examples = [_wide(one) if wide else one for one in found]
-        self._loss = _widen(loss) if wide else loss
+        self._examples = [_double(one) if wide else one for one in found]
+        self._loss = _double_loss(loss) if wide else loss
         self._wide = wide
         self.kind = torch.get_default_dtype()  # in which the loss was the last time; it may choose its own
         epsilon = max((torch.finfo(one.dtype).eps for one in self._examples if _real(one)), default=1.0)
@@ -131,7 +131,7 @@ class Meter:
                 drawn = draw(taken.shape, generator=random, dtype=torch.float64).to(taken.device, taken.dtype)
                 taken = taken * kind.of_samples + kind.noise * drawn
             outputs.append(taken)
-        return Piece(outputs, _wide(labels) if self._wide else labels)
+        return Piece(outputs, _double(labels) if self._wide else labels)
 
     def slope(self, piece: Piece) -> Slope:
         """The loss of a piece and its gradient."""
@@ -242,9 +242,9 @@ def _measure_counts(meter: Meter, reference: Tensor, labels: Tensor, number: int
 def _check_ranges(meter: Meter, labels: Sequence[Tensor]) -> None:
     """Refuse a loss in which parts count differently for some outputs."""
     for number, sizes in enumerate(PARTS):
-        chosen = few(labels, sum(sizes), number)
+        chosen = pick_labels(labels, sum(sizes), number)
         known: list[tuple[float, float]] = []
-        for seed, kind in enumerate(kinds(meter.device, meter.kind == torch.float64)):
+        for seed, kind in enumerate(output_kinds(meter.device, meter.kind == torch.float64)):
             first, second = chosen[: sizes[0]], chosen[sizes[0] :]
             numbered = 6 * seed + 2 * number
             pieces = meter.piece(first, kind, numbered), meter.piece(second, kind, numbered + 1)
@@ -305,15 +305,15 @@ def _real(value: Any) -> bool:
     return isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())
 
 
-def _wide(value: Any) -> Any:
+def _double(value: Any) -> Any:
     return value.to(torch.complex128 if value.is_complex() else torch.float64) if _real(value) else value
 
 
-def _widen(loss: Any) -> Any:
+def _double_loss(loss: Any) -> Any:
     """A loss with the tensors that it is known to hold in double precision."""
     if isinstance(loss, nn.Module):
         return copy.deepcopy(loss).double()
     if isinstance(loss, partial):
-        keywords = {name: _wide(value) for name, value in loss.keywords.items()}
-        return partial(_widen(loss.func), *map(_wide, loss.args), **keywords)
+        keywords = {name: _double(value) for name, value in loss.keywords.items()}
+        return partial(_double_loss(loss.func), *map(_double, loss.args), **keywords)
     return loss

@@ -134,7 +134,7 @@ def _driver(workers: Any, latency: Any, deadline: Any, late: float | None) -> tu
 
 def _choose(model: nn.Module, names: Sequence[str] | None) -> dict[str, nn.Module]:
     """The layers to code, by name, and a warning that names those that cannot be."""
-    found, can = dict(model.named_modules()), dict(codable(model))
+    found, can = dict(model.named_modules()), dict(codable_layers(model))
     if names is not None:
         if isinstance(names, str) or not isinstance(names, Iterable):
             raise refusal(CALL, "layers", "be a sequence of names", repr(names), 'write ["fc1"], for example')
@@ -145,19 +145,19 @@ def _choose(model: nn.Module, names: Sequence[str] | None) -> dict[str, nn.Modul
     if coded:
         must, remedy = "have no coded layers yet", "convert a copy of the plain model, or name layers="
         raise refusal(CALL, "model", must, f"{coded[0]!r} coded before", remedy)
-    cannot = {name: why_not(module) for name, module in found.items() if why_not(module) is not None}
+    cannot = {name: obstacle(module) for name, module in found.items() if obstacle(module) is not None}
     if cannot:
         listed = ", ".join(f"{name!r} ({why})" for name, why in cannot.items())
         warnings.warn(f"{CALL}: left exact because they cannot be coded: {listed}.", LeftExact, stacklevel=3)
     return can
 
 
-def codable(model: nn.Module) -> list[tuple[str, Any]]:
+def codable_layers(model: nn.Module) -> list[tuple[str, Any]]:
     """The layers of a model that can be coded, with their names."""
-    return [(name, layer) for name, layer in model.named_modules() if type(layer) in KINDS and why_not(layer) is None]
+    return [(name, layer) for name, layer in model.named_modules() if type(layer) in KINDS and obstacle(layer) is None]
 
 
-def why_not(module: nn.Module) -> str | None:
+def obstacle(module: nn.Module) -> str | None:
     """Why a layer with matrices of its own cannot be coded; None where it can, or has none."""
     own = list(module.parameters(recurse=False))
     if type(module) in (*KINDS, *KINDS.values()):

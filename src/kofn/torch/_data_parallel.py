@@ -21,7 +21,7 @@ from .._base._closeable import Closing
 from ..checks import function, generator, integer, named, refusal
 from ..errors import TermError
 from ._additive import Shares, measure_shares
-from ._failures import of_kind
+from ._failures import specialise
 from ._gradients import check_gradients, sparse_gradients
 from ._samplewise import CALL, check_alone, check_samplewise, examples_of, samples_of
 from ._shard import Layout, Shard, ShardRequest
@@ -150,7 +150,7 @@ class DataParallel(Closing):
         try:
             answer = self._sum(request, tolerance=tolerance, deadline=deadline)
         except TermError as error:
-            raise of_kind(error) from error.__cause__
+            raise specialise(error) from error.__cause__
         vector = np.asarray(answer.value)
         found = [pair for pair in zip(layout.parameters, layout.gradients(vector), strict=True) if pair[1] is not None]
         if found:

@@ -24,14 +24,14 @@ class ShardIndexError(TermError, IndexError):
 KINDS = (ShardRuntimeError, ShardValueError, ShardTypeError, ShardIndexError)
 
 
-def of_kind(error: TermError) -> TermError:
+def specialise(error: TermError) -> TermError:
     """The same error as one of the kind that the shard raised.
 
     Examples
     --------
     >>> error = TermError("term 3 raised", worker=1, term=3)
     >>> error.__cause__ = IndexError("Target 7 is out of bounds.")
-    >>> isinstance(of_kind(error), IndexError), of_kind(error).term
+    >>> isinstance(specialise(error), IndexError), specialise(error).term
     (True, 3)
     """
     cause = error.__cause__

@@ -144,7 +144,7 @@ class LayerFunction(torch.autograd.Function):
 LayerFunction.forward.__signature__ = inspect.signature(LayerFunction.forward)  # type: ignore[attr-defined]
 
 
-class Untraced:
+class Untraceable:
     """A layer whose products stay in Python, where workers compute them: no part of a traced program."""
 
     def check_traced(self, value: Any) -> None:
@@ -158,7 +158,7 @@ class Untraced:
         raise refusal(CALL, type(self).__name__, must, "torch.jit.script", remedy)
 
 
-class CodedLinear(Untraced, nn.Linear):
+class CodedLinear(Untraceable, nn.Linear):
     """A linear layer whose backward products are coded; made by `kofn.torch.convert`.
 
     Its parameters and state are those of `torch.nn.Linear`.
@@ -174,7 +174,7 @@ class CodedLinear(Untraced, nn.Linear):
         return LayerFunction.apply(input, weight, self.bias, Rows(), self.products)  # type: ignore[no-any-return, no-untyped-call]
 
 
-class CodedConv2d(Untraced, nn.Conv2d):
+class CodedConv2d(Untraceable, nn.Conv2d):
     """A convolution whose backward products are coded, by im2col; made by `kofn.torch.convert`.
 
     Any stride, dilation, padding and padding mode, one group (Tegin et al. leaves convolutions open, Remark 5). Its

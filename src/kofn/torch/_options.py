@@ -15,7 +15,7 @@ from ..schemes._deal import default_redundancy
 from ..schemes.products._cuts import PARTITIONS
 from ..schemes.products._importance import WEIGHTINGS, even_sizes
 from ..schemes.products._operands import balance_blocks
-from ._principal import pays
+from ._principal import turning_pays
 
 CALL = "kofn.torch.convert"
 CODES = ("uncoded", "repetition", "now-uep", "ew-uep", "kronecker")
@@ -170,7 +170,7 @@ class CodingOptions:
         (True, False)
         """
         wanted = self.code == "kronecker" if self.principal is None else self.principal
-        return wanted and pays(rows, inner, columns)
+        return wanted and turning_pays(rows, inner, columns)
 
     def cut(self, rows: int, inner: int, columns: int) -> tuple[int, int]:
         """Numbers of blocks of a product of these sizes: as asked for, never more than there is to cut.

@@ -14,7 +14,7 @@ LIMIT = 0.75
 """Largest share of a product's own flops that turning may take; encoding takes about a quarter."""
 
 
-def pays(rows: int, inner: int, columns: int) -> bool:
+def turning_pays(rows: int, inner: int, columns: int) -> bool:
     """Whether turning the rows of a product costs the master clearly less than the product itself would.
 
     G Gᵀ, there and back take 2·rows²·(2·inner + columns) flops, the eigenvectors about 10·rows³.
@@ -23,7 +23,7 @@ def pays(rows: int, inner: int, columns: int) -> bool:
     --------
     64 samples of a layer from 7200 to 512 (Tegin et al. 2022, Table VI), and of one from 100 to 200:
 
-    >>> pays(64, 512, 7200), pays(64, 200, 100)
+    >>> turning_pays(64, 512, 7200), turning_pays(64, 200, 100)
     (True, False)
     """
     return rows * (2 * inner + columns + 5 * rows) <= LIMIT * inner * columns

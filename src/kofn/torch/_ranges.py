@@ -58,7 +58,7 @@ def even_places(values: Tensor, count: int) -> Tensor:
     return torch.linspace(0, len(values) - 1, min(count, len(values))).long().to(values.device)
 
 
-def few(labels: Sequence[Tensor], count: int, turn: int) -> Tensor:
+def pick_labels(labels: Sequence[Tensor], count: int, turn: int) -> Tensor:
     """Labels from all shards, and from all over each; others for another turn."""
     each = -(-count // len(labels)) + turn
     found = torch.cat([one[even_places(one, each).roll(turn)] for one in labels])
@@ -66,7 +66,7 @@ def few(labels: Sequence[Tensor], count: int, turn: int) -> Tensor:
     return found[torch.tensor(numbers, device=found.device)]
 
 
-def kinds(device: torch.device, double: bool) -> Iterator[Kind]:
+def output_kinds(device: torch.device, double: bool) -> Iterator[Kind]:
     """Kinds of outputs that a loss can be tried with."""
     yield from WITHIN
     if device.type == "cpu":  # elsewhere what is out of a loss's domain may end the process

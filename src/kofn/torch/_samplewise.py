@@ -96,7 +96,7 @@ def check_samplewise(model: nn.Module, inputs: Tensor) -> Draws:
     if not _alike(outputs, _try_copy(model, inputs)):
         must = "draw random numbers from PyTorch alone, so that copies of a shard are equal"
         raise model_refusal(must, "other numbers for the same seed", "use torch.rand")
-    for kept in sides(len(inputs), inputs.device):
+    for kept in keep_masks(len(inputs), inputs.device):
         others = torch.where(kept.reshape(-1, *[1] * (inputs.dim() - 1)), inputs, inputs.roll(1, 0))
         if not _alike(_rows(outputs, kept), _rows(_try_copy(model, others), kept)):
             raise _mixing(model)
@@ -112,7 +112,7 @@ def check_samplewise(model: nn.Module, inputs: Tensor) -> Draws:
     return draws
 
 
-def sides(count: int, device: torch.device) -> Iterator[Tensor]:
+def keep_masks(count: int, device: torch.device) -> Iterator[Tensor]:
     """Which samples stay where others come in their place: of any two, either stays once while the other does not."""
     numbers = torch.arange(count, device=device)
     for bit in range((count - 1).bit_length()):

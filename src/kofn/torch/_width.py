@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ..checks import integer, refusal
-from ._convert import codable
+from ._convert import codable_layers
 
 CALL = "kofn.torch.wide_layers"
 
@@ -43,5 +43,5 @@ def wide_layers(model: nn.Module, rows: int = 15) -> list[str]:
     if not isinstance(model, nn.Module):
         raise refusal(CALL, "model", "be a torch.nn.Module", repr(model), "build one with torch.nn.Sequential")
     integer(CALL, "rows", rows, 1, "ask for at least one coded row")
-    matrices: dict[str, torch.Tensor] = {name: layer.weight.flatten(1) for name, layer in codable(model)}
+    matrices: dict[str, torch.Tensor] = {name: layer.weight.flatten(1) for name, layer in codable_layers(model)}
     return [name for name, weight in matrices.items() if rows * sum(weight.shape) < weight.numel()]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kofn.checks import integer, refusal
 from kofn.errors import require
-from kofn.tuning.learned import Computation, LearnedCode, Linear, Nodes, Term, encoded, expected, powers, width
+from kofn.tuning.learned import Computation, LearnedCode, Linear, Nodes, Term, encode, estimate_prior, powers, width
 
 with require("kofn_studies.aicc.network", "torch"):
     import torch
@@ -148,7 +148,7 @@ class Aicc(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """v(β_k) of inputs (…, K, M, M): (…, K, V), Agrawal et al. 2022, eq. (5) as in training."""
         U, constant = self.coefficients(inputs)
-        value: Tensor = Computation(constant[..., None, :], self.terms)(encoded(U, self.basis))
+        value: Tensor = Computation(constant[..., None, :], self.terms)(encode(U, self.basis))
         return value
 
     def code(self, nodes: Nodes, inputs: Floats, values: Floats, name: str = "aicc") -> LearnedCode:
@@ -167,7 +167,7 @@ class Aicc(nn.Module):
             raise refusal(CALL, "nodes", "have the β of training", nodes.betas, "keep them as they were")
         encoder = Networks(self)
         terms = [replace(term, weight=_plain(term.weight)) for term in self.terms]
-        mean, prior = expected(nodes, encoder, terms, inputs, values)
+        mean, prior = estimate_prior(nodes, encoder, terms, inputs, values)
         return LearnedCode(name, nodes, encoder, terms, self.sizes.size, values.shape[2:], mean, prior)
 
     def _samples(self, inputs: Any, values: Any) -> tuple[Floats, Floats]:

@@ -120,7 +120,7 @@ def networks(model: Any, code: Any, tensor: Any) -> Callable[[], Any]:
 def decoded(U: Any, constant: Any, terms: Any, nodes: Any) -> Any:
     """From coefficients to outputs: eqs. (2), (3) and (5)."""
     import torch
-    from kofn.tuning.learned import Computation, encoded, powers
+    from kofn.tuning.learned import Computation, encode, powers
 
     count = len(nodes.alphas)
     matrix = nodes.basis(nodes.betas, count) @ np.linalg.inv(nodes.basis(nodes.alphas, count))
@@ -128,7 +128,7 @@ def decoded(U: Any, constant: Any, terms: Any, nodes: Any) -> Any:
         torch.as_tensor(array, dtype=U.dtype, device=U.device)
         for array in (powers(nodes.alphas, U.shape[-3] - 1), matrix)
     )
-    return decoding @ Computation(constant, terms)(encoded(U, basis))
+    return decoding @ Computation(constant, terms)(encode(U, basis))
 
 
 def draw(figure: Figure) -> Any:

@@ -36,7 +36,7 @@ class Joint:
     prior: Prior
 
     @classmethod
-    def learned(cls, code: LinearCode, results: Floats, outputs: Floats) -> Joint:
+    def from_samples(cls, code: LinearCode, results: Floats, outputs: Floats) -> Joint:
         """From samples of what workers return and of the outputs wanted.
 
         Parameters

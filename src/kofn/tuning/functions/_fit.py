@@ -95,7 +95,7 @@ def fit(
     samples = integer(CALL, "samples", samples, FEWEST, "half of them are held out")
     number(CALL, "seconds", seconds, "60 is the default", strict=True)
     random = generator(CALL, rng)
-    draws = _within(draw_samples(f, sampler, K, samples, seconds / 4, random), seconds, N)
+    draws = _limit(draw_samples(f, sampler, K, samples, seconds / 4, random), seconds, N)
     learning, held_out = draws.halves
     mean_error = _mean_error(learning, held_out)
     sets = max(SURVIVORS, -(-SETS // len(held_out.inputs)))
@@ -105,14 +105,14 @@ def fit(
     for candidate in families(f, learning, R, N):
         try:
             run = evaluate_rows(candidate, held_out, N)
-            found += _both(candidate, run, learning, held_out, survivors, mean_error)
+            found += _try_both(candidate, run, learning, held_out, survivors, mean_error)
             noise = max(noise, noise_of(run, held_out))
         except EvaluationFailed as error:
             failures.append(f"{candidate.name} is out: {error}.")
     if not found:
         must, remedy = "be defined at its inputs every time", "see that it keeps no state"
         raise refusal(CALL, "f", must, failures[0].rstrip("."), remedy)
-    found = _ordered(found)
+    found = _rank(found)
     trials = [trial for trial, _, _ in found]
     direct = K * draws.seconds
     remarks = remarks_of(trials, noise if noise > NOISE else 0.0, failures, direct)
@@ -122,7 +122,7 @@ def fit(
     return Fitted(best.name, candidate.build, decoder, calibration, draws.inputs.shape[2:], report, f)
 
 
-def _within(draws: Draws, seconds: float, rows: int) -> Draws:
+def _limit(draws: Draws, seconds: float, rows: int) -> Draws:
     """So many draws that evaluating about eight codes for each of them stays within the time, and one within memory."""
     in_time = seconds / (8 * rows * max(draws.seconds, 1e-9))
     in_memory = MEMORY_BYTES / (rows * max(draws.inputs[0, 0].nbytes, draws.values[0, 0].nbytes))
@@ -136,7 +136,7 @@ def _mean_error(learning: Draws, held_out: Draws) -> float:
     return float(np.sqrt(np.sum((held_out.values - mean) ** 2) / energy)) if energy else 0.0
 
 
-def _both(
+def _try_both(
     candidate: Candidate, run: FamilyResults, learning: Draws, held_out: Draws, survivors: Any, mean_error: float
 ) -> list[tuple[FamilyTrial, Candidate, Decoder]]:
     """A code as its paper decodes it and, unless that is exact, by the best linear decoder."""
@@ -145,12 +145,12 @@ def _both(
     if own.error < EXACT or not candidate.learnable:
         return found
     known = evaluate_rows(candidate, learning, run.results.shape[1])
-    decoder = Joint.learned(known.schemes[0].code, known.results, learning.values)
+    decoder = Joint.from_samples(known.schemes[0].code, known.results, learning.values)
     name = f"{candidate.name} + best linear"
     return [*found, (try_decoder(name, run, decoder, held_out, survivors, mean_error), candidate, decoder)]
 
 
-def _ordered(found: list[tuple[FamilyTrial, Candidate, Decoder]]) -> list[tuple[FamilyTrial, Candidate, Decoder]]:
+def _rank(found: list[tuple[FamilyTrial, Candidate, Decoder]]) -> list[tuple[FamilyTrial, Candidate, Decoder]]:
     """Best first; what is not clearly better than a simpler code, one that was tried before, stays behind it.
 
     What calls itself exact and is not, as Lagrange coding of too small a degree does, comes last. Where not even the

@@ -5,9 +5,9 @@ from __future__ import annotations
 from ..._base._extras import loader
 from ._code import LearnedCode, Nodes
 from ._computation import Computation, Term
-from ._encoder import Encoder, Linear, encoded, powers
+from ._encoder import Encoder, Linear, encode, powers
 from ._features import width
-from ._prior import expected
+from ._prior import estimate_prior
 from ._saving import encoder_kinds, load_code, save_code
 from ._selection import Samples, select
 from ._structured import structured_code
@@ -20,9 +20,9 @@ __all__ = [
     "Nodes",
     "Samples",
     "Term",
-    "encoded",
+    "encode",
     "encoder_kinds",
-    "expected",
+    "estimate_prior",
     "load_code",
     "powers",
     "save_code",

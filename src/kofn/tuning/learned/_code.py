@@ -18,7 +18,7 @@ from ...schemes.functions._calls import Arguments
 from ...schemes.functions._model import KnownPrior
 from ...schemes.functions._scheme import FunctionScheme
 from ._computation import Computation, Term
-from ._encoder import Encoder, encoded, powers
+from ._encoder import Encoder, encode, powers
 
 CALL = "kofn.map"
 
@@ -111,7 +111,7 @@ class EncodedInputs(Arguments):
     def of_rows(self) -> list[tuple[Any, ...]]:
         """Each row one point."""
         coefficients, constant = self.encoder(self.inputs)
-        return [(matrix, constant) for matrix in encoded(coefficients, powers(self.alphas, self.encoder.degree))]
+        return [(matrix, constant) for matrix in encode(coefficients, powers(self.alphas, self.encoder.degree))]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -158,7 +158,7 @@ class LearnedCode:
             raise refusal("kofn.tuning.learned", "alphas", f"be at least R = {self.recover} nodes", rows, remedy)
         wanted = (self.recover + self.inputs, *self.shape)
         if self.prior.unknowns != len(self.mean) or self.mean.shape != wanted:
-            remedy = "estimate it with kofn.tuning.learned.expected"
+            remedy = "estimate it with kofn.tuning.learned.estimate_prior"
             raise refusal("kofn.tuning.learned", "mean", f"have shape {wanted}", self.mean.shape, remedy)
 
     def __repr__(self) -> str:
@@ -202,7 +202,7 @@ class LearnedCode:
         self, inputs: Any, *, workers: int | None = None, rows: int | None = None, rng: Any = None
     ) -> FunctionScheme:
         """What workers evaluate for these inputs, (K, M, M); ``rows`` and ``rng`` are the code's own."""
-        X = self._checked(inputs)
+        X = self._check(inputs)
         if rows is not None and integer(CALL, "rows", rows, 1, "leave it out") != len(self.nodes.alphas):
             must = f"be {len(self.nodes.alphas)}, as many as the code has nodes"
             raise refusal(CALL, "rows", must, rows, "leave it out, or make the code with other nodes")
@@ -212,7 +212,7 @@ class LearnedCode:
         model = KnownPrior(self.prior)
         return FunctionScheme(code, [self.work] * code.rows, arguments, model, mean=self.mean, enough=self.recover)
 
-    def _checked(self, inputs: Any) -> Floats:
+    def _check(self, inputs: Any) -> Floats:
         try:
             X = np.asarray(inputs)
             X = np.empty(0) if np.iscomplexobj(X) else X.astype(np.float64, copy=False)

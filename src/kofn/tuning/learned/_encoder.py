@@ -34,7 +34,7 @@ class Encoder(Protocol):
         """What a JSON file says of it, and arrays by name, to be kept."""
 
     @classmethod
-    def from_parts(cls, said: dict[str, Any], tensors: dict[str, Floats], nodes: Any) -> Self:
+    def from_parts(cls, header: dict[str, Any], tensors: dict[str, Floats], nodes: Any) -> Self:
         """The same again, from its `parts` and the `Nodes` of its code."""
 
 
@@ -49,7 +49,7 @@ def powers(points: Floats, degree: int) -> Floats:
     return np.vander(points, degree + 1, increasing=True)
 
 
-def encoded(coefficients: Any, basis: Any) -> Any:
+def encode(coefficients: Any, basis: Any) -> Any:
     """X̃_n = e(α_n) = Σ_g U_g α_n^g, (…, N, M, M), of NumPy arrays or PyTorch tensors: Agrawal et al., eqs. (1) and (2).
 
     Parameters
@@ -62,7 +62,7 @@ def encoded(coefficients: Any, basis: Any) -> Any:
     Examples
     --------
     >>> U = np.stack([np.eye(2), 2 * np.eye(2)])
-    >>> encoded(U, powers(np.array([0.0, 0.5]), 1))[1]
+    >>> encode(U, powers(np.array([0.0, 0.5]), 1))[1]
     array([[2., 0.],
            [0., 2.]])
     """
@@ -89,7 +89,7 @@ class Linear:
     --------
     >>> X = np.random.default_rng(0).standard_normal((3, 2, 2))
     >>> betas = np.array([-1.0, 0.0, 1.0])
-    >>> bool(np.allclose(encoded(Linear(betas, 2, np.zeros(1))(X)[0], powers(betas, 2)), X))
+    >>> bool(np.allclose(encode(Linear(betas, 2, np.zeros(1))(X)[0], powers(betas, 2)), X))
     True
     """
 
@@ -106,7 +106,7 @@ class Linear:
 
     def __call__(self, inputs: Floats) -> tuple[Floats, Floats]:
         """U and V_0 Vec(I) of inputs (…, K, M, M)."""
-        return encoded(inputs, self.weights), self.constant
+        return encode(inputs, self.weights), self.constant
 
     def multiplications(self, size: int) -> int:
         """K (G + 1) M²."""
@@ -117,6 +117,6 @@ class Linear:
         return {"degree": self.degree}, {"constant": self.constant}
 
     @classmethod
-    def from_parts(cls, said: dict[str, Any], tensors: dict[str, Floats], nodes: Any) -> Self:
+    def from_parts(cls, header: dict[str, Any], tensors: dict[str, Floats], nodes: Any) -> Self:
         """The same again, at the β of some nodes."""
-        return cls(nodes.betas, said["degree"], tensors["constant"])
+        return cls(nodes.betas, header["degree"], tensors["constant"])

@@ -65,11 +65,11 @@ class Moments:
         wanted = [*shared, self.sums.shape[1] - 1]
         inner = self.sums[np.ix_(range(len(self.sums)), own, own)]
         # What each output's own columns explain of the shared ones and of the output (Frisch, Waugh and Lovell).
-        explained = _solved(inner, self.sums[np.ix_(range(len(self.sums)), own, wanted)])
+        explained = _solve(inner, self.sums[np.ix_(range(len(self.sums)), own, wanted)])
         if shared:
             rest = self.sums[np.ix_(range(len(self.sums)), wanted, wanted)].sum(0)
             rest -= np.einsum("vos,vot->st", self.sums[np.ix_(range(len(self.sums)), own, wanted)], explained)
-            coefficients[:, list(shared)] = _solved(rest[None, :-1, :-1], rest[None, :-1, -1:])[0, :, 0]
+            coefficients[:, list(shared)] = _solve(rest[None, :-1, :-1], rest[None, :-1, -1:])[0, :, 0]
         taken = np.einsum("vos,vs->vo", explained[:, :, :-1], coefficients[:, list(shared)])
         coefficients[:, list(own)] = explained[:, :, -1] - taken
         return coefficients
@@ -79,7 +79,7 @@ class Moments:
         return float(np.einsum("vc,vcd,vd->", coefficients, self.sums, coefficients, optimize=True))
 
 
-def _solved(matrices: Floats, right: Floats) -> Floats:
+def _solve(matrices: Floats, right: Floats) -> Floats:
     """Least-norm solutions of symmetric positive semidefinite systems, scaled to a unit diagonal first."""
     size = np.sqrt(np.clip(np.diagonal(matrices, axis1=-2, axis2=-1), 0.0, None))
     scale = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0)

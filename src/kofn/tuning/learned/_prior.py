@@ -12,7 +12,7 @@ from ...codes._prior import Prior
 from ...schemes.functions._scheme import center
 from ._code import Nodes
 from ._computation import Computation, Term
-from ._encoder import Encoder, encoded, powers
+from ._encoder import Encoder, encode, powers
 
 BYTES = 1 << 28
 """Memory for the samples: fewer draws where outputs are large."""
@@ -24,7 +24,7 @@ WORTH = 0.99
 """A prediction must bring the held-out loss below this share."""
 
 
-def expected(
+def estimate_prior(
     nodes: Nodes, encoder: Encoder, terms: Sequence[Term], inputs: Floats, values: Floats
 ) -> tuple[Floats, Prior]:
     """Mean of the R coefficients of v and of the K errors of the model, and how they vary, from samples.
@@ -50,12 +50,12 @@ def expected(
     recover = encoder.degree * max((term.power for term in terms), default=0) + 1
     each = 8 * (recover + values.shape[1]) * int(np.prod(values.shape[2:]))
     draws = min(len(values), max(2, BYTES // each))
-    samples = unknowns(nodes, encoder, terms, inputs[:draws], values[:draws], recover)
+    samples = sample_unknowns(nodes, encoder, terms, inputs[:draws], values[:draws], recover)
     mean, prior = center(samples)
-    return mean, prior if predictable(samples, recover) else uncorrelated(prior, recover)
+    return mean, prior if is_predictable(samples, recover) else decorrelate(prior, recover)
 
 
-def unknowns(
+def sample_unknowns(
     nodes: Nodes, encoder: Encoder, terms: Sequence[Term], inputs: Floats, values: Floats, recover: int
 ) -> Floats:
     """The coefficients and the errors of each draw, (draws, R + K, …)."""
@@ -67,19 +67,19 @@ def unknowns(
     samples = np.empty((len(values), recover + K, *shape))
     for draw, (X, truth) in enumerate(zip(inputs, values, strict=True)):
         coefficients, constant = encoder(X)
-        flat = transform @ Computation(constant, terms)(encoded(coefficients, basis))
+        flat = transform @ Computation(constant, terms)(encode(coefficients, basis))
         samples[draw, :recover] = flat.reshape(recover, *shape)
         samples[draw, recover:] = truth - (wanted @ flat).reshape(K, *shape)
     return samples
 
 
-def predictable(samples: Floats, count: int) -> bool:
+def is_predictable(samples: Floats, count: int) -> bool:
     """Whether unknowns from ``count`` on are better predicted from those before than by their mean, on held-out draws.
 
     Examples
     --------
     >>> noise = np.random.default_rng(0).standard_normal((40, 2, 30))
-    >>> predictable(noise, 1), predictable(np.cumsum(noise, axis=1), 1)
+    >>> is_predictable(noise, 1), is_predictable(np.cumsum(noise, axis=1), 1)
     (False, True)
     """
     held = np.arange(len(samples)) % HELD_OUT == HELD_OUT - 1
@@ -93,12 +93,12 @@ def predictable(samples: Floats, count: int) -> bool:
     return bool(np.sum((truth - predicted) ** 2) < WORTH * np.sum(truth**2))
 
 
-def uncorrelated(prior: Prior, count: int) -> Prior:
+def decorrelate(prior: Prior, count: int) -> Prior:
     """The prior with what correlates its first ``count`` unknowns with the others left out.
 
     Examples
     --------
-    >>> prior = uncorrelated(Prior(np.array([[1.0, 0.0], [1.0, 2.0]])), 1)
+    >>> prior = decorrelate(Prior(np.array([[1.0, 0.0], [1.0, 2.0]])), 1)
     >>> (prior.factor @ prior.factor.T).tolist()
     [[1.0, 0.0], [0.0, 5.0]]
     """

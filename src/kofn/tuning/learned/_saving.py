@@ -72,14 +72,14 @@ def save_code(code: LearnedCode, path: str | os.PathLike[str]) -> None:
     with require("a file of a learned code", "safetensors"):
         from safetensors.numpy import save
 
-    name = _named(path)
+    name = _path_of(path)
     tensors = {"betas": code.nodes.betas, "alphas": code.nodes.alphas, "mean": code.mean, "factor": code.prior.factor}
     tensors |= {"known": code.prior.known} if code.prior.known is not None else {}
     tensors |= {f"term.{number}": np.asarray(term.weight) for number, term in enumerate(code.terms)}
     kept, own = code.encoder.parts()
     tensors |= {f"encoder.{key}": value for key, value in own.items()}
     tensors = {key: np.array(value, order="C") for key, value in tensors.items()}
-    said = {
+    header = {
         "format": FORMAT,
         "name": code.name,
         "size": code.size,
@@ -89,9 +89,9 @@ def save_code(code: LearnedCode, path: str | os.PathLike[str]) -> None:
         "tensors": {key: [str(value.dtype), list(value.shape)] for key, value in tensors.items()},
     }
     with replacing(name, "path") as file:
-        file.write(save(tensors, metadata={"kofn": json.dumps(said)}))
+        file.write(save(tensors, metadata={"kofn": json.dumps(header)}))
     with replacing(name.with_suffix(".json"), "path") as file:
-        file.write((json.dumps(said, indent=1) + "\n").encode())
+        file.write((json.dumps(header, indent=1) + "\n").encode())
 
 
 def load_code(path: str | os.PathLike[str]) -> LearnedCode:
@@ -102,48 +102,48 @@ def load_code(path: str | os.PathLike[str]) -> LearnedCode:
     FileError
         A file is missing or cut short, or the two do not speak of the same numbers.
     """
-    name = _named(path)
-    said = _read_json(name.with_suffix(".json"))
-    tensors = _read_tensors(name, said)
+    name = _path_of(path)
+    header = _read_json(name.with_suffix(".json"))
+    tensors = _read_tensors(name, header)
     try:
         nodes = Nodes(tensors["betas"], tensors["alphas"])
-        terms = [Term(p, feature, tensors[f"term.{number}"]) for number, (p, feature) in enumerate(said["terms"])]
-        encoder = _encoder(said["encoder"], {k[8:]: v for k, v in tensors.items() if k.startswith("encoder.")}, nodes)
+        terms = [Term(p, feature, tensors[f"term.{number}"]) for number, (p, feature) in enumerate(header["terms"])]
+        encoder = _encoder(header["encoder"], {k[8:]: v for k, v in tensors.items() if k.startswith("encoder.")}, nodes)
         prior = Prior(tensors["factor"], known=tensors.get("known"))
-        integer("kofn.tuning.learned", "size", said["size"], 1, "it is the number of rows of an input")
-        title, shape = said["name"], tuple(said["shape"])
+        integer("kofn.tuning.learned", "size", header["size"], 1, "it is the number of rows of an input")
+        title, shape = header["name"], tuple(header["shape"])
         if not isinstance(title, str):
             raise TypeError(f"a name is a text, not {title!r}")
-        code = LearnedCode(title, nodes, encoder, terms, said["size"], shape, tensors["mean"], prior)
+        code = LearnedCode(title, nodes, encoder, terms, header["size"], shape, tensors["mean"], prior)
         code.evaluations(np.zeros((code.inputs, code.size, code.size))).arguments.of_rows()
         code.work(np.zeros((code.size, code.size)), np.zeros(int(np.prod(code.shape))))
     except MissingPackage:
         raise
     except (KofnError, LookupError, TypeError, ValueError, RuntimeError, AttributeError, MemoryError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(": ")
-        raise _refused("describe a code that fits together", f"{name.stem}.json ({reason})") from None
+        raise _file_error("describe a code that fits together", f"{name.stem}.json ({reason})") from None
     return code
 
 
-def _encoder(said: dict[str, Any], tensors: dict[str, Floats], nodes: Nodes) -> Encoder:
+def _encoder(header: dict[str, Any], tensors: dict[str, Floats], nodes: Nodes) -> Encoder:
     kinds = encoder_kinds()
-    if said["kind"] not in kinds:
-        raise ValueError(f"its encoder is of the kind {said['kind']!r}, and here are {', '.join(sorted(kinds))}")
-    kind: type[Encoder] = load_entry(kinds[said["kind"]], f"a learned code with an encoder of {said['kind']}")
-    return kind.from_parts(said, tensors, nodes)
+    if header["kind"] not in kinds:
+        raise ValueError(f"its encoder is of the kind {header['kind']!r}, and here are {', '.join(sorted(kinds))}")
+    kind: type[Encoder] = load_entry(kinds[header["kind"]], f"a learned code with an encoder of {header['kind']}")
+    return kind.from_parts(header, tensors, nodes)
 
 
 def _read_json(name: Path) -> dict[str, Any]:
     try:
-        said = json.loads(name.read_text(encoding="utf-8"))
+        header = json.loads(name.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise _refused("be a JSON file that can be read", f"{name} ({error})") from None
-    if not isinstance(said, dict) or said.get("format") != FORMAT or not isinstance(said.get("tensors"), dict):
-        raise _refused(f"say that it is a {FORMAT!r}", name)
-    return said
+        raise _file_error("be a JSON file that can be read", f"{name} ({error})") from None
+    if not isinstance(header, dict) or header.get("format") != FORMAT or not isinstance(header.get("tensors"), dict):
+        raise _file_error(f"say that it is a {FORMAT!r}", name)
+    return header
 
 
-def _read_tensors(name: Path, said: dict[str, Any]) -> dict[str, Floats]:
+def _read_tensors(name: Path, header: dict[str, Any]) -> dict[str, Floats]:
     with require("a file of a learned code", "safetensors"):
         from safetensors import SafetensorError, safe_open
 
@@ -152,24 +152,24 @@ def _read_tensors(name: Path, said: dict[str, Any]) -> dict[str, Floats]:
             tensors: dict[str, Floats] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
             described = json.loads((file.metadata() or {}).get("kofn", "{}"))
     except (OSError, SafetensorError, ValueError, KeyError) as error:
-        raise _refused("be a whole safetensors file", f"{name} ({error})") from None
+        raise _file_error("be a whole safetensors file", f"{name} ({error})") from None
     found = {key: [str(value.dtype), list(value.shape)] for key, value in tensors.items()}
-    for key in sorted(found.keys() | said["tensors"].keys()):
-        if found.get(key) != said["tensors"].get(key):
-            must = f"hold the tensor {key!r} as {name.stem}.json says, {said['tensors'].get(key)}"
-            raise _refused(must, f"{name} with {found.get(key)}")
+    for key in sorted(found.keys() | header["tensors"].keys()):
+        if found.get(key) != header["tensors"].get(key):
+            must = f"hold the tensor {key!r} as {name.stem}.json says, {header['tensors'].get(key)}"
+            raise _file_error(must, f"{name} with {found.get(key)}")
         if not np.isfinite(tensors[key]).all():
-            raise _refused(f"hold finite numbers in the tensor {key!r}", f"{name} with NaN or inf")
-    if described != said:
-        raise _refused(f"be described by the {name.stem}.json that was saved with it", "another one")
+            raise _file_error(f"hold finite numbers in the tensor {key!r}", f"{name} with NaN or inf")
+    if described != header:
+        raise _file_error(f"be described by the {name.stem}.json that was saved with it", "another one")
     return tensors
 
 
-def _named(path: str | os.PathLike[str]) -> Path:
+def _path_of(path: str | os.PathLike[str]) -> Path:
     if not isinstance(path, str | os.PathLike) or Path(path).suffix != SUFFIX:
-        raise _refused(f"be the name of a file that ends in {SUFFIX}", path)
+        raise _file_error(f"be the name of a file that ends in {SUFFIX}", path)
     return Path(path)
 
 
-def _refused(must: str, got: object) -> FileError:
+def _file_error(must: str, got: object) -> FileError:
     return FileError(str(refusal("kofn.tuning.learned", "path", must, got, "save or copy the code again")))

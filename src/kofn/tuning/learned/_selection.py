@@ -168,7 +168,7 @@ def select(samples: Samples, degree: int) -> tuple[Computation, float]:
     ([(2, 'trace', [2.0])], True)
     """
     outputs = slice(None, None, -(-samples.values.shape[1] // SEEN))
-    chosen, loss = _chosen(samples, degree, outputs)
+    chosen, loss = _choose(samples, degree, outputs)
     features = [(atom.power, atom.feature) for atom in chosen]
     columns = Columns.of(samples, features, slice(None))
     h = columns.computation(_fit(columns.moments(samples), chosen, features), chosen)
@@ -176,7 +176,7 @@ def select(samples: Samples, degree: int) -> tuple[Computation, float]:
     return h, loss / energy if energy else loss
 
 
-def _chosen(samples: Samples, degree: int, outputs: slice) -> tuple[list[Atom], float]:
+def _choose(samples: Samples, degree: int, outputs: slice) -> tuple[list[Atom], float]:
     """Atoms by forward selection, and the held-out loss with them."""
     available = list(atoms(samples.encoded.shape[-1], samples.values.shape[1], degree))
     features = list(dict.fromkeys((atom.power, atom.feature) for atom in available))
@@ -185,7 +185,7 @@ def _chosen(samples: Samples, degree: int, outputs: slice) -> tuple[list[Atom], 
     chosen: list[Atom] = []
     loss, rounding = held.loss(_fit(fitted, chosen, features)), ROUNDING * held.energy
     while len(chosen) < len(features) and loss > rounding:
-        trials = [[*chosen, atom] for atom in available if not _known(atom, chosen)]
+        trials = [[*chosen, atom] for atom in available if not _contains(atom, chosen)]
         losses = [held.loss(_fit(fitted, trial, features)) for trial in trials]
         best = int(np.argmin(np.maximum(losses, rounding)))  # the simplest, that is the first, of those without error
         if losses[best] > WORTH * loss:
@@ -194,7 +194,7 @@ def _chosen(samples: Samples, degree: int, outputs: slice) -> tuple[list[Atom], 
     return chosen, loss / float(columns.scale[-1][0]) ** 2
 
 
-def _known(atom: Atom, chosen: list[Atom]) -> bool:
+def _contains(atom: Atom, chosen: list[Atom]) -> bool:
     return any((atom.power, atom.feature) == (other.power, other.feature) for other in chosen)
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from ..._base._numbers import Floats
 from ...checks import integer, refusal
 from ._code import LearnedCode, Nodes
-from ._encoder import Linear, encoded, powers
-from ._prior import expected
+from ._encoder import Linear, encode, powers
+from ._prior import estimate_prior
 from ._selection import Samples, select
 
 CALL = "kofn.tuning.learned.structured_code"
@@ -60,7 +60,7 @@ def structured_code(
     >>> code.recover, [(term.power, term.feature, round(float(term.weight), 9)) for term in code.terms]
     (3, [(2, 'entries', 1.0)])
     """
-    inputs, values = _checked(inputs, values)
+    inputs, values = _check(inputs, values)
     draws, K, size = inputs.shape[:3]
     integer(CALL, "recover", recover, 2, "one result is repetition")
     if nodes is None:
@@ -73,12 +73,12 @@ def structured_code(
     trials = []
     for degree, power in degrees(K, recover):
         encoder = Linear(nodes.betas, degree, np.zeros(flat.shape[1]))
-        reached = inputs if degree == K - 1 else encoded(encoder(inputs)[0], powers(nodes.betas, degree))
+        reached = inputs if degree == K - 1 else encode(encoder(inputs)[0], powers(nodes.betas, degree))
         h, loss = select(Samples(reached.reshape(-1, size, size), flat), power)
         trials.append((loss, degree, h))
     _, degree, h = min(trials, key=lambda trial: trial[0])
     encoder = Linear(nodes.betas, degree, h.constant)
-    mean, prior = expected(nodes, encoder, h.terms, inputs, values)
+    mean, prior = estimate_prior(nodes, encoder, h.terms, inputs, values)
     return LearnedCode("structured", nodes, encoder, h.terms, size, values.shape[2:], mean, prior)
 
 
@@ -99,7 +99,7 @@ def degrees(inputs: int, recover: int) -> Iterator[tuple[int, int]]:
             yield degree, power
 
 
-def _checked(inputs: Any, values: Any) -> tuple[Floats, Floats]:
+def _check(inputs: Any, values: Any) -> tuple[Floats, Floats]:
     for name, given in (("inputs", inputs), ("values", values)):
         if np.asarray(given).dtype.kind not in "biuf":
             must, remedy = "be real numbers", "split complex ones into real and imaginary parts"

@@ -24,7 +24,7 @@ from ...simulation._latency import Latency, check_latency
 from ...simulation._simulate import errors_by_count
 from ._amplification import Amplification, amplifications, subsets
 from ._objective import CALL, Objective, deadline, objective_of
-from ._search import SearchProblem, plain, search
+from ._search import SearchProblem, plain_codes, search
 from ._windows import Windows, best_windows
 
 CLASSES = 3
@@ -303,7 +303,7 @@ def design_for(
     directions = Directions.of_prior(prior, *blocks, correlations=correlations)
     found = search(problem, directions, random)
     code = problem.code(found.alpha, found.beta)
-    others = plain(problem, Directions.of_prior(prior, *blocks, correlations=False), random)
+    others = plain_codes(problem, Directions.of_prior(prior, *blocks, correlations=False), random)
     baseline = float(np.mean([told.value(other) for other in others] or [np.inf]))
     return Design(
         code, found.alpha, found.beta, blocks, prior, objective, latency, limit,

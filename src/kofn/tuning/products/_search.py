@@ -19,8 +19,8 @@ from ...schemes.products._shaping import Directions
 from ...simulation._latency import Latency
 from ._amplification import STACK, certificates, is_exact, subsets
 from ._objective import CALL, Objective
-from ._spread import spread
-from ._strata import Strata, strata
+from ._spread import draw_coefficients
+from ._strata import Strata, draw_strata
 
 POWERS = (0.5, 1.0, 1.5)
 STEPS = (0.25, 0.125)
@@ -78,7 +78,7 @@ class SearchProblem:
         products = blocks[0] * blocks[1]  # from so many results on all is exact
         count = sets_each(objective, products)
         received = [
-            strata(latency, worker, load, float(time), products - 1, count, rng=[seed, number])
+            draw_strata(latency, worker, load, float(time), products - 1, count, rng=[seed, number])
             for number, time in enumerate(objective.times)
         ]
         return cls(prior, blocks, worker, load, objective, limit, received)
@@ -180,7 +180,7 @@ def search(problem: SearchProblem, directions: Directions, rng: np.random.Genera
     ArgumentError
         When even coefficients of equal size amplify more than the limit.
     """
-    chosen = best_spread(problem, directions, rng)
+    chosen = best_points(problem, directions, rng)
     points = Points.of(*chosen, EFFORT, seed=2)  # other sets than those that chose it: selection flatters
     best = min((_value_of(problem, directions, points, power) for power in POWERS), key=attrgetter("value"))
     for step in STEPS:
@@ -192,7 +192,7 @@ def search(problem: SearchProblem, directions: Directions, rng: np.random.Genera
     return best
 
 
-def plain(problem: SearchProblem, directions: Directions, rng: np.random.Generator) -> list[LinearCode]:
+def plain_codes(problem: SearchProblem, directions: Directions, rng: np.random.Generator) -> list[LinearCode]:
     """Codes of Gaussian coefficients in proportion to the norms, under the same bound; those draws that meet it."""
     n, p = problem.blocks
     pairs = [(rng.standard_normal((problem.rows, n)), rng.standard_normal((problem.rows, p))) for _ in range(PLAIN)]
@@ -200,11 +200,11 @@ def plain(problem: SearchProblem, directions: Directions, rng: np.random.Generat
     return [problem.code(each.alpha, each.beta) for each in found if each.floor is not None]
 
 
-def best_spread(problem: SearchProblem, directions: Directions, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def best_points(problem: SearchProblem, directions: Directions, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Of several ways to step round the torus, the one that is best when shaped in proportion to norms."""
     n, p = problem.blocks
     steps = [None, *rng.random((CANDIDATES - 1, n // 2 + p // 2))]
-    spreads = [spread(problem.rows, n, p, rng, step) for step in steps]
+    spreads = [draw_coefficients(problem.rows, n, p, rng, step) for step in steps]
     values = [_value_of(problem, directions, Points.of(*pair, EFFORT // 8, seed=0), 1.0).value for pair in spreads]
     return spreads[int(np.argmin(values))]
 

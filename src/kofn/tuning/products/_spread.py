@@ -13,7 +13,7 @@ import numpy as np
 from ..._base._numbers import Floats
 
 
-def spread(
+def draw_coefficients(
     rows: int, first: int, second: int, rng: np.random.Generator, frequencies: Floats | None = None
 ) -> tuple[Floats, Floats]:
     """Draw coefficients α and β of unit variance, the first coordinate of each 1.
@@ -33,7 +33,7 @@ def spread(
 
     Examples
     --------
-    >>> alpha, beta = spread(4, 3, 1, np.random.default_rng(0))
+    >>> alpha, beta = draw_coefficients(4, 3, 1, np.random.default_rng(0))
     >>> alpha.shape, alpha[:, 0].tolist(), beta.tolist()
     ((4, 3), [1.0, 1.0, 1.0, 1.0], [[1.0], [1.0], [1.0], [1.0]])
     >>> bool(np.allclose(np.sum(alpha**2, axis=1), 3))

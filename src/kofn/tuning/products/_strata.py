@@ -39,7 +39,7 @@ class Strata:
     sets: tuple[Rows, ...]
 
 
-def strata(latency: Latency, worker: Rows, load: Floats, time: float, most: int, count: int, rng: Any) -> Strata:
+def draw_strata(latency: Latency, worker: Rows, load: Floats, time: float, most: int, count: int, rng: Any) -> Strata:
     """Draw ``count`` received sets for each number of results up to ``most``.
 
     Parameters
@@ -51,19 +51,19 @@ def strata(latency: Latency, worker: Rows, load: Floats, time: float, most: int,
     Examples
     --------
     >>> from kofn.simulation._latency import Exponential
-    >>> now = strata(Exponential(1.0), np.arange(3), np.ones(3), 0.7, most=2, count=4, rng=0)
+    >>> now = draw_strata(Exponential(1.0), np.arange(3), np.ones(3), 0.7, most=2, count=4, rng=0)
     >>> now.chances.round(1), [part.shape for part in now.sets]
     (array([0.1, 0.4, 0.4, 0.1]), [(4, 0), (4, 1), (4, 2)])
     """
     random = np.random.default_rng(rng)
     rows_of = [np.flatnonzero(worker == each) for each in range(int(worker.max()) + 1)]
-    sent = _sent(latency, rows_of, load, time, random)
+    sent = _laws(latency, rows_of, load, time, random)
     prefixes = list(accumulate(sent, np.convolve, initial=np.ones(1)))  # laws of what the first 0, 1, … workers sent
-    sets = tuple(_sets(rows_of, sent, prefixes, number, count, random) for number in range(most + 1))
+    sets = tuple(_draw_sets(rows_of, sent, prefixes, number, count, random) for number in range(most + 1))
     return Strata(prefixes[-1], sets)
 
 
-def _sent(latency: Latency, rows_of: list[Rows], load: Floats, time: float, rng: np.random.Generator) -> list[Floats]:
+def _laws(latency: Latency, rows_of: list[Rows], load: Floats, time: float, rng: np.random.Generator) -> list[Floats]:
     """For each worker the chances that it has sent 0, 1, … of its rows."""
     sizes = [len(rows) for rows in rows_of]
     works = np.concatenate([np.cumsum(load[rows]) for rows in rows_of])
@@ -72,7 +72,7 @@ def _sent(latency: Latency, rows_of: list[Rows], load: Floats, time: float, rng:
     return [np.bincount(number, minlength=size + 1) / DRAWS for number, size in zip(numbers, sizes, strict=True)]
 
 
-def _sets(
+def _draw_sets(
     rows_of: list[Rows], sent: list[Floats], prefixes: list[Floats], number: int, count: int, rng: np.random.Generator
 ) -> Rows:
     """Draw sets of ``number`` rows, the last worker first; none where so many cannot be."""
