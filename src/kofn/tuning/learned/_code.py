@@ -172,7 +172,7 @@ class LearnedCode:
     @property
     def degree(self) -> int:
         """P."""
-        return max((term.power for term in self.terms), default=0)
+        return Computation(None, self.terms).degree
 
     @property
     def recover(self) -> int:

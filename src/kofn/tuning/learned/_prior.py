@@ -13,15 +13,10 @@ from ...schemes.functions._scheme import center
 from ._code import Nodes
 from ._computation import Computation, Term
 from ._encoder import Encoder, encode, powers
+from ._selection import WORTH, held_out
 
 BYTES = 1 << 28
 """Memory for the samples: fewer draws where outputs are large."""
-
-HELD_OUT = 4
-"""One draw in so many is held out."""
-
-WORTH = 0.99
-"""A prediction must bring the held-out loss below this share."""
 
 
 def estimate_prior(
@@ -47,7 +42,7 @@ def estimate_prior(
     mean : (R + K, …) array
     prior : Prior
     """
-    recover = encoder.degree * max((term.power for term in terms), default=0) + 1
+    recover = encoder.degree * Computation(None, terms).degree + 1
     each = 8 * (recover + values.shape[1]) * int(np.prod(values.shape[2:]))
     draws = min(len(values), max(2, BYTES // each))
     samples = sample_unknowns(nodes, encoder, terms, inputs[:draws], values[:draws], recover)
@@ -82,8 +77,8 @@ def is_predictable(samples: Floats, count: int) -> bool:
     >>> is_predictable(noise, 1), is_predictable(np.cumsum(noise, axis=1), 1)
     (False, True)
     """
-    held = np.arange(len(samples)) % HELD_OUT == HELD_OUT - 1
-    if held.sum() == 0:
+    held = held_out(len(samples))
+    if not held.any():
         return False
     mean, prior = center(samples[~held])
     known, unknown = prior.factor[:count], prior.factor[count:]

@@ -9,6 +9,7 @@ from operator import add
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..._base._numbers import Floats
 from ._computation import Computation, Term
@@ -19,7 +20,7 @@ BATCH_BYTES = 1 << 26
 """Columns of a batch of samples take about this much memory."""
 
 WORTH = 0.99
-"""A further feature must bring the held-out loss below this share."""
+"""What is learned in addition must bring the held-out loss below this share of what it was."""
 
 ROUNDING = 1e-14
 """Below this share of the energy a loss that is a difference of sums of squares is rounding."""
@@ -29,6 +30,17 @@ HELD_OUT = 4
 
 SEEN = 2000
 """Features are selected by so many of the outputs, spread evenly; what is selected is fitted to all of them."""
+
+
+def held_out(count: int) -> NDArray[np.bool_]:
+    """Which of so many samples are held out.
+
+    Examples
+    --------
+    >>> held_out(5).tolist()
+    [False, False, False, True, False]
+    """
+    return np.asarray(np.arange(count) % HELD_OUT == HELD_OUT - 1)
 
 
 @dataclass(frozen=True)
@@ -82,7 +94,7 @@ class Samples:
 
     def split(self) -> tuple[Samples, Samples]:
         """Samples to fit to, and held-out ones."""
-        held = np.arange(len(self.encoded)) % HELD_OUT == HELD_OUT - 1
+        held = held_out(len(self.encoded))
         return self[~held], self[held]
 
 
