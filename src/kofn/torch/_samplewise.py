@@ -113,7 +113,7 @@ def check_samplewise(model: nn.Module, inputs: Tensor) -> Draws:
 
 
 def keep_masks(count: int, device: torch.device) -> Iterator[Tensor]:
-    """Which samples stay where others come in their place: of any two, either stays once while the other does not."""
+    """Masks of the samples that stay while others are replaced: of any two, each stays once without the other."""
     numbers = torch.arange(count, device=device)
     for bit in range((count - 1).bit_length()):
         yield from ((numbers >> bit) % 2 == side for side in (0, 1))

@@ -1,4 +1,4 @@
-"""Drawn numbers that are alike everywhere, so that what a model does with a sample's place and number shows."""
+"""Random draws made constant, so that it shows what a model does with the place and the number of samples."""
 
 from __future__ import annotations
 
