@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._base._numbers import Indices
 from ..codes._linear import keep_apart
 
 
@@ -13,7 +13,7 @@ def default_redundancy(rows: int) -> int:
     return max(1, rows // 4) if rows > 1 else 0
 
 
-def deal_rows(rows: int, workers: int | None, group: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
+def deal_rows(rows: int, workers: int | None, group: Indices | None = None) -> Indices:
     """The worker of each row: dealt round, so that a worker has a second row only when all have one.
 
     Parameters

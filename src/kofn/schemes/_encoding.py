@@ -9,9 +9,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .._base._numbers import Array, Floats
+from .._base._numbers import Array, Floats, Indices
 from .._base._snapshots import Snapshot
 from ..arrays._blocks import Blocks
 from ..arrays._combine import combine
@@ -48,7 +47,7 @@ class Factor:
         return replace(self, blocks=self.blocks.taken(snapshot))
 
     @cached_property
-    def distinct(self) -> tuple[Floats, NDArray[np.intp]]:
+    def distinct(self) -> tuple[Floats, Indices]:
         """The distinct coefficient rows, in the order in which they come, and which of them each row uses."""
         which = groups_of(self.coefficients)
         new = which > np.maximum.accumulate(np.r_[-1, which[:-1]])

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .._base._numbers import Array
+from .._base._numbers import Array, Floats
 from .._base._travel import Staying
 from ..arrays._blocks import Grid
 from ..arrays._combine import apply
@@ -105,7 +104,7 @@ class Output(Staying):  # in a copy, targets would be no views of the answer
             return [layout.grid.views(part)[0] for part in parts] if layout.added else layout.grid.views(parts[0])
         return [parts[0][number, ...] for number in range(layout.targets)] if layout.stacked else parts
 
-    def write(self, matrix: NDArray[np.float64], results: Sequence[Any]) -> None:
+    def write(self, matrix: Floats, results: Sequence[Any]) -> None:
         """Decode results with V = ``matrix``, (targets, results), each target to its place."""
         apply(matrix, results, self.targets)
 

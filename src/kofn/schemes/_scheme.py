@@ -245,7 +245,7 @@ class Scheme(Carrying, ABC):
         """The answer from the results of the rows received, written to ``out`` where that is given."""
         return self.assemble(decoding.matrix, results, out)
 
-    def assemble(self, matrix: NDArray[np.float64], results: Sequence[Array], out: Any = None) -> Any:
+    def assemble(self, matrix: Floats, results: Sequence[Array], out: Any = None) -> Any:
         """Decode results of the received rows with V = ``matrix`` and put the answer together."""
         output = self.layout(ArraySpec.common(results)).open(out)
         output.write(matrix, results)

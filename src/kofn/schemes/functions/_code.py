@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..._base._numbers import Array, Floats
+from ..._base._numbers import Array, Floats, Indices
 from ...checks import integer, refusal
 from ...codes._bases import chebyshev_nodes
 from .._deal import deal_rows, default_redundancy
@@ -19,7 +18,7 @@ INNER = (0.1, 0.9)
 """Part of its stretch where a sample may be: no gap is so large that the ends of the line are left out."""
 
 
-def check_sizes(inputs: Any, workers: Any, rows: Any) -> tuple[Array, NDArray[np.intp]]:
+def check_sizes(inputs: Any, workers: Any, rows: Any) -> tuple[Array, Indices]:
     """Check inputs and sizes: the stacked inputs (K, …), and the worker of each row, one row per worker by default.
 
     Examples

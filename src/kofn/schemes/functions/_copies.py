@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..._base._numbers import precision
+from ..._base._numbers import Indices, precision
 from ..._base._snapshots import collected
 from ...checks import integer, named, refusal
 from ...codes._copies import CopyCode
@@ -107,7 +106,7 @@ class Inputs(Arguments):
     """
 
     inputs: Sequence[Any]
-    which: NDArray[np.intp]
+    which: Indices
 
     def of_rows(self) -> Sequence[tuple[Any, ...]]:
         """Each row one input."""

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..._base._numbers import Array, Floats, precision
+from ..._base._numbers import Array, Floats, Indices, precision
 from ...codes._linear import LinearCode
 from ...codes.decoding._estimators import Estimator
 from ._code import Mixture, results_enough, through
@@ -25,7 +24,7 @@ def curve_scheme(
     name: str,
     f: Callable[[Any], Any],
     X: Array,
-    worker: NDArray[np.intp],
+    worker: Indices,
     alpha: Floats,
     beta: Floats,
     curve: Callable[[Floats, Floats], Floats],
@@ -62,7 +61,7 @@ def curve_scheme(
     )
 
 
-def curve_code(name: str, alpha: Floats, beta: Floats, worker: NDArray[np.intp]) -> LinearCode:
+def curve_code(name: str, alpha: Floats, beta: Floats, worker: Indices) -> LinearCode:
     """The code whose results are points at ``alpha`` and whose targets are points at ``beta`` of one curve.
 
     Examples

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._base._numbers import Array, Floats
+from ..._base._numbers import Array, Floats, Indices
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from ...codes.decoding._learning import in_double, sketched, unit_size, with_unseen
@@ -73,8 +73,8 @@ class GaussianProcess(PriorModel):
         Squared, in units of the inputs' mean squared distance from their mean.
     """
 
-    places: NDArray[np.intp]
-    outputs: NDArray[np.intp]
+    places: Indices
+    outputs: Indices
     distance: Floats
 
     @classmethod
@@ -243,14 +243,14 @@ class Fits:
     """
 
     models: list[Model]
-    places: NDArray[np.intp]
+    places: Indices
     values: Floats
     weights: Floats
     scales: Floats
     levels: Floats
 
     @classmethod
-    def of(cls, models: list[Model], distance: Floats, places: NDArray[np.intp], values: Floats) -> Fits:
+    def of(cls, models: list[Model], distance: Floats, places: Indices, values: Floats) -> Fits:
         """Fit by restricted likelihood."""
         if values.shape[1] > len(values):
             triangle: Floats = np.linalg.qr(values.T, mode="r")  # type: ignore[assignment]
@@ -266,16 +266,14 @@ class Fits:
         scales = np.array([with_unseen(*pair, len(places)) for pair in zip(scales, levels, strict=True)])
         return cls(models, places, values, weights / weights.sum(), scales, levels)
 
-    def standing_for_all(self, count: int) -> tuple[NDArray[np.intp], Floats]:
+    def standing_for_all(self, count: int) -> tuple[Indices, Floats]:
         """Models, and how much each counts: at even steps of the weights added up, from smooth to rough."""
         steps = (np.arange(count) + 0.5) / count * (1 - 1e-9)  # models as likely as each other end right at a step
         chosen = np.minimum(np.searchsorted(np.cumsum(self.weights), steps), len(self.weights) - 1)
         found, times = np.unique(chosen, return_counts=True)
         return found, times / count
 
-    def told(
-        self, chosen: NDArray[np.intp], distance: Floats, places: NDArray[np.intp], estimate: Floats
-    ) -> tuple[Floats, Floats]:
+    def told(self, chosen: Indices, distance: Floats, places: Indices, estimate: Floats) -> tuple[Floats, Floats]:
         """Energies of what an estimate is off by, and of what is estimated, under each model chosen, (chosen,).
 
         Parameters

@@ -10,9 +10,8 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..._base._numbers import Array, Floats
+from ..._base._numbers import Array, Floats, Indices
 from ...checks import integer, number, refusal
 from ...codes.decoding._learning import unit_size
 from ._code import lagrange_rows, spread_among
@@ -35,7 +34,7 @@ def between(alpha: Floats, count: int) -> Floats:
     return spread_among(np.sin((rows - 2 * np.arange(rows + 1)) * np.pi / (2 * rows)), count)
 
 
-def mask_places(inputs: int, masks: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def mask_places(inputs: int, masks: int) -> tuple[Indices, Indices]:
     """Which points of the curve are inputs and which are masks: masks spread among the inputs.
 
     Examples

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..._base._numbers import Floats
+from ..._base._numbers import Floats, Indices
 from ...checks import choice, probabilities, refusal
 from ...errors import CodeError
 from ._importance import CALL, even_sizes, split_classes
@@ -36,7 +36,7 @@ class Classes:
     [3, 1]
     """
 
-    label: NDArray[np.intp]
+    label: Indices
 
     def __post_init__(self) -> None:
         label = np.array(self.label, dtype=np.intp)
@@ -123,7 +123,7 @@ class Classes:
         return self.label >= 0
 
     @property
-    def sizes(self) -> NDArray[np.intp]:
+    def sizes(self) -> Indices:
         """Products in each class, k_l, (L,)."""
         return np.bincount(self.label[self.wanted])
 
@@ -149,6 +149,6 @@ class Classes:
         return self.windows(kind)[which]
 
 
-def _table(label: NDArray[np.intp]) -> NDArray[np.intp]:
+def _table(label: Indices) -> Indices:
     """Labels of A_m B_m go on the diagonal of the table of all products."""
     return label if label.ndim == 2 else np.where(np.eye(len(label), dtype=bool), label, -1)

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..._base._numbers import Floats
+from ..._base._numbers import Floats, Indices
 from ...arrays._reductions import magnitudes, norm, norms
 from ...arrays._spans import Spans
 from ...checks import integer, refusal
@@ -69,7 +68,7 @@ def block_weights(weights: Floats, spans: Spans, rule: str = "frobenius") -> Flo
     return np.array([WEIGHTINGS[rule].of_block(ordered[span]) for span in spans.slices], dtype=np.float64)
 
 
-def split_levels(weights: Floats, sizes: int | Sequence[int]) -> NDArray[np.intp]:
+def split_levels(weights: Floats, sizes: int | Sequence[int]) -> Indices:
     """Importance level of each block, 0 the highest: S levels of nearly equal size, or of sizes n(s).
 
     Examples
@@ -96,7 +95,7 @@ def even_sizes(count: int, parts: int) -> list[int]:
     return [count // parts + (part < count % parts) for part in range(parts)]
 
 
-def split_classes(weights: Floats, sizes: Any, argument: str = "classes") -> NDArray[np.intp]:
+def split_classes(weights: Floats, sizes: Any, argument: str = "classes") -> Indices:
     """Number the groups of given sizes, the largest weights in group 0; ties keep their order.
 
     Raises

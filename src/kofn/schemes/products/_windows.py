@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..._base._numbers import Array, Floats
+from ..._base._numbers import Array, Floats, Indices
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from .._encoding import Encoding
@@ -62,7 +61,7 @@ class WindowScheme(GridScheme):
         return [Task(multiply_window, (window, *of_row)) for window, of_row in zip(chosen, blocks, strict=True)]
 
 
-def _touched(window: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _touched(window: Floats) -> tuple[Indices, Indices]:
     """Blocks of A and of B that a window, (N, P), touches."""
     return np.flatnonzero(window.any(axis=1)), np.flatnonzero(window.any(axis=0))
 

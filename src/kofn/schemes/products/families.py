@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..._base._numbers import Floats
 from ...checks import choice, integer
@@ -267,7 +267,7 @@ class Windows(Family):
         return Coefficients(generator, load.reshape(codes, rows).astype(np.float64))
 
 
-def _repeat(matrix: NDArray[np.float64], codes: int) -> Floats:
+def _repeat(matrix: Floats, codes: int) -> Floats:
     return np.broadcast_to(matrix, (codes, *matrix.shape))
 
 

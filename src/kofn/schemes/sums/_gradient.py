@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..._base._numbers import Floats, Indices
+from ..._base._numbers import Array, Floats, Indices
 from ...checks import generator, named
 from ...codes._linear import LinearCode
 from ._code import CALL, bounded_integer, csr, sum_code, team
@@ -87,7 +86,7 @@ def _in_units(numbers: list[float]) -> list[int]:
     return [(numerator << UNIT) // denominator for numerator, denominator in map(float.as_integer_ratio, numbers)]
 
 
-def _solved(matrix: NDArray[Any], right: NDArray[Any]) -> list[float]:
+def _solved(matrix: Array, right: Array) -> list[float]:
     """Solve a square system in integers of units 2^-UNIT: what is left is computed exactly and solved for in floats.
 
     Examples

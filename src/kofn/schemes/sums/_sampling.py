@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..._base._numba import compiled
-from ..._base._numbers import Indices
+from ..._base._numbers import Floats, Indices
 
 
 def distinct_columns(counts: Indices, width: int, rng: np.random.Generator) -> Indices:
@@ -22,7 +21,7 @@ def distinct_columns(counts: Indices, width: int, rng: np.random.Generator) -> I
 
 
 @compiled
-def _shuffled(counts: Indices, width: int, uniform: NDArray[np.float64]) -> Indices:
+def _shuffled(counts: Indices, width: int, uniform: Floats) -> Indices:
     """Fisher and Yates' shuffle, stopped early; it may begin with what the row before has left."""
     deck = np.arange(width)
     columns = np.empty(len(uniform), dtype=np.int64)
