@@ -1,16 +1,23 @@
-"""Schemes: builders, one file an idea, and the kinds of which they are.
+"""Schemes: builders, one file an idea, and the kinds of which they are. Here stand the tables of the builders by name.
 
-`PRODUCTS`, `SUMS` and `FUNCTIONS` are the visible tables of the builders by name.
+`PRODUCTS` has the builders for matrix products: ``PRODUCTS[name](A, B, workers=…, rng=…)`` gives a scheme.
+
+`SUMS` has those for sums: ``SUMS[name](m, workers=…, rng=…)`` gives a `kofn.LinearCode` over m terms, from which
+`kofn.sum` makes a scheme.
+
+`FUNCTIONS` has those for function values: ``FUNCTIONS[name](f, inputs, workers=…, rng=…)`` gives a scheme.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from .._base._extras import loader
 from ._custom import CustomScheme
 from ._layout import Layout
 from ._scheme import Scheme
-from ._tables import FUNCTIONS, PRODUCTS, SUMS
 from ._task import Task
+from .functions import _copies as function_copies
 from .functions._berrut import berrut
 from .functions._calls import Arguments
 from .functions._code import Mixture
@@ -32,6 +39,7 @@ from .products._scheme import ProductScheme
 from .products._uep import ew_uep, now_uep
 from .products._uncoded import uncoded
 from .products._windows import WindowScheme
+from .sums import _baselines as sum_baselines
 from .sums._baselines import bcc, one, rep
 from .sums._cyclic import cyclic, hint, ring
 from .sums._gradient import gradient
@@ -85,6 +93,42 @@ __all__ = [
     "sr",
     "uncoded",
 ]
+
+PRODUCTS = {
+    "uncoded": uncoded,
+    "repetition": repetition,
+    "mds": mds,
+    "mds-dense": mds_dense,
+    "mds-chebyshev": mds_chebyshev,
+    "polynomial": polynomial,
+    "matdot": matdot,
+    "kronecker": kronecker,
+    "now-uep": now_uep,
+    "ew-uep": ew_uep,
+}
+
+SUMS = {
+    "one": one,
+    "uncoded": sum_baselines.uncoded,
+    "rep": rep,
+    "bcc": bcc,
+    "gradient": gradient,
+    "lt": lt,
+    "sum-recovery": sr,
+    "cyclic": cyclic,
+    "ring": ring,
+    "hint": hint,
+}
+
+FUNCTIONS: dict[str, Callable[..., CallScheme]] = {
+    "uncoded": function_copies.uncoded,
+    "repetition": function_copies.repetition,
+    "lagrange": lagrange,
+    "berrut": berrut,
+    "letcc": letcc,
+    "kriging": kriging,
+    "parity": parity,
+}
 
 MOVED = {
     "Evaluations": "kofn.schemes.FunctionScheme",
