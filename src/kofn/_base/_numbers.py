@@ -16,6 +16,9 @@ Floats = NDArray[Any]
 Indices = NDArray[np.intp]
 """Whole numbers that say which: rows, unknowns, workers, places."""
 
+Flags = NDArray[np.bool_]
+"""Yes or no, of each of several things."""
+
 EPSILON = float(np.finfo(np.float64).eps)
 
 MODERATE = 400

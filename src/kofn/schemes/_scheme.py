@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .._base._equal import is_same
-from .._base._numbers import EPSILON, Array, Floats
+from .._base._numbers import EPSILON, Array, Flags, Floats
 from .._base._snapshots import Snapshot
 from .._base._travel import Carrying
 from ..arrays._blocks import Grid
@@ -73,7 +72,7 @@ class Parts:
     grid: Grid | None = None
     left_out: bool = False
 
-    def told(self, recovered: NDArray[np.bool_]) -> Any:
+    def told(self, recovered: Flags) -> Any:
         """Which parts are exact, in their shape, from which targets are, (targets,)."""
         if self.shape is None:
             return recovered

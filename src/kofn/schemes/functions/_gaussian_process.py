@@ -11,15 +11,14 @@ the model's own estimate, and that is off by its posterior deviation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..._base._numbers import Array, Floats, Indices
+from ..._base._numbers import Array, Flags, Floats, Indices
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from ...codes.decoding._learning import in_double, sketched, unit_size, with_unseen
@@ -121,7 +120,7 @@ class GaussianProcess(PriorModel):
 
     def learner(self) -> ProcessLearner:
         """One that fits its models to the same results once."""
-        return ProcessLearner(self)
+        return ProcessLearner(self.places, self.outputs, self.distance)
 
     def prior_of_results(self, results: Mapping[int, Any]) -> Prior:
         """From the results that arrived, by row.
@@ -134,21 +133,14 @@ class GaussianProcess(PriorModel):
         >>> round(float(prior.common[0]), 6)
         6.0
         """
-        return self.prior_of_fits(self.fit(list(results), sketched(results.values())))
+        return self.fit(list(results), sketched(results.values())).prior()
 
-    def prior_of_fits(self, fits: Fits) -> Prior:
-        """The same, once models are fitted."""
-        chosen, shares = fits.standing_for_all(MIXED)
-        covariance = np.zeros_like(self.distance)
-        for index, share in zip(chosen, shares, strict=True):
-            model = fits.models[index]
-            covariance += share * fits.scales[index] * (model(self.distance) + model.nugget * np.eye(len(covariance)))
-        scale, level = float(shares @ fits.scales[chosen]), float(shares @ fits.levels[chosen])
-        # The smoother a process, the more it allows for: errors are relative to what arrived.
-        energy = float(np.mean(np.sum(fits.values**2, axis=1)))
-        return _prior(covariance, scale, level, energy / (scale + level) if energy else 1.0)
+    @property
+    def bar(self) -> Bar:
+        """That of what is used to estimate."""
+        return self.error
 
-    def error(self, matrix: Floats, recovered: NDArray[np.bool_], rows: Sequence[int], results: Sequence[Any]) -> float:
+    def error(self, matrix: Floats, recovered: Flags, rows: Sequence[int], results: Sequence[Any]) -> float:
         """Expected relative error of ``matrix @ results``, whatever its matrix is; 0.0 for nothing missing.
 
         Parameters
@@ -167,73 +159,41 @@ class GaussianProcess(PriorModel):
         >>> 0.01 < process.error(half, np.array([True, False, True]), [0, 2], [np.array(5.0), np.array(7.0)]) < 0.5
         True
         """
-        if recovered.all():
-            return 0.0
-        return self.error_of_fits(self.fit(list(rows), sketched(results)), matrix, recovered)
-
-    def error_of_fits(self, fits: Fits, matrix: Floats, recovered: NDArray[np.bool_]) -> float:
-        """The same, once models are fitted."""
-        missing = self.outputs[~recovered]
-        estimate = matrix[~recovered] @ fits.values
-        known = float(np.sum((matrix[recovered] @ fits.values) ** 2))
-        chosen, shares = fits.standing_for_all(COUNTED)
-        losses, energies = fits.told(chosen, self.distance, missing, estimate)
-        # Mean errors and not mean squares: one model among many that is far off is not what to expect.
-        loss, energy = (float(shares @ np.sqrt(part)) ** 2 for part in (losses, energies))
-        return float(np.sqrt(loss / (known + energy))) if known + energy > 0 else 1.0
+        return 0.0 if recovered.all() else self.fit(rows, sketched(results)).error(matrix, recovered)
 
     def fit(self, rows: Sequence[int], values: Floats) -> Fits:
-        """Fit all models to results of rows."""
-        return Fits.of(self.models, self.distance, self.places[rows], values)
+        """Fit all models to the sketched results of rows."""
+        return Fits.of(self, self.places[list(rows)], values)
+
+    def roots(self, models: Sequence[Model], places: Indices) -> Floats:
+        """L with L Lᵀ the covariance of values at places under each model, (models, places, places)."""
+        between = self.distance[np.ix_(places, places)]
+        return np.array([_root(model(between), model.nugget) for model in models])
 
 
-class ProcessLearner(PriorModel):
-    """A `GaussianProcess` in one run: an estimate and its error bar ask for the fits of the same results.
+@dataclass(frozen=True, eq=False)
+class ProcessLearner(GaussianProcess):
+    """A process in one run: an estimate and its error bar ask for the fits of the same results."""
 
-    Parameters
-    ----------
-    process : GaussianProcess
-    """
+    _newest: dict[bytes, Fits] = field(default_factory=dict, init=False, repr=False)
 
-    def __init__(self, process: GaussianProcess) -> None:
-        self._process = process
-        self._newest: tuple[bytes, Fits] | None = None
-
-    def first_prior(self) -> Prior:
-        """That of the process."""
-        return self._process.first_prior()
-
-    def prior_of_results(self, results: Mapping[int, Any]) -> Prior:
-        """From the results that arrived, by row."""
-        return self._process.prior_of_fits(self._fitted(list(results), results.values()))
-
-    @property
-    def bar(self) -> Bar:
-        """That of the process."""
-        return self._error
-
-    def _error(
-        self, matrix: Floats, recovered: NDArray[np.bool_], rows: Sequence[int], results: Sequence[Any]
-    ) -> float:
-        if recovered.all():
-            return 0.0
-        return self._process.error_of_fits(self._fitted(list(rows), results), matrix, recovered)
-
-    def _fitted(self, rows: list[int], results: Iterable[Any]) -> Fits:
-        values = sketched(results)
+    def fit(self, rows: Sequence[int], values: Floats) -> Fits:
+        """Fit all models, unless these results were the last that they were fitted to."""
         key = bytes(np.array(rows)) + values.tobytes()
-        if self._newest is None or self._newest[0] != key:
-            self._newest = key, self._process.fit(rows, values)
-        return self._newest[1]
+        if key not in self._newest:
+            fits = super().fit(rows, values)
+            self._newest.clear()
+            self._newest[key] = fits
+        return self._newest[key]
 
 
 @dataclass(frozen=True, eq=False)
 class Fits:
-    """All models fitted to results.
+    """All models of a process fitted to results.
 
     Parameters
     ----------
-    models : list of Model
+    process : GaussianProcess
     places : (n,) int array
         Unknowns whose values are known.
     values : (n, numbers) array
@@ -242,7 +202,7 @@ class Fits:
         How likely each is, its s, and the energy of its mean.
     """
 
-    models: list[Model]
+    process: GaussianProcess
     places: Indices
     values: Floats
     weights: Floats
@@ -250,21 +210,43 @@ class Fits:
     levels: Floats
 
     @classmethod
-    def of(cls, models: list[Model], distance: Floats, places: Indices, values: Floats) -> Fits:
+    def of(cls, process: GaussianProcess, places: Indices, values: Floats) -> Fits:
         """Fit by restricted likelihood."""
         if values.shape[1] > len(values):
             triangle: Floats = np.linalg.qr(values.T, mode="r")  # type: ignore[assignment]
             values = triangle.T
         asked = np.unique(np.linspace(0, len(places) - 1, ENOUGH).astype(np.intp))
-        between, told = distance[np.ix_(places[asked], places[asked])], values[asked]
-        factors = np.array([_root(model(between), model.nugget) for model in models])
-        likelihoods, scales, levels = restricted_fit(factors, told)
-        energy, deviations = float(np.sum(told**2)), told - told.mean(axis=0)
+        given = values[asked]
+        likelihoods, scales, levels = restricted_fit(process.roots(process.models, places[asked]), given)
+        energy, deviations = float(np.sum(given**2)), given - given.mean(axis=0)
         if float(np.sum(deviations**2)) <= 1e-24 * energy:
-            likelihoods = np.zeros(len(models))  # equal results would be likeliest for the smoothest of processes
+            likelihoods[:] = 0.0  # equal results would be likeliest for the smoothest of processes
         weights = np.exp(_independent(deviations) / 2 * (likelihoods - likelihoods.max()))
         scales = np.array([with_unseen(*pair, len(places)) for pair in zip(scales, levels, strict=True)])
-        return cls(models, places, values, weights / weights.sum(), scales, levels)
+        return cls(process, places, values, weights / weights.sum(), scales, levels)
+
+    def prior(self) -> Prior:
+        """Of the process's unknowns."""
+        chosen, shares = self.standing_for_all(MIXED)
+        distance = self.process.distance
+        covariance = np.zeros_like(distance)
+        for index, share in zip(chosen, shares, strict=True):
+            model = self.process.models[index]
+            covariance += share * self.scales[index] * (model(distance) + model.nugget * np.eye(len(distance)))
+        scale, level = float(shares @ self.scales[chosen]), float(shares @ self.levels[chosen])
+        # The smoother a process, the more it allows for: errors are relative to what arrived.
+        energy = float(np.mean(np.sum(self.values**2, axis=1)))
+        return _prior(covariance, scale, level, energy / (scale + level) if energy else 1.0)
+
+    def error(self, matrix: Floats, recovered: Flags) -> float:
+        """Expected relative error of the outputs ``matrix @ results``, some of which are right as they are."""
+        estimate = matrix[~recovered] @ self.values
+        known = float(np.sum((matrix[recovered] @ self.values) ** 2))
+        chosen, shares = self.standing_for_all(COUNTED)
+        energies = self.energies(chosen, self.process.outputs[~recovered], estimate)
+        # Mean errors and not mean squares: one model among many that is far off is not what to expect.
+        loss, energy = (float(shares @ np.sqrt(part)) ** 2 for part in energies)
+        return float(np.sqrt(loss / (known + energy))) if known + energy > 0 else 1.0
 
     def standing_for_all(self, count: int) -> tuple[Indices, Floats]:
         """Models, and how much each counts: at even steps of the weights added up, from smooth to rough."""
@@ -273,7 +255,7 @@ class Fits:
         found, times = np.unique(chosen, return_counts=True)
         return found, times / count
 
-    def told(self, chosen: Indices, distance: Floats, places: Indices, estimate: Floats) -> tuple[Floats, Floats]:
+    def energies(self, chosen: Indices, places: Indices, estimate: Floats) -> tuple[Floats, Floats]:
         """Energies of what an estimate is off by, and of what is estimated, under each model chosen, (chosen,).
 
         Parameters
@@ -283,21 +265,18 @@ class Fits:
         estimate : (places, numbers) array
             Of the values there.
         """
-        models, scales, count = (
-            [self.models[index] for index in chosen],
-            self.scales[chosen],
-            len(self.places),
-        )
-        between, across = distance[np.ix_(self.places, self.places)], distance[np.ix_(self.places, places)]
-        factors = np.array([_root(model(between), model.nugget) for model in models])
-        given = np.hstack([np.ones((count, 1)), self.values])
-        white = np.linalg.solve(factors, np.array([np.hstack([model(across), given]) for model in models]))
-        cross, one, values = white[..., : len(places)], white[..., len(places)], white[..., len(places) + 1 :]
-        known, unmet = np.sum(one**2, axis=1), 1 - np.einsum("mn,mnp->mp", one, cross)
-        mean = np.einsum("mn,mnv->mv", one, values) / known[:, None]
-        best = np.swapaxes(cross, 1, 2) @ values + unmet[..., None] * mean[:, None]
+        models = [self.process.models[index] for index in chosen]
+        across = self.process.distance[np.ix_(self.places, places)]
+        given = np.hstack([np.ones((len(self.places), 1)), self.values])
+        sides = np.array([np.hstack([model(across), given]) for model in models])
+        white = np.linalg.solve(self.process.roots(models, self.places), sides)
+        cross, one, values = np.split(white, [len(places), len(places) + 1], axis=2)
+        known, mean = _mean(one, values)
+        unmet = 1 - np.swapaxes(cross, 1, 2) @ one
+        best = np.swapaxes(cross, 1, 2) @ values + unmet * mean
         own = np.array([1 + model.nugget for model in models])[:, None]
-        rest = np.maximum(own - np.sum(cross**2, axis=1) + unmet**2 / known[:, None], 0.0).sum(axis=1) * scales
+        rest = np.maximum(own - np.sum(cross**2, axis=1) + unmet[..., 0] ** 2 / known[:, None], 0.0).sum(axis=1)
+        rest *= self.scales[chosen]
         return np.sum((estimate - best) ** 2, axis=(1, 2)) + rest, np.sum(best**2, axis=(1, 2)) + rest
 
 
@@ -337,14 +316,18 @@ def restricted_fit(factors: Floats, values: Floats) -> tuple[Floats, Floats, Flo
     """
     count = len(values)
     both = np.broadcast_to(np.hstack([np.ones((count, 1)), values]), (len(factors), count, 1 + values.shape[1]))
-    white = np.linalg.solve(factors, both)
-    one, white = white[..., :1], white[..., 1:]
-    known = np.sum(one**2, axis=(1, 2))
-    mean = np.sum(one * white, axis=1) / known[:, None]
-    rest = np.sum((white - one * mean[:, None]) ** 2, axis=(1, 2))
+    one, white = np.split(np.linalg.solve(factors, both), [1], axis=2)
+    known, mean = _mean(one, white)
+    rest = np.sum((white - one * mean) ** 2, axis=(1, 2))
     freedom = max(1, count - 1)
     volume = 2 * np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1) + np.log(known)
-    return -freedom * np.log(np.maximum(rest, 1e-300)) - volume, rest / freedom, np.sum(mean**2, axis=1)
+    return -freedom * np.log(np.maximum(rest, 1e-300)) - volume, rest / freedom, np.sum(mean**2, axis=(1, 2))
+
+
+def _mean(one: Floats, values: Floats) -> tuple[Floats, Floats]:
+    """How well a mean is known, (models,), and the likeliest, (models, 1, numbers), from a one and values, white."""
+    known = np.sum(one**2, axis=(1, 2))
+    return known, np.sum(one * values, axis=1, keepdims=True) / known[:, None, None]
 
 
 def _prior(covariance: Floats, scale: float, level: float, share: float = 1.0) -> Prior:

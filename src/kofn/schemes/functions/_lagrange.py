@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..._base._numbers import Array, Floats, precision
+from ..._base._numbers import Array, Flags, Floats, precision
 from ...checks import generator as random_generator
 from ...checks import integer, named, number
 from ...codes._bases import chebyshev_nodes, chebyshev_rows
@@ -137,9 +136,7 @@ class AnyFunction:
     worker: Array
     points: Array
 
-    def __call__(
-        self, matrix: Floats, recovered: NDArray[np.bool_], rows: Sequence[int], results: Sequence[Array]
-    ) -> float:
+    def __call__(self, matrix: Floats, recovered: Flags, rows: Sequence[int], results: Sequence[Array]) -> float:
         code = curve_code("lagrange", self.alpha, self.beta, self.worker)
         mix = lagrange_rows(points_of(self.alpha, self.beta), self.nodes)
         return GaussianProcess.along(code, mix, self.points).error(matrix, recovered, rows, results)

@@ -15,14 +15,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..._base._numbers import EPSILON, Array, Floats
+from ..._base._numbers import EPSILON, Array, Flags, Floats
 from ...codes._linear import LinearCode
 from ...codes.decoding._assess import Decoding
 from .._scheme import Judgement
 
-Bar = Callable[[Floats, NDArray[np.bool_], Sequence[int], Sequence[Array]], float]
+Bar = Callable[[Floats, Flags, Sequence[int], Sequence[Array]], float]
 """(V, which targets are exact, rows, their results) → expected relative error of the targets."""
 
 SAMPLE = 1 << 14
@@ -119,7 +118,7 @@ class Verdict:
             return Judgement(decoding)
         return _Judged(self, decoding, mixed, list(rows), results, max(epsilon, self.epsilon)).outcome()
 
-    def _picked(self, decoding: Decoding, rows: Sequence[int]) -> tuple[Decoding, NDArray[np.bool_]]:
+    def _picked(self, decoding: Decoding, rows: Sequence[int]) -> tuple[Decoding, Flags]:
         """Outputs that arrived are taken as they are; which others were recovered from mixtures."""
         matrix, recovered = decoding.matrix.copy(), decoding.recovered.copy()
         picked = np.zeros(len(matrix), dtype=bool)
@@ -149,7 +148,7 @@ class _Judged:
         self,
         verdict: Verdict,
         decoding: Decoding,
-        mixed: NDArray[np.bool_],
+        mixed: Flags,
         rows: list[int],
         results: Sequence[Array],
         epsilon: float,

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..._base._numbers import Floats, Indices
+from ..._base._numbers import Flags, Floats, Indices
 from ...checks import choice, probabilities, refusal
 from ...errors import CodeError
 from ._importance import CALL, even_sizes, split_classes
@@ -118,7 +118,7 @@ class Classes:
         return int(self.label.max()) + 1
 
     @property
-    def wanted(self) -> NDArray[np.bool_]:
+    def wanted(self) -> Flags:
         """Which products are wanted, (N, P)."""
         return self.label >= 0
 
@@ -127,7 +127,7 @@ class Classes:
         """Products in each class, k_l, (L,)."""
         return np.bincount(self.label[self.wanted])
 
-    def windows(self, kind: str) -> NDArray[np.bool_]:
+    def windows(self, kind: str) -> Flags:
         """Products that each window combines, (L, N, P): class l alone (NOW), or classes 1 … l (EW).
 
         Examples
@@ -139,7 +139,7 @@ class Classes:
         window = np.arange(self.count)[:, None, None]
         return (self.label == window) if kind == "now" else self.wanted & (self.label <= window)
 
-    def draw(self, kind: str, gamma: ArrayLike, rows: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    def draw(self, kind: str, gamma: ArrayLike, rows: int, rng: np.random.Generator) -> Flags:
         """Draw a window for each row, (rows, N, P), window l with probability Γ_l."""
         chances = probabilities(CALL, "gamma", gamma)
         if len(chances) != self.count:
