@@ -17,7 +17,7 @@ from ...codes._prior import Prior
 from .._encoding import Factor, Found
 from ._importance import WEIGHTINGS, block_weights, sorted_spans
 from ._operands import CALL, Operands, blocks_of, seed_of
-from ._row_column import choose_blocks, found, in_like_units, spread
+from ._row_column import choose_blocks, found, in_like_units, plain_grid, spread
 from ._scheme import Sketch
 
 PARTITIONS = ("rxc", "cxr")
@@ -38,7 +38,7 @@ class Cut:
     expected : Prior or Sketch
         Of all N·P block products, p running fastest.
     spread : (N·P, N·P) array, optional
-        How unlike these are in size, where they are (`kofn.arrays.spread_of`).
+        How unlike the products are in size, where they are.
     found : sequence of Found
         What was found of A and of B.
     """
@@ -72,19 +72,11 @@ def row_column(operands: Operands, blocks: Any, limit: int, rule: str, rng: np.r
     (array([2., 1.]), array([2., 1.]))
     """
     n, p = choose_blocks(operands, blocks, limit)
-    A, B = operands.A, operands.B
-    first, second = WEIGHTINGS[rule].of_lines(A, 0), WEIGHTINGS[rule].of_lines(B, 1)
+    first, second = (WEIGHTINGS[rule].of_lines(matrix, axis) for axis, matrix in enumerate((operands.A, operands.B)))
     grid = in_like_units(operands, Grid(sorted_spans(first, n), sorted_spans(second, p)))
-    rows, columns = grid.rows, grid.columns
-    cut = Blocks(A, rows, 0), Blocks(B, columns, 1)
-    return Cut(
-        grid,
-        (block_weights(first, rows, rule), block_weights(second, columns, rule)),
-        cut,
-        Sketch(*cut, seed_of(rng)),
-        spread(operands, grid),
-        found(operands, grid),
-    )
+    weights = block_weights(first, grid.rows, rule), block_weights(second, grid.columns, rule)
+    cut = Blocks(operands.A, grid.rows, 0), Blocks(operands.B, grid.columns, 1)
+    return Cut(grid, weights, cut, Sketch(*cut, seed_of(rng)), spread(operands, grid), found(operands, grid))
 
 
 def column_row(operands: Operands, blocks: Any, limit: int, rule: str, rng: np.random.Generator) -> Cut:
@@ -101,31 +93,32 @@ def column_row(operands: Operands, blocks: Any, limit: int, rule: str, rng: np.r
     >>> column_row(Operands.of(A, A), (2, 2), 4, "frobenius", np.random.default_rng(0)).weights
     (array([2., 1.]), array([2., 1.]))
     """
-    A, B = operands.A, operands.B
-    size, inner, columns = operands.shape
-    first, second = WEIGHTINGS[rule].of_lines(A, 1), WEIGHTINGS[rule].of_lines(B, 0)
-    spans = sorted_spans(first * second, _parts(blocks, inner, limit))
-    grid = in_like_units(operands, Grid(Spans(size, 1), Spans(columns, 1)))
-    cut = Blocks(A, spans, 1, across=grid.rows.exponents), Blocks(B, spans, 0, across=grid.columns.exponents)
-    return Cut(
-        grid,
-        (block_weights(first, spans, rule), block_weights(second, spans, rule)),
-        cut,
-        Sketch(*cut, seed_of(rng)),
-        found=found(operands, grid),
-    )
+    first, second = WEIGHTINGS[rule].of_lines(operands.A, 1), WEIGHTINGS[rule].of_lines(operands.B, 0)
+    spans = sorted_spans(first * second, inner_parts("column × row", operands, blocks, limit))
+    weights = block_weights(first, spans, rule), block_weights(second, spans, rule)
+    grid, cut = cut_inner(operands, spans)
+    return Cut(grid, weights, cut, Sketch(*cut, seed_of(rng)), found=found(operands, grid))
+
+
+def cut_inner(operands: Operands, spans: Spans) -> tuple[Grid, tuple[Blocks, Blocks]]:
+    """Column blocks of A and row blocks of B, and the grid of the answer, which is one block."""
+    grid = in_like_units(operands, plain_grid(operands, (1, 1)))
+    a = Blocks(operands.A, spans, 1, across=grid.rows.exponents)
+    return grid, (a, Blocks(operands.B, spans, 0, across=grid.columns.exponents))
+
+
+def inner_parts(name: str, operands: Operands, blocks: Any, limit: int) -> int:
+    """Number of blocks of the inner dimension: as asked for, or ``limit`` of them at most."""
+    inner = operands.shape[1]
+    if blocks is None:
+        return max(1, min(limit, inner))
+    first, second = blocks_of(blocks, inner, inner, ("columns of A", "rows of B"))
+    if first != second:
+        must = f"be (M, M) for {name}, which cuts the inner dimension of both"
+        raise refusal(CALL, "blocks", must, (first, second), f"use ({first}, {first})")
+    return first
 
 
 def factor_parts(limit: int) -> int:
     """Most blocks M whose M² pair products ``limit`` results can tell apart."""
     return max(1, math.isqrt(max(1, limit)))
-
-
-def _parts(blocks: Any, inner: int, limit: int) -> int:
-    if blocks is None:
-        return max(1, min(limit, inner))
-    first, second = blocks_of(blocks, inner, inner, ("columns of A", "rows of B"))
-    if first != second:
-        must = "be (M, M) for column × row, which cuts the inner dimension of both"
-        raise refusal(CALL, "blocks", must, (first, second), f"use ({first}, {first})")
-    return first

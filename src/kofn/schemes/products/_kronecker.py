@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..._base._numbers import Floats
@@ -11,13 +9,12 @@ from ...arrays._blocks import Grid
 from ...arrays._reductions import norm
 from ...arrays._scaling import SINGLE, sizes_of
 from ...arrays._spans import Spans
-from ...checks import named
-from .._deal import default_redundancy
+from .._request import builder
 from .._scheme import Scheme
 from ._classes import Classes
 from ._importance import sorted_spans
-from ._operands import Operands, generator
-from ._row_column import choose_blocks, in_like_units, require_threshold, row_column_scheme, row_count
+from ._request import ProductRequest
+from ._row_column import in_like_units
 from ._shaping import FLOOR, SINGLE_FLOOR, shape_of
 from .families import Gaussian
 
@@ -25,16 +22,8 @@ BOTH, SINGLE_BOTH = 1.0 / 512.0, 1.0 / 8.0
 """Smallest product of a coefficient and its block, relative to the largest: bounds what both add to it together."""
 
 
-@named("kofn.schemes.kronecker")
-def kronecker(
-    A: Any,
-    B: Any,
-    *,
-    blocks: tuple[int, int] | None = None,
-    rows: int | None = None,
-    workers: int | None = None,
-    rng: Any = None,
-) -> Scheme:
+@builder(ProductRequest)
+def kronecker(asked: ProductRequest) -> Scheme:
     """Worker r multiplies Σ α_rn A_n by Σ β_rp B_p with Gaussian α, β scaled by the blocks' norms.
 
     One product per worker, so a row of G is α_r ⊗ β_r (Tegin et al. 2022, eq. (11)). Rows of A and columns of B are
@@ -64,20 +53,13 @@ def kronecker(
     >>> code.threshold, code.rows, code.unknowns
     (9, 12, 9)
     """
-    operands = Operands.of(A, B)
-    random = generator(rng)
-    count = row_count(rows, workers)
-    n, p = choose_blocks(operands, blocks, count - default_redundancy(count))
-    require_threshold("kronecker", n * p, count)
+    operands = asked.operands
+    n, p = asked.choose_blocks("kronecker", asked.enough)
     grid = in_like_units(operands, Grid(sorted_spans(operands.rows, n), sorted_spans(operands.columns, p)))
     floors = (SINGLE_FLOOR, SINGLE_BOTH) if operands.epsilon > SINGLE else (FLOOR, BOTH)
     lines = (operands.rows, grid.rows), (operands.columns, grid.columns)
     first, second = (shape_of(_weights(*each), *floors) for each in lines)
-    family = Gaussian(Classes.of_grid(n, p), "factor", first=first, second=second)
-    return row_column_scheme(
-        family.name, operands, grid, *family.factors(count, random),
-        workers=workers, threshold=family.threshold(count), rng=random,
-    )  # fmt: skip
+    return asked.scheme_of(Gaussian(Classes.of_grid(n, p), "factor", first=first, second=second), grid)
 
 
 def _weights(norms: Floats, spans: Spans) -> Floats:

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..._base._numbers import Floats
-from ...arrays._blocks import Blocks, Grid
 from ...arrays._spans import Spans
-from ...checks import named, refusal
 from ...codes._bases import chebyshev_nodes, chebyshev_rows, row_kronecker
 from ...codes._linear import LinearCode
-from .._deal import deal_rows, default_redundancy
+from .._deal import deal_rows
 from .._encoding import Factor
+from .._request import builder
 from .._scheme import Scheme
-from ._operands import CALL, Operands, blocks_of, generator, seed_of
-from ._row_column import found, in_like_units, require_threshold, row_count
+from ._cuts import cut_inner, inner_parts
+from ._operands import seed_of
+from ._request import ProductRequest
+from ._row_column import found, require_threshold
 from ._scheme import ProductScheme, Sketch
 
 
-@named("kofn.schemes.matdot")
-def matdot(
-    A: Any,
-    B: Any,
-    *,
-    blocks: tuple[int, int] | None = None,
-    rows: int | None = None,
-    workers: int | None = None,
-    rng: Any = None,
-) -> Scheme:
+@builder(ProductRequest)
+def matdot(asked: ProductRequest) -> Scheme:
     """Worker x multiplies Σ q_m(x) A_m by Σ q_m(x) B_m with orthonormal Chebyshev polynomials q.
 
     The product is a polynomial of degree 2M − 2; its mean over the Chebyshev weight is Σ A_m B_m = A B, because
@@ -65,28 +56,17 @@ def matdot(
     >>> code.threshold, code.targets.tolist()
     (3, [[1.0, 0.0, 0.0]])
     """
-    operands = Operands.of(A, B)
-    count = row_count(rows, workers)
-    parts = _parts(operands, blocks, count)
+    operands, count = asked.operands, asked.count
+    parts = inner_parts("matdot", operands, asked.blocks, (asked.enough + 1) // 2)
     threshold = 2 * parts - 1
     require_threshold("matdot", threshold, count)
     points = chebyshev_nodes(count)
-    code = LinearCode(
-        "matdot",
-        chebyshev_rows(points, threshold),
-        np.eye(1, threshold),
-        deal_rows(count, workers),
-        threshold=threshold,
-    )
-    size, inner, columns = operands.shape
-    spans = Spans(inner, parts)
-    grid = in_like_units(operands, Grid(Spans(size, 1), Spans(columns, 1)))
-    a = Blocks(operands.A, spans, 1, across=grid.rows.exponents)
-    b = Blocks(operands.B, spans, 0, across=grid.columns.exponents)
-    sketch = Sketch(a, b, seed_of(generator(rng)), coefficients_of_pairs(parts))
+    generator, worker = chebyshev_rows(points, threshold), deal_rows(count, asked.workers)
+    code = LinearCode("matdot", generator, np.eye(1, threshold), worker, threshold=threshold)
+    grid, (a, b) = cut_inner(operands, Spans(operands.shape[1], parts))
+    sketch = Sketch(a, b, seed_of(asked.random), coefficients_of_pairs(parts))
     basis = orthonormal_rows(points, parts)
-    factors = Factor(basis, a), Factor(basis, b)
-    return ProductScheme(code, *factors, grid, sketch, found(operands, grid))
+    return ProductScheme(code, Factor(basis, a), Factor(basis, b), grid, sketch, found(operands, grid))
 
 
 def orthonormal_rows(points: Floats, count: int) -> Floats:
@@ -108,14 +88,3 @@ def coefficients_of_pairs(parts: int) -> Floats:
     basis = orthonormal_rows(points, parts)
     matrix: Floats = np.linalg.solve(chebyshev_rows(points, len(points)), row_kronecker(basis, basis))
     return matrix + 0.0
-
-
-def _parts(operands: Operands, blocks: Any, rows: int) -> int:
-    inner = operands.shape[1]
-    if blocks is None:
-        return max(1, min((rows - default_redundancy(rows) + 1) // 2, inner))
-    first, second = blocks_of(blocks, inner, inner, ("columns of A", "rows of B"))
-    if first != second:
-        must = "be (M, M) for matdot, which cuts the inner dimension of both"
-        raise refusal(CALL, "blocks", must, (first, second), f"use ({first}, {first})")
-    return first

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from ...checks import named
 from ...codes._bases import chebyshev_nodes, chebyshev_rows
-from .._deal import default_redundancy
+from .._request import builder
 from .._scheme import Scheme
-from ._operands import Operands, generator
-from ._row_column import choose_blocks, plain_grid, require_threshold, row_column_scheme, row_count
+from ._request import ProductRequest
+from ._row_column import plain_grid
 
 
-@named("kofn.schemes.polynomial")
-def polynomial(
-    A: Any,
-    B: Any,
-    *,
-    blocks: tuple[int, int] | None = None,
-    rows: int | None = None,
-    workers: int | None = None,
-    rng: Any = None,
-) -> Scheme:
+@builder(ProductRequest)
+def polynomial(asked: ProductRequest) -> Scheme:
     """Worker x multiplies Σ T_n(x) A_n by Σ T_{pN}(x) B_p: a polynomial of degree N·P − 1 in x.
 
     The published code uses powers x^n and x^{pN}; Chebyshev polynomials at Chebyshev nodes span the same space,
@@ -56,13 +45,7 @@ def polynomial(
     >>> polynomial(np.eye(4), np.eye(4), blocks=(2, 2), rows=6).code.threshold
     4
     """
-    operands = Operands.of(A, B)
-    count = row_count(rows, workers)
-    n, p = choose_blocks(operands, blocks, count - default_redundancy(count))
-    require_threshold("polynomial", n * p, count)
-    values = chebyshev_rows(chebyshev_nodes(count), n * p)
+    n, p = asked.choose_blocks("polynomial", asked.enough)
+    values = chebyshev_rows(chebyshev_nodes(asked.count), n * p)
     alpha, beta = values[:, :n], values[:, np.arange(p) * n]
-    return row_column_scheme(
-        "polynomial", operands, plain_grid(operands, (n, p)), alpha, beta,
-        workers=workers, threshold=n * p, rng=generator(rng),
-    )  # fmt: skip
+    return asked.scheme("polynomial", plain_grid(asked.operands, (n, p)), alpha, beta, threshold=n * p)

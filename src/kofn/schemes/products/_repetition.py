@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ...checks import named
+from .._request import builder
 from .._scheme import Scheme
 from ._classes import Classes
-from ._operands import Operands, generator
-from ._row_column import choose_blocks, plain_grid, require_threshold, row_column_scheme, row_count
+from ._request import ProductRequest
+from ._row_column import plain_grid
 from .families import Copies
 
 
-@named("kofn.schemes.repetition")
-def repetition(
-    A: Any,
-    B: Any,
-    *,
-    blocks: tuple[int, int] | None = None,
-    rows: int | None = None,
-    workers: int | None = None,
-    rng: Any = None,
-) -> Scheme:
+@builder(ProductRequest)
+def repetition(asked: ProductRequest) -> Scheme:
     """Every block product as often as the rows allow: G repeats the identity.
 
     Load 1; threshold rows − (copies − 1) where the rarest product has so many copies: with fewer results all of
@@ -49,13 +39,5 @@ def repetition(
     >>> code.threshold, code.generator[:, 0].tolist()
     (7, [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
     """
-    operands = Operands.of(A, B)
-    count = row_count(rows, workers)
-    grid = plain_grid(operands, choose_blocks(operands, blocks, max(1, count // 2)))
-    n, p = grid.rows.count, grid.columns.count
-    require_threshold("repetition", n * p, count)
-    random, family = generator(rng), Copies(Classes.of_grid(n, p), "factor")
-    return row_column_scheme(
-        family.name, operands, grid, *family.factors(count, random),
-        workers=workers, threshold=family.threshold(count), rng=random,
-    )  # fmt: skip
+    n, p = asked.choose_blocks("repetition", max(1, asked.count // 2))
+    return asked.scheme_of(Copies(Classes.of_grid(n, p), "factor"), plain_grid(asked.operands, (n, p)))

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..._base._numbers import Floats
-from ...checks import choice, named, probabilities, refusal
+from ...checks import choice, probabilities, refusal
 from ...codes.decoding._decode import decodable
-from .._deal import default_redundancy
+from .._request import builder
 from .._scheme import Scheme
 from ._classes import GAMMA, Classes
 from ._cuts import PARTITIONS, Cut, column_row, factor_parts, row_column
 from ._importance import CALL, WEIGHTINGS, split_levels
-from ._operands import Operands, generator
-from ._row_column import row_count
+from ._request import ProductRequest
 from ._scheme import ProductScheme, Sketch
 from ._windows import WindowScheme
 from .families import Coefficients, Windows
@@ -29,23 +27,57 @@ ATTEMPTS = 200
 """How often windows are drawn again while all rows together would not give the exact product."""
 
 
-@named("kofn.schemes.now_uep")
-def now_uep(
-    A: Any,
-    B: Any,
-    *,
-    blocks: tuple[int, int] | None = None,
-    rows: int | None = None,
-    workers: int | None = None,
-    rng: Any = None,
-    partition: str = "rxc",
-    realisation: str = "factor",
-    gamma: ArrayLike = GAMMA,
-    classes: Sequence[int] | None = None,
-    levels: int | None = None,
-    weights: str = "frobenius",
-    separate: bool = False,
-) -> Scheme:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class UepRequest(ProductRequest):
+    """A product, the size of its code, and what protects which blocks; `now_uep` says what each is."""
+
+    partition: str = "rxc"
+    realisation: str = "factor"
+    gamma: ArrayLike = GAMMA
+    classes: Sequence[int] | None = None
+    levels: int | None = None
+    weights: str = "frobenius"
+    separate: bool = False
+
+    def __post_init__(self) -> None:
+        choice(CALL, "partition", self.partition, PARTITIONS, "row × column or column × row")
+        remedy = "kofn.schemes.families.Windows has 'ideal' rows for studies"
+        choice(CALL, "realisation", self.realisation, REALISATIONS, remedy)
+        choice(CALL, "weights", self.weights, WEIGHTINGS, "'frobenius' is the usual choice")
+        if self.classes is not None and self.levels is not None:
+            must, remedy = "be left out where 'levels' are given", "give one of them"
+            raise refusal(CALL, "classes", must, self.classes, remedy)
+
+    @property
+    def by_blocks(self) -> bool:
+        """Whether the answer is cut, row × column, and not the inner dimension."""
+        return self.partition == "rxc"
+
+    def cut(self) -> Cut:
+        """Both matrices in blocks, by default as many as leave a quarter of the rows to spare."""
+        if self.by_blocks:
+            return row_column(self.operands, self.blocks, self.enough, self.weights, self.random)
+        limit = factor_parts(self.enough) if self.realisation == "factor" else self.enough
+        return column_row(self.operands, self.blocks, limit, self.weights, self.random)
+
+    def classes_of(self, cut: Cut) -> tuple[Classes, Floats]:
+        """Classes of the products, and the probability of the window of each."""
+        first, second = (np.ldexp(weights, -np.frexp(weights.max())[1]) for weights in cut.weights)
+        importance = np.outer(first, second) if self.by_blocks else first * second  # which ldexp keeps finite
+        gamma = probabilities(CALL, "gamma", self.gamma)
+        if self.levels is not None:
+            pairs = split_levels(first, self.levels), split_levels(second, self.levels)
+            return Classes.by_level(importance, *pairs), gamma
+        if self.classes is not None:
+            return Classes.by_size(importance, self.classes), gamma
+        classes = Classes.by_size(importance, len(gamma))
+        if classes.count < len(gamma) and gamma[: classes.count].sum() > 0:
+            gamma = gamma[: classes.count] / gamma[: classes.count].sum()
+        return classes, gamma
+
+
+@builder(UepRequest)
+def now_uep(asked: UepRequest) -> Scheme:
     """Every row combines the products of one class, drawn with probability Γ: non-overlapping windows.
 
     Load 1 (``realisation="window"``: the blocks of A in the window). No threshold, because windows are
@@ -96,27 +128,11 @@ def now_uep(
     >>> now_uep(np.eye(9), np.eye(9), blocks=(6, 6), rows=16, **options).code.load[:3]
     array([2., 2., 2.])
     """
-    asked = UepOptions("now", partition, realisation, gamma, classes, levels, weights, separate)
-    return _build(asked, Operands.of(A, B), blocks, row_count(rows, workers), workers, generator(rng))
+    return _build("now", asked)
 
 
-@named("kofn.schemes.ew_uep")
-def ew_uep(
-    A: Any,
-    B: Any,
-    *,
-    blocks: tuple[int, int] | None = None,
-    rows: int | None = None,
-    workers: int | None = None,
-    rng: Any = None,
-    partition: str = "rxc",
-    realisation: str = "factor",
-    gamma: ArrayLike = GAMMA,
-    classes: Sequence[int] | None = None,
-    levels: int | None = None,
-    weights: str = "frobenius",
-    separate: bool = False,
-) -> Scheme:
+@builder(UepRequest)
+def ew_uep(asked: UepRequest) -> Scheme:
     """Every row combines the products of the most important classes, up to one drawn with probability Γ.
 
     Expanding windows: class 1 is in every row. Load, threshold, costs and parameters as for `now_uep`.
@@ -138,77 +154,19 @@ def ew_uep(
     >>> code.name, code.threshold
     ('ew-uep', None)
     """
-    asked = UepOptions("ew", partition, realisation, gamma, classes, levels, weights, separate)
-    return _build(asked, Operands.of(A, B), blocks, row_count(rows, workers), workers, generator(rng))
+    return _build("ew", asked)
 
 
-@dataclass(frozen=True, eq=False)
-class UepOptions:
-    """What was asked of a builder, names checked."""
-
-    kind: str
-    partition: str
-    realisation: str
-    gamma: ArrayLike
-    classes: Sequence[int] | None
-    levels: int | None
-    weights: str
-    separate: bool
-
-    def __post_init__(self) -> None:
-        choice(CALL, "partition", self.partition, PARTITIONS, "row × column or column × row")
-        remedy = "kofn.schemes.families.Windows has 'ideal' rows for studies"
-        choice(CALL, "realisation", self.realisation, REALISATIONS, remedy)
-        choice(CALL, "weights", self.weights, WEIGHTINGS, "'frobenius' is the usual choice")
-        if self.classes is not None and self.levels is not None:
-            must, remedy = "be left out where 'levels' are given", "give one of them"
-            raise refusal(CALL, "classes", must, self.classes, remedy)
-
-    @property
-    def summed(self) -> bool:
-        """Whether the target is the sum of the products."""
-        return self.partition == "cxr" and not self.separate
-
-    @property
-    def factored(self) -> bool:
-        """Whether rows are products of encoded factors."""
-        return self.realisation == "factor"
-
-
-def _build(
-    asked: UepOptions, operands: Operands, blocks: Any, rows: int, workers: int | None, rng: np.random.Generator
-) -> Scheme:
-    limit = rows - default_redundancy(rows)
-    if asked.partition == "rxc":
-        cut = row_column(operands, blocks, limit, asked.weights, rng)
-    else:
-        cut = column_row(operands, blocks, factor_parts(limit) if asked.factored else limit, asked.weights, rng)
-    family = _family(asked, cut)
-    for _ in range(ATTEMPTS if rows >= family.classes.wanted.sum() else 1):
-        scheme = _scheme(family, family.draw(1, rows, rng), cut, workers)
-        if decodable(scheme.code, np.arange(rows), operands.epsilon):
+def _build(kind: str, asked: UepRequest) -> Scheme:
+    """Draw windows until all rows together decode, if they can."""
+    separate, cut, rows = not asked.by_blocks and asked.separate, asked.cut(), asked.count
+    classes, gamma = asked.classes_of(cut)
+    family = Windows(classes, asked.realisation, not asked.by_blocks and not separate, kind=kind, gamma=gamma)
+    for _ in range(ATTEMPTS if rows >= classes.wanted.sum() else 1):
+        scheme = _scheme(family, family.draw(1, rows, asked.random), cut, asked.workers)
+        if decodable(scheme.code, np.arange(rows), asked.operands.epsilon):
             break
-    return replace(scheme, separate=asked.partition == "cxr" and asked.separate)
-
-
-def _family(asked: UepOptions, cut: Cut) -> Windows:
-    classes, gamma = _classes(asked, cut)
-    return Windows(classes, asked.realisation, asked.summed, kind=asked.kind, gamma=gamma)
-
-
-def _classes(asked: UepOptions, cut: Cut) -> tuple[Classes, Floats]:
-    first, second = (np.ldexp(weights, -np.frexp(weights.max())[1]) for weights in cut.weights)  # their product is one
-    importance = np.outer(first, second) if asked.partition == "rxc" else first * second
-    gamma = probabilities(CALL, "gamma", asked.gamma)
-    if asked.levels is not None:
-        pairs = split_levels(first, asked.levels), split_levels(second, asked.levels)
-        return Classes.by_level(importance, *pairs), gamma
-    if asked.classes is not None:
-        return Classes.by_size(importance, asked.classes), gamma
-    classes = Classes.by_size(importance, len(gamma))
-    if classes.count < len(gamma) and gamma[: classes.count].sum() > 0:
-        gamma = gamma[: classes.count] / gamma[: classes.count].sum()
-    return classes, gamma
+    return replace(scheme, separate=separate)
 
 
 def _scheme(family: Windows, coefficients: Coefficients, cut: Cut, workers: int | None) -> ProductScheme | WindowScheme:
