@@ -6,31 +6,20 @@ as what it goes through: r(z) = Σ_i (−1)^i y_i / (z − z_i) / Σ_i (−1)^i 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ..._base._numbers import Floats
-from ...checks import named
 from ...codes._bases import chebyshev_nodes
-from ...codes._prior import Prior
-from ._code import barycentric_rows, check_sizes
-from ._curve import curve_scheme, nodes_of
+from .._request import builder
+from ._code import barycentric_rows
+from ._curve import CurveRequest, Formula
 from ._scheme import FunctionScheme
 
 
-@named("kofn.schemes.berrut")
-def berrut(
-    f: Callable[[Any], Any],
-    inputs: Any,
-    *,
-    recover: int | None = None,
-    workers: int | None = None,
-    rows: int | None = None,
-    rng: Any = None,
-) -> FunctionScheme:
+@builder(CurveRequest)
+def berrut(asked: CurveRequest) -> FunctionScheme:
     """Values of f along Berrut's curve through the inputs, interpolated from whichever results have come.
 
     Load 1; never exact, so it waits for ``recover`` results; amplification below 2 + log(results) while at most a sixth
@@ -47,7 +36,7 @@ def berrut(
     recover : int, optional
         Results to wait for; three quarters of the rows by default.
     workers, rows : int, optional
-        FunctionScheme (one per worker by default) and the workers that they are dealt to.
+        Rows (one per worker by default) and the workers that they are dealt to.
     rng : ignored
         No code of this table needs to be asked whether it draws.
 
@@ -66,9 +55,8 @@ def berrut(
     >>> berrut(np.tanh, [[0.0, 1.0], [1.0, 0.0]], workers=6).enough
     5
     """
-    X, worker = check_sizes(inputs, workers, rows)
-    alpha, beta = workers_nodes(len(worker)), chebyshev_nodes(len(X))
-    return curve_scheme("berrut", f, X, worker, alpha, beta, berrut_rows, recover, lambda at: Berrut(tuple(at)))
+    X, worker = asked.sizes
+    return asked.scheme("berrut", workers_nodes(len(worker)), chebyshev_nodes(len(X)), berrut_rows, Berrut)
 
 
 def berrut_rows(points: Floats, nodes: Floats) -> Floats:
@@ -115,18 +103,9 @@ def alternating(nodes: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class Berrut:
-    """The estimator of Berrut coding: a formula of the nodes of the results that arrived.
+class Berrut(Formula):
+    """The estimator of Berrut coding: his interpolant of the results that arrived."""
 
-    Parameters
-    ----------
-    points : tuple of float
-        Where the unknowns of a `curve_code` are.
-    """
-
-    points: tuple[float, ...]
-
-    def __call__(self, solution: Floats, generator: Floats, targets: Floats, prior: Prior, epsilon: float) -> Floats:
-        """V for the received rows; a rule as `kofn.codes.decoding.ESTIMATORS` has them."""
-        points = np.array(self.points)
-        return berrut_rows(nodes_of(points, targets), nodes_of(points, generator))
+    def weights(self, points: Floats, nodes: Floats) -> Floats:
+        """Those of Berrut's interpolant."""
+        return berrut_rows(points, nodes)

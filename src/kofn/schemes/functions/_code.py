@@ -9,7 +9,6 @@ import numpy as np
 
 from ..._base._numbers import Array, Floats, Indices
 from ...checks import integer, refusal
-from ...codes._bases import chebyshev_nodes
 from .._deal import deal_rows, default_redundancy
 from ._calls import Arguments
 from ._scheme import CALL, stack_inputs
@@ -169,8 +168,3 @@ def results_enough(recover: Any, rows: int) -> int:
     if enough > rows:
         raise refusal(CALL, "recover", f"be at most {rows}, the number of rows", enough, "wait for fewer results")
     return enough
-
-
-def worker_nodes(rows: int) -> Floats:
-    """Nodes of the workers: Chebyshev nodes on (−1, 1), which resist the loss of any few best."""
-    return chebyshev_nodes(rows)

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from ...checks import named
+from .._request import builder
 from ._berrut import berrut_rows
-from ._code import check_sizes, scattered_among, spread_among, worker_nodes
-from ._curve import curve_scheme
+from ._curve import CurveRequest
 from ._scheme import FunctionScheme
 
 
-@named("kofn.schemes.kriging")
-def kriging(
-    f: Callable[[Any], Any],
-    inputs: Any,
-    *,
-    recover: int | None = None,
-    workers: int | None = None,
-    rows: int | None = None,
-    rng: Any = None,
-) -> FunctionScheme:
+@builder(CurveRequest)
+def kriging(asked: CurveRequest) -> FunctionScheme:
     """Values of f along Berrut's curve, and the best linear estimate of the others under a Gaussian process over f.
 
     Load 1; exact once the rows that sit at the inputs have all arrived, so it waits for that or for ``recover``
@@ -39,7 +27,7 @@ def kriging(
     recover : int, optional
         Results to wait for; three quarters of the rows by default.
     workers, rows : int, optional
-        FunctionScheme (one per worker by default) and the workers that they are dealt to.
+        Rows (one per worker by default) and the workers that they are dealt to.
     rng : ignored
         No code of this table needs to be asked whether it draws.
 
@@ -59,7 +47,4 @@ def kriging(
     >>> scheme.enough, scheme.code.unknowns
     (5, 6)
     """
-    X, worker = check_sizes(inputs, workers, rows)
-    nodes = worker_nodes(max(len(worker), len(X)))
-    alpha, beta = scattered_among(nodes, len(worker)), spread_among(nodes, len(X))
-    return curve_scheme("kriging", f, X, worker, alpha, beta, berrut_rows, recover, lambda points: "lmmse")
+    return asked.scheme("kriging", *asked.nodes(), berrut_rows, lambda points: "lmmse")

@@ -20,7 +20,7 @@ from ...codes._bases import chebyshev_nodes, chebyshev_rows
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from . import _masks as masks
-from ._code import Mixture, check_sizes, lagrange_rows, require_rows, spread_among, worker_nodes
+from ._code import Mixture, check_sizes, lagrange_rows, require_rows, spread_among
 from ._curve import curve_code, points_of
 from ._gaussian_process import GaussianProcess
 from ._kernel_prior import ScaledPrior, polynomial_covariance
@@ -95,7 +95,7 @@ def lagrange(
     size = number(CALL, "mask", mask, "100.0 is the default", strict=True)
     recover = (K + T - 1) * d + 1
     require_rows("lagrange", recover, count, f"(K + private − 1)·degree + 1 with {K} inputs and degree {d}")
-    alpha = worker_nodes(count)
+    alpha = chebyshev_nodes(count)
     nodes = masks.between(alpha, K + T) if T else spread_among(alpha, K)
     plain, masked = masks.mask_places(K, T)
     beta, points = nodes[plain], np.empty((K + T, *X.shape[1:]), X.dtype)

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ..._base._numbers import Floats
-from ...checks import named, number
-from ...codes._prior import Prior
-from ._code import check_sizes, scattered_among, spread_among, worker_nodes
-from ._curve import curve_scheme, nodes_of
+from ...checks import number
+from .._request import builder
+from ._curve import CurveRequest, Formula
 from ._scheme import CALL, FunctionScheme
 
 
-@named("kofn.schemes.letcc")
-def letcc(
-    f: Callable[[Any], Any],
-    inputs: Any,
-    *,
-    smoothing: float = 0.0,
-    recover: int | None = None,
-    workers: int | None = None,
-    rows: int | None = None,
-    rng: Any = None,
-) -> FunctionScheme:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SplineRequest(CurveRequest):
+    """The same, and λ of the decoding spline."""
+
+    smoothing: float = 0.0
+
+
+@builder(SplineRequest)
+def letcc(asked: SplineRequest) -> FunctionScheme:
     """Values of f along the natural cubic spline through the inputs, decoded by a smoothing spline.
 
     Load 1; exact once the rows that sit at the inputs have all arrived, so it waits for that or for ``recover``
@@ -63,13 +58,8 @@ def letcc(
     >>> scheme.enough, scheme.code.unknowns
     (5, 6)
     """
-    X, worker = check_sizes(inputs, workers, rows)
-    smoothing = number(CALL, "smoothing", smoothing, "0.0 interpolates")
-    nodes = worker_nodes(max(len(worker), len(X)))
-    alpha, beta = scattered_among(nodes, len(worker)), spread_among(nodes, len(X))
-    return curve_scheme(
-        "letcc", f, X, worker, alpha, beta, spline_rows, recover, lambda points: Spline(tuple(points), smoothing)
-    )
+    smoothing = number(CALL, "smoothing", asked.smoothing, "0.0 interpolates")
+    return asked.scheme("letcc", *asked.nodes(), spline_rows, lambda points: Spline(points, smoothing))
 
 
 def spline_rows(points: Floats, nodes: Floats, smoothing: float = 0.0) -> Floats:
@@ -107,7 +97,7 @@ def spline_rows(points: Floats, nodes: Floats, smoothing: float = 0.0) -> Floats
 
 
 @dataclass(frozen=True)
-class Spline:
+class Spline(Formula):
     """The estimator of spline coding: the smoothing spline of the results that arrived.
 
     Parameters
@@ -118,10 +108,8 @@ class Spline:
         λ, as for `letcc`.
     """
 
-    points: tuple[float, ...]
     smoothing: float
 
-    def __call__(self, solution: Floats, generator: Floats, targets: Floats, prior: Prior, epsilon: float) -> Floats:
-        """V for the received rows; a rule as `kofn.codes.decoding.ESTIMATORS` has them."""
-        points = np.array(self.points)
-        return spline_rows(nodes_of(points, targets), nodes_of(points, generator), self.smoothing)
+    def weights(self, points: Floats, nodes: Floats) -> Floats:
+        """Those of the smoothing spline."""
+        return spline_rows(points, nodes, self.smoothing)

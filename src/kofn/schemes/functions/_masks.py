@@ -13,6 +13,7 @@ import numpy as np
 
 from ..._base._numbers import Array, Floats, Indices
 from ...checks import integer, number, refusal
+from ...codes._bases import chebyshev_nodes
 from ...codes.decoding._learning import unit_size
 from ._code import lagrange_rows, spread_among
 
@@ -91,7 +92,7 @@ def leakage_bits(rows: int, inputs: int, private: int, size: float, colluding: i
     number(CALL, "size", size, "masks of size 0 hide nothing")
     if integer(CALL, "colluding", colluding, 1, "one worker alone is 1") > rows:
         raise refusal(CALL, "colluding", f"be at most rows = {rows}", colluding, "there are no more workers")
-    alpha = np.sin((rows - 1 - 2 * np.arange(rows)) * np.pi / (2 * rows))
+    alpha = chebyshev_nodes(rows)
     weights = lagrange_rows(alpha, between(alpha, inputs + private))
     plain, masked = mask_places(inputs, private)
     L_X, L_M = weights[:, plain], size * weights[:, masked]

@@ -7,14 +7,16 @@ grid can cover all terms and still not decode.)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 
 from ..._base._numbers import Indices
-from ...checks import named, refusal
+from ...checks import refusal
 from ...codes._linear import LinearCode
+from .._request import builder
 from ._code import CALL, bounded_integer, csr, spans, sum_code, team
 
 
@@ -30,16 +32,34 @@ def usual_blocks(m: int, workers: int) -> int:
     return min(m, 4 * workers if 4 * workers <= 100 else max(100, min(4 * workers, m // 10)))
 
 
-@named("kofn.schemes.cyclic")
-def cyclic(
-    m: int,
-    *,
-    blocks: int | None = None,
-    starts: int | Sequence[int] | None = None,
-    rows: int | None = None,
-    workers: int | None = None,
-    rng: Any = None,
-) -> LinearCode:
+@dataclass(frozen=True, eq=False)
+class WalkRequest:
+    """Terms, workers, and how these walk the ring of blocks; `cyclic` says what each is."""
+
+    m: int
+    _: KW_ONLY
+    blocks: int | None = None
+    starts: int | Sequence[int] | None = None
+    rows: int | None = None
+    workers: int | None = None
+    rng: Any = None
+
+    def code(self, name: str, usual: Callable[[int, int], int]) -> LinearCode:
+        """All walks, of ``usual(terms, workers)`` blocks by default."""
+        m, workers = team(self.m, self.workers)
+        blocks = usual(m, workers) if self.blocks is None else self.blocks
+        blocks = bounded_integer("blocks", blocks, 1, m, "the number of terms")
+        rows = blocks if self.rows is None else bounded_integer("rows", self.rows, 1, blocks, "the number of blocks")
+        walks = (starts_of(self.starts, workers, blocks)[:, None] + np.arange(rows)) % blocks
+        bounds = spans(m, blocks)
+        lengths = np.diff(bounds)[walks.ravel()]
+        offsets = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        columns = np.repeat(bounds[walks.ravel()], lengths) + offsets
+        return sum_code(name, csr(columns, lengths, m), np.repeat(np.arange(workers), rows), m)
+
+
+@builder(WalkRequest)
+def cyclic(asked: WalkRequest) -> LinearCode:
     """Each worker sends block after block around the ring, from a start of its own.
 
     Parameters
@@ -61,19 +81,11 @@ def cyclic(
     >>> cyclic(4, blocks=2, workers=2).generator.toarray().astype(int).tolist()
     [[1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 0, 0]]
     """
-    return _walks("cyclic", m, blocks, starts, rows, workers)
+    return asked.code("cyclic", usual_blocks)
 
 
-@named("kofn.schemes.ring")
-def ring(
-    m: int,
-    *,
-    blocks: int | None = None,
-    starts: int | Sequence[int] | None = None,
-    rows: int | None = None,
-    workers: int | None = None,
-    rng: Any = None,
-) -> LinearCode:
+@builder(WalkRequest)
+def ring(asked: WalkRequest) -> LinearCode:
     """The same with larger blocks, and starts to choose: half as many messages at nearly the same latency.
 
     Parameters
@@ -91,21 +103,11 @@ def ring(
     >>> code.rows, code.load[0], len(set(code.generator.indices[::20].tolist()))
     (1000, np.float64(20.0), 50)
     """
-    m, count = team(m, workers)
-    blocks = max(1, usual_blocks(m, count) // 2) if blocks is None else blocks
-    return _walks("ring", m, blocks, starts, rows, workers)
+    return asked.code("ring", lambda m, workers: max(1, usual_blocks(m, workers) // 2))
 
 
-@named("kofn.schemes.hint")
-def hint(
-    m: int,
-    *,
-    blocks: int | None = None,
-    starts: int | Sequence[int] | None = None,
-    rows: int | None = None,
-    workers: int | None = None,
-    rng: Any = None,
-) -> LinearCode:
+@builder(WalkRequest)
+def hint(asked: WalkRequest) -> LinearCode:
     """The rows of `cyclic`, under another name: only the simulation treats it differently.
 
     There a worker chooses its start when it wakes up: `hinted` of the studies sends it to the middle of the largest
@@ -123,21 +125,7 @@ def hint(
     >>> hint(4, blocks=4, starts=[2, 0], rows=1, workers=2).generator.toarray().astype(int).tolist()
     [[0, 0, 1, 0], [1, 0, 0, 0]]
     """
-    return _walks("hint", m, blocks, starts, rows, workers)
-
-
-def _walks(name: str, m: int, blocks: Any, starts: Any, rows: Any, workers: int | None) -> LinearCode:
-    m, workers = team(m, workers)
-    blocks = (
-        usual_blocks(m, workers) if blocks is None else bounded_integer("blocks", blocks, 1, m, "the number of terms")
-    )
-    rows = blocks if rows is None else bounded_integer("rows", rows, 1, blocks, "the number of blocks")
-    walks = (starts_of(starts, workers, blocks)[:, None] + np.arange(rows)) % blocks
-    bounds = spans(m, blocks)
-    lengths = np.diff(bounds)[walks.ravel()]
-    offsets = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    columns = np.repeat(bounds[walks.ravel()], lengths) + offsets
-    return sum_code(name, csr(columns, lengths, m), np.repeat(np.arange(workers), rows), m)
+    return asked.code("hint", usual_blocks)
 
 
 def starts_of(starts: int | Sequence[int] | None, workers: int, blocks: int) -> Indices:
