@@ -80,6 +80,12 @@ class Layout:
         """Whether targets are written to their places in the answer at once, so that it may be a file."""
         return self.grid is not None and not self.added
 
+    def places(self, whole: Any) -> Sequence[Any]:
+        """Where each target is written to in an answer, or in a stack of what is added."""
+        if self.grid is None:
+            return [whole[number, ...] for number in range(self.targets)] if self.stacked else [whole]
+        return [self.grid.views(part)[0] for part in whole] if self.added else self.grid.views(whole)
+
     def open(self, out: Any = None) -> Output:
         """Start an answer, in ``out`` where that is given: an array, or a file that is written to like one."""
         return Output(self, out)
@@ -90,19 +96,9 @@ class Output(Staying):  # in a copy, targets would be no views of the answer
 
     def __init__(self, layout: Layout, out: Any) -> None:
         self._layout, self._out = layout, out
-        spec = layout.spec
-        if layout.added:
-            self._parts = [np.empty(spec.shape, spec.dtype) for _ in range(layout.targets)]
-        else:
-            self._parts = [out if out is not None and layout.is_direct else np.empty(spec.shape, spec.dtype)]
-        self.targets = self._places()
-
-    def _places(self) -> Sequence[Any]:
-        """Where each target is written to."""
-        layout, parts = self._layout, self._parts
-        if layout.grid is not None:
-            return [layout.grid.views(part)[0] for part in parts] if layout.added else layout.grid.views(parts[0])
-        return [parts[0][number, ...] for number in range(layout.targets)] if layout.stacked else parts
+        shape = (layout.targets, *layout.spec.shape) if layout.added else layout.spec.shape
+        self._whole = out if out is not None and layout.is_direct else np.empty(shape, layout.spec.dtype)
+        self.targets = layout.places(self._whole)
 
     def write(self, matrix: Floats, results: Sequence[Any]) -> None:
         """Decode results with V = ``matrix``, (targets, results), each target to its place."""
@@ -112,7 +108,7 @@ class Output(Staying):  # in a copy, targets would be no views of the answer
     def finish(self) -> Any:
         """The answer, once all targets are written."""
         layout = self._layout
-        answer = np.sum(self._parts, axis=0) if layout.added else self._parts[0]
+        answer = self._whole.sum(axis=0) if layout.added else self._whole
         answer = answer if layout.offset is None else answer + layout.offset
         if layout.overflow is not None and not np.isfinite(answer).all():
             raise layout.overflow

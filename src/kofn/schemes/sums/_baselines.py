@@ -63,8 +63,7 @@ def rep(m: int, *, copies: int | None = None, workers: int | None = None, rng: A
     [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
     """
     m, workers = team(m, workers)
-    copies = min(2, workers) if copies is None else copies
-    copies = bounded_integer("copies", copies, 1, workers, "the number of workers")
+    copies = bounded_integer("copies", copies, 1, workers, "the number of workers", min(2, workers))
     parts = min(m, workers // copies)
     share = np.arange(workers) // copies % parts
     return _parts("rep", m, share, parts)
@@ -87,8 +86,7 @@ def bcc(m: int, *, copies: int | None = None, workers: int | None = None, rng: A
     [[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 0, 0]]
     """
     m, workers = team(m, workers)
-    copies = min(2, workers) if copies is None else copies
-    copies = bounded_integer("copies", copies, 1, workers, "the number of workers")
+    copies = bounded_integer("copies", copies, 1, workers, "the number of workers", min(2, workers))
     parts = min(m, workers // copies)
     return _parts("bcc", m, generator(CALL, rng).integers(parts, size=workers), parts)
 

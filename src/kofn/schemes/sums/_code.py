@@ -29,8 +29,10 @@ def team(m: Any, workers: Any) -> tuple[int, int]:
     return m, m if workers is None else integer(CALL, "workers", workers, 1, "ask for at least one worker")
 
 
-def bounded_integer(argument: str, value: Any, least: int, most: int, what: str) -> int:
-    """Return an int in [least, most] or refuse it, saying what the limit is."""
+def bounded_integer(argument: str, value: Any, least: int, most: int, what: str, default: int) -> int:
+    """Return an int in [least, most], or refuse it and say what the limit is; the default where none is given."""
+    if value is None:
+        return default
     number = integer(CALL, argument, value, least, f"use at most {most}, {what}")
     if number > most:
         raise refusal(CALL, argument, f"be at most {most}, {what}", number, "use a smaller one")

@@ -47,9 +47,8 @@ class WalkRequest:
     def code(self, name: str, usual: Callable[[int, int], int]) -> LinearCode:
         """All walks, of ``usual(terms, workers)`` blocks by default."""
         m, workers = team(self.m, self.workers)
-        blocks = usual(m, workers) if self.blocks is None else self.blocks
-        blocks = bounded_integer("blocks", blocks, 1, m, "the number of terms")
-        rows = blocks if self.rows is None else bounded_integer("rows", self.rows, 1, blocks, "the number of blocks")
+        blocks = bounded_integer("blocks", self.blocks, 1, m, "the number of terms", usual(m, workers))
+        rows = bounded_integer("rows", self.rows, 1, blocks, "the number of blocks", blocks)
         walks = (starts_of(self.starts, workers, blocks)[:, None] + np.arange(rows)) % blocks
         bounds = spans(m, blocks)
         lengths = np.diff(bounds)[walks.ravel()]
@@ -136,10 +135,8 @@ def starts_of(starts: int | Sequence[int] | None, workers: int, blocks: int) -> 
     >>> starts_of(None, 4, 8).tolist(), starts_of(2, 4, 8).tolist(), starts_of([5, 1], 2, 8).tolist()
     ([0, 2, 4, 6], [0, 4, 0, 4], [5, 1])
     """
-    if starts is None:
-        return np.arange(workers) * blocks // workers
-    if np.ndim(starts) == 0:
-        count = bounded_integer("starts", starts, 1, blocks, "the number of blocks")
+    if starts is None or np.ndim(starts) == 0:
+        count = bounded_integer("starts", starts, 1, blocks, "the number of blocks", workers)
         return (np.arange(workers) % count) * blocks // count
     given = np.asarray(starts)
     one_each = given.dtype.kind in "iu" and given.shape == (workers,)

@@ -46,8 +46,8 @@ def gradient(m: int, *, stragglers: int | None = None, workers: int | None = Non
     """
     m, workers = team(m, workers)
     shares = min(m, workers)
-    stragglers = min(1, shares - 1) if stragglers is None else stragglers
-    stragglers = bounded_integer("stragglers", stragglers, 0, shares - 1, "one less than there are shares")
+    most, what = shares - 1, "one less than there are shares"
+    stragglers = bounded_integer("stragglers", stragglers, 0, most, what, min(1, most))
     columns = (np.arange(shares)[:, None] + np.arange(stragglers + 1)) % shares
     h = generator(CALL, rng).standard_normal((stragglers, shares))
     over_shares = csr(columns.ravel(), np.full(shares, stragglers + 1), shares, _coefficients(h, columns).ravel())

@@ -86,11 +86,7 @@ def lt(
     delta = number(CALL, "delta", delta, "0.5 is usual", strict=True)
     if delta > 1:
         raise refusal(CALL, "delta", "be at most 1", delta, "it is a chance to fail; 0.5 is usual")
-    rows = (
-        max(100, -(-3 * m // workers))
-        if rows is None
-        else bounded_integer("rows", rows, 1, 1 << 30, "rows of a worker")
-    )
+    rows = bounded_integer("rows", rows, 1, 1 << 30, "rows of a worker", max(100, -(-3 * m // workers)))
     from ._sampling import distinct_columns
 
     random = generator(CALL, rng)

@@ -56,16 +56,15 @@ def sr(
     [[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1]]
     """
     m, workers = team(m, workers)
-    sources = min(m, workers) if sources is None else bounded_integer("sources", sources, 1, m, "the number of terms")
-    if degree is None:
-        degree = max(1, min(sources - 1, round(math.log2(max(2, sources)))))
-    elif sources > 1:
-        degree = bounded_integer("degree", degree, 1, sources - 1, "one less than the number of sources")
-    least = 1 if sources == 1 else degree
-    access = sources if access is None else bounded_integer("access", access, least, sources, "the number of sources")
-    parities = -(-(access - 1) // degree) if sources > 1 else 0
-    if rows is not None:
-        parities = min(parities, bounded_integer("rows", rows, 1, parities + 1, "one and the number of parities") - 1)
+    sources = bounded_integer("sources", sources, 1, m, "the number of terms", min(m, workers))
+    if sources == 1:
+        degree = 1  # there are no others to add up
+    else:
+        usual = min(sources - 1, round(math.log2(sources)))
+        degree = bounded_integer("degree", degree, 1, sources - 1, "one less than the number of sources", usual)
+    access = bounded_integer("access", access, degree, sources, "the number of sources", sources)
+    most = 1 - (1 - access) // degree
+    parities = bounded_integer("rows", rows, 1, most, "one and the number of parities", most) - 1
     draws = min(access - 1, parities * degree)
     from ._sampling import distinct_columns
 
