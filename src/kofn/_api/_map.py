@@ -14,8 +14,8 @@ from ..jobs._lease import PoolLease
 from ..jobs._options import OptionKeywords, Options
 from ..jobs._plan import Plan
 from ..schemes import FUNCTIONS
-from ..schemes.functions._scheme import CALL, CallScheme
-from ..schemes.functions._template import FunctionTemplate
+from ..schemes.functions._calls import CALL
+from ..schemes.functions._scheme import CallScheme, FunctionTemplate
 
 FACE = "kofn.CodedMap"
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from ... import checks
 from .. import FUNCTIONS, PRODUCTS, SUMS
-from ._entry import HEADINGS, Entry, Family
-from ._papers import PAPERS, Paper
+from ._entry import HEADINGS, PAPERS, Entry, Family, Paper
 
 FAMILIES = (
     Family.read("products.toml", PRODUCTS),

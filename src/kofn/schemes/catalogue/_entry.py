@@ -1,4 +1,4 @@
-"""What is said of a code, and of a family of codes: the words stand in the data files beside this one."""
+"""What is said of a code, of a family of codes, and of papers: the words stand in the data files beside this one."""
 
 from __future__ import annotations
 
@@ -8,9 +8,24 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from ._papers import PAPERS
-
 HEADINGS = ("code", "load", "threshold", "amplification", "master's flops", "paper")
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A publication: how a table names it, and its BibTeX entry."""
+
+    short: str
+    bibtex: str
+
+    @property
+    def key(self) -> str:
+        """What cites it."""
+        return self.bibtex[self.bibtex.index("{") + 1 : self.bibtex.index(",")]
+
+
+_, *_ENTRIES = files(__package__).joinpath("papers.bib").read_text(encoding="utf-8").split("\n% ")
+PAPERS = {paper.key: paper for paper in (Paper(*entry.strip().split("\n", 1)) for entry in _ENTRIES)}
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..._base._numbers import Array
+from ..._base._snapshots import failure_of, opened
+from ...checks import arrayed, beyond
 from ...codes._linear import LinearCode
+
+CALL = "kofn.map"
 
 
 class Arguments(ABC):
@@ -46,6 +51,35 @@ def require_result(result: object, place: str) -> None:
     if inspect.iscoroutine(result):
         result.close()
         raise EvaluationFailed(f"f returned a coroutine at {place}; wrap it in lambda x: asyncio.run(f(x))")
+
+
+def evaluate(function: Callable[..., Any], place: str, *arguments: Any) -> Array:
+    """What a worker does: evaluate f and check its value.
+
+    Examples
+    --------
+    >>> evaluate(np.sqrt, "input 0", 4)
+    array(2.)
+    """
+    try:
+        result = function(*map(opened, arguments))
+        require_result(result, place)
+        array, masked = arrayed(result)
+        value, large = np.array(array), beyond(result, array)  # f may use its buffer again
+    except EvaluationFailed:
+        raise
+    except BaseException as error:
+        raise EvaluationFailed(f"f {failure_of(error, 'x', f' at {place}')}") from error
+    if value.dtype.kind not in "biufc":
+        raise EvaluationFailed(f"f returned a {value.dtype} at {place}, which is not a number or an array of numbers")
+    if large is not None:
+        raise EvaluationFailed(f"f returned the integer {large} at {place}, which float64 cannot hold: return floats")
+    value = value if value.dtype.kind in "fc" else value.astype(np.float64)  # its type says how precise it is
+    if masked:
+        raise EvaluationFailed(f"f returned an array with masked numbers at {place}")
+    if not np.isfinite(value).all():
+        raise EvaluationFailed(f"f returned NaN or inf at {place}")
+    return value
 
 
 def resident_key(function: Any) -> tuple[str, int]:

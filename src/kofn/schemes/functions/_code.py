@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ..._base._envelope import told
 from ..._base._numbers import Array, Floats, Indices
-from ...checks import integer, refusal
+from ..._base._snapshots import collected
+from ...checks import arrayed, behaving, beyond, integer, refusal
 from .._deal import deal_rows, default_redundancy
-from ._calls import Arguments
-from ._scheme import CALL, stack_inputs
+from ._calls import CALL, Arguments
 
 INNER = (0.1, 0.9)
 """Part of its stretch where a sample may be: no gap is so large that the ends of the line are left out."""
@@ -30,6 +33,50 @@ def check_sizes(inputs: Any, workers: Any, rows: Any) -> tuple[Array, Indices]:
     workers = len(X) if workers is None else integer(CALL, "workers", workers, 1, "ask for at least one worker")
     rows = workers if rows is None else integer(CALL, "rows", rows, 1, "ask for at least one row")
     return X, deal_rows(rows, workers)
+
+
+def stack_inputs(inputs: Any) -> Array:
+    """Check the inputs of one call, and stack them: (K, …), float32, float64 or complex.
+
+    Examples
+    --------
+    >>> stack_inputs([[1, 2], [3, 4]]).dtype
+    dtype('float64')
+    """
+    refuse, remedy = partial(refusal, CALL, "inputs"), "give K arrays of one shape"
+    if np.ma.isMaskedArray(inputs):
+        raise refuse("be without a mask", "a masked array", "fill it first, with .filled(0)")
+    if hasattr(inputs, "toarray"):
+        raise refuse("be dense where they are mixed", f"a {type(inputs).__name__}", "pass inputs.toarray()")
+    # Going through a frame would give the names of its columns.
+    ready = isinstance(inputs, memoryview) or hasattr(inputs, "__array__")
+    if not ready and (not np.iterable(inputs) or isinstance(inputs, Mapping | Set)):
+        raise refuse("be a sequence of arrays", repr(inputs), remedy)
+    parts = inputs if ready else collected(inputs)
+    for kind in {type(inputs), *map(type, () if ready else parts)}:
+        if not behaving(kind):
+            own, remedy = f"a {kind.__name__}, which computes in its own way", "convert each with np.asarray(x)"
+            raise refuse("be plain arrays for a code that mixes them", own, f"{remedy}, or use code='repetition'")
+    try:
+        array, masked = arrayed(parts)
+    except Exception as error:
+        if hasattr(inputs, "__array__") or not isinstance(error, ValueError):  # it says in its own words why not
+            raise refuse("be arrays, or become such", told(error), "convert them first") from error
+        shapes = sorted({str(np.asarray(one, dtype=object).shape) for one in parts})
+        raise refuse("be arrays of one shape", f"shapes {', '.join(shapes)}", remedy) from None
+    if masked:
+        raise refuse("be without masks", "masked numbers among them", "fill them, with .filled(0)")
+    if array.ndim == 0 or not len(array) or array.dtype.kind not in "biufc":
+        raise refuse("be at least one array of numbers", f"{array.dtype} {array.shape}", remedy)
+    if (large := beyond(parts, array)) is not None:
+        must = "be integers of at most 2**53, which is what float64 holds"
+        raise refuse(must, large, "give floats, or smaller numbers that f makes large")
+    if array.dtype.kind in "biu":
+        array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        wrong = int(np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))[0])
+        raise refuse("be finite", f"NaN or inf in input {wrong}", "clean it first")
+    return array
 
 
 def require_rows(name: str, needed: int, rows: int, why: str) -> None:

@@ -12,10 +12,9 @@ from ..._base._numbers import Indices, precision
 from ..._base._snapshots import collected
 from ...checks import integer, named, refusal
 from ...codes._copies import CopyCode
-from ._calls import Arguments
+from ._calls import CALL, Arguments
 from ._code import require_rows
 from ._hedged import HedgedScheme
-from ._scheme import CALL
 
 
 @named("kofn.schemes.FUNCTIONS['uncoded']")

@@ -19,13 +19,15 @@ from ...checks import integer, named, number
 from ...codes._bases import chebyshev_nodes, chebyshev_rows
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
+from ...codes.decoding._learning import in_double, unit_size
 from . import _masks as masks
+from ._calls import CALL
 from ._code import Mixture, check_sizes, lagrange_rows, require_rows, spread_among
 from ._curve import curve_code, points_of
 from ._gaussian_process import GaussianProcess
-from ._kernel_prior import ScaledPrior, polynomial_covariance
 from ._mixing import Mixing, spread_of
-from ._scheme import CALL, FunctionScheme
+from ._model import ScaledPrior
+from ._scheme import FunctionScheme
 
 
 @named("kofn.schemes.lagrange")
@@ -100,15 +102,13 @@ def lagrange(
     plain, masked = masks.mask_places(K, T)
     beta, points = nodes[plain], np.empty((K + T, *X.shape[1:]), X.dtype)
     points[plain], points[masked] = X, masks.draw_masks(X, T, size, random_generator(CALL, rng))
-    generator, targets = chebyshev_rows(alpha, recover), chebyshev_rows(beta, recover)
+    generator, higher = np.split(chebyshev_rows(alpha, recover + K + T - 1), [recover], axis=1)
+    targets, missed = np.split(chebyshev_rows(beta, recover + K + T - 1), [recover], axis=1)
     code = LinearCode("lagrange", generator, targets, worker, threshold=recover)
-    prior = expected(points, nodes, d, recover)
+    prior = coefficient_prior(points, nodes, d, recover)
     mixing = Mixing(
         f"a polynomial of degree {d}",
-        (
-            chebyshev_rows(alpha, recover + K + T - 1)[:, recover:],
-            chebyshev_rows(beta, recover + K + T - 1)[:, recover:],
-        ),
+        (higher, missed),
         spread_of(points, plain),
         points[0].size,
         max(1.0, size) ** d if T else 1.0,  # results are larger than outputs by what f makes of the masks
@@ -142,10 +142,35 @@ class AnyFunction:
         return GaussianProcess.along(code, mix, self.points).error(matrix, recovered, rows, results)
 
 
-def expected(points: Array, at: Floats, degree: int, recover: int) -> Prior:
+def coefficient_prior(points: Array, at: Floats, degree: int, recover: int) -> Prior:
     """Prior of the Chebyshev coefficients of v for a random polynomial f along the curve through these points."""
     nodes = chebyshev_nodes(recover)
     covariance = polynomial_covariance(lagrange_rows(nodes, at), points, degree)
     transform = np.linalg.inv(chebyshev_rows(nodes, recover))
     coefficients = transform @ covariance @ transform.T
     return Prior.correlated((coefficients + coefficients.T) / 2)
+
+
+def polynomial_covariance(rows: Floats, X: Array, degree: int) -> Floats:
+    """Inner products of the values of a random polynomial at the mixtures ``rows @ X``, (points, points).
+
+    k(x, x′) = (1 + ⟨x, x′⟩ / s)^degree, with s the mean energy of the inputs: every polynomial of that degree, those
+    invariant under rotations (Kostlan's ensemble, with all lower degrees).
+
+    Parameters
+    ----------
+    rows : (points, K) array
+    X : (K, …) array
+    degree : int
+
+    Examples
+    --------
+    >>> polynomial_covariance(np.eye(2), np.array([1.0, -1.0]), 2)
+    array([[4., 0.],
+           [0., 4.]])
+    """
+    flat, _ = unit_size(in_double(X.reshape(len(X), -1)))
+    gram = (flat @ flat.conj().T).real
+    size = np.trace(gram) / len(gram)
+    covariance: Floats = (1.0 + rows @ gram @ rows.T / (size if size > 0 else 1.0)) ** degree
+    return covariance

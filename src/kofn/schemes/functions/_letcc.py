@@ -9,8 +9,9 @@ import numpy as np
 from ..._base._numbers import Floats
 from ...checks import number
 from .._request import builder
+from ._calls import CALL
 from ._curve import CurveRequest, Formula
-from ._scheme import CALL, FunctionScheme
+from ._scheme import FunctionScheme
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
+from ...codes._linear import LinearCode
 from ...codes._prior import Prior
+from ...codes.decoding._learning import sketched
 from ._mixing import Bar
 
 
@@ -46,3 +50,35 @@ class KnownPrior(PriorModel):
     def first_prior(self) -> Prior:
         """As given."""
         return self.prior
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledPrior(PriorModel):
+    """A prior up to one number, which results tell: it makes the expected energy theirs.
+
+    Parameters
+    ----------
+    code : LinearCode
+    prior : Prior
+
+    Examples
+    --------
+    >>> code = LinearCode("two", np.eye(2), np.eye(2), worker=[0, 1])
+    >>> model = ScaledPrior(code, Prior.independent([1.0, 3.0]))
+    >>> model.prior_of_results({1: np.array([3.0, 4.0])}).energies.round(9).tolist()
+    [8.333333333, 25.0]
+    """
+
+    code: LinearCode
+    prior: Prior
+
+    def first_prior(self) -> Prior:
+        """As it is."""
+        return self.prior
+
+    def prior_of_results(self, results: Mapping[int, Any]) -> Prior:
+        """The prior times the number."""
+        rows = list(results)
+        expected = float(np.sum(self.prior.weigh(self.code.generator[rows]) ** 2, axis=1).sum())
+        scale = np.sqrt(float(np.sum(sketched(results.values()) ** 2)) / expected) if expected > 0 else 0.0
+        return replace(self.prior, factor=self.prior.factor * (scale or 1.0))  # zeros say nothing of the scale

@@ -18,9 +18,10 @@ from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from ...codes.decoding._estimators import least_squares
 from ...codes.decoding._learning import sketched, with_unseen
+from ._calls import CALL
 from ._code import Mixture, check_sizes, require_rows, results_enough
 from ._model import PriorModel
-from ._scheme import CALL, FunctionScheme
+from ._scheme import FunctionScheme
 
 
 @named("kofn.schemes.parity")

@@ -8,17 +8,15 @@ basis suits it: the rows of G are the basis at α_n, those of T at β_k. G belon
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
-from ..._base._envelope import told
 from ..._base._numbers import EPSILON, Array, Floats
-from ..._base._snapshots import Snapshot, collected, failure_of, opened, sealed
+from ..._base._snapshots import Snapshot, sealed
 from ...arrays._spec import ArraySpec
-from ...checks import arrayed, behaving, beyond, refusal
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from ...codes.decoding._estimators import Estimator
@@ -27,19 +25,10 @@ from .._encoding import Encoding
 from .._layout import Layout
 from .._scheme import Judge, Learner, Parts, Scheme
 from .._task import Task, in_other_words, listed, row_error
-from ._calls import (
-    Arguments,
-    EvaluationFailed,
-    GivenArguments,
-    describe_row,
-    input_of,
-    require_result,
-    resident_key,
-)
+from .._template import Template
+from ._calls import CALL, Arguments, EvaluationFailed, GivenArguments, describe_row, evaluate, input_of, resident_key
 from ._mixing import Mixing, Verdict
 from ._model import PriorModel
-
-CALL = "kofn.map"
 
 TOO_LARGE = "decode to more than their type can hold; let f divide its values, and multiply the answer"
 
@@ -231,6 +220,31 @@ class FunctionLearner(Learner):
         return self._model.prior_of_results(results)
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class FunctionTemplate(Template):
+    """A function and its code without inputs: what a map that is called again and again keeps at workers.
+
+    Parameters
+    ----------
+    build : callable
+        ``build(inputs, workers=…, rng=…)`` gives the scheme.
+    workers : int
+    rng : None, int or Generator
+        Draws what is random in a code.
+    """
+
+    build: Callable[..., CallScheme]
+    workers: int
+    rng: Any = None
+
+    arguments: ClassVar[Mapping[str, str]] = {"value": "f", "function and arguments": "inputs"}
+
+    def bind(self, operand: Any, estimator: Estimator | None = None) -> Scheme:
+        """The function at the inputs ``operand``; outputs are picked wherever that is all that is asked for."""
+        return self.build(operand, workers=self.workers, rng=self.rng).decoded_by(estimator)
+
+
 def center(samples: Floats) -> tuple[Floats, Prior]:
     """Mean of sampled unknowns, and what is expected of deviations from it: for estimates around a known mean.
 
@@ -257,81 +271,3 @@ def center(samples: Floats) -> tuple[Floats, Prior]:
     factor: Floats = np.linalg.qr(deviations.T / np.sqrt(draws), mode="r")  # type: ignore[assignment]
     known: Floats = np.linalg.qr(mean.reshape(unknowns, -1).T, mode="r")  # type: ignore[assignment]
     return mean, Prior(factor.T, known=known.T)
-
-
-def evaluate(function: Callable[..., Any], place: str, *arguments: Any) -> Array:
-    """What a worker does: evaluate f and check its value.
-
-    Examples
-    --------
-    >>> evaluate(np.sqrt, "input 0", 4)
-    array(2.)
-    """
-    try:
-        result = function(*map(opened, arguments))
-        require_result(result, place)
-        array, masked = arrayed(result)
-        value, large = np.array(array), beyond(result, array)  # f may use its buffer again
-    except EvaluationFailed:
-        raise
-    except BaseException as error:
-        raise EvaluationFailed(f"f {failure_of(error, 'x', f' at {place}')}") from error
-    if value.dtype.kind not in "biufc":
-        raise EvaluationFailed(f"f returned a {value.dtype} at {place}, which is not a number or an array of numbers")
-    if large is not None:
-        raise EvaluationFailed(f"f returned the integer {large} at {place}, which float64 cannot hold: return floats")
-    value = value if value.dtype.kind in "fc" else value.astype(np.float64)  # its type says how precise it is
-    if masked:
-        raise EvaluationFailed(f"f returned an array with masked numbers at {place}")
-    if not np.isfinite(value).all():
-        raise EvaluationFailed(f"f returned NaN or inf at {place}")
-    return value
-
-
-def stack_inputs(inputs: Any) -> Array:
-    """Check the inputs of one call, and stack them: (K, …), float32, float64 or complex.
-
-    Examples
-    --------
-    >>> stack_inputs([[1, 2], [3, 4]]).dtype
-    dtype('float64')
-    """
-    remedy = "give K arrays of one shape"
-    if np.ma.isMaskedArray(inputs):
-        raise refusal(CALL, "inputs", "be without a mask", "a masked array", "fill it first, with .filled(0)")
-    if hasattr(inputs, "toarray"):
-        must, remedy = "be dense where they are mixed", "pass inputs.toarray()"
-        raise refusal(CALL, "inputs", must, f"a {type(inputs).__name__}", remedy)
-    # Going through a frame would give the names of its columns.
-    ready = isinstance(inputs, memoryview) or hasattr(inputs, "__array__")
-    if not ready and (not np.iterable(inputs) or isinstance(inputs, Mapping | Set)):
-        raise refusal(CALL, "inputs", "be a sequence of arrays", repr(inputs), remedy)
-    parts = inputs if ready else collected(inputs)
-    for kind in {type(inputs), *map(type, () if ready else parts)}:
-        if not behaving(kind):
-            must, own = (
-                "be plain arrays for a code that mixes them",
-                f"a {kind.__name__}, which computes in its own way",
-            )
-            raise refusal(CALL, "inputs", must, own, "convert each with np.asarray(x), or use code='repetition'")
-    try:
-        array, masked = arrayed(parts)
-    except Exception as error:
-        if hasattr(inputs, "__array__") or not isinstance(error, ValueError):  # it says in its own words why not
-            must, remedy = "be arrays, or become such", "convert them first"
-            raise refusal(CALL, "inputs", must, told(error), remedy) from error
-        shapes = sorted({str(np.asarray(one, dtype=object).shape) for one in parts})
-        raise refusal(CALL, "inputs", "be arrays of one shape", f"shapes {', '.join(shapes)}", remedy) from None
-    if masked:
-        raise refusal(CALL, "inputs", "be without masks", "masked numbers among them", "fill them, with .filled(0)")
-    if array.ndim == 0 or not len(array) or array.dtype.kind not in "biufc":
-        raise refusal(CALL, "inputs", "be at least one array of numbers", f"{array.dtype} {array.shape}", remedy)
-    if (large := beyond(parts, array)) is not None:
-        must = "be integers of at most 2**53, which is what float64 holds"
-        raise refusal(CALL, "inputs", must, large, "give floats, or smaller numbers that f makes large")
-    if array.dtype.kind in "biu":
-        array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        wrong = int(np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))[0])
-        raise refusal(CALL, "inputs", "be finite", f"NaN or inf in input {wrong}", "clean it first")
-    return array

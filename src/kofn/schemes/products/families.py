@@ -153,9 +153,7 @@ class Copies(Family):
     [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]
     """
 
-    @property
-    def name(self) -> str:
-        return "repetition"
+    name = "repetition"
 
     def draw(self, codes: int, rows: int, rng: np.random.Generator) -> Coefficients:
         """Repeat the products in order; nothing is drawn."""

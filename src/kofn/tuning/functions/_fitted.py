@@ -13,10 +13,11 @@ from ...jobs._answer import Answer
 from ...jobs._lease import PoolLease
 from ...jobs._options import OptionKeywords, Options
 from ...jobs._plan import Plan
+from ...schemes.functions._calls import CALL
+from ...schemes.functions._code import stack_inputs
 from ...schemes.functions._mixing import Bar
 from ...schemes.functions._model import PriorModel
-from ...schemes.functions._scheme import CALL, CallScheme, FunctionScheme, stack_inputs
-from ...schemes.functions._template import FunctionTemplate
+from ...schemes.functions._scheme import CallScheme, FunctionScheme, FunctionTemplate
 from ._report import FitReport
 
 

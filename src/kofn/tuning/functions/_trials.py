@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ..._base._numbers import Array
 from ...codes.decoding._decode import decode
-from ...schemes.functions._calls import EvaluationFailed, describe_row
-from ...schemes.functions._scheme import CallScheme, FunctionScheme, evaluate
+from ...schemes.functions._calls import EvaluationFailed, describe_row, evaluate
+from ...schemes.functions._scheme import CallScheme, FunctionScheme
 from ._best_linear import row_of_output
 from ._families import Candidate
 from ._report import FamilyTrial
