@@ -77,16 +77,16 @@ def _finite(array: Array) -> bool:
     return bool(np.isfinite(array.sum()) or np.isfinite(array).all())
 
 
-def listed(numbers: Sequence[int], most: int = 8) -> str:
-    """Some numbers in words, of many the first ones.
+def listed(numbers: Sequence[int]) -> str:
+    """Some numbers in words, of many the first eight.
 
     Examples
     --------
-    >>> listed([1, 5]), listed(range(100), most=3)
-    ('1, 5', '0, 1, 2 and 97 more')
+    >>> listed([1, 5]), listed(range(100))
+    ('1, 5', '0, 1, 2, 3, 4, 5, 6, 7 and 92 more')
     """
-    shown = ", ".join(map(str, numbers[:most]))
-    return shown if len(numbers) <= most else f"{shown} and {len(numbers) - most} more"
+    shown, more = ", ".join(map(str, numbers[:8])), len(numbers) - 8
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def row_error(row: int, text: str, kind: type[TaskError] = TaskError, **said: Any) -> TaskError:

@@ -116,7 +116,7 @@ class Verdict:
             decoding = replace(decoding, error=np.asarray(error))
         if not mixed.any():
             return Judgement(decoding)
-        return _Judged(self, decoding, mixed, list(rows), results, max(epsilon, self.epsilon)).outcome()
+        return _Judged(self, decoding, mixed, list(rows), [result.ravel() for result in results], epsilon).outcome()
 
     def _picked(self, decoding: Decoding, rows: Sequence[int]) -> tuple[Decoding, Flags]:
         """Outputs that arrived are taken as they are; which others were recovered from mixtures."""
@@ -145,20 +145,14 @@ class _Judged:
     """One decoding beside its results, in units of the largest number of these."""
 
     def __init__(
-        self,
-        verdict: Verdict,
-        decoding: Decoding,
-        mixed: Flags,
-        rows: list[int],
-        results: Sequence[Array],
-        epsilon: float,
+        self, verdict: Verdict, decoding: Decoding, mixed: Flags, rows: list[int], results: list[Array], epsilon: float
     ) -> None:
-        self._code, self._mixing = verdict.code, verdict.mixing
-        self._decoding, self._mixed, self._rows, self._epsilon = decoding, mixed, rows, epsilon
-        self._results = [result.reshape(-1) for result in results]
-        self._unit = float(np.ldexp(1.0, -np.clip(np.frexp(max(map(_largest, self._results)))[1], -1000, 1000)))
+        self._code, self._mixing, self._epsilon = verdict.code, verdict.mixing, max(epsilon, verdict.epsilon)
+        self._decoding, self._mixed, self._rows, self._results = decoding, mixed, rows, results
+        largest = np.array([np.abs(result).max(initial=0.0) for result in results], dtype=np.float64)
+        self._unit = float(np.ldexp(1.0, -np.clip(np.frexp(largest.max())[1], -1000, 1000)))
         self._weights = decoding.matrix[mixed]
-        sizes = np.maximum(self._unit * np.array([_largest(result) for result in self._results]), FLOOR)
+        sizes = np.maximum(self._unit * largest, FLOOR)
         self._gain, self._noise = np.linalg.norm(self._weights, axis=1), np.linalg.norm(self._weights * sizes, axis=1)
 
     def outcome(self) -> Judgement:
@@ -218,26 +212,19 @@ class _Judged:
             least = float(np.sqrt(loss / (len(self._code.targets) * energies.mean())) * self._mixing.growth)
             # Outputs may be as small as most results are, and what they are off by as large as the largest.
             typical = float(np.median(energies))
-            return max(least, self._otherwise() * float(np.sqrt(energies.mean() / typical))) if typical else np.inf
+            if not typical:
+                return np.inf
+            bar, picked = self._mixing.bar, self._decoding.recovered & ~self._mixed
+            otherwise = 0.0 if bar is None else bar(self._decoding.matrix, picked, self._rows, self._results)
+            return max(least, otherwise * float(np.sqrt(energies.mean() / typical)))
         size = float(np.linalg.norm(self._combined(self._decoding.matrix)))
         rounding = self._epsilon * float(np.linalg.norm(self._gain) * np.sqrt(energies.max()))
         return rounding / size if size else 1.0
-
-    def _otherwise(self) -> float:
-        """Relative error of the outputs if f may be anything."""
-        if self._mixing is None or self._mixing.bar is None:
-            return 0.0
-        picked = self._decoding.recovered & ~self._mixed
-        return self._mixing.bar(self._decoding.matrix, picked, self._rows, self._results)
 
     def _combined(self, weights: Floats, part: slice = slice(None)) -> Array:
         """``weights @ results``, of a part of their numbers, in units of the largest."""
         combined: Array = (weights * self._unit) @ np.array([result[part] for result in self._results])
         return combined
-
-
-def _largest(numbers: Array) -> float:
-    return float(np.abs(numbers).max(initial=0.0))
 
 
 def _largest_of(values: Array) -> Floats:
