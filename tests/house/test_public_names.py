@@ -109,7 +109,8 @@ def test_what_a_package_lists_is_there_and_says_what_it_is(package):
         pytest.skip(f"needs {NEEDS[package]}")
     module = importlib.import_module(package)
     assert module.__doc__
-    for name in getattr(module, "__all__", ()):
+    own = [name for name, value in vars(module).items() if getattr(value, "__module__", "").startswith(package)]
+    for name in getattr(module, "__all__", [name for name in own if not name.startswith("_")]):
         value = getattr(module, name)
         assert not name.startswith("_") and (value.__doc__ or not (isclass(value) or isroutine(value))), (
             f"{package}.{name} has no docstring"

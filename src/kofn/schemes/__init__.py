@@ -13,86 +13,49 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .._base._extras import loader
-from ._custom import CustomScheme
-from ._layout import Layout
-from ._scheme import Scheme
-from ._task import Task
+from ._custom import CustomScheme as CustomScheme
+from ._layout import Layout as Layout
+from ._scheme import Scheme as Scheme
+from ._task import Task as Task
 from .functions import _copies as function_copies
-from .functions._berrut import berrut
-from .functions._calls import Arguments
-from .functions._code import Mixture
-from .functions._hedged import HedgedScheme
-from .functions._kriging import kriging
-from .functions._lagrange import lagrange
-from .functions._letcc import letcc
-from .functions._masks import leakage_bits
-from .functions._model import KnownPrior, PriorModel
-from .functions._parity import parity
-from .functions._scheme import CallScheme, FunctionScheme
-from .products._classes import Classes
-from .products._kronecker import kronecker
-from .products._matdot import matdot
-from .products._mds import mds, mds_chebyshev, mds_dense
-from .products._polynomial import polynomial
-from .products._repetition import repetition
-from .products._scheme import ProductScheme
-from .products._uep import ew_uep, now_uep
-from .products._uncoded import uncoded
-from .products._windows import WindowScheme
+from .functions._berrut import berrut as berrut
+from .functions._calls import Arguments as Arguments
+from .functions._code import Mixture as Mixture
+from .functions._hedged import HedgedScheme as HedgedScheme
+from .functions._kriging import kriging as kriging
+from .functions._lagrange import lagrange as lagrange
+from .functions._letcc import letcc as letcc
+from .functions._masks import leakage_bits as leakage_bits
+from .functions._model import KnownPrior as KnownPrior
+from .functions._model import PriorModel as PriorModel
+from .functions._parity import parity as parity
+from .functions._scheme import CallScheme as CallScheme
+from .functions._scheme import FunctionScheme as FunctionScheme
+from .products._classes import Classes as Classes
+from .products._kronecker import kronecker as kronecker
+from .products._matdot import matdot as matdot
+from .products._mds import mds as mds
+from .products._mds import mds_chebyshev as mds_chebyshev
+from .products._mds import mds_dense as mds_dense
+from .products._polynomial import polynomial as polynomial
+from .products._repetition import repetition as repetition
+from .products._scheme import ProductScheme as ProductScheme
+from .products._uep import ew_uep as ew_uep
+from .products._uep import now_uep as now_uep
+from .products._uncoded import uncoded as uncoded
+from .products._windows import WindowScheme as WindowScheme
 from .sums import _baselines as sum_baselines
-from .sums._baselines import bcc, one, rep
-from .sums._cyclic import cyclic, hint, ring
-from .sums._gradient import gradient
-from .sums._lt import lt
-from .sums._scheme import SumScheme, Terms
-from .sums._sum_recovery import sr
-
-__all__ = [
-    "FUNCTIONS",
-    "PRODUCTS",
-    "SUMS",
-    "Arguments",
-    "CallScheme",
-    "Classes",
-    "CustomScheme",
-    "FunctionScheme",
-    "HedgedScheme",
-    "KnownPrior",
-    "Layout",
-    "Mixture",
-    "PriorModel",
-    "ProductScheme",
-    "Scheme",
-    "SumScheme",
-    "Task",
-    "Terms",
-    "WindowScheme",
-    "bcc",
-    "berrut",
-    "cyclic",
-    "ew_uep",
-    "gradient",
-    "hint",
-    "kriging",
-    "kronecker",
-    "lagrange",
-    "leakage_bits",
-    "letcc",
-    "lt",
-    "matdot",
-    "mds",
-    "mds_chebyshev",
-    "mds_dense",
-    "now_uep",
-    "one",
-    "parity",
-    "polynomial",
-    "rep",
-    "repetition",
-    "ring",
-    "sr",
-    "uncoded",
-]
+from .sums._baselines import bcc as bcc
+from .sums._baselines import one as one
+from .sums._baselines import rep as rep
+from .sums._cyclic import cyclic as cyclic
+from .sums._cyclic import hint as hint
+from .sums._cyclic import ring as ring
+from .sums._gradient import gradient as gradient
+from .sums._lt import lt as lt
+from .sums._scheme import SumScheme as SumScheme
+from .sums._scheme import Terms as Terms
+from .sums._sum_recovery import sr as sr
 
 PRODUCTS = {
     "uncoded": uncoded,
