@@ -12,8 +12,7 @@ import kofn
 from kofn.jobs._collector import Collector
 from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
-from kofn.schemes import cyclic
-from kofn.schemes.sums._scheme import SumScheme, Terms
+from kofn.schemes import SumScheme, Terms, cyclic
 from kofn.simulation._virtual import VirtualPool
 
 X, Y = load_digits(return_X_y=True)

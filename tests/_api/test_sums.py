@@ -13,8 +13,7 @@ import pytest
 import kofn
 import kofn.testing._schemes
 from kofn._api._sum import build_code as built
-from kofn.schemes import SUMS
-from kofn.schemes.sums._scheme import SumScheme, Terms
+from kofn.schemes import SUMS, SumScheme, Terms
 
 SURE = [name for name in SUMS if name != "bcc"]  # a share that nobody draws never comes
 

@@ -10,8 +10,7 @@ import pytest
 from scipy.sparse import csr_array
 
 import kofn
-from kofn.schemes import FUNCTIONS, SUMS
-from kofn.schemes.sums._scheme import SumScheme, Terms
+from kofn.schemes import FUNCTIONS, SUMS, SumScheme, Terms
 from processes import until
 from taking import ENGINES, INPUTS, NUMBERS, A, B, Gate, engine, spaced, spoil, total
 

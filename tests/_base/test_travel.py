@@ -14,8 +14,8 @@ import pytest
 
 import kofn
 from kofn import errors
-from kofn.schemes.sums._scheme import Terms
-from kofn.schemes.sums._template import SumTemplate
+from kofn.schemes.sums._scheme import SumTemplate
+from kofn.schemes.sums._terms import Terms
 from kofn.simulation._virtual import VirtualPool
 
 A = np.arange(12.0).reshape(4, 3)

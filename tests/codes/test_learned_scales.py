@@ -9,8 +9,7 @@ import kofn
 from kofn.codes import decode
 from kofn.codes._prior import Prior
 from kofn.codes.decoding._learning import TermLearner
-from kofn.schemes import FUNCTIONS, SUMS
-from kofn.schemes.sums._scheme import SumScheme, Terms
+from kofn.schemes import FUNCTIONS, SUMS, SumScheme, Terms
 
 SURE = [name for name in SUMS if name != "bcc"]  # a share that nobody draws never comes
 MAPS = {

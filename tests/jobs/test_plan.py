@@ -11,8 +11,8 @@ import kofn
 from kofn.codes._linear import LinearCode
 from kofn.jobs import _memory, _plan
 from kofn.schemes._encoding import Encoding
-from kofn.schemes.sums._scheme import Terms
-from kofn.schemes.sums._template import SumTemplate
+from kofn.schemes.sums._scheme import SumTemplate
+from kofn.schemes.sums._terms import Terms
 
 RNG = np.random.default_rng(4)
 A, B = RNG.standard_normal((12, 5)), RNG.standard_normal((5, 7))

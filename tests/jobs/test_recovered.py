@@ -11,8 +11,7 @@ import kofn
 from kofn.jobs._collector import Collector
 from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
-from kofn.schemes import PRODUCTS, SUMS
-from kofn.schemes.sums._scheme import SumScheme, Terms
+from kofn.schemes import PRODUCTS, SUMS, SumScheme, Terms
 from kofn.simulation._virtual import VirtualPool
 from kofn.testing._schemes import results_of
 

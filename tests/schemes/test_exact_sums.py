@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 import kofn
 from draws import examples
 from kofn.codes import decode
-from kofn.schemes import SUMS, gradient
-from kofn.schemes.sums._scheme import SumScheme, Terms
+from kofn.schemes import SUMS, SumScheme, Terms, gradient
 from kofn.testing._schemes import results_of
 
 EPS = 2.0**-52

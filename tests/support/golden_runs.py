@@ -19,7 +19,7 @@ from kofn.jobs._collector import Collector
 from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
 from kofn.jobs.scheduling._names import as_scheduler
-from kofn.schemes.sums._scheme import SumScheme, Terms
+from kofn.schemes import SumScheme, Terms
 from kofn.simulation._virtual import VirtualPool
 
 EagerCopies = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "eager_copies.py"))["EagerCopies"]

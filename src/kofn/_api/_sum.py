@@ -19,8 +19,8 @@ from ..jobs._options import OptionKeywords, Options
 from ..jobs._plan import Plan
 from ..schemes import SUMS
 from ..schemes.sums._code import CALL
-from ..schemes.sums._scheme import Terms
-from ..schemes.sums._template import SumTemplate
+from ..schemes.sums._scheme import SumTemplate
+from ..schemes.sums._terms import Terms
 
 FACE = "kofn.CodedSum"
 CodeLike = str | LinearCode | Callable[..., LinearCode]

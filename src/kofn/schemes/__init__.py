@@ -54,8 +54,8 @@ from .sums._cyclic import ring as ring
 from .sums._gradient import gradient as gradient
 from .sums._lt import lt as lt
 from .sums._scheme import SumScheme as SumScheme
-from .sums._scheme import Terms as Terms
 from .sums._sum_recovery import sr as sr
+from .sums._terms import Terms as Terms
 
 PRODUCTS = {
     "uncoded": uncoded,

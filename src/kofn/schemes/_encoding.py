@@ -137,9 +137,8 @@ class Encoding:
         self.require_unchanged()
         made: dict[Key, Array] = {}
         for number, factor in enumerate(self.factors):
-            made |= {
-                (number, int(i)): block for i, block in zip(factor.distinct[1], factor.encode(allocate), strict=True)
-            }
+            keys = ((number, which) for which in factor.distinct[1].tolist())
+            made |= zip(keys, factor.encode(allocate), strict=True)
         return self.kernel(range(len(self.needs)), [[made[key] for key in keys] for keys in self.needs])
 
     @property

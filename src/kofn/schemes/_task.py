@@ -55,19 +55,18 @@ def payload(row: int, result: Any) -> Array:
     >>> payload(0, [1, 2])
     array([1., 2.])
     """
-    array, masked = arrayed(result)
+    (array, masked), returned = arrayed(result), f"the task of row {row} returned"
     if masked:
-        raise row_error(row, f"the task of row {row} returned an array with masked numbers; fill it first.")
+        raise row_error(row, f"{returned} an array with masked numbers; fill it first.")
     if (large := beyond(result, array)) is not None:
-        text = f"the task of row {row} returned the integer {large}, which a float64 may not hold; return floats."
-        raise row_error(row, text)
+        raise row_error(row, f"{returned} the integer {large}, which a float64 may not hold; return floats.")
     if array.dtype.kind in "biu":  # weights of their type would all be rounded
         return array.astype(np.float64)
     if array.dtype.kind not in "fc":
         given = f"a {type(result).__name__} of dtype {array.dtype}"
-        raise row_error(row, f"the task of row {row} returned {given}, not numbers that can be combined.")
+        raise row_error(row, f"{returned} {given}, not numbers that can be combined.")
     if not _finite(array):
-        raise row_error(row, f"the task of row {row} returned NaN or inf, which would spoil the answer.")
+        raise row_error(row, f"{returned} NaN or inf, which would spoil the answer.")
     return array
 
 

@@ -84,8 +84,7 @@ def workers_nodes(rows: int) -> Floats:
     """
     index = np.arange(rows)
     angles = index / (rows - 1) if rows % 2 == 0 else (index + 1 / 3) / rows
-    nodes: Floats = np.cos(np.pi * angles)
-    return nodes
+    return np.cos(np.pi * angles)
 
 
 def alternating(nodes: Floats) -> Floats:

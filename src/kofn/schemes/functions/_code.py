@@ -98,8 +98,7 @@ def spread_among(nodes: Floats, count: int) -> Floats:
     >>> spread_among(np.arange(10.0), 3).tolist()
     [1.0, 5.0, 8.0]
     """
-    chosen: Floats = nodes[((np.arange(count) + 0.5) * len(nodes) / count).astype(np.intp)]
-    return chosen
+    return nodes[((np.arange(count) + 0.5) * len(nodes) / count).astype(np.intp)]
 
 
 def scattered_among(nodes: Floats, count: int) -> Floats:
@@ -117,8 +116,7 @@ def scattered_among(nodes: Floats, count: int) -> Floats:
         return spread_among(nodes, count)
     edges = np.arange(count + 1) * len(nodes) // count
     within = np.random.default_rng([1, count]).uniform(*INNER, count)  # the same in every call
-    chosen: Floats = nodes[edges[:-1] + (within * np.diff(edges)).astype(np.intp)]
-    return chosen
+    return nodes[edges[:-1] + (within * np.diff(edges)).astype(np.intp)]
 
 
 def lagrange_rows(points: Floats, nodes: Floats) -> Floats:
@@ -153,8 +151,7 @@ def barycentric_rows(points: Floats, nodes: Floats, weights: Floats) -> Floats:
     at_node = met.any(axis=-1, keepdims=True)
     terms = weights[..., None, :] / np.where(met, 1.0, distance)
     total = np.where(at_node, 1.0, terms.sum(axis=-1, keepdims=True))
-    rows: Floats = np.where(at_node, met, terms / total)
-    return rows
+    return np.where(at_node, met, terms / total)
 
 
 def through(weights: Floats, points: Floats, nodes: Floats) -> Floats:

@@ -129,8 +129,7 @@ def curve_code(name: str, alpha: Floats, beta: Floats, worker: Indices) -> Linea
 
 def points_of(alpha: Floats, beta: Floats) -> Floats:
     """Where the unknowns of `curve_code` are, (unknowns,), in increasing order."""
-    points: Floats = np.union1d(alpha, beta)
-    return points
+    return np.union1d(alpha, beta)
 
 
 def nodes_of(points: Floats, generator: Floats) -> Floats:

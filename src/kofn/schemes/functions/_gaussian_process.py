@@ -54,8 +54,7 @@ class Model(NamedTuple):
     def __call__(self, distance: Floats) -> Floats:
         """Covariances for squared distances, with s = 1: of smooth functions, or of those that are only continuous."""
         ratio = distance / self.length**2
-        covariance: Floats = np.exp(-np.sqrt(ratio)) if self.rough else np.exp(-ratio / 2)
-        return covariance
+        return np.exp(-np.sqrt(ratio)) if self.rough else np.exp(-ratio / 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,11 +283,9 @@ def _root(covariance: Floats, nugget: float) -> Floats:
     """L with L Lᵀ the covariance and its nugget, or the least that makes it regular in floating point."""
     while nugget < 1.0:
         try:
-            factor: Floats = np.linalg.cholesky(covariance + nugget * np.eye(len(covariance)))
+            return np.linalg.cholesky(covariance + nugget * np.eye(len(covariance)))
         except np.linalg.LinAlgError:
             nugget *= 10
-        else:
-            return factor
     return np.linalg.cholesky(covariance + np.eye(len(covariance)))
 
 
@@ -351,5 +348,4 @@ def _affine_rest(weights: Floats, flat: Array) -> Floats:
     off = weights.sum(axis=1) - 1
     cross = (centred.conj() @ mean).real
     shifted = np.outer(weights @ cross, off)
-    rest: Floats = shifted + shifted.T + np.outer(off, off) * float(np.vdot(mean, mean).real)
-    return rest
+    return shifted + shifted.T + np.outer(off, off) * float(np.vdot(mean, mean).real)

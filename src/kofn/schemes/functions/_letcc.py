@@ -93,8 +93,7 @@ def spline_rows(points: Floats, nodes: Floats, smoothing: float = 0.0) -> Floats
     line_at_points = np.broadcast_to(np.stack([np.ones_like(points), points], axis=-1), (*reach.shape[:-1], 2))
     wanted = np.concatenate([reach, line_at_points], axis=-1)
     solved = np.linalg.solve(system, np.swapaxes(wanted, -1, -2))  # the system is symmetric
-    rows: Floats = np.swapaxes(solved, -1, -2)[..., :count]
-    return rows
+    return np.swapaxes(solved, -1, -2)[..., :count]
 
 
 @dataclass(frozen=True)

@@ -44,8 +44,7 @@ SKETCH_DIAGONAL = 1e-3
 
 def multiply(a: Array, b: Array) -> Array:
     """What a worker does: one block product."""
-    product: Array = a @ b
-    return product
+    return a @ b
 
 
 def multiply_combined(alpha: Sequence[float], a: Sequence[Array], beta: Sequence[float], b: Sequence[Array]) -> Array:

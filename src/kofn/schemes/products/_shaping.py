@@ -102,8 +102,7 @@ def sizes_of(energies: Floats, power: float, floor: float) -> Floats:
     """
     largest = energies.max(initial=0.0)
     shares = np.clip(energies / largest, 0.0, 1.0) if largest > 0 else np.ones_like(energies)
-    sizes: Floats = np.maximum(shares ** (power / 2), floor)
-    return sizes
+    return np.maximum(shares ** (power / 2), floor)
 
 
 def _principal(gram: Floats) -> tuple[Floats, Floats]:

@@ -1,96 +1,37 @@
-"""Sums as schemes: a row's worker evaluates the terms that the row names, weighs them and adds them up."""
+"""Sums as schemes: a row's worker adds up the terms that the row names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
-from ..._base._envelope import told
 from ..._base._numbers import Array, Floats
-from ..._base._snapshots import Sealed, Snapshot, failure_of, opened, sealed
+from ..._base._snapshots import Sealed, Snapshot, sealed
 from ...arrays._spec import ArraySpec
-from ...checks import arrayed, beyond, integer, refusal
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from ...codes.decoding._assess import Decoding
+from ...codes.decoding._estimators import Estimator
 from ...codes.decoding._learning import TermLearner
 from ...errors import TaskError, TermError
 from .._encoding import Encoding
 from .._layout import Layout
 from .._scheme import Learner, Parts, Scheme
 from .._task import Task, in_other_words, listed, row_error
+from .._template import Template
 from . import _counts as counts
 from ._code import CALL
 from ._counts import Tally, whole
+from ._terms import TOO_LARGE, TermFailed, Terms, evaluate
 
 RESIDENT_BYTES = 1 << 16
 """Inputs of this size and more are placed at a worker once and not sent with every row."""
 
-TOO_LARGE = "add up to more than a float64 can hold; divide all terms by a power of two, and multiply their sum by it"
-
 _numbers = count()
-
-
-class TermFailed(Exception):
-    """At the worker: term ``args[0]`` did what ``args[1]`` says; the user sees a `kofn.TermError`."""
-
-    def __str__(self) -> str:
-        return f"term {self.args[0]} {self.args[1]}"
-
-
-@dataclass(frozen=True, eq=False)
-class Terms:
-    """The terms f_1, …, f_m of a sum.
-
-    Parameters
-    ----------
-    functions : sequence of callables, or one callable
-        ``functions[i](x)`` is term i; or ``functions(indices, x)`` returns the terms of an index array stacked
-        along the first axis.
-    size : int
-        m.
-    """
-
-    functions: Any
-    size: int
-
-    @classmethod
-    def of(cls, terms: Any, size: Any = None) -> Terms:
-        """Check what the user calls terms, or refuse it with a reason.
-
-        Examples
-        --------
-        >>> Terms.of([abs, abs]).size, Terms.of(lambda i, x: x**i, size=5).size
-        (2, 5)
-        """
-        if callable(terms):
-            remedy = "say how many terms the callable has"
-            return cls(terms, integer(CALL, "count", size, 1, remedy))
-        try:
-            functions = tuple(terms)
-        except TypeError:
-            functions = ()
-        if not functions or not all(map(callable, functions)):
-            must = "be a sequence of at least one callable, or one callable over indices"
-            wrong = next((repr(f) for f in functions if not callable(f)), "none" if not functions else "")
-            raise refusal(CALL, "terms", must, wrong, "write [f, g, h] or give 'count' with one callable")
-        if size is not None and size != len(functions):
-            raise refusal(CALL, "count", "be left out where terms are a sequence", size, "its length is the count")
-        return cls(functions, len(functions))
-
-    def taken(self, snapshot: Snapshot) -> Terms:
-        """The same terms as they are now."""
-        return replace(self, functions=snapshot.function(self.functions))
-
-    def resident(self, first: int, last: int) -> tuple[tuple[str, int, int], Any, int]:
-        """Key, value and offset of what has to be at a worker that evaluates terms ``first`` … ``last`` − 1."""
-        if callable(self.functions):
-            return ("terms", 0, self.size), self.functions, 0
-        return ("terms", first, last), self.functions[first:last], first
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +55,7 @@ class Input:
         >>> opened(Input.of([1, 2]).value)
         [1, 2]
         """
-        return cls(sealed(x))
+        return x if isinstance(x, Input) else cls(sealed(x))
 
     def taken(self, snapshot: Snapshot) -> Input:
         """The same as it is now, for a job of its own."""
@@ -129,87 +70,6 @@ class Input:
     def large(self) -> bool:
         """Whether it is placed at a worker once, and not sent with every row."""
         return isinstance(self.value, np.ndarray | Sealed) and self.value.nbytes >= RESIDENT_BYTES
-
-
-def evaluate(functions: Any, x: Any, offset: int, indices: Array, weights: Array) -> Array:
-    """What a worker does: the weighted sum of some terms, each of them checked.
-
-    Examples
-    --------
-    >>> evaluate([abs, abs], -2.0, 0, np.array([0, 1]), np.array([1.0, 1.0]))
-    array(4.)
-    """
-    values: Iterable[Any]
-    if callable(functions):
-        values = _stacked(functions, x, indices)
-    else:
-        values = (_called(functions[index - offset], index, x) for index in indices.tolist())
-    total: Array | None = None
-    tally = Tally()
-    for index, weight, value in zip(indices.tolist(), weights.tolist(), values, strict=True):
-        given = _checked(index, value, total)
-        if not tally.add(given, weight):
-            raise TermFailed(index, f"and those before it {counts.UNSAFE}")
-        checked = given.astype(np.complex128 if given.dtype.kind == "c" else np.float64, copy=False)
-        try:
-            total = _added(total, weight, checked)
-        except MemoryError as error:
-            raise TermFailed(index, f"cannot be added to the others: {told(error)}") from error
-    summed = np.asarray(total)
-    if not np.isfinite(summed).all():
-        raise TermFailed(int(indices[0]), f"and those up to term {indices[-1]} {TOO_LARGE}")
-    return summed.astype(np.int64) if tally.whole else summed
-
-
-@np.errstate(over="ignore", invalid="ignore")
-def _added(total: Array | None, weight: float, value: Array) -> Array:
-    # The first product is a copy: a term may use its buffer again.
-    return np.asarray(value * weight if total is None else total + (value if weight == 1.0 else value * weight))
-
-
-def _called(function: Callable[[Any], Any], index: int, x: Any) -> Any:
-    try:
-        return function(opened(x))
-    except BaseException as error:
-        raise TermFailed(index, failure_of(error, "x")) from error
-
-
-def _stacked(function: Callable[[Array, Any], Any], x: Any, indices: Array) -> Iterable[Any]:
-    try:
-        made = function(opened(indices), opened(x))
-        values, masked = arrayed(made)
-    except BaseException as error:
-        where = f"(evaluated with terms up to {indices[-1]}) " if len(indices) > 1 else ""
-        raise TermFailed(int(indices[0]), f"{where}{failure_of(error, 'x')}") from error
-    if (number := beyond(made, values)) is not None and values.dtype.kind == "f":
-        among = f"and those up to term {indices[-1]} " if len(indices) > 1 else ""
-        raise TermFailed(int(indices[0]), f"{among}returned the integer {number}, {counts.LOST}")
-    if values.shape[:1] != indices.shape:
-        wrong = f"returned shape {values.shape} for {len(indices)} indices, where the first axis must be the terms"
-        raise TermFailed(int(indices[0]), wrong)
-    if not masked:
-        return values
-    terms: Iterable[Any] = np.asanyarray(made) if hasattr(made, "__array__") else made
-    return terms  # whoever looks at one after the other finds out which
-
-
-def _checked(index: int, value: Any, total: Array | None) -> Array:
-    try:
-        array, masked = arrayed(value)
-    except BaseException as error:
-        what = f"returned a {type(value).__name__} that is no array: {told(error)}"
-        raise TermFailed(index, what) from error
-    if masked:
-        raise TermFailed(index, "returned a masked array, of which a part is missing; fill it first, with .filled(0.0)")
-    if (number := beyond(value, array)) is not None:
-        raise TermFailed(index, f"returned the integer {number}, {counts.LOST}")
-    if array.dtype.kind not in "biufc":
-        raise TermFailed(index, f"returned a {type(value).__name__}, which is not a number or an array of numbers")
-    if not np.isfinite(array).all():
-        raise TermFailed(index, "returned NaN or inf, which would spoil the sum")
-    if total is not None and array.shape != total.shape:
-        raise TermFailed(index, f"returned shape {array.shape}, where terms before it returned {total.shape}")
-    return array
 
 
 @final
@@ -253,7 +113,7 @@ class SumScheme(Scheme):
 
     def tasks_of(self, rows: Sequence[int], blocks: Sequence[Sequence[Array]]) -> list[Task]:
         """The tasks of some rows, on the input as it is now."""
-        x = self.x if isinstance(self.x, Input) else Input.of(self.x)
+        x = Input.of(self.x)
         matrix, starts = self.code.generator, self.code.generator.indptr.tolist()
         parts = (slice(starts[row], starts[row + 1]) for row in rows)
         return [self._task(matrix.indices[part], matrix.data[part], x) for part in parts]
@@ -333,8 +193,7 @@ class SumScheme(Scheme):
 
     def taken(self, snapshot: Snapshot) -> SumScheme:
         """The same with terms and input as they are now."""
-        x = self.x if isinstance(self.x, Input) else Input.of(self.x)
-        return replace(self, terms=self.terms.taken(snapshot), x=x.taken(snapshot))
+        return replace(self, terms=self.terms.taken(snapshot), x=Input.of(self.x).taken(snapshot))
 
 
 class SumLearner(Learner):
@@ -364,3 +223,43 @@ class SumLearner(Learner):
 
     def _learned(self, results: Mapping[int, Array]) -> Prior | None:
         return None if self._terms is None else self._terms.prior(results)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class SumTemplate(Template):
+    """Σ f_i without its input: what a sum that is computed again and again keeps at workers.
+
+    Parameters
+    ----------
+    code : LinearCode
+        Over the terms.
+    terms : Terms
+    energies : (m,) array or None
+        Expected squares of the terms, where they are known.
+    earlier : Prior, optional
+        What the terms of another input were like.
+    """
+
+    code: LinearCode
+    terms: Terms
+    energies: Floats | None
+    earlier: Prior | None = None
+
+    arguments: ClassVar[Mapping[str, str]] = {"value": "terms", "function and arguments": "x"}
+
+    def bind(self, operand: Any, estimator: Estimator | None = None) -> Scheme:
+        """The sum at ``operand``."""
+        return SumScheme(self.code, self.terms, Input.of(operand), self.energies, self.earlier)
+
+    def taken(self, snapshot: Snapshot) -> Self:
+        """The same of the terms as they are now."""
+        return replace(self, terms=self.terms.taken(snapshot))
+
+    def keeps(self, key: Hashable) -> bool:
+        """Terms stay, inputs go."""
+        return isinstance(key, tuple) and key[0] == "terms"
+
+    def after(self, scheme: Scheme, results: Mapping[int, Any]) -> Self:
+        """The same, which expects of the terms what they were like."""
+        return self if self.energies is not None else replace(self, earlier=scheme.learner().prior(results))
