@@ -67,7 +67,7 @@ class Answer:
     @classmethod
     def at_once(cls, value: Any, parts: Parts, code: str, workers: int) -> Answer:
         """An answer that no worker has anything to do with, as there is nothing to compute."""
-        recovered = parts.told(np.ones(math.prod(parts.shape or ()), dtype=bool))
+        recovered = parts.arrange(np.ones(math.prod(parts.shape or ()), dtype=bool))
         report = Report(code, workers, (), 0.0, 0.0, 0.0, 0)
         return cls(True, 0.0, 0.0, 0.0, 0, report, recovered, parts, lambda: value)
 
@@ -133,7 +133,7 @@ def answer_of(
         amplification=float(decoding.amplification),
         backward_error=float(decoding.backward_error),
         count=len(rows),
-        recovered=scheme.parts.told(decoding.recovered),
+        recovered=scheme.parts.arrange(decoding.recovered),
         parts=scheme.parts,
         report=report,
         assemble=lambda: learner.settle(scheme.answer(decoding, rows, payloads, out), decoding, payloads),

@@ -16,7 +16,7 @@ from .._base._numbers import precision
 from ..engines._protocol import Pool
 from ..errors import Cancelled, CodeError, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
 from ..schemes._scheme import Learner, Scheme
-from ..schemes._task import Task, listed
+from ..schemes._task import Task, name_some
 from . import _events as on
 from ._answer import Answer, answer_of
 from ._collector import Collector
@@ -311,6 +311,6 @@ class RunLoop:
         lost = self._state.given_up
         if not lost:
             return ""
-        rows = f"row{'s' * (len(lost) > 1)} {listed(lost)}"
+        rows = name_some("row", lost)
         held = self.scheme.describe(lost)
         return f", {rows}{held and f' ({held})'} {'were' if lost[1:] else 'was'} given up after {ATTEMPTS} lost workers"

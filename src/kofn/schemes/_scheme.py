@@ -64,7 +64,7 @@ class Parts:
 
     Examples
     --------
-    >>> Parts((2, 1)).told(np.array([True, False])).tolist(), Parts(()).told(np.array([True]))
+    >>> Parts((2, 1)).arrange(np.array([True, False])).tolist(), Parts(()).arrange(np.array([True]))
     ([[True], [False]], np.True_)
     """
 
@@ -72,7 +72,7 @@ class Parts:
     grid: Grid | None = None
     left_out: bool = False
 
-    def told(self, recovered: Flags) -> Any:
+    def arrange(self, recovered: Flags) -> Any:
         """Which parts are exact, in their shape, from which targets are, (targets,)."""
         if self.shape is None:
             return recovered

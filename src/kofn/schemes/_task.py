@@ -76,16 +76,16 @@ def _finite(array: Array) -> bool:
     return bool(np.isfinite(array.sum()) or np.isfinite(array).all())
 
 
-def listed(numbers: Sequence[int]) -> str:
-    """Some numbers in words, of many the first eight.
+def name_some(what: str, numbers: Sequence[int]) -> str:
+    """Say which rows, terms or inputs, of many the first eight.
 
     Examples
     --------
-    >>> listed([1, 5]), listed(range(100))
-    ('1, 5', '0, 1, 2, 3, 4, 5, 6, 7 and 92 more')
+    >>> name_some("row", [5]), name_some("term", range(100))
+    ('row 5', 'terms 0, 1, 2, 3, 4, 5, 6, 7 and 92 more')
     """
     shown, more = ", ".join(map(str, numbers[:8])), len(numbers) - 8
-    return f"{shown} and {more} more" if more > 0 else shown
+    return f"{what}{'s' * (len(numbers) > 1)} {shown}{f' and {more} more' * (more > 0)}"
 
 
 def row_error(row: int, text: str, kind: type[TaskError] = TaskError, **said: Any) -> TaskError:
@@ -99,9 +99,7 @@ def row_error(row: int, text: str, kind: type[TaskError] = TaskError, **said: An
     return kind(text, -1, row, **said)
 
 
-def in_other_words(
-    error: TaskError, text: str, kind: type[TaskError], cause: BaseException | None, **said: Any
-) -> TaskError:
+def rephrase(error: TaskError, text: str, kind: type[TaskError], cause: BaseException | None, **said: Any) -> TaskError:
     """Build (not raise) the same failure as another exception, which says it in words of the user's."""
     other = kind(text, error.worker, error.row, error.traceback, **said)
     other.__cause__ = cause

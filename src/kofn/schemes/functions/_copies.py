@@ -84,7 +84,7 @@ def repetition(
 def _copies(
     name: str, f: Callable[[Any], Any], inputs: Any, workers: Any, rows_of: Callable[[int, int], Any]
 ) -> HedgedScheme:
-    X = listed(inputs)
+    X = list_inputs(inputs)
     K = len(X)
     workers = max(1, K) if workers is None else integer(CALL, "workers", workers, 1, "ask for at least one worker")
     rows = integer(CALL, "rows", rows_of(K, workers), 0, "ask for at least one row") if K else 0
@@ -112,12 +112,12 @@ class Inputs(Arguments):
         return [(self.inputs[k],) for k in self.which.tolist()]
 
 
-def listed(inputs: Any) -> list[Any]:
+def list_inputs(inputs: Any) -> list[Any]:
     """The inputs of one call, whatever they are, as ``map`` would see them; of a frame its rows, as of an array.
 
     Examples
     --------
-    >>> listed("abc"), listed(x**2 for x in range(3))
+    >>> list_inputs("abc"), list_inputs(x**2 for x in range(3))
     (['a', 'b', 'c'], [0, 1, 4])
     """
     inputs = np.asarray(inputs) if hasattr(inputs, "columns") or isinstance(inputs, memoryview) else inputs

@@ -24,7 +24,7 @@ from ...errors import FunctionError, TaskError
 from .._encoding import Encoding
 from .._layout import Layout
 from .._scheme import Judge, Learner, Parts, Scheme
-from .._task import Task, in_other_words, listed, row_error
+from .._task import Task, name_some, rephrase, row_error
 from .._template import Template
 from ._calls import CALL, Arguments, EvaluationFailed, GivenArguments, describe_row, evaluate, input_of, resident_key
 from ._mixing import Mixing, Verdict
@@ -89,13 +89,13 @@ class CallScheme(Scheme):
         else:
             return error
         index = None if error.row is None else input_of(self.code, error.row)
-        return in_other_words(error, text, FunctionError, cause, input=index)
+        return rephrase(error, text, FunctionError, cause, input=index)
 
     def describe(self, rows: Sequence[int]) -> str:
         """Inputs, and whether there are mixtures, in words."""
         inputs = {input_of(self.code, row) for row in rows}
         plain = sorted(index for index in inputs if index is not None)
-        said = f"input{'s' * (len(plain) > 1)} {listed(plain)}" if plain else ""
+        said = name_some("input", plain) if plain else ""
         return said if None not in inputs else f"{said}, and mixtures" if said else "mixtures of all inputs"
 
     def taken(self, snapshot: Snapshot) -> Self:

@@ -21,7 +21,7 @@ from ...errors import TaskError, TermError
 from .._encoding import Encoding
 from .._layout import Layout
 from .._scheme import Learner, Parts, Scheme
-from .._task import Task, in_other_words, listed, row_error
+from .._task import Task, name_some, rephrase, row_error
 from .._template import Template
 from . import _counts as counts
 from ._code import CALL
@@ -170,12 +170,12 @@ class SumScheme(Scheme):
         cause = error.__cause__
         if isinstance(cause, TermFailed):
             text = f"{cause} (at worker {error.worker}, in row {error.row})."
-            return in_other_words(error, text, TermError, cause.__cause__, term=cause.args[0])
+            return rephrase(error, text, TermError, cause.__cause__, term=cause.args[0])
         if error.row is None or isinstance(error, TermError):
             return error
         first, *rest = self._terms_of(error.row)
         text = f"{error} (it adds up terms {first} … {rest[-1]})" if rest else f"{error} (it is term {first})"
-        return in_other_words(error, text, TermError, cause, term=-1 if rest else first)
+        return rephrase(error, text, TermError, cause, term=-1 if rest else first)
 
     def describe(self, rows: Sequence[int]) -> str:
         """The terms that rows have in common, or all of theirs, in words.
@@ -189,7 +189,7 @@ class SumScheme(Scheme):
         """
         added = [set(self._terms_of(row)) for row in rows]
         named = sorted(set.intersection(*added) or set.union(*added))
-        return f"term{'s' * (len(named) > 1)} {listed(named)}"
+        return name_some("term", named)
 
     def taken(self, snapshot: Snapshot) -> SumScheme:
         """The same with terms and input as they are now."""
