@@ -52,7 +52,7 @@ class Input:
 
         Examples
         --------
-        >>> opened(Input.of([1, 2]).value)
+        >>> Input.of([1, 2]).value.open()
         [1, 2]
         """
         return x if isinstance(x, Input) else cls(sealed(x))
