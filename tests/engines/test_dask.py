@@ -166,9 +166,9 @@ def test_a_scheduler_has_nothing_to_tell_a_client_whose_pools_are_closed(another
 def test_a_running_task_keeps_its_slot_busy_for_every_pool_of_the_client(
     client: Any, pool: DaskPool, tmp_path: Path
 ) -> None:
-    gate = tmp_path / "gate"
-    pool.submit(0, opens(gate))
-    eventually(1, lambda: sum(len(tasks) for tasks in client.processing().values()))
+    gate, begun, wait = tmp_path / "gate", tmp_path / "begun", opens(tmp_path / "gate")
+    pool.submit(0, lambda: begun.touch() or wait())
+    eventually(True, begun.exists)
     assert pool.stop(0, "abandon") == "abandon"
     time.sleep(0.3)
     with DaskPool(client) as other:
