@@ -18,7 +18,7 @@ from ..checks import refusal
 from ..errors import PoolClosed, WorkerLost
 from ._future import Promise, run_here, run_pickled
 from ._protocol import Capabilities, Stop, WorkerState
-from ._slots import Call, PoolSlot, SlotPool
+from ._slots import Call, PoolSlot, SlotPool, close_slots
 from ._validation import pack_argument
 
 Outcome = tuple[Any, Any]
@@ -68,17 +68,7 @@ class ExecutorPool(SlotPool["_ExecutorSlot"]):
         """Let the executors go, still running; what was placed in them is forgotten. Safe to call twice."""
         closed, self._closed = self._closed, True
         if not closed and self._home.is_here:
-            for slot in self._slots:
-                slot.close()
-
-    def _start(self, slot: _ExecutorSlot, call: Call, values: list[Any]) -> Promise:
-        task = slot.start(call, values)
-        task.when_cancelled(slot.cancel)
-        return task
-
-    def _stop(self, slot: _ExecutorSlot, task: Promise, how: Stop) -> Stop:
-        slot.cancel(task)
-        return Stop.ABANDON
+            close_slots(self._slots)
 
 
 def is_executors(workers: object) -> TypeGuard[Sequence[Executor]]:
@@ -125,11 +115,12 @@ class _ExecutorSlot(PoolSlot):
             return
         running.add_done_callback(lambda done: self.on_end(task, take, done))
 
-    def cancel(self, task: Promise) -> None:
+    def stop(self, task: Promise, how: Stop = Stop.ABANDON) -> Stop:
         """Take back what has not begun. The task does not hold the executor's future, or each would keep the other."""
         running = self.running
         if running is not None and self.task is task:
             running.cancel()
+        return Stop.ABANDON
 
     def on_end(self, task: Promise, take: Taker, done: Future[Any]) -> None:
         """Take what the executor says; one that says what no executor would is broken, and nobody waits for it."""
@@ -209,13 +200,12 @@ class _RemoteSlot(_ExecutorSlot):
         self.sent |= lacking
         self.hand(task, take, _perform, self.token, call, order, values, forget)
 
-    def close(self) -> Promise | None:
+    def close(self) -> None:
         """Have the process forget what is resident as well."""
-        task = super().close()
+        super().close()
         if self.sent and not self.dead:
             with contextlib.suppress(RuntimeError):
                 self.executor.submit(_forget_slot, self.token)
-        return task
 
 
 def _perform(token: str, call: bytes, order: list[int], values: dict[int, bytes], forget: list[int]) -> Outcome:

@@ -44,6 +44,14 @@ class PoolSlot:
             raise WorkerError(f"worker {self.index} is busy; it takes one task at a time", self.index)
         raise WorkerLost(f"worker {self.index} is {state} and cannot take a task", self.index)
 
+    @abstractmethod
+    def start(self, call: Any, values: list[Any]) -> Promise:
+        """Run a call, with resident values before its arguments."""
+
+    def stop(self, task: Any, how: Stop = Stop.ABANDON) -> Stop:
+        """Do what can be done about a task that nobody waits for any more, and tell what that was."""
+        return Stop.ABANDON
+
     def put(self, key: Hashable, value: object) -> None:
         """Make ``value`` resident."""
         self.residents[key] = value
@@ -52,15 +60,21 @@ class PoolSlot:
         """Forget ``key``, if it is there."""
         self.residents.pop(key, None)
 
-    def close(self) -> Promise | None:
-        """Take no task any more, forget what is resident, and fail what is under way, which is returned."""
+    def close(self) -> None:
+        """Take no task any more, forget what is resident, and fail what is under way."""
         with self.lock:  # a task was handed over before this, or never will be
             self.closed = True
             self.residents.clear()
             task = self.task
         if task is not None:
             task.fail(PoolClosed(CLOSED))
-        return task
+            self.stop(task)
+
+
+def close_slots(slots: Sequence[PoolSlot]) -> None:
+    """Close each slot, for whoever does not hold their pool."""
+    for slot in slots:
+        slot.close()
 
 
 AnySlot = TypeVar("AnySlot", bound=PoolSlot)
@@ -68,7 +82,7 @@ Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
 class SlotPool(Engine, Generic[AnySlot]):
-    """Base of pools that keep their books in slots; they add how a task is started."""
+    """Base of pools that keep their books in slots."""
 
     def __init__(self, slots: Sequence[AnySlot]) -> None:
         super().__init__()
@@ -104,7 +118,8 @@ class SlotPool(Engine, Generic[AnySlot]):
             self.require_open("submit")
             values = resident_values(worker, keys, slot.residents)
             slot.require_free()
-            task = self._start(slot, call, values)
+            task = slot.start(call, values)
+            task.when_cancelled(slot.stop)
         if slot.closed:  # by what interrupted this thread just now
             task.fail(PoolClosed(CLOSED))
         return task.future
@@ -117,7 +132,7 @@ class SlotPool(Engine, Generic[AnySlot]):
         if task is None or self.state(worker) is WorkerState.DEAD:  # nothing can be asked of who is out of reach
             return Stop.NOTHING
         task.cancel()
-        return self._stop(slot, task, kind)
+        return slot.stop(task, kind)
 
     def state(self, worker: int) -> WorkerState:
         """Tell what ``worker`` is doing."""
@@ -130,13 +145,5 @@ class SlotPool(Engine, Generic[AnySlot]):
         return self._slots[worker]
 
     def _pack_call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        """Make a call ready for `_start`, before anything is locked."""
+        """Make a call ready for `PoolSlot.start`, before anything is locked."""
         return function, arguments
-
-    @abstractmethod
-    def _start(self, slot: AnySlot, call: Any, values: list[Any]) -> Promise:
-        """Have a free slot run a call, with resident values before its arguments."""
-
-    def _stop(self, slot: AnySlot, task: Promise, how: Stop) -> Stop:
-        """Do what can be done about a task that nobody waits for any more, and tell what that was."""
-        return Stop.ABANDON

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from .._base._closeable import at_end
 from ..checks import integer
 from ._future import Promise, run_here
 from ._protocol import Capabilities
-from ._slots import Call, PoolSlot, SlotPool
+from ._slots import Call, PoolSlot, SlotPool, close_slots
 
 
 class ThreadPool(SlotPool["_ThreadSlot"]):
@@ -42,7 +42,7 @@ class ThreadPool(SlotPool["_ThreadSlot"]):
     def __init__(self, n: int) -> None:
         count = integer("kofn.ThreadPool", "n", n, 1, "ask for at least one worker")
         super().__init__([_ThreadSlot(index) for index in range(count)])
-        self._finalizer = at_end(self, _end, self._slots)
+        self._finalizer = at_end(self, close_slots, self._slots)
         for slot in self._slots:
             threading.Thread(target=_serve, args=(slot,), name=f"kofn-worker-{slot.index}", daemon=True).start()
 
@@ -50,13 +50,6 @@ class ThreadPool(SlotPool["_ThreadSlot"]):
         """Let every thread go; one that runs a task ends after it. Safe to call twice and from any state."""
         super().close()
         self._finalizer()
-
-    def _start(self, slot: _ThreadSlot, call: Call, values: list[Any]) -> Promise:
-        function, arguments = call
-        task = slot.task = Promise()
-        slot.inbox.put((function, (*values, *arguments), task))
-        task.when_cancelled(lambda _: None)
-        return task
 
 
 class _ThreadSlot(PoolSlot):
@@ -66,10 +59,17 @@ class _ThreadSlot(PoolSlot):
         super().__init__(index)
         self.inbox: queue.SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...], Promise] | None] = queue.SimpleQueue()
 
-    def close(self) -> Promise | None:
+    def start(self, call: Call, values: list[Any]) -> Promise:
+        """Hand a call to the thread."""
+        function, arguments = call
+        task = self.task = Promise()
+        self.inbox.put((function, (*values, *arguments), task))
+        return task
+
+    def close(self) -> None:
         """Let the thread go as well."""
         self.inbox.put(None)
-        return super().close()
+        super().close()
 
 
 def _serve(slot: _ThreadSlot) -> None:
@@ -85,8 +85,3 @@ def _run(slot: _ThreadSlot, function: Callable[..., Any], arguments: tuple[Any, 
         os._exit(0)  # the task has forked, and this is its child: nobody is there to give it another one
     slot.task = None
     task.take(ok, lambda: value)
-
-
-def _end(slots: Sequence[_ThreadSlot]) -> None:
-    for slot in slots:
-        slot.close()

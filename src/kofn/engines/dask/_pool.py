@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 from ..._base._closeable import at_end
 from ...checks import refusal
 from ...errors import PoolClosed, require, require_installed
-from .._future import Promise
 from .._pickling import BufferedPickle
-from .._protocol import Stop
-from .._slots import SlotPool
+from .._slots import SlotPool, close_slots
 from .._validation import pack_argument
 from ._cluster import cluster_of
 from ._output import is_client
-from ._slot import DaskCall, DaskSlot, DaskSlots, unreachable
+from ._slot import DaskSlot, DaskSlots, start, unreachable
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -77,7 +75,7 @@ class DaskPool(SlotPool[DaskSlot]):
         self._loop = client.loop.asyncio_loop
         seats = DaskSlots(self._cluster, client)
         if not seats.all:
-            _start(self._loop, self._cluster.stop)
+            start(self._loop, self._cluster.stop())
             remedy = "wait for them with client.wait_for_workers(n)"
             raise refusal(CALL, "client", "have at least one worker", "none", remedy)
         super().__init__(seats.all)
@@ -102,22 +100,6 @@ class DaskPool(SlotPool[DaskSlot]):
         name = getattr(function, "__name__", "task").strip("<>")
         return name, pack_argument("submit", "function and arguments", (function, arguments), pack)
 
-    def _start(self, slot: DaskSlot, call: tuple[str, BufferedPickle], values: list[Any]) -> DaskCall:
-        task = slot.task = DaskCall(*call, values)
-        task.when_cancelled(lambda gone: _start(self._loop, slot.abandon, gone))
-        try:
-            self._loop.call_soon_threadsafe(slot.begin, task)
-        except RuntimeError as error:  # the client was closed, and its loop with it
-            raise PoolClosed(f"submit: {unreachable(self._cluster)}") from error
-        return task
-
-    def _stop(self, slot: DaskSlot, task: Promise, how: Stop) -> Stop:
-        if how is Stop.KILL and slot.has_nanny:
-            _start(self._loop, slot.kill)
-            return Stop.KILL
-        _start(self._loop, slot.abandon, task)
-        return Stop.ABANDON
-
 
 def engine(workers: Any, call: str) -> DaskPool:
     """What ``workers=`` means where it comes from Dask, or is called ``distributed``."""
@@ -126,26 +108,6 @@ def engine(workers: Any, call: str) -> DaskPool:
         must, got = "be a distributed.Client, where it is of Dask", f"a {type(workers).__name__}"
         raise refusal(call, "workers", must, got, "make one of it: distributed.Client(cluster)")
     return DaskPool(workers)
-
-
-def _start(
-    loop: asyncio.AbstractEventLoop, work: Callable[..., Coroutine[Any, Any, None]], *arguments: Any
-) -> Future[None]:
-    """Start a coroutine on the client's loop, from any thread, unless the loop has ended."""
-    coroutine = work(*arguments)
-    try:
-        ended = asyncio.run_coroutine_threadsafe(coroutine, loop)
-    except RuntimeError:
-        coroutine.close()
-        ended = Future()
-        ended.set_result(None)
-    _started.add(ended)
-    ended.add_done_callback(_started.discard)
-    return ended
-
-
-_started: set[Future[None]] = set()
-"""A loop holds its tasks only weakly."""
 
 
 def _is_served(loop: asyncio.AbstractEventLoop) -> bool:
@@ -163,5 +125,5 @@ def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
 
 def _end(slots: DaskSlots, loop: asyncio.AbstractEventLoop) -> list[Future[None]]:
     """End every task; return what ends once their workers have been told."""
-    ended = [(slot, task) for slot in slots.all if (task := slot.close()) is not None]
-    return [*(_start(loop, slot.abandon, task) for slot, task in ended), _start(loop, slots.cluster.stop)]
+    close_slots(slots.all)
+    return [start(loop, slots.cluster.stop()), *(slot.telling for slot in slots.all if slot.telling)]

@@ -1,15 +1,16 @@
 """One Dask worker as a slot: the task in flight, what is resident there, what becomes of both.
 
-Everything here but what `DaskSlot` shares with other slots (`state`, `put`) runs on the client's event loop.
+Everything runs on the client's event loop but what other slots have too: `state`, `put`, `start` and `stop`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import pickle
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Coroutine, Hashable, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from ..._base._envelope import told
 from ...errors import PoolClosed, WorkerLost
 from .._future import Promise
 from .._pickling import BufferedPickle
-from .._protocol import WorkerState
+from .._protocol import Stop, WorkerState
 from .._slots import PoolSlot
 from .._validation import pack_argument
 from ._cluster import Cluster, Member
@@ -77,8 +78,10 @@ class DaskSlot(PoolSlot):
         super().__init__(index)
         self.cluster = cluster
         self.client = client
+        self.loop = client.loop.asyncio_loop
         self._running: asyncio.Task[tuple[str, Any]] | None = None
         self._spent: Future | None = None
+        self.telling: concurrent.futures.Future[None] | None = None
         self.take(member)
 
     def take(self, member: Member) -> None:
@@ -110,6 +113,21 @@ class DaskSlot(PoolSlot):
     def put(self, key: Hashable, value: object) -> None:
         """Make ``value`` resident."""
         self.residents[key] = DaskPlacedValue(pack_argument("put", "value", value, BufferedPickle.of))
+
+    def start(self, call: tuple[str, BufferedPickle], values: list[DaskPlacedValue]) -> DaskCall:
+        """Reserve the slot for a task, and begin it."""
+        task = self.task = DaskCall(*call, values)
+        try:
+            self.loop.call_soon_threadsafe(self.begin, task)
+        except RuntimeError as error:  # the client was closed, and its loop with it
+            raise PoolClosed(f"submit: {unreachable(self.cluster)}") from error
+        return task
+
+    def stop(self, task: DaskCall, how: Stop = Stop.ABANDON) -> Stop:
+        """Have a task taken back that has not begun, or end its process where a nanny starts another."""
+        kill = how is Stop.KILL and self.has_nanny
+        self.telling = start(self.loop, self.kill() if kill else self.abandon(task))
+        return Stop.KILL if kill else Stop.ABANDON
 
     # -- a task ---------------------------------------------------------------------------------------
 
@@ -272,3 +290,20 @@ class DaskSlots:
 def unreachable(cluster: Cluster) -> str:
     """Say that the scheduler is gone."""
     return f"the Dask scheduler at {cluster.scheduler} cannot be reached any more"
+
+
+_started: set[concurrent.futures.Future[None]] = set()
+"""A loop holds its tasks only weakly."""
+
+
+def start(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> concurrent.futures.Future[None]:
+    """Start a coroutine on the client's loop, from any thread, unless the loop has ended."""
+    try:
+        ended = asyncio.run_coroutine_threadsafe(work, loop)
+    except RuntimeError:
+        work.close()
+        ended = concurrent.futures.Future()
+        ended.set_result(None)
+    _started.add(ended)
+    ended.add_done_callback(_started.discard)
+    return ended

@@ -18,7 +18,7 @@ from ...errors import ArgumentError, KofnError, PoolClosed, WorkerLost
 from .._protocol import Stop
 from .._slots import SlotPool
 from .._validation import check_key, check_stop, check_worker, pack_argument
-from ._call import LocalCall, PlacedValue
+from ._call import PlacedValue
 from ._shared_memory import SharedPickle, pack
 from ._slot import WorkerSlot
 from ._states import SlotState
@@ -114,13 +114,13 @@ class LocalPool(SlotPool[WorkerSlot]):
         with slot.lock:
             self.require_open("put")
             slot.put(key, resident)
-        self._supervisor.wake()
+        self._supervisor.tidy()
 
     def drop(self, key: Hashable) -> None:
         """Forget ``key`` at every worker; unknown keys are ignored."""
         with self._supervisor.lock:
             super().drop(key)
-        self._supervisor.wake()
+        self._supervisor.tidy()
 
     def stop(self, worker: int, how: str) -> Stop:
         """Stop what ``worker`` runs and tell what really happened; its future is cancelled at once.
@@ -142,11 +142,6 @@ class LocalPool(SlotPool[WorkerSlot]):
 
     def _pack_call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> SharedPickle:
         return self._pack("submit", "function and arguments", (function, arguments))
-
-    def _start(self, slot: WorkerSlot, call: SharedPickle, values: list[PlacedValue]) -> LocalCall:
-        task = LocalCall(call, values)
-        self._supervisor.submit(slot, task)
-        return task
 
     def _pack(self, call: str, what: str, value: object) -> SharedPickle:
         payload = pack_argument(call, what, value, lambda value: pack(value, self._supervisor.store))

@@ -6,11 +6,12 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from typing import TypeAlias
 
 from ..._base._pickles import Code
 from ..._base._place import Place
-from .._protocol import WorkerState
+from .._protocol import Stop, WorkerState
 from .._slots import PoolSlot
 from ._call import LocalCall, PlacedValue
 from ._connection import MOST_DESCRIPTORS, Connection
@@ -18,15 +19,20 @@ from ._shared_memory import Segment, SharedPickle
 from ._states import Slot
 from ._worker import Order
 
+Submit: TypeAlias = "Callable[[WorkerSlot, LocalCall], object]"
+StopCall: TypeAlias = "Callable[[WorkerSlot, LocalCall, Stop], Stop]"
+
 
 class WorkerSlot(PoolSlot):
     """A place in the pool, served by one process after another."""
 
     takes = (WorkerState.IDLE, WorkerState.STARTING)
 
-    def __init__(self, index: int, lock: threading.RLock) -> None:
+    def __init__(self, index: int, lock: threading.RLock, submit: Submit, stop_call: StopCall) -> None:
         super().__init__(index)
         self.lock = lock
+        self._submit = submit
+        self._stop_call = stop_call
         self.now = Slot()
         self.connection: Connection | None = None
         self.begin()
@@ -45,6 +51,11 @@ class WorkerSlot(PoolSlot):
         """Whether none of it is new to the process, which began with these modules."""
         return all(module in modules or (module, name) in self.code for module, name in code)
 
+    @property
+    def must_forget(self) -> bool:
+        """Whether there is anything that the process has not been told to forget."""
+        return bool(self.forget_segments or self.forget_residents)
+
     def signal(self, number: signal.Signals) -> None:
         """Send the process a signal, if it is there."""
         if self.pid is not None:
@@ -61,6 +72,16 @@ class WorkerSlot(PoolSlot):
     def state(self) -> WorkerState:
         """What the worker does."""
         return self.now.seen
+
+    def start(self, call: SharedPickle, values: list[PlacedValue]) -> LocalCall:
+        """Have the process run a call, now or when it is ready."""
+        task = LocalCall(call, values)
+        self._submit(self, task)
+        return task
+
+    def stop(self, task: LocalCall, how: Stop = Stop.ABANDON) -> Stop:
+        """Stop a call; one that is abandoned may run on for a while."""
+        return self._stop_call(self, task, how)
 
     def put(self, key: Hashable, value: object) -> None:
         """Make a `PlacedValue` resident, in place of what is there."""

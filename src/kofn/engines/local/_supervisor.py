@@ -52,14 +52,14 @@ class Supervisor:
         self.owner = os.getpid()
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
-        self.closed = self.released = False
+        self.closed = self.released = self.tidying = False
         self.bytes_sent = {"pipe": 0, "shared": 0, "returned": 0}
-        self.slots = [WorkerSlot(index, self.lock) for index in range(n)]
+        self.slots = [WorkerSlot(index, self.lock, self.submit, self.stop_call) for index in range(n)]
         self.server_failures = 0
         self.modules: frozenset[str] = frozenset()
         self.commands = deque[Callable[[], object]]()
         self.woken, self.waker = bell()
-        self.store = SegmentStore(self.wake)
+        self.store = SegmentStore(self.tidy)
         self.selector = selectors.PollSelector()
         self.selector.register(self.woken, selectors.EVENT_READ, self.on_wake)
         self.thread = threading.Thread(target=self.listen, name="kofn-local-pool", daemon=True)
@@ -119,7 +119,7 @@ class Supervisor:
 
     def flush_pending(self, slot: WorkerSlot) -> None:
         """Tell an idle process what it should forget, if there is anything."""
-        if (slot.forget_segments or slot.forget_residents) and slot.now.state is SlotState.IDLE:
+        if slot.must_forget and slot.now.state is SlotState.IDLE:
             self.flush(slot, None)
 
     def start_server(self) -> None:
@@ -171,6 +171,7 @@ class Supervisor:
         with contextlib.suppress(BlockingIOError):
             while self.woken.recv(4096):
                 pass
+        self.tidying = False
         while self.commands:
             self.commands.popleft()()
         with self.lock:
@@ -253,7 +254,6 @@ class Supervisor:
     def submit(self, slot: WorkerSlot, call: LocalCall) -> None:
         """Have ``slot`` run a call, now or when its process is ready."""
         try:
-            call.when_cancelled(lambda gone: self.handle(slot, self.stopped(slot, gone, Stop.ABANDON)))
             self.handle(slot, on.Submitted(call))
         except BaseException:  # Ctrl-C: nobody will have its future
             self.post(lambda: self.handle(slot, on.Stopped(call.number, Stop.KILL)))
@@ -295,6 +295,12 @@ class Supervisor:
         """Make the thread look at its books."""
         with contextlib.suppress(OSError):
             self.waker.send(b"!")
+
+    def tidy(self) -> None:
+        """Have the thread tell idle workers what they should forget, waking it once for all that comes meanwhile."""
+        if not self.tidying and (self.store.freed or any(slot.must_forget for slot in self.slots)):
+            self.tidying = True
+            self.wake()  # where a Ctrl-C comes first, whatever wakes the thread next has it tidy up
 
     def await_start(self, seconds: float) -> bool:
         """Wait until every worker is ready or given up; tell whether one is ready."""
