@@ -221,7 +221,7 @@ def test_resident_data_is_placed_once_for_many_jobs():
         np.testing.assert_allclose(answer.value, factor * (halves[0] + halves[1]))
     assert Counting.puts == 2
     placement.close()
-    assert not any(pool._resident)
+    assert not any(slot.residents for slot in pool._slots)
 
 
 def test_a_row_that_keeps_losing_workers_is_given_up():
@@ -235,8 +235,8 @@ def test_a_row_that_keeps_losing_workers_is_given_up():
             return future
 
         def _fall(self, worker):
-            self._die(worker)
-            self._dead[worker] = False
+            self._slots[worker].die()
+            self._slots[worker].dead = False
 
     scheme = kofn.schemes.uncoded(A, B, workers=3)
     fatal = scheme.encoding().encode(np.empty)[0].arguments[0].tobytes()

@@ -6,16 +6,13 @@ import heapq
 import itertools
 import math
 import queue
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
-
-from .._base._travel import Staying
+from ..engines._future import Promise, run_here
 from ..engines._protocol import Capabilities, Stop, WorkerState
+from ..engines._slots import Call, PoolSlot, SlotPool
 from ..errors import KofnError, WorkerLost
 
 
@@ -57,7 +54,7 @@ class VirtualClock:
         return inbox.get()
 
 
-class VirtualPool(Staying):
+class VirtualPool(SlotPool["_VirtualSlot"]):
     """A pool whose tasks take the virtual time that a script says.
 
     Parameters
@@ -79,6 +76,8 @@ class VirtualPool(Staying):
     (2.0, True)
     """
 
+    capabilities = Capabilities(by_reference=True)
+
     def __init__(
         self,
         delays: Sequence[Sequence[float]],
@@ -86,82 +85,53 @@ class VirtualPool(Staying):
         clock: VirtualClock | None = None,
     ) -> None:
         self.clock = VirtualClock() if clock is None else clock
-        self._delays = [list(row) for row in delays]
-        self._resident: list[dict[Hashable, Any]] = [{} for _ in delays]
-        self._running: list[Future[Any] | None] = [None] * len(delays)
-        self._dead = [False] * len(delays)
+        super().__init__([_VirtualSlot(index, self.clock, row) for index, row in enumerate(delays)])
         for worker, time in (deaths or {}).items():
-            self.clock.at(time, partial(self._die, worker))
+            self.clock.at(time, self._slots[worker].die)
 
-    capabilities = Capabilities(by_reference=True)
+    def warm(self, function: Callable[[], object] | None = None, *, modules: Sequence[str] = ()) -> None:
+        """Do nothing: a task would take virtual time, which passes in jobs alone."""
+
+
+class _VirtualSlot(PoolSlot):
+    """A worker that is as late as its script says."""
+
+    def __init__(self, index: int, clock: VirtualClock, delays: Sequence[float]) -> None:
+        super().__init__(index)
+        self.clock = clock
+        self.delays = list(delays)
+        self.dead = False
 
     @property
-    def n(self) -> int:
-        """How many workers the pool has."""
-        return len(self._delays)
+    def state(self) -> WorkerState:
+        """What the worker does, by virtual time."""
+        return WorkerState.DEAD if self.dead else super().state
 
-    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """Allocate an array."""
-        return np.empty(shape, dtype)
-
-    def put(self, worker: int, key: Hashable, value: object) -> None:
-        """Make ``value`` resident at ``worker``."""
-        self._resident[worker][key] = value
-
-    def drop(self, key: Hashable) -> None:
-        """Forget ``key`` at every worker."""
-        for resident in self._resident:
-            resident.pop(key, None)
-
-    def submit(
-        self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
-    ) -> Future[Any]:
-        """Compute now, deliver when the script says."""
-        if self.state(worker) != WorkerState.IDLE:
-            raise KofnError(f"worker {worker} is {self.state(worker)}, it cannot take a task.")
-        future: Future[Any] = Future()
-        future.add_done_callback(lambda done: self._ended(worker, done))
-        self._running[worker] = future
-        delays = self._delays[worker]
-        delay = delays.pop(0) if len(delays) > 1 else delays[0]
-        compute = partial(function, *(self._resident[worker][key] for key in keys), *arguments)
+    def start(self, call: Call, values: list[Any]) -> Promise:
+        """Compute when the script says that the result is there."""
+        function, arguments = call
+        task = self.task = Promise()
+        delay = self.delays.pop(0) if len(self.delays) > 1 else self.delays[0]
         if not math.isinf(delay):
-            self.clock.at(self.clock.now() + delay, partial(self._deliver, worker, future, compute))
-        return future
+            self.clock.at(self.clock.now() + delay, partial(self.deliver, task, function, (*values, *arguments)))
+        return task
 
-    def _deliver(self, worker: int, future: Future[Any], compute: Callable[[], Any]) -> None:
-        if self._running[worker] is not future:
-            return
-        self._running[worker] = None
-        try:
-            future.set_result(compute())
-        except Exception as error:
-            future.set_exception(error)
+    def deliver(self, task: Promise, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        """Let a task end that has been neither stopped nor lost."""
+        if self.task is task:
+            self.task = None
+            ok, value = run_here(function, arguments)
+            task.take(ok, lambda: value)
 
-    def _ended(self, worker: int, future: Future[Any]) -> None:
-        """Be idle again, also once somebody has cancelled the future."""
-        if self._running[worker] is future:
-            self._running[worker] = None
-
-    def _die(self, worker: int) -> None:
-        self._dead[worker] = True
-        future, self._running[worker] = self._running[worker], None
-        if future is not None:
-            future.set_exception(WorkerLost(f"worker {worker} died as the script says.", worker))
-
-    def stop(self, worker: int, how: str) -> Stop:
+    def stop(self, task: Promise, how: Stop = Stop.ABANDON) -> Stop:
         """Drop what the worker runs; it is idle again at once."""
-        future, self._running[worker] = self._running[worker], None
-        if future is None:
-            return Stop.NOTHING
-        future.cancel()
-        return Stop(how)
+        if self.task is task:
+            self.task = None
+        return how
 
-    def state(self, worker: int) -> WorkerState:
-        """Tell what ``worker`` is doing."""
-        if self._dead[worker]:
-            return WorkerState.DEAD
-        return WorkerState.IDLE if self._running[worker] is None else WorkerState.BUSY
-
-    def close(self) -> None:
-        """Nothing to release."""
+    def die(self) -> None:
+        """Be dead for good."""
+        self.dead = True
+        task, self.task = self.task, None
+        if task is not None:
+            task.fail(WorkerLost(f"worker {self.index} died as the script says.", self.index))
