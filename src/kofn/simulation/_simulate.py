@@ -256,10 +256,8 @@ class _Arrivals:
 
     def counts_at(self, moments: Floats) -> Rows:
         """Results that are in at each moment, (trials, moments)."""
-        counts = np.zeros((len(self.came), len(moments)), dtype=np.intp)
-        for column, moment in enumerate(moments):
-            counts[:, column] = np.sum(self.times[:, 1:] <= moment, axis=1)
-        return np.minimum(counts, self.came[:, None])
+        counts = [np.sum(self.times[:, 1:] <= moment, axis=1) for moment in moments]
+        return np.minimum(np.reshape(counts, (len(moments), len(self.came))).T, self.came[:, None])
 
 
 class _RandomOrder:

@@ -138,8 +138,8 @@ class Straggling(Engine):
         self._counts[worker] += 1
         # The promise holds the result, so the pool must not hold it for longer than the task takes.
         inner.add_done_callback(partial(_pass_on, task, self._tasks, worker))
-        theirs = weakref.ref(inner)  # or each future would keep the other
-        task.when_cancelled(lambda _: _cancel(theirs()))
+        cancel = weakref.WeakMethod(inner.cancel)  # or each future would keep the other
+        task.when_cancelled(lambda _: _call(cancel))
         return task.future
 
     def stop(self, worker: int, how: str) -> Stop:
@@ -170,7 +170,7 @@ class Straggling(Engine):
         self._pool.close()
 
     def _expect_death(self, worker: int) -> None:
-        timer = threading.Timer(self._deaths[worker], _die, (weakref.ref(self), worker))
+        timer = threading.Timer(self._deaths[worker], _call, (weakref.WeakMethod(self._die), worker))
         timer.daemon = True
         self._timers.append(timer)
         timer.start()
@@ -205,21 +205,15 @@ def _pass_on(task: Promise, tasks: dict[int, Promise], worker: int, inner: Futur
         tasks.pop(worker, None)
     if inner.cancelled():
         task.cancel()
-    elif (error := inner.exception()) is not None:
-        task.fail(error)
     else:
-        task.settle(inner.result())
+        error = inner.exception()
+        task.take(error is None, lambda: inner.result() if error is None else error)
 
 
-def _cancel(future: Future[Any] | None) -> None:
-    if future is not None:
-        future.cancel()
-
-
-def _die(pool: weakref.ref[Straggling], worker: int) -> None:
-    alive = pool()
-    if alive is not None:
-        alive._die(worker)
+def _call(method: weakref.WeakMethod[Any], *arguments: Any) -> None:
+    """Call a method of what is still there."""
+    if (alive := method()) is not None:
+        alive(*arguments)
 
 
 def _wake(token: int, timers: list[threading.Timer]) -> None:

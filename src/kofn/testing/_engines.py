@@ -260,7 +260,9 @@ def _death(pool: Pool, settings: BatterySettings) -> None:
         raise AssertionError("a task must not hang for more than 5 s when its worker dies.") from None
     require(isinstance(error, WorkerLost), f"a task whose worker dies must fail with WorkerLost, got {error!r}")
     require(pool.submit(1, int, "7").result() == 7, "other workers go on")
-    if _await_start(pool, 0, settings) == WorkerState.DEAD:
+    starts = "a worker that starts must become idle or dead"
+    _await_right(lambda: starts if pool.state(0) == WorkerState.STARTING else "", settings)
+    if pool.state(0) == WorkerState.DEAD:
         _raises(WorkerLost, lambda: pool.submit(0, int), "a dead worker takes no task")
     else:
         total = pool.submit(0, np.sum, keys=("x",)).result()
@@ -289,17 +291,14 @@ def _closing(pool: Pool, settings: BatterySettings) -> None:
 def _nothing_left(pool: Pool, settings: BatterySettings) -> None:
     """Two more pools beside the first, the second closed under running tasks."""
     for running in (False, True):
-        before = belongings() if running else None
+        before = belongings()
         with settings.make_pool() as other:
             _await_idle(other, settings)
             other.put(0, "x", np.ones(100_000))
             other.submit(0, np.sum, keys=("x",)).result()
             if running:
                 other.submit(1, time.sleep, settings.straggler_seconds)
-        until = time.monotonic() + settings.patience_seconds
-        while before is not None and (left := left_since(before)):
-            require(time.monotonic() < until, f"a closed pool leaves behind {left}")
-            time.sleep(0.05)
+    _await_right(lambda: f"a closed pool leaves behind {left}" if (left := left_since(before)) else "", settings)
 
 
 _SHARED = [
@@ -331,19 +330,19 @@ def _spoil(resident: Any, other: Any) -> float:
 
 
 def _await_idle(pool: Pool, settings: BatterySettings) -> None:
-    until = time.monotonic() + settings.patience_seconds
-    while not all(pool.state(worker) == WorkerState.IDLE for worker in range(pool.n)):
+    def is_wrong() -> str:
         states = [pool.state(worker) for worker in range(pool.n)]
-        require(time.monotonic() < until, f"workers must become idle by themselves, got {states}")
-        time.sleep(0.002)
+        return f"workers must become idle by themselves, got {states}" if set(states) != {WorkerState.IDLE} else ""
+
+    _await_right(is_wrong, settings)
 
 
-def _await_start(pool: Pool, worker: int, settings: BatterySettings) -> WorkerState:
+def _await_right(is_wrong: Callable[[], str], settings: BatterySettings) -> None:
+    """Wait until nothing is wrong any more."""
     until = time.monotonic() + settings.patience_seconds
-    while (state := pool.state(worker)) == WorkerState.STARTING:
-        require(time.monotonic() < until, "a worker that starts must become idle or dead")
+    while sentence := is_wrong():
+        require(time.monotonic() < until, sentence)
         time.sleep(0.01)
-    return state
 
 
 def _raises(kind: type[BaseException], call: Callable[[], object], sentence: str) -> None:

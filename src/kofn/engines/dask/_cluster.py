@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 import weakref
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ class Cluster:
         self._task: asyncio.Future[None] | None = None
         self.scheduler: str = client.scheduler.address
         self.members: dict[str, Member] = {}
-        self._running: dict[str, set[str]] = {}
+        self.running: dict[str, set[str]] = defaultdict(set)  # tasks of any pool, wanted or not, by address
         self.listeners: weakref.WeakSet[Any] = weakref.WeakSet()  # told on the client's event loop: on_join, on_leave
         self._pools = 0
         self._theirs: Any = _ignore
@@ -51,18 +52,6 @@ class Cluster:
         """Whether the connection to the scheduler has held since the beginning."""
         client = self._client()
         return client is not None and client.status == "running" and client.scheduler_comm is self._connection
-
-    def note_begin(self, address: str, key: str) -> None:
-        """Note a task of any pool."""
-        self._running.setdefault(address, set()).add(key)
-
-    def note_end(self, address: str | None, key: str) -> None:
-        """Note its end."""
-        self._running.get(address or "", set()).discard(key)
-
-    def is_running(self, address: str) -> bool:
-        """Whether a task of any pool is at the worker, wanted or not."""
-        return bool(self._running.get(address))
 
     async def start(self, client: Client) -> None:
         """Have one more pool; for the first one listen, then look: in this order nothing is missed."""
@@ -121,7 +110,7 @@ class Cluster:
     def _leave(self, address: str) -> None:
         self._left.add(address)
         self.members.pop(address, None)
-        self._running.pop(address, None)
+        self.running.pop(address, None)
         for listener in list(self.listeners):
             listener.on_leave(address)
 

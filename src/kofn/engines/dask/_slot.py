@@ -108,7 +108,7 @@ class DaskSlot(PoolSlot):
         if address is None:
             late = time.monotonic() - self._lost_at >= REVIVAL
             return WorkerState.STARTING if self.has_nanny and not late else WorkerState.DEAD
-        return WorkerState.BUSY if self.cluster.is_running(address) else super().state
+        return WorkerState.BUSY if self.cluster.running.get(address) else super().state
 
     def put(self, key: Hashable, value: object) -> None:
         """Make ``value`` resident."""
@@ -137,7 +137,7 @@ class DaskSlot(PoolSlot):
         if address is None:
             self._end(task, address, "error", self._lost())
             return
-        self.cluster.note_begin(address, task.key)
+        self.cluster.running[address].add(task.key)
         self._running = asyncio.ensure_future(self._attempt(task, address))
         self._running.add_done_callback(lambda done: self._on_done(task, address, done))
 
@@ -151,7 +151,7 @@ class DaskSlot(PoolSlot):
         self._end(task, address, kind, answer)
 
     def _end(self, task: DaskCall, address: str | None, kind: str, answer: Any) -> None:
-        self.cluster.note_end(address, task.key)
+        self.cluster.running[address or ""].discard(task.key)
         self.task = self._running = None
         if kind == "refused":
             task.cancel()
