@@ -114,13 +114,15 @@ class LocalPool(SlotPool[WorkerSlot]):
         with slot.lock:
             self.require_open("put")
             slot.put(key, resident)
-        self._supervisor.tidy()
+            if slot.must_forget:
+                self._supervisor.tidy_soon()
 
     def drop(self, key: Hashable) -> None:
         """Forget ``key`` at every worker; unknown keys are ignored."""
         with self._supervisor.lock:
             super().drop(key)
-        self._supervisor.tidy()
+            if any(slot.must_forget for slot in self._slots):
+                self._supervisor.tidy_soon()
 
     def stop(self, worker: int, how: str) -> Stop:
         """Stop what ``worker`` runs and tell what really happened; its future is cancelled at once.

@@ -42,6 +42,9 @@ FIRST_RUN_SECONDS = 2.0
 LOADING_SECONDS = 60.0
 """How long it may run on where the worker says, whenever it is asked, that it imports or unpickles something."""
 
+TIDY_SECONDS = 0.01
+"""How long an idle process may hold what it should forget; most of it goes with the next call."""
+
 
 class Supervisor:
     """Worker processes, their fork server, and the books on them."""
@@ -52,14 +55,15 @@ class Supervisor:
         self.owner = os.getpid()
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
-        self.closed = self.released = self.tidying = False
+        self.closed = self.released = False
+        self.tidy_at = math.inf
         self.bytes_sent = {"pipe": 0, "shared": 0, "returned": 0}
         self.slots = [WorkerSlot(index, self.lock, self.submit, self.stop_call) for index in range(n)]
         self.server_failures = 0
         self.modules: frozenset[str] = frozenset()
         self.commands = deque[Callable[[], object]]()
         self.woken, self.waker = bell()
-        self.store = SegmentStore(self.tidy)
+        self.store = SegmentStore(self.tidy_soon)
         self.selector = selectors.PollSelector()
         self.selector.register(self.woken, selectors.EVENT_READ, self.on_wake)
         self.thread = threading.Thread(target=self.listen, name="kofn-local-pool", daemon=True)
@@ -104,7 +108,8 @@ class Supervisor:
     def finish(self, slot: WorkerSlot, call: LocalCall) -> None:
         """Note that the process of ``slot`` has come through a call."""
         slot.code |= call.code
-        self.flush_pending(slot)
+        if slot.must_forget:
+            self.tidy_soon()
 
     def flush(self, slot: WorkerSlot, call: LocalCall | None) -> bool:
         """Send the process of ``slot`` what it must know; a send that fails half-way leaves one nobody can talk to."""
@@ -116,11 +121,6 @@ class Supervisor:
                 return False
             raise
         return True
-
-    def flush_pending(self, slot: WorkerSlot) -> None:
-        """Tell an idle process what it should forget, if there is anything."""
-        if slot.must_forget and slot.now.state is SlotState.IDLE:
-            self.flush(slot, None)
 
     def start_server(self) -> None:
         """Start the fork server; it reads what it is asked for when it has loaded."""
@@ -148,7 +148,7 @@ class Supervisor:
         """Hear everything until the pool is closed; nothing may end this thread silently."""
         try:
             while not self.closed:
-                deadline = min(slot.now.deadline for slot in self.slots)
+                deadline = min(self.tidy_at, *(slot.now.deadline for slot in self.slots))
                 wait = None if deadline == math.inf else max(0.0, deadline - time.monotonic())
                 for key, _ in self.selector.select(wait):
                     key.data()
@@ -160,27 +160,32 @@ class Supervisor:
                 raise
 
     def enforce(self) -> None:
-        """Tell of every grace that is over."""
+        """Tell of every grace that is over, and idle processes what they should forget."""
         with self.lock:
+            if time.monotonic() >= self.tidy_at:
+                self.tidy()
             for slot in self.slots:
                 if time.monotonic() >= slot.now.deadline:
                     self.handle(slot, on.GraceOver())
 
     def on_wake(self) -> None:
-        """Do what was posted, and tell idle workers what they should forget."""
+        """Do what was posted."""
         with contextlib.suppress(BlockingIOError):
             while self.woken.recv(4096):
                 pass
-        self.tidying = False
         while self.commands:
             self.commands.popleft()()
-        with self.lock:
-            while self.store.freed:
-                gone = self.store.freed.popleft()
-                for slot in self.slots:
-                    slot.segment_gone(gone)
+
+    def tidy(self) -> None:
+        """Tell idle processes what they should forget; others hear of it with their next call."""
+        self.tidy_at = math.inf
+        while self.store.freed:
+            gone = self.store.freed.popleft()
             for slot in self.slots:
-                self.flush_pending(slot)
+                slot.segment_gone(gone)
+        for slot in self.slots:
+            if slot.must_forget and slot.now.state is SlotState.IDLE:
+                self.flush(slot, None)
 
     def on_server(self) -> None:
         """Take the deaths of workers, or of the fork server itself."""
@@ -296,11 +301,11 @@ class Supervisor:
         with contextlib.suppress(OSError):
             self.waker.send(b"!")
 
-    def tidy(self) -> None:
-        """Have the thread tell idle workers what they should forget, waking it once for all that comes meanwhile."""
-        if not self.tidying and (self.store.freed or any(slot.must_forget for slot in self.slots)):
-            self.tidying = True
-            self.wake()  # where a Ctrl-C comes first, whatever wakes the thread next has it tidy up
+    def tidy_soon(self) -> None:
+        """Have the thread `tidy`, once for all that comes within a moment: a small job lets go of many values."""
+        if self.tidy_at == math.inf:
+            self.tidy_at = time.monotonic() + TIDY_SECONDS
+            self.wake()  # where a Ctrl-C comes first, whatever wakes the thread next has it look at the time
 
     def await_start(self, seconds: float) -> bool:
         """Wait until every worker is ready or given up; tell whether one is ready."""
