@@ -85,12 +85,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     0
     """
-    _print_what_can_be_printed()
+    _replace_unprintable()
     with contextlib.suppress(ValueError):  # handlers belong to the main thread
         signal.signal(signal.SIGTERM, _end)
     argv = sys.argv[1:] if argv is None else argv
     try:
-        arguments = parser(_wanted(argv)).parse_args(argv)
+        arguments = parser(_find_commands(argv)).parse_args(argv)
         code: int = arguments.execute(arguments)
         sys.stdout.flush()
         return code
@@ -110,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _print_error(str(error), FAILED)
 
 
-def _wanted(argv: Sequence[str]) -> dict[str, EntryPoint]:
+def _find_commands(argv: Sequence[str]) -> dict[str, EntryPoint]:
     """The command that is called; else all whose packages are there, to be listed."""
     found = commands()
     if argv and argv[0] in found:
@@ -128,7 +128,7 @@ def _print_error(sentence: str, code: int) -> int:
     return code
 
 
-def _print_what_can_be_printed() -> None:
+def _replace_unprintable() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]

@@ -58,13 +58,13 @@ def _execute(arguments: Namespace) -> int:
         raise refusal("kofn matmul", "--workers", "be left to the cluster of '--engine'", arguments.workers, remedy)
     try:
         with new_matrix(arguments.out, shape, dtype, "--out") as out:
-            answer, failure = _answered(A, B, out, arguments)
+            answer, failure = _multiply_or_estimate(A, B, out, arguments)
     except (ArgumentError, MissingPackage):
         raise
     except KofnError as error:
         print(f"{str(error).rstrip('.')}; nothing was written.", file=sys.stderr)
         return 1
-    written = _written(answer, arguments)
+    written = _describe(answer, arguments)
     if failure is None:
         print(written)
         return 0
@@ -83,11 +83,13 @@ def _require_apart(arguments: Namespace) -> None:
             raise refusal("kofn matmul", f"--{option}", must, path, remedy)
 
 
-def _answered(A: FileMatrix, B: FileMatrix, out: FileMatrix, arguments: Namespace) -> tuple[Answer, KofnError | None]:
+def _multiply_or_estimate(
+    A: FileMatrix, B: FileMatrix, out: FileMatrix, arguments: Namespace
+) -> tuple[Answer, KofnError | None]:
     """The product, or the best estimate of a job that failed and why it did; either is written to ``out``."""
     failure: KofnError | None = None
     try:
-        answer = _product(A, B, out, arguments)
+        answer = _multiply(A, B, out, arguments)
     except KofnError as error:
         estimate: Answer | None = getattr(error, "estimate", None)
         if estimate is None:
@@ -98,7 +100,7 @@ def _answered(A: FileMatrix, B: FileMatrix, out: FileMatrix, arguments: Namespac
     return answer, failure
 
 
-def _product(A: FileMatrix, B: FileMatrix, out: FileMatrix, arguments: Namespace) -> Answer:
+def _multiply(A: FileMatrix, B: FileMatrix, out: FileMatrix, arguments: Namespace) -> Answer:
     pool = nullcontext(arguments.workers) if arguments.engine is None else dask_pool("kofn matmul", arguments.engine)
     with ProgressLine(sys.stderr, arguments.quiet) as line, pool as workers:
         # An expected error costs a sketch of the data, so nobody asks for it when nobody looks.
@@ -116,15 +118,15 @@ def _product(A: FileMatrix, B: FileMatrix, out: FileMatrix, arguments: Namespace
         )
 
 
-def _written(answer: Answer, arguments: Namespace) -> str:
+def _describe(answer: Answer, arguments: Namespace) -> str:
     if arguments.timeline is not None:
         with replacing(arguments.timeline, "--timeline") as file:
-            _timeline(answer.report).savefig(file, format="png", dpi=120)
+            _draw_timeline(answer.report).savefig(file, format="png", dpi=120)
     how = "exact" if answer.exact else f"expected relative error {answer.error:.2g}"
     return f"{arguments.out}: {how}, {answer.count} results used, {answer.report.seconds:.3f} s"
 
 
-def _timeline(report: Report) -> Any:
+def _draw_timeline(report: Report) -> Any:
     """A matplotlib Figure of who computed what when; it needs no display."""
     with require("drawing", "matplotlib"):
         from matplotlib.figure import Figure

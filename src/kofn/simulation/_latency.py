@@ -288,7 +288,7 @@ class Delayed:
     def arrivals(self, work: Floats, worker: Workers, trials: int, rng: np.random.Generator) -> Floats:
         """Draw when each row arrives, (trials, rows), as `Latency` says."""
         start = self.initial.arrivals(np.ones_like(work), worker, trials, rng)
-        return _until_death(self, start + self.per_unit * work, worker)
+        return _end_at_death(self, start + self.per_unit * work, worker)
 
     def death_times(self, workers: int) -> Floats:
         """When each worker dies, (workers,): as ``initial`` says."""
@@ -317,16 +317,16 @@ class Slowdown:
 
     def __post_init__(self) -> None:
         check_latency("kofn.Slowdown", "latency", self.latency)
-        factors = _per_worker("kofn.Slowdown", "factors", self.factors, 1.0)
+        factors = _read_per_worker("kofn.Slowdown", "factors", self.factors, 1.0)
         for factor in factors:
             _positive("kofn.Slowdown", "factors", factor)
         object.__setattr__(self, "factors", factors)
 
     def arrivals(self, work: Floats, worker: Workers, trials: int, rng: np.random.Generator) -> Floats:
         """Draw when each row arrives, (trials, rows), as `Latency` says."""
-        factor = _filled(self.factors, int(worker.max(initial=-1)) + 1, 1.0)
+        factor = _fill(self.factors, int(worker.max(initial=-1)) + 1, 1.0)
         times = self.latency.arrivals(work, worker, trials, rng) * factor[worker]
-        return _until_death(self, times, worker)
+        return _end_at_death(self, times, worker)
 
     def death_times(self, workers: int) -> Floats:
         """When each worker dies, (workers,): as ``latency`` says; slow workers do not live longer."""
@@ -357,7 +357,7 @@ class Dying:
 
     def __post_init__(self) -> None:
         check_latency("kofn.Dying", "latency", self.latency)
-        times = _per_worker("kofn.Dying", "times", self.times, math.inf)
+        times = _read_per_worker("kofn.Dying", "times", self.times, math.inf)
         for time in times:
             if time != math.inf:
                 checks.number("kofn.Dying", "times", time, "leave out a worker that lives on")
@@ -365,14 +365,14 @@ class Dying:
 
     def arrivals(self, work: Floats, worker: Workers, trials: int, rng: np.random.Generator) -> Floats:
         """Draw when each row arrives, (trials, rows), as `Latency` says."""
-        return _until_death(self, self.latency.arrivals(work, worker, trials, rng), worker)
+        return _end_at_death(self, self.latency.arrivals(work, worker, trials, rng), worker)
 
     def death_times(self, workers: int) -> Floats:
         """When each worker dies, (workers,): the first time that this model or the one inside names."""
-        return np.minimum(_filled(self.times, workers, math.inf), death_times(self.latency, workers))
+        return np.minimum(_fill(self.times, workers, math.inf), death_times(self.latency, workers))
 
 
-def _until_death(latency: Latency, times: Floats, worker: Workers) -> Floats:
+def _end_at_death(latency: Latency, times: Floats, worker: Workers) -> Floats:
     # Every wrapper applies it, so that no row arrives after its worker's death, in whatever order they wrap.
     deaths = death_times(latency, int(worker.max(initial=-1)) + 1)
     return np.where(times > deaths[worker], math.inf, times)
@@ -382,7 +382,7 @@ def _positive(call: str, argument: str, value: Any) -> None:
     checks.number(call, argument, value, "give a time or factor above 0", strict=True)
 
 
-def _per_worker(call: str, argument: str, values: Any, missing: float) -> tuple[float, ...]:
+def _read_per_worker(call: str, argument: str, values: Any, missing: float) -> tuple[float, ...]:
     """Turn a mapping or sequence into one number for each worker, as far as it names workers."""
     must, remedy = "be a mapping of worker to number, or a sequence of numbers", "write {3: 2.0}, for example"
     try:
@@ -394,7 +394,7 @@ def _per_worker(call: str, argument: str, values: Any, missing: float) -> tuple[
     return tuple(named.get(worker, missing) for worker in range(max(workers, default=-1) + 1))
 
 
-def _filled(values: Any, workers: int, missing: float) -> Floats:
+def _fill(values: Any, workers: int, missing: float) -> Floats:
     filled = np.full(workers, missing)
     filled[: len(values)] = values[:workers]
     return filled

@@ -83,8 +83,8 @@ def simulate(
     0.83
     """
     judge = _Judge.of("kofn.simulate", code, prior, estimator)
-    arrivals = _sampled("kofn.simulate", judge.code, latency, trials, rng)
-    return _stopped(judge, arrivals, _checked_rule("kofn.simulate", stop))
+    arrivals = _draw("kofn.simulate", judge.code, latency, trials, rng)
+    return _find_stops(judge, arrivals, _check_rule("kofn.simulate", stop))
 
 
 def stop_times(
@@ -115,8 +115,8 @@ def stop_times(
     array([0.2, inf])
     """
     judge = _Judge.of("kofn.simulation.stop_times", code, prior, estimator)
-    known = _ordered("kofn.simulation.stop_times", "arrivals", arrivals, judge.code.rows)
-    return _stopped(judge, known, _checked_rule("kofn.simulation.stop_times", stop))
+    known = _order("kofn.simulation.stop_times", "arrivals", arrivals, judge.code.rows)
+    return _find_stops(judge, known, _check_rule("kofn.simulation.stop_times", stop))
 
 
 def errors_by_count(
@@ -151,7 +151,7 @@ def errors_by_count(
     """
     judge = _Judge.of("kofn.simulation.errors_by_count", code, prior, estimator)
     order = _RandomOrder() if latency is None else latency
-    arrivals = _sampled("kofn.simulation.errors_by_count", judge.code, order, trials, rng)
+    arrivals = _draw("kofn.simulation.errors_by_count", judge.code, order, trials, rng)
     return _errors(judge, arrivals, np.minimum(np.arange(judge.code.rows + 1), arrivals.came[:, None]))
 
 
@@ -192,7 +192,7 @@ def errors_at(
     if moments.ndim != 1 or np.isnan(moments).any():
         remedy = "write [0.5, 1.0], for example"
         raise checks.refusal("kofn.simulation.errors_at", "times", "be a vector of seconds", repr(times), remedy)
-    arrivals = _sampled("kofn.simulation.errors_at", judge.code, latency, trials, rng)
+    arrivals = _draw("kofn.simulation.errors_at", judge.code, latency, trials, rng)
     return _errors(judge, arrivals, arrivals.counts_at(moments))
 
 
@@ -232,7 +232,7 @@ class _Judge:
 
     def per_set(self, measure: Measure, order: Rows, count: int) -> Any:
         """Measure the set of the first ``count`` rows of every trial, each distinct set once."""
-        first, which = _distinct(order, count, self.code.rows)
+        first, which = _find_distinct(order, count, self.code.rows)
         sets = np.sort(order[first, :count], axis=1)
         step = max(1, STACK_BYTES // (8 * max(1, count * self.code.unknowns)))
         parts = [measure(sets[start : start + step]) for start in range(0, len(sets), step)]
@@ -265,15 +265,15 @@ class _RandomOrder:
         return rng.random((trials, len(work)))
 
 
-def _sampled(call: str, code: LinearCode, latency: Latency, trials: int, rng: Any) -> _Arrivals:
+def _draw(call: str, code: LinearCode, latency: Latency, trials: int, rng: Any) -> _Arrivals:
     check_latency(call, "latency", latency)
     trials = checks.integer(call, "trials", trials, 1, "ask for at least one trial")
     random = checks.generator(call, rng)
     arrivals = latency.arrivals(code.work, code.worker, trials, random)
-    return _ordered(call, "latency", arrivals, code.rows, trials)
+    return _order(call, "latency", arrivals, code.rows, trials)
 
 
-def _ordered(call: str, argument: str, given: Any, rows: int, trials: int | None = None) -> _Arrivals:
+def _order(call: str, argument: str, given: Any, rows: int, trials: int | None = None) -> _Arrivals:
     shape = f"({'trials' if trials is None else trials}, {rows})"
     must, remedy = f"give arrivals of shape {shape} at seconds >= 0", "use inf for a row that never arrives"
     try:
@@ -287,13 +287,13 @@ def _ordered(call: str, argument: str, given: Any, rows: int, trials: int | None
     return _Arrivals(times)
 
 
-def _checked_rule(call: str, stop: Any) -> StopRule:
+def _check_rule(call: str, stop: Any) -> StopRule:
     if stop is not None and not isinstance(stop, StopRule):
         raise checks.refusal(call, "stop", "be a stop rule", repr(stop), "use kofn.Decodable(), for example")
     return Decodable() if stop is None else stop
 
 
-def _stopped(judge: _Judge, arrivals: _Arrivals, stop: StopRule) -> Floats:
+def _find_stops(judge: _Judge, arrivals: _Arrivals, stop: StopRule) -> Floats:
     """When each trial stops, (trials,): known rules for all trials at once, others arrival by arrival."""
     # With a code's own estimator, one more result can make the error larger: what is met need not stay met.
     stays = isinstance(judge.estimator, str)
@@ -309,9 +309,9 @@ def _stopped(judge: _Judge, arrivals: _Arrivals, stop: StopRule) -> Floats:
         case Deadline(seconds):
             return np.full(len(arrivals.came), float(seconds))
         case Either(first, second):
-            return np.minimum(_stopped(judge, arrivals, first), _stopped(judge, arrivals, second))
+            return np.minimum(_find_stops(judge, arrivals, first), _find_stops(judge, arrivals, second))
         case Both(first, second) if stays:
-            return np.maximum(_stopped(judge, arrivals, first), _stopped(judge, arrivals, second))
+            return np.maximum(_find_stops(judge, arrivals, first), _find_stops(judge, arrivals, second))
     return np.array([_replay(judge, arrivals, stop, trial) for trial in range(len(arrivals.came))])
 
 
@@ -365,7 +365,7 @@ def _errors(judge: _Judge, arrivals: _Arrivals, counts: Rows) -> Floats:
     return errors
 
 
-def _distinct(order: Rows, count: int, rows: int) -> tuple[Rows, Rows]:
+def _find_distinct(order: Rows, count: int, rows: int) -> tuple[Rows, Rows]:
     """Index one trial for each distinct set of the first ``count`` rows, and the set of every trial."""
     received = np.zeros((len(order), max(1, rows)), dtype=bool)
     np.put_along_axis(received, order[:, :count], True, axis=1)

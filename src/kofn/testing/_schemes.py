@@ -111,13 +111,13 @@ def results_of(scheme: Scheme) -> list[Array]:
     size = sum(array.nbytes for array in allocated)
     require(size == encoding.nbytes, f"encoding allocated {size} bytes, its nbytes says {encoding.nbytes}")
     require(len(tasks) == rows, f"an encoding must make one task per row, got {len(tasks)} for {rows} rows")
-    results = [_taken(learner, row, task) for row, task in enumerate(tasks)]
+    results = [_take(learner, row, task) for row, task in enumerate(tasks)]
     kinds = {(result.shape, result.dtype) for result in results}
     require(len(kinds) == 1, f"all results must have one shape and type, got {sorted(map(str, kinds))}")
     return results
 
 
-def _taken(learner: Learner, row: int, task: Task) -> Array:
+def _take(learner: Learner, row: int, task: Task) -> Array:
     try:
         payload: Array = learner.take(row, task.function(*task.resident.values(), *task.arguments))
         return payload
@@ -142,7 +142,7 @@ def unknowns_of(scheme: Scheme, answer: Any) -> list[Array]:
     spec = ArraySpec.of(results_of(scheme)[0])
     shape, layout = spec.shape, scheme.layout(spec)
     if not layout.is_direct:
-        return _found_by_place(scheme, answer, shape)
+        return _find_by_place(scheme, answer, shape)
     unknowns = []
     for target in layout.open(answer).targets:
         unknown = np.zeros(shape, answer.dtype)  # what stays zero is padding
@@ -151,7 +151,7 @@ def unknowns_of(scheme: Scheme, answer: Any) -> list[Array]:
     return unknowns
 
 
-def _found_by_place(scheme: Scheme, answer: Array, shape: tuple[int, ...]) -> list[Array]:
+def _find_by_place(scheme: Scheme, answer: Array, shape: tuple[int, ...]) -> list[Array]:
     """Let the scheme put numbers of places together, to see where each went."""
     code, size = scheme.code, math.prod(shape)
     places = [np.arange(size, dtype=float).reshape(shape) + j * size for j in range(code.unknowns)]
@@ -328,7 +328,7 @@ def decode_rows(made: CallScheme, rows: Iterable[int]) -> tuple[NDArray[Any], fl
     scheme = made.estimating()
     tasks, learner = scheme.encoding().encode(np.empty), scheme.learner()
     chosen = list(rows)
-    results = {row: _taken(learner, row, tasks[row]) for row in chosen}
+    results = {row: _take(learner, row, tasks[row]) for row in chosen}
     prior = learner.prior(results)
     found = decode(scheme.code, np.array(chosen), prior, scheme.estimator, scheme.precision)
     return scheme.assemble(found.matrix, [results[row] for row in chosen]), float(found.error)

@@ -150,7 +150,7 @@ class ForkServer:
             _kill_group(pid)
             _, status = os.waitpid(pid, 0)
             del self.pids[key]
-            self.connection.send(("exit", key, _how(os.waitstatus_to_exitcode(status))))
+            self.connection.send(("exit", key, _describe_end(os.waitstatus_to_exitcode(status))))
 
     def end(self) -> None:
         """Kill and reap every worker."""
@@ -168,7 +168,7 @@ def _kill_group(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _how(code: int) -> str:
+def _describe_end(code: int) -> str:
     names = {number.value: number.name for number in signal.Signals}
     return f"ended with exit status {code}" if code >= 0 else f"was ended by signal {names.get(-code, -code)}"
 

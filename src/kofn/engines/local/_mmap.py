@@ -51,13 +51,13 @@ def restore(block: MappedBytes) -> None:
     Dropping clean pages would make the next reader fault them in again, which more than doubles the time of a
     sum over 200 MB; so ask the kernel first whether any page became private.
     """
-    if sys.platform == "linux" and not _written(block):
+    if sys.platform == "linux" and not _is_written(block):
         return
     if _libc().madvise(ctypes.addressof(block), len(block), mmap.MADV_DONTNEED):
         raise OSError(ctypes.get_errno(), "madvise failed")
 
 
-def _written(block: MappedBytes) -> bool:
+def _is_written(block: MappedBytes) -> bool:
     pages = -(-len(block) // mmap.PAGESIZE)
     first = ctypes.addressof(block) // mmap.PAGESIZE
     try:

@@ -170,12 +170,12 @@ def _end_grace(slot: Slot, event: on.GraceOver, now: float) -> After:
 
 
 def _kill(slot: Slot, event: on.SlotEvent, now: float) -> After:
-    call = _waited_for(slot)
+    call = _wanted_call(slot)
     return Slot(KILLED, slot.process, slot.tries, call, slot.is_sent and call is not None), (on.Kill(),)
 
 
 def _replace(slot: Slot, event: on.Exited, now: float) -> After:
-    call = _waited_for(slot)
+    call = _wanted_call(slot)
     if slot.tries >= TRIES:
         return _end(slot, event, now)
     if not slot.is_sent:
@@ -185,7 +185,7 @@ def _replace(slot: Slot, event: on.Exited, now: float) -> After:
 
 
 def _end(slot: Slot, event: on.Exited | on.Ended, now: float) -> After:
-    call = _waited_for(slot)
+    call = _wanted_call(slot)
     return Slot(DEAD, slot.process, slot.tries), () if call is None else (on.Fail(call, event.error),)
 
 
@@ -193,7 +193,7 @@ def _stay(slot: Slot, event: on.SlotEvent, now: float) -> After:
     return slot, ()
 
 
-def _waited_for(slot: Slot) -> LocalCall | None:
+def _wanted_call(slot: Slot) -> LocalCall | None:
     """The call of a slot, unless it was stopped and has been cancelled."""
     return None if slot.state is STOPPING else slot.call
 

@@ -153,13 +153,13 @@ class Supervisor:
                 for key, _ in self.selector.select(wait):
                     key.data()
                 if time.monotonic() >= deadline:
-                    self.enforce()
+                    self.look_at_time()
         except BaseException as error:
             if not self.closed:
                 self.give_up(f"is out of reach, because kofn's own thread failed: {error!r}")
                 raise
 
-    def enforce(self) -> None:
+    def look_at_time(self) -> None:
         """Tell of every grace that is over, and idle processes what they should forget."""
         with self.lock:
             if time.monotonic() >= self.tidy_at:
@@ -239,11 +239,11 @@ class Supervisor:
                 self.handle(slot, on.Unreachable())
             return False
         for message, fds in messages:
-            self.handle(slot, self.heard(slot, message, fds))
+            self.handle(slot, self.event_of(slot, message, fds))
         return bool(messages)
 
-    def heard(self, slot: WorkerSlot, message: tuple[Any, ...], fds: list[int]) -> on.SlotEvent:
-        """What a worker says."""
+    def event_of(self, slot: WorkerSlot, message: tuple[Any, ...], fds: list[int]) -> on.SlotEvent:
+        """Read what a worker says, and keep books on it."""
         kind, *rest = message
         if kind == "hello":
             (slot.pid,), self.server_failures = rest, 0
@@ -279,14 +279,14 @@ class Supervisor:
 
     def stop_call(self, slot: WorkerSlot, call: LocalCall, how: Stop) -> Stop:
         """Stop a call unless it has ended meanwhile; tell what happened."""
-        actions = self.handle(slot, self.stopped(slot, call, how))
+        actions = self.handle(slot, self.stop_event(slot, call, how))
         if on.Kill() in actions:
             return Stop.KILL
         if on.Interrupt() in actions:
             return Stop.INTERRUPT
         return Stop.ABANDON if call.future.cancelled() else Stop.NOTHING
 
-    def stopped(self, slot: WorkerSlot, call: LocalCall, how: Stop) -> on.Stopped:
+    def stop_event(self, slot: WorkerSlot, call: LocalCall, how: Stop) -> on.Stopped:
         """Say that nobody waits for a call; one whose code is new to its process may run on for longer."""
         new = how == Stop.ABANDON and not slot.knows(call.code, self.modules)
         return on.Stopped(call.number, how, max(self.grace, FIRST_RUN_SECONDS * new), LOADING_SECONDS * new)

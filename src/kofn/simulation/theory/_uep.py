@@ -61,17 +61,17 @@ def decoding_probabilities(kind: str, sizes: ArrayLike, gamma: ArrayLike, result
            [1.    , 0.4375]])
     """
     choice(CALL, "kind", kind, KINDS, "NOW: non-overlapping windows, EW: expanding windows")
-    counts, chances = _checked(sizes, gamma)
+    counts, chances = _check(sizes, gamma)
     most = integer(CALL, "results", results, 0, "give the number of workers")
     if kind == "now":
         w = np.arange(most + 1)[:, None]
         # P(Binomial(w, Γ) ≥ k): the multinomial sum of eq. (14) has binomial margins.
         enough = bdtrc(np.minimum(counts - 1, w), w, chances[None, :])
         return np.where(counts == 0, 1.0, np.where(w >= counts, enough, 0.0))
-    return _expanding(counts, chances, most)
+    return _decode_expanding(counts, chances, most)
 
 
-def _checked(sizes: ArrayLike, gamma: ArrayLike) -> tuple[Any, Floats]:
+def _check(sizes: ArrayLike, gamma: ArrayLike) -> tuple[Any, Floats]:
     counts, chances = np.asarray(sizes), probabilities(CALL, "gamma", gamma)
     if counts.ndim != 1 or counts.size == 0 or counts.dtype.kind not in "iu" or counts.min() < 0:
         raise refusal(CALL, "sizes", "hold an int >= 0 for each class", repr(sizes), "write (3, 3, 3), for example")
@@ -81,7 +81,7 @@ def _checked(sizes: ArrayLike, gamma: ArrayLike) -> tuple[Any, Floats]:
     return counts, chances
 
 
-def _expanding(sizes: Any, gamma: Floats, results: int) -> Floats:
+def _decode_expanding(sizes: Any, gamma: Floats, results: int) -> Floats:
     """Backward recursion over windows: values[r, d] with r results left for this window and wider ones.
 
     At window i, ``solved`` is the chance that d_j = 0 for some j ≥ i, given r and the deficit d before i.
@@ -96,15 +96,15 @@ def _expanding(sizes: Any, gamma: Floats, results: int) -> Floats:
     probabilities = np.zeros((results + 1, len(sizes)))
     solved = np.zeros((results + 1, deficits[-1] + 1))
     for last in reversed(range(len(sizes))):
-        solved = _pull(chance[last], np.ones(results + 1), solved, sizes[last], deficits[last])
+        solved = _pull_back(chance[last], np.ones(results + 1), solved, sizes[last], deficits[last])
         value = solved
         for window in reversed(range(last)):
-            value = _pull(chance[window], value[:, 0], value, sizes[window], deficits[window])
+            value = _pull_back(chance[window], value[:, 0], value, sizes[window], deficits[window])
         probabilities[:, last] = value[:, 0]
     return np.clip(probabilities, 0.0, 1.0)
 
 
-def _pull(chance: Floats, done: Floats, value: Floats, size: int, most: int) -> Floats:
+def _pull_back(chance: Floats, done: Floats, value: Floats, size: int, most: int) -> Floats:
     """Expected value before a window: ``done[r − n]`` if n ≥ size + d, else ``value[r − n, size + d − n]``.
 
     Parameters
