@@ -133,36 +133,31 @@ class DaskSlot(PoolSlot):
 
     def begin(self, task: DaskCall) -> None:
         """Run a task that the slot has already been reserved for."""
-        address = self.address
-        if address is None:
-            self._end(task, address, "error", self._lost())
-            return
+        address = self.address or ""  # it may have left meanwhile
         self.cluster.running[address].add(task.key)
         self._running = asyncio.ensure_future(self._attempt(task, address))
-        self._running.add_done_callback(lambda done: self._on_done(task, address, done))
+        self._running.add_done_callback(lambda done: self._end(task, address, done))
 
-    def _on_done(self, task: DaskCall, address: str, done: asyncio.Task[tuple[str, Any]]) -> None:
+    def _end(self, task: DaskCall, address: str, done: asyncio.Task[tuple[str, Any]]) -> None:
         # Cancelled: the worker has gone, or never began a task that nobody wants any more.
         try:
-            failed = self._lost() if done.cancelled() else done.exception()
+            failed: Any = self._lost() if done.cancelled() else done.exception()
             kind, answer = done.result() if failed is None else ("error", failed)
         except Exception as error:  # what came is no outcome
             kind, answer = "error", self._lost(told(error))
-        self._end(task, address, kind, answer)
-
-    def _end(self, task: DaskCall, address: str | None, kind: str, answer: Any) -> None:
-        self.cluster.running[address or ""].discard(task.key)
+        self.cluster.running.get(address, set()).discard(task.key)
         self.task = self._running = None
         if kind == "refused":
             task.cancel()
-            return
-        if kind == "error":
+        elif kind == "error":
             task.fail(answer)
         else:
             ok = kind == "value"
             task.take(ok, lambda: BufferedPickle(*answer).open() if ok else pickle.loads(answer))
 
     async def _attempt(self, task: DaskCall, address: str) -> tuple[str, Any]:
+        if not address:
+            return "error", self._lost()
         work = asyncio.ensure_future(self._outcome(task, address))
         try:
             while not work.done():

@@ -67,12 +67,12 @@ class Connection:
                 rest = rest[self._socket.sendmsg([rest], extra) :]
                 extra = []
             except BlockingIOError:
-                self._await_room(patience)
+                self._await(select.POLLOUT, patience)
         return total
 
-    def _await_room(self, patience: float | None) -> None:
+    def _await(self, event: int, patience: float | None = None) -> None:
         poll = select.poll()
-        poll.register(self._socket, select.POLLOUT)
+        poll.register(self._socket, event)
         if not poll.poll(None if patience is None else patience * 1000):
             raise TimeoutError("the other end of the connection does not read")
 
@@ -87,12 +87,10 @@ class Connection:
 
     def wait(self) -> Message:
         """Wait for one message; raise `EOFError` once the other end has closed."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
         while not self._ready:
             if self._ended:
                 raise EOFError("the other end of the connection has closed")
-            poll.poll()
+            self._await(select.POLLIN)
             self._read()
         return self._ready.popleft()
 
