@@ -69,6 +69,7 @@ class VirtualPool(SlotPool["_VirtualSlot"]):
     Examples
     --------
     >>> import kofn
+    >>> import numpy as np
     >>> A = np.arange(6.0).reshape(3, 2)
     >>> pool = VirtualPool([[1.0], [3600.0], [2.0]])  # any two of three
     >>> answer = kofn.matmul(A, A.T, workers=pool, rng=0)
