@@ -24,7 +24,7 @@ from kofn.schemes.products import _scheme as product
 
 RNG = np.random.default_rng(3)
 A, B = RNG.standard_normal((120, 70)), RNG.standard_normal((70, 90))
-BLOCKS = {"mds": (8, 1), "mds-chebyshev": (4, 1), "matdot": (4, 4)}
+BLOCKS = {"mds": (8, 1), "mds-dense": (8, 1), "mds-chebyshev": (4, 1), "matdot": (4, 4)}
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_more_room_means_fewer_passes():
     passes = []
     for rows_in_memory in (1, 3, 12):
         counted = Counted(A)
-        scheme = scheme_of("mds", counted)
+        scheme = scheme_of("mds-dense", counted)
         counted.numbers = 0
         stream = TaskStream(scheme.encoding(), np.empty, scheme.encoding().needed_at_once(rows_in_memory))
         for row in range(13):

@@ -97,6 +97,30 @@ class Blocks:
         """Rows ``start`` to ``stop`` of these blocks, (blocks, stop − start, columns of a block)."""
         return self._rows(start, stop) if self.axis == 0 else self._columns(start, stop)
 
+    def view(self, number: int) -> Array | None:
+        """A block where it lies in a matrix in memory; None where it is padded, reordered or in other units."""
+        spans, span = self.spans, self.slices[number]
+        moved = spans.order is not None or spans.exponents is not None or self.across is not None
+        if moved or span.stop - span.start < spans.size or not isinstance(self.matrix, np.ndarray):
+            return None
+        view: Array = self.matrix[span] if self.axis == 0 else self.matrix[:, span]
+        return view
+
+    def copy(self, number: int, start: int, stop: int, out: Array) -> None:
+        """Write rows ``start`` to ``stop`` of a block of a matrix in memory to where they belong in ``out``."""
+        span, order = self.slices[number], self.spans.order
+        if self.axis == 0:
+            end = min(stop, span.stop - span.start)
+            here: Any = slice(span.start + start, span.start + end)
+            here = here if order is None else order[here]
+            if end > start:
+                out[start:end] = self._raised(self.matrix[here], here, slice(None))
+            out[max(start, end) : stop] = 0
+            return
+        here, rows, room = span if order is None else order[span], slice(start, stop), span.stop - span.start
+        out[rows, :room] = self._raised(self.matrix[rows, here], here, rows)
+        out[rows, room:] = 0
+
     def _rows(self, start: int, stop: int) -> Array:
         slices, order = self.slices, self.spans.order
         if self._side_by_side:

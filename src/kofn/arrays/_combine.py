@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._base._numbers import Array
+from .._base._numbers import Array, Indices
 from .._base._parallel import PIECE_BYTES, for_pieces
 from ..errors import CodeError
 from ._blocks import Blocks
@@ -45,9 +45,12 @@ def combine(weights: Array, blocks: Blocks, outs: Array | Sequence[Array]) -> No
         return
     length, inner = blocks.shape
     width = inner * outs[0].itemsize // real.itemsize  # real numbers in a row of a block
-    flat = _flat(outs, real)
     chosen = np.argmax(weights, axis=1)
     copied = np.array_equal(weights, np.eye(weights.shape[1])[chosen])  # blocks as they are
+    if copied and isinstance(blocks.matrix, np.ndarray):
+        _copy(blocks, chosen, outs)
+        return
+    flat = _flat(outs, real)
 
     def piece(start: int, stop: int) -> None:
         parts, here = _as_real(blocks.piece(start, stop)), slice(start * width, stop * width)
@@ -60,6 +63,17 @@ def combine(weights: Array, blocks: Blocks, outs: Array | Sequence[Array]) -> No
     turned = isinstance(blocks.matrix, Source) and lies_by_columns(blocks.matrix)
     each = (len(outs) + weights.shape[1]) * inner * outs[0].itemsize
     for_pieces(piece, length, each, TURNED_BYTES if turned else PIECE_BYTES)
+
+
+def _copy(blocks: Blocks, chosen: Indices, outs: Array | Sequence[Array]) -> None:
+    """Write blocks of a matrix in memory as they are: each number is read once and written once."""
+    length, width = blocks.shape
+
+    def piece(start: int, stop: int) -> None:
+        for number, out in zip(chosen.tolist(), outs, strict=True):
+            blocks.copy(number, start, stop, out)
+
+    for_pieces(piece, length, len(outs) * width * blocks.dtype.itemsize)
 
 
 def _flat(outs: Array | Sequence[Array], real: np.dtype[Any]) -> Array | Sequence[Array]:
@@ -84,8 +98,8 @@ def _accumulate(weights: Array, blocks: Blocks, outs: Array | Sequence[Array]) -
 def apply(matrix: Array, results: Sequence[Any], targets: Sequence[Any]) -> None:
     """Write ``matrix @ results`` into arrays for the targets.
 
-    One matrix product a piece, on a copy of the piece that the cache holds: the results need not lie together
-    and the targets may be views into the answer.
+    A target that is a result goes straight to its place. For the others, one matrix product a piece, on a copy of the
+    piece that the cache holds: the results need not lie together and the targets may be views into the answer.
 
     Parameters
     ----------
@@ -113,19 +127,35 @@ def apply(matrix: Array, results: Sequence[Any], targets: Sequence[Any]) -> None
     kind = np.result_type(*{result.dtype for result in results})
     results = [result if result.shape else result.reshape(1) for result in results]
 
+    which = np.where(np.count_nonzero(matrix, axis=1) == 1, np.argmax(matrix == 1.0, axis=1), -1)
+    which[~(matrix == 1.0).any(axis=1)] = -1
+    mixed = np.flatnonzero(which < 0)
+    used = np.flatnonzero(matrix[mixed].any(axis=0))
+    weights = matrix[np.ix_(mixed, used)].astype(np.empty(0, kind).real.dtype, copy=False)
+
     @np.errstate(over="ignore", invalid="ignore")  # who gave what can overflow looks at the targets
     def piece(start: int, stop: int) -> None:
-        stacked = np.empty((len(results), stop - start, *inner), kind)
-        for row, result in zip(stacked, results, strict=True):
-            row[...] = result[start:stop]
-        combined = np.empty((len(targets), *stacked.shape[1:]), stacked.dtype)
-        np.matmul(matrix.astype(stacked.real.dtype, copy=False), _as_real(stacked), out=_as_real(combined))
-        for target, values in zip(targets, combined, strict=True):
-            room = (max(0, min(stop, target.shape[0]) - start), *target.shape[1:])
-            if room[0]:
-                target[start : start + room[0]] = values[tuple(slice(size) for size in room)]
+        for target, number in zip(targets, which.tolist(), strict=True):
+            if number >= 0:
+                _fill(target, start, results[number][start:stop])
+        if not mixed.size:
+            return
+        stacked = np.empty((len(used), stop - start, *inner), kind)
+        for row, number in zip(stacked, used.tolist(), strict=True):
+            row[...] = results[number][start:stop]
+        combined = np.empty((len(mixed), *stacked.shape[1:]), stacked.dtype)
+        np.matmul(weights, _as_real(stacked), out=_as_real(combined))
+        for number, values in zip(mixed.tolist(), combined, strict=True):
+            _fill(targets[number], start, values)
 
     for_pieces(piece, length, math.prod(inner) * (len(results) + len(targets)) * kind.itemsize)
+
+
+def _fill(target: Any, start: int, values: Any) -> None:
+    """Write rows of a target from ``start`` on, as far as it has room for them; the rest is padding."""
+    room = (max(0, min(start + len(values), target.shape[0]) - start), *target.shape[1:])
+    if room[0]:
+        target[start : start + room[0]] = values[tuple(slice(size) for size in room)]
 
 
 def _as_real(stacked: Array) -> Array:

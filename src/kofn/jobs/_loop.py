@@ -15,6 +15,7 @@ from .._base._envelope import Envelope
 from .._base._numbers import precision
 from ..engines._protocol import Pool
 from ..errors import Cancelled, CodeError, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
+from ..schemes._encoding import Tasks
 from ..schemes._scheme import Learner, Scheme
 from ..schemes._task import Task, name_some
 from . import _events as on
@@ -202,8 +203,8 @@ class RunLoop:
         return self._fresh[row]
 
     def _lacks(self, worker: int, row: int) -> int:
-        # To look at a task of a stream is to encode it; it has nothing resident.
-        return 0 if isinstance(self._tasks, TaskStream) else self._placement.missing(worker, self._task(row))
+        # To look at a task may be to encode it; then it has nothing resident.
+        return 0 if isinstance(self._tasks, TaskStream | Tasks) else self._placement.missing(worker, self._task(row))
 
     # -- taking results -------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +89,14 @@ class MemoryPlan:
     stream_bytes: int | None = None
     spills: bool = False
 
-    def of_run(self, call: str, encoding: Encoding, scratch: str | os.PathLike[str] | None) -> RunMemory:
-        """The memory of one run, whose results may wait in a file in the folder ``scratch``, or refuse that."""
-        encode: Encode = encoding.encode
+    def of_run(
+        self, call: str, encoding: Encoding, scratch: str | os.PathLike[str] | None, by_reference: bool = False
+    ) -> RunMemory:
+        """The memory of one run, whose results may wait in a file in the folder ``scratch``, or refuse that.
+
+        Where tasks go to workers by reference, blocks that are used as they are stay where they are.
+        """
+        encode: Encode = partial(encoding.encode, by_reference=by_reference)
         if (room := self.stream_bytes) is not None:
             encode = lambda allocate: TaskStream(encoding, allocate, room)  # noqa: E731
         if not self.spills:

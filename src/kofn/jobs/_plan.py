@@ -115,7 +115,7 @@ class Plan(Closing):
         scheme = self._asked
         if isinstance(scheme, Template) or (self.memory is not None and self.memory.stream_bytes is not None):
             return
-        self._tasks = scheme.encoding().encode(self._lease.pool.empty)
+        self._tasks = scheme.encoding().encode(self._lease.pool.empty, self._lease.by_reference)
         owners = scheme.code.on_workers(self._lease.n).worker
         for owner, task in zip(owners.tolist(), self._tasks, strict=False):  # a run refuses a wrong number
             self._lease.placement.ensure(owner, task)
@@ -133,7 +133,7 @@ class Plan(Closing):
         if not scheme.code.rows:
             return Execution(scheme, None, {}, template, lease.n)
         results: dict[int, Any] = {}
-        memory, end = plan.of_run(CALL, encoding, options.scratch), _leave_all
+        memory, end = plan.of_run(CALL, encoding, options.scratch, lease.by_reference), _leave_all
         if (tasks := self._tasks) is not None:
             memory = replace(memory, encode=lambda allocate: tasks)
         if template is not None:

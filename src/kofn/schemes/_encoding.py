@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -53,12 +53,38 @@ class Factor:
         new = which > np.maximum.accumulate(np.r_[-1, which[:-1]])
         return self.coefficients[new], which
 
+    @cached_property
+    def plain(self) -> Array:
+        """Which of the distinct rows are blocks as they are."""
+        rows = self.distinct[0]
+        plain: Array = (np.count_nonzero(rows, axis=1) == 1) & (rows.max(axis=1, initial=0.0) == 1.0)
+        return plain
+
     def encode(self, allocate: Allocate) -> list[Array]:
         """Return the encoded block of every row; rows with equal coefficients share one array."""
-        rows, which = self.distinct
+        made = self.together(range(len(self.distinct[0])), allocate)
+        return [made[index] for index in self.distinct[1]]
+
+    def together(self, numbers: Sequence[int], allocate: Allocate) -> Array:
+        """Some of the distinct blocks, in one array and in one pass."""
+        rows, plain = self.distinct[0][numbers], self.plain[numbers]
         encoded = allocate((len(rows), *self.blocks.shape), self.blocks.dtype)
-        combine(rows, self.blocks, encoded)
-        return [encoded[index] for index in which]
+        first = (
+            len(rows) if plain.all() else int(np.argmin(plain))
+        )  # so many are copied, where that costs no more reads
+        cut = first if isinstance(self.blocks.matrix, np.ndarray) else 0
+        for part in (slice(cut), slice(cut, None)):
+            combine(rows[part], self.blocks, encoded[part])
+        return encoded
+
+    def blocks_as_they_are(self, allocate: Allocate, by_reference: bool) -> dict[int, Array]:
+        """The plain ones among the distinct blocks, by number: views of the matrix where it need not travel."""
+        blocks = np.argmax(self.distinct[0], axis=1)
+        plain = np.flatnonzero(self.plain).tolist()
+        views = {number: self.blocks.view(int(blocks[number])) for number in plain if by_reference}
+        made = {number: view for number, view in views.items() if view is not None}
+        others = [number for number in plain if number not in made]
+        return made | dict(zip(others, self.together(others, allocate) if others else (), strict=True))
 
     def some(self, numbers: Sequence[int], allocate: Allocate) -> list[Array]:
         """Return some of the distinct blocks, each in an array of its own; only what they are made of is read."""
@@ -132,14 +158,18 @@ class Encoding:
     result: ArraySpec | None = None
     found: Sequence[Found] = ()
 
-    def encode(self, allocate: Allocate) -> Sequence[Task]:
-        """Make all tasks in one pass over the sources."""
+    def encode(self, allocate: Allocate, by_reference: bool = False) -> Sequence[Task]:
+        """Make all tasks in one pass over the sources; combinations only when the first of their rows is asked for.
+
+        Parameters
+        ----------
+        allocate : callable
+        by_reference : bool
+            Whether the tasks may hold views of the matrices, which nobody changes as long as they run.
+        """
         self.require_unchanged()
-        made: dict[Key, Array] = {}
-        for number, factor in enumerate(self.factors):
-            keys = ((number, which) for which in factor.distinct[1].tolist())
-            made |= zip(keys, factor.encode(allocate), strict=True)
-        return self.kernel(range(len(self.needs)), [[made[key] for key in keys] for keys in self.needs])
+        tasks = Tasks(self, allocate, by_reference)
+        return tasks if tasks.begun else self.kernel(range(len(self.needs)), tasks.blocks())
 
     @property
     def nbytes(self) -> int:
@@ -163,3 +193,58 @@ class Encoding:
         """Refuse matrices that are not what the scheme was built for any more."""
         for axis, found in enumerate(self.found):
             found.require(self.factors[axis].blocks.matrix, axis)
+
+
+class Tasks(Sequence[Task]):
+    """The tasks of an encoding: what is made of plain blocks is there at once, combinations when one is asked for.
+
+    Parameters
+    ----------
+    encoding : Encoding
+    allocate : callable
+    by_reference : bool
+        As of `Encoding.encode`.
+    """
+
+    def __init__(self, encoding: Encoding, allocate: Allocate, by_reference: bool) -> None:
+        self._encoding, self._allocate, self._by_reference = encoding, allocate, by_reference
+        self._made: dict[Key, Array] = {}
+        plain = [factor.plain.tolist() for factor in encoding.factors]
+        at_hand = all(isinstance(factor.blocks.matrix, np.ndarray) for factor in encoding.factors)  # others: read once
+        self.begun = at_hand and any(
+            keys and all(plain[factor][number] for factor, number in keys) for keys in encoding.needs
+        )
+        if self.begun:
+            self._make_plain()
+
+    def __len__(self) -> int:
+        return len(self._encoding.needs)
+
+    @overload
+    def __getitem__(self, row: int) -> Task: ...
+    @overload
+    def __getitem__(self, row: slice) -> Sequence[Task]: ...
+    def __getitem__(self, row: int | slice) -> Task | Sequence[Task]:
+        if isinstance(row, slice):
+            return [self[i] for i in range(*row.indices(len(self)))]
+        keys = self._encoding.needs[row]
+        if not all(key in self._made for key in keys):
+            self._make_others()
+        return self._encoding.kernel([row], [[self._made[key] for key in keys]])[0]
+
+    def blocks(self) -> list[list[Array]]:
+        """What every task is made of."""
+        self._make_plain()
+        self._make_others()
+        return [[self._made[key] for key in keys] for keys in self._encoding.needs]
+
+    def _make_plain(self) -> None:
+        for side, factor in enumerate(self._encoding.factors):
+            made = factor.blocks_as_they_are(self._allocate, self._by_reference)
+            self._made |= {(side, number): block for number, block in made.items()}
+
+    def _make_others(self) -> None:
+        for side, factor in enumerate(self._encoding.factors):
+            numbers = [number for number in range(len(factor.distinct[0])) if (side, number) not in self._made]
+            made = factor.together(numbers, self._allocate) if numbers else ()
+            self._made |= {(side, number): block for number, block in zip(numbers, made, strict=True)}

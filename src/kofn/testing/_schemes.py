@@ -107,7 +107,7 @@ def results_of(scheme: Scheme) -> list[Array]:
         return array
 
     encoding, rows, learner = scheme.encoding(), scheme.code.rows, scheme.learner()
-    tasks = encoding.encode(allocate)
+    tasks = list(encoding.encode(allocate))  # combinations are made when they are asked for
     size = sum(array.nbytes for array in allocated)
     require(size == encoding.nbytes, f"encoding allocated {size} bytes, its nbytes says {encoding.nbytes}")
     require(len(tasks) == rows, f"an encoding must make one task per row, got {len(tasks)} for {rows} rows")
