@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import schemes
+from ._api._imap import imap
 from ._api._map import CodedMap
 from ._api._map import map as map
 from ._api._matmul import matmul
@@ -125,6 +126,7 @@ __all__ = [
     "WorkerLost",
     "design",
     "fit",
+    "imap",
     "matmul",
     "operator",
     "prepare",

@@ -123,7 +123,7 @@ def test_derived_arrays_keep_what_they_hold(pool):
     x = scaled(np.ones(2), 10.0)
     assert kofn.sum([lambda x: x.scale * np.asarray(x)] * 2, x, workers=pool).value.tolist() == [20.0, 20.0]
     assert kofn.sum([lambda _: x.scale, lambda given: given["x"].scale], {"x": x}, workers=pool).value == 20.0
-    assert kofn.map(lambda x: x.scale, [x], workers=pool).value.tolist() == [10.0]
+    assert kofn.map(lambda x: x.scale, [x], workers=pool).value == [10.0]
     hard = np.ma.array([1.0, 2.0], mask=[0, 1], hard_mask=True, fill_value=9.0)
     assert kofn.sum([lambda x: x.hardmask + x.sum() + x.filled()[1]] * 2, hard, workers=pool).value == 22.0
 

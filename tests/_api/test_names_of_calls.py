@@ -43,8 +43,8 @@ def at_first_call(make, *inputs):
 FACES = {
     "kofn.matmul": lambda workers, **bad: kofn.matmul(**{"A": A, "B": A, "workers": workers} | bad),
     "kofn.sum": lambda workers, **bad: kofn.sum(**{"terms": [abs, abs], "x": 1.0, "workers": workers} | bad),
-    "kofn.map": lambda workers, **bad: kofn.map(
-        **{"f": abs, "inputs": [1.0, 2.0], "degree": 1, "workers": workers} | bad
+    "kofn.map": lambda workers, f=abs, inputs=(1.0, 2.0), **bad: kofn.map(
+        f, inputs, **{"degree": 1, "workers": workers} | bad
     ),
     "kofn.operator": lambda workers, **bad: kofn.operator(**{"A": A, "workers": workers} | bad) @ np.ones(4),
     "kofn.CodedSum": at_first_call(lambda **given: kofn.CodedSum(**{"terms": [abs, abs]} | given), 1.0),

@@ -42,7 +42,7 @@ with kofn.LocalPool(2) as pool:
     print(kofn.map(abs, [-1.0], workers=pool).value)
 """
     *refused, fine = said_by(program)
-    assert len(refused) == 4 and fine == "[1.]"
+    assert len(refused) == 4 and fine == "[1.0]"
     assert all(line.startswith("KofnError OSError") and "of shared memory cannot be had" in line for line in refused)
 
 

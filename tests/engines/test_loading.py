@@ -30,7 +30,8 @@ PROGRAM = """
 import sys, time
 import numpy as np
 import kofn
-from kofn.jobs import _loop as runtime
+from kofn.jobs._loop import RunLoop
+from kofn.jobs.calls._loop import CallLoop
 
 A = np.random.default_rng(0).standard_normal((64, 64))
 calls = iter(range(1000))
@@ -44,11 +45,14 @@ pool = kofn.ThreadPool(8)
 slow = kofn.Straggling(pool, kofn.Slowdown(kofn.Constant(0.0005), {{2: 1e4}}))
 wanted = {{"workers": slow, "deadline": 0.1}}
 
-begin, first = runtime.RunLoop.run, []
-def run(self, *arguments):
-    first.extend(sys.modules)
-    return begin(self, *arguments)
-runtime.RunLoop.run = run
+first = []
+def noting(begin):
+    def noted(self, *arguments):
+        first.extend(sys.modules)
+        return begin(self, *arguments)
+    return noted
+
+RunLoop.run, CallLoop.begin = noting(RunLoop.run), noting(CallLoop.begin)
 try:
     {job}
 except kofn.NotDecodable:

@@ -21,9 +21,9 @@ def twice(x):
 def work(results):
     with kofn.LocalPool(2) as pool:
         results.put([
-            kofn.map(twice, [1.0, 2.0], workers=pool).value.tolist(),
+            kofn.map(twice, [1.0, 2.0], workers=pool).value,
             float(kofn.sum([twice, Scaled(3)], 1.0, workers=pool).value),
-            kofn.map(lambda x: twice(x) + 1, [1.0], workers=pool).value.tolist(),
+            kofn.map(lambda x: twice(x) + 1, [1.0], workers=pool).value,
         ])
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ MAPS = {
 }
 
 
-@pytest.mark.parametrize("options", [{}, {"code": "uncoded"}, {"code": "repetition", "rows": 9}], ids=str)
+@pytest.mark.parametrize("options", [{"code": "uncoded"}, {"code": "repetition", "rows": 9}], ids=str)
 def test_a_map_by_copies_is_map_on_threads(options):
     with kofn.ThreadPool(3) as pool:
         for name, (f, inputs, right) in MAPS.items():
@@ -93,10 +93,22 @@ def test_a_map_by_copies_is_map_on_threads(options):
             assert same(kofn.map(f, iter(inputs), workers=pool, **options).value, right), name
 
 
+def test_a_map_without_a_code_gives_a_list_and_arrays_of_arrays():
+    with kofn.ThreadPool(3) as pool:
+        for name, (f, inputs, right) in MAPS.items():
+            plain = right if isinstance(inputs, np.ndarray) or isinstance(right, list) else right.tolist()
+            value = kofn.map(f, inputs, workers=pool).value
+            assert type(value) is type(plain), name
+            assert same(value, plain) or same(np.asarray(value), np.asarray(plain)), name
+            assert isinstance(kofn.map(f, iter(inputs), workers=pool).value, list), name
+            if isinstance(right, np.ndarray):
+                assert same(kofn.map(f, inputs, workers=pool, stack=True).value, right), name
+
+
 def test_a_map_by_copies_is_map_on_processes():
     with kofn.LocalPool(2) as pool:
         for name, (f, inputs, right) in MAPS.items():
-            assert same(kofn.map(f, inputs, workers=pool).value, right), name
+            assert same(kofn.map(f, inputs, workers=pool, code="repetition").value, right), name
 
 
 def test_frames_are_inputs_and_results():

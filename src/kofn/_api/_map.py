@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any, Protocol, Unpack
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol, Unpack
 
 from .. import checks
 from .._base._closeable import Closing
@@ -16,6 +16,7 @@ from ..jobs._plan import Plan
 from ..schemes import FUNCTIONS
 from ..schemes.functions._calls import CALL
 from ..schemes.functions._scheme import CallScheme, FunctionTemplate
+from ._each import run_each
 
 FACE = "kofn.CodedMap"
 
@@ -33,72 +34,85 @@ class FittedCode(Protocol):
 @checks.named(CALL)
 def map(
     f: Any,
-    inputs: Any,
-    *,
+    *iterables: Any,
     workers: Any = None,
     code: str | Builder | FittedCode | None = None,
     degree: int | None = None,
     recover: int | None = None,
     rows: int | None = None,
     rng: Any = None,
+    errors: Literal["raise", "return"] = "raise",
+    stack: bool | None = None,
     options: Options | None = None,
     **keywords: Unpack[OptionKeywords],
 ) -> Answer:
     """Evaluate a function at K inputs on many workers without waiting for the slowest.
 
+    Any function goes: without a code nothing is mixed. Each input is evaluated once, and again by a worker that has
+    nothing else to do where another one is late with it; the first result counts. Workers that die are survived, and
+    those that hang are ended where their engine can (`kofn.LocalPool`), so f may be called more than once at an input.
+    Short calls travel together, as many as take some hundredths of a second.
+
     Parameters
     ----------
     f : callable or fitted code
-        Takes one input and returns anything; a learned model is its own code. Codes that mix inputs, all but
-        "repetition" and "uncoded", need a number or an array, always of one shape.
-    inputs : iterable
-        K inputs of any kind that can be pickled, iterators too; for codes that mix them arrays of one shape. Of a
-        frame its rows.
+        Takes one item of each iterable and returns anything; a learned model is its own code. Codes that mix inputs,
+        all but "repetition" and "uncoded", need a number or an array, always of one shape.
+    *iterables : iterable
+        K inputs of any kind that can be pickled; of several iterables f takes an item each, and the shortest ends
+        them. Iterators are read as workers come to need what they yield. Codes take one iterable; those that mix
+        inputs, of arrays of one shape. Of a frame its rows.
     workers : int, Pool, distributed.Client or list of Executor, optional
         A number of local processes, a pool made once and used for many calls, a Dask client, or one executor per
         worker. As many processes as processors by default.
     code : str, callable or fitted code, optional
         A name in `kofn.schemes.FUNCTIONS`; a builder, such as ``functools.partial(kofn.schemes.lagrange, private=1)``;
-        or what `kofn.fit` returns. "lagrange" where a degree is given, otherwise "repetition": every input once, and
-        again at workers that have nothing else to do.
+        or what `kofn.fit` returns. "lagrange" where a degree is given.
     degree : int, optional
         For "lagrange": of which degree f is a polynomial in the entries of its input.
     recover : int, optional
         For codes that are never exact: how many results to wait for.
     rows : int, optional
-        Evaluations, dealt to the workers; one per worker by default. "repetition" has at least one per input: with
-        ``rows=2 * K`` workers that are done repeat what others still run.
+        For a code: evaluations, dealt to the workers; one per worker by default. "repetition" has at least one per
+        input: with ``rows=2 * K`` each is evaluated twice.
     rng : None, int or Generator
         Draws what is random in a code.
+    errors : {"raise", "return"}
+        Without a code: whether what f raises is raised at once, or stands in the list in the place of its result.
+    stack : bool, optional
+        Without a code: whether the value is one array, (K, …). By default it is where the inputs are one array and
+        all outputs are numbers or arrays of one shape that one type holds exactly, and a list elsewhere.
     options : Options, optional
     **keywords
         How it runs, as of `kofn.Options`. Without an estimate a missing output counts in full for a tolerance:
-        √(missing / K). By default "berrut" estimates by its paper's formula, and "repetition" and "uncoded" estimate
-        nothing: what is missing is missing; with ``estimator="lmmse"`` it is like those that are there.
+        √(missing / K). By default "berrut" estimates by its paper's formula, and without a code, as with "repetition"
+        and "uncoded", what is missing is missing; with ``estimator="lmmse"`` it is like those that are there.
 
     Returns
     -------
     Answer
-        With ``value``, ``exact``, ``recovered`` (which outputs are there, (K,)), ``error`` and ``report``. The
-        value is an array (K, …) where all outputs are numbers or arrays of one shape that one type holds exactly,
-        and else a list. A missing output is NaN, None in a list, masked in an array that has no NaN.
+        With ``value``, ``exact``, ``recovered`` (which outputs are there, (K,)), ``error`` and ``report``. The value is
+        a list, or an array as ``stack`` has it; of a code an array wherever that is possible. After a deadline a
+        missing output is None in a list, NaN in an array, and masked in an array that has no NaN. K is then how many
+        inputs were read of an iterator that has not ended.
 
     Raises
     ------
     ArgumentError
         An argument cannot work; nothing was started.
     FunctionError
-        f raised, or returned what a code that mixes cannot combine, such as NaN or another shape; says for which
-        input and at which worker.
+        f raised, or returned what cannot be sent, stacked, or combined by a code that mixes; says for which input and
+        at which worker.
     NotDecodable
-        The deadline passed before any result arrived, or all workers are gone; carries the best estimate.
+        The deadline passed before any result arrived, an input has cost three workers their lives, or all workers are
+        gone; its ``estimate`` has what there is.
 
     Examples
     --------
     >>> import kofn
     >>> with kofn.ThreadPool(3) as pool:
-    ...     kofn.map(len, ["a", "bb", "ccc"], workers=pool).value, kofn.map(str.upper, "ab", workers=pool).value
-    (array([1, 2, 3]), ['A', 'B'])
+    ...     kofn.map(len, ["a", "bb", "ccc"], workers=pool).value, kofn.map(pow, [2, 3], [5, 2], workers=pool).value
+    ([1, 2, 3], [32, 9])
 
     The squares of three matrices from any 5 of 6 workers:
 
@@ -110,20 +124,47 @@ def map(
     (True, True)
     """
     chosen = Options.of(options, keywords)
-    build = _build_of(f, code, {"degree": degree, "recover": recover, "rows": rows})
+    parameters = {"degree": degree, "recover": recover, "rows": rows}
+    build = _build_of(f, code, parameters)
+    _check_call(iterables, errors, stack)
+    if _is_plain(f, code, parameters, chosen):
+        return run_each(f, iterables, workers, chosen, errors, stack)
+    _require_one(iterables, errors)
     with PoolLease(workers, CALL) as lease:
-        return Plan(FunctionTemplate(build, lease.n, rng), lease, chosen).run(inputs)
+        return Plan(FunctionTemplate(build, lease.n, rng), lease, chosen).run(*iterables)
+
+
+def _is_plain(f: Any, code: Any, parameters: Mapping[str, Any], options: Options) -> bool:
+    """Whether all that is asked for is every output as it is: no code, no estimates, no other scheduler."""
+    asked = code is None and not hasattr(f, "evaluations") and all(value is None for value in parameters.values())
+    return asked and options.estimator is None and options.scheduler == "auto"
+
+
+def _check_call(iterables: tuple[Any, ...], errors: Any, stack: Any) -> None:
+    if not iterables:
+        raise checks.refusal(CALL, "inputs", "be given", "none", "give them after f")
+    checks.choice(CALL, "errors", errors, ("raise", "return"), "leave it out to raise what f raises")
+    if stack not in (None, True, False):
+        raise checks.refusal(CALL, "stack", "be True, False or None", repr(stack), "leave it out")
+
+
+def _require_one(iterables: tuple[Any, ...], errors: str) -> None:
+    remedy = "leave out code, degree, recover, rows, estimator and scheduler"
+    if len(iterables) > 1:
+        raise checks.refusal(CALL, "inputs", "be one iterable for a code", f"{len(iterables)}", remedy)
+    if errors != "raise":
+        raise checks.refusal(CALL, "errors", "be 'raise' for a code", repr(errors), remedy)
 
 
 class CodedMap(Closing):
-    """f at the inputs of any number of calls, placed at a worker when it first needs it, until `close`.
+    """f at the inputs of any number of calls, by a code, placed at a worker when it first needs it, until `close`.
 
     f is taken as it is when this is made; on threads it is your own.
 
     Parameters
     ----------
     f, workers, code, degree, recover, rows, rng, options, **keywords
-        As for `kofn.map`.
+        As for `kofn.map`; "repetition" without a code or a degree.
 
     Attributes
     ----------

@@ -105,7 +105,7 @@ def sealed(value: Any) -> Any:
     >>> sealed(3.0), type(sealed([3.0])).__name__, opened(sealed([3.0]))
     (3.0, 'Sealed', [3.0])
     """
-    if _unchanging(value) or _plain(value):
+    if is_unchanging(value) or _plain(value):
         return value
     try:
         return Sealed.of(value)
@@ -223,7 +223,7 @@ class Snapshot:
             return {key: self.value(item) for key, item in value.items()}
         if callable(value):
             return self.function(value)
-        return value if _unchanging(value) else self._once(value, _again)
+        return value if is_unchanging(value) else self._once(value, _again)
 
     def function(self, function: Any) -> Any:
         """A function, or some: pickled now, unless workers run the caller's own."""
@@ -304,8 +304,15 @@ def _plain(value: Any) -> bool:
     return type(value) in PLAIN and not value.dtype.hasobject
 
 
-def _unchanging(value: Any) -> bool:
-    return all(map(_unchanging, value)) if type(value) is tuple else isinstance(value, UNCHANGING)
+def is_unchanging(value: Any) -> bool:
+    """Whether a value, or all that a tuple holds, is of a type in `UNCHANGING`.
+
+    Examples
+    --------
+    >>> is_unchanging((1, "a")), is_unchanging([1])
+    (True, False)
+    """
+    return all(map(is_unchanging, value)) if type(value) is tuple else isinstance(value, UNCHANGING)
 
 
 def _again(value: Any) -> Any:

@@ -48,9 +48,13 @@ class Capabilities:
     by_reference : bool
         Whether tasks are the caller's own functions with the caller's own arguments, as in threads. Elsewhere they are
         copies, taken when the task is submitted.
+    kills : bool
+        Whether a task that goes on although it was stopped, or its future cancelled, is ended after the engine's grace,
+        and its worker replaced. Elsewhere the worker is busy until it ends.
     """
 
     by_reference: bool = False
+    kills: bool = False
 
 
 def capabilities_of(pool: object) -> Capabilities:
@@ -59,7 +63,7 @@ def capabilities_of(pool: object) -> Capabilities:
     Examples
     --------
     >>> capabilities_of(object())
-    Capabilities(by_reference=False)
+    Capabilities(by_reference=False, kills=False)
     """
     told: Capabilities = getattr(pool, "capabilities", Capabilities())
     return told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -15,7 +16,7 @@ from ..._base._importing import refuse_while_importing
 from ..._base._machine import processors
 from ...checks import integer, refusal
 from ...errors import ArgumentError, KofnError, PoolClosed, WorkerLost
-from .._protocol import Stop
+from .._protocol import Capabilities, Stop
 from .._slots import SlotPool
 from .._validation import check_key, check_stop, check_worker, pack_argument
 from ._call import PlacedValue
@@ -85,6 +86,11 @@ class LocalPool(SlotPool[WorkerSlot]):
         except BaseException:
             self.close()
             raise
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """It ends what hangs, unless its grace is for ever."""
+        return Capabilities(kills=math.isfinite(self._supervisor.grace))
 
     @property
     def bytes_sent(self) -> dict[str, int]:

@@ -1,0 +1,87 @@
+"""What can happen to calls, and what is to be done about them: data that `CallState` and `CallLoop` exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+# -- events: what has happened ------------------------------------------------------------------------
+
+
+class Added(NamedTuple):
+    """There are more calls: the number of each, and how many bytes its arguments have."""
+
+    calls: Mapping[int, int]
+
+
+class Dropped(NamedTuple):
+    """Nobody wants the results of these any more."""
+
+    numbers: Sequence[int]
+
+
+class Seen(NamedTuple):
+    """What some workers are doing that have nothing of ours."""
+
+    states: Mapping[int, str]
+
+
+class Refused(NamedTuple):
+    """A `Send` could not be carried out: the worker has just died, or has a task of somebody else."""
+
+    worker: int
+    state: str
+
+
+class Returned(NamedTuple):
+    """A worker came to the end of the first ``ended`` calls that it was sent, which took it so many seconds."""
+
+    worker: int
+    state: str
+    ended: int
+    seconds: float
+
+
+class Lost(NamedTuple):
+    """What a worker had will never come: it died."""
+
+    worker: int
+    state: str
+    error: BaseException
+
+
+class Undelivered(NamedTuple):
+    """A message came back without results, for reasons that concern one of its calls."""
+
+    worker: int
+    state: str
+    error: BaseException
+
+
+Event = Added | Dropped | Seen | Refused | Returned | Lost | Undelivered
+
+# -- actions: what is to be done ----------------------------------------------------------------------
+
+
+class Send(NamedTuple):
+    """Send calls to an idle worker, then say `Returned`, `Lost`, `Undelivered` or `Refused`."""
+
+    worker: int
+    numbers: Sequence[int]
+
+
+class End(NamedTuple):
+    """Let go of what a worker runs, and of the worker too where the engine can replace it."""
+
+    worker: int
+
+
+class GiveUp(NamedTuple):
+    """There will be no result of this call: ``error`` says why."""
+
+    number: int
+    worker: int
+    error: BaseException
+
+
+Action = Send | End | GiveUp

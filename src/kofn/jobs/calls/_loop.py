@@ -1,0 +1,267 @@
+"""The loop of calls: it carries out what `CallState` decides, with real workers, and tells it what came of that."""
+
+from __future__ import annotations
+
+import math
+import queue
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future
+from itertools import count
+from typing import Any, NamedTuple
+
+from ..._base._clock import Clock, RealClock
+from ..._base._closeable import Home
+from ..._base._envelope import Envelope
+from ...engines._protocol import Pool, capabilities_of
+from ...errors import ArgumentError, Cancelled, PoolClosed, WorkerError, WorkerLost
+from ...schemes._task import Task
+from ...schemes.functions._calls import resident_key
+from .._placement import Placement, size_of
+from ..report._attempt import Attempt, Outcome
+from . import _events as on
+from ._kernel import Outcomes, run_calls, unpacked
+from ._state import CallState
+from ._tempo import MESSAGE_SECONDS
+
+
+class Result(NamedTuple):
+    """What became of a call: its value, or an envelope or exception that says why there is none."""
+
+    number: int
+    worker: int
+    value: Any
+    failure: Envelope | BaseException | None = None
+
+
+class Message(NamedTuple):
+    """What a worker was sent, under a number of its own: it may be ended, and what comes of it be of no interest."""
+
+    serial: int
+    worker: int
+    numbers: Sequence[int]
+    sent: float
+    future: Future[Any]
+
+
+class CallLoop:
+    """Calls of one function on a pool, of which any thread may add more; one thread drives it.
+
+    Parameters
+    ----------
+    pool : Pool
+        One that has a ``clock``, such as `kofn.simulation.VirtualPool`, tells the time.
+    placement : Placement
+        Where resident data is noted.
+    function : callable
+        Goes to a worker once.
+    most : int, optional
+        Workers that are used at the same time; all by default.
+    """
+
+    def __init__(self, pool: Pool, placement: Placement, function: Callable[..., Any], most: int | None = None) -> None:
+        self._home = Home()
+        self._clock: Clock = getattr(pool, "clock", RealClock())
+        capabilities = capabilities_of(pool)
+        self.pool, self._placement = pool, placement
+        self._apart = not capabilities.by_reference
+        self._state = CallState(pool.n, capabilities.kills)
+        self._workers = range(pool.n if most is None else min(most, pool.n))
+        self._function = Task(run_calls, (), {resident_key(function): function})
+        self._inbox: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
+        self._messages: dict[int, Message] = {}  # by worker
+        self._numbers = count()
+        self._arguments: dict[int, tuple[Any, ...]] = {}
+        self._added: deque[tuple[int, int]] = deque()
+        self._dropped: deque[int] = deque()
+        self.started = self._clock.now()
+        self.loss: WorkerError | None = None  # the last
+        self.attempts: list[Attempt] | None = None  # where somebody wants to know
+        self.placed_bytes = self.sent_bytes = self.received_bytes = 0
+
+    # -- what any thread may do -----------------------------------------------------------------------
+
+    def add(self, number: int, arguments: tuple[Any, ...]) -> None:
+        """Have one more call; it is heard of with the next turn."""
+        self._arguments[number] = arguments
+        self._added.append((number, size_of(arguments)))
+
+    def drop(self, number: int) -> None:
+        """Want no result of a call any more; it is heard of with the next turn."""
+        self._dropped.append(number)
+
+    def wake(self) -> None:
+        """Let the thread that waits take its turn."""
+        self._inbox.put(None)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is the process that made it."""
+        return self._home.is_here
+
+    # -- what one thread does -------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """Seconds since the start."""
+        return self._clock.now() - self.started
+
+    @property
+    def unfinished(self) -> int:
+        """How many calls have no result yet."""
+        return len(self._arguments)
+
+    @property
+    def capacity(self) -> int:
+        """How many keep all workers busy."""
+        return max(1, self._state.capacity)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more can come: every worker is gone."""
+        return self._state.is_over
+
+    @property
+    def end(self) -> PoolClosed | WorkerLost:
+        """Why nothing more can come."""
+        if getattr(self.pool, "is_open", True):
+            last = f"; the last: {self.loss}" if self.loss else ""
+            return WorkerLost(f"all {self.pool.n} workers are gone{last}", -1)
+        return PoolClosed("the pool was closed while calls ran on it.")
+
+    def begin(self) -> None:
+        """Place the function, which is refused here if it cannot travel, and look at the workers."""
+        self.placed_bytes += self._placement.ensure(0, self._function)
+        self._look(self._workers)
+
+    def turn(self, until: float = math.inf) -> list[Result]:
+        """Give out what there is, wait for something to happen until then at most, and return the results that came."""
+        self._home.require("what is computed here")
+        results = self._take_added()
+        if results:
+            return results
+        wake = min(until, self._state.wake_at())
+        entry = self._clock.wait(self._inbox, max(0.0, wake - self.now))
+        if entry is None:
+            self._look(self._state.absent)
+            return results
+        results += self._came_back(*entry)
+        while not self._inbox.empty():
+            if (entry := self._inbox.get()) is not None:
+                results += self._came_back(*entry)
+        return results
+
+    def rest(self) -> None:
+        """Wait until somebody wakes it, whatever comes back."""
+        self._inbox.get()
+
+    def forsake(self) -> list[int]:
+        """Forget every call that has no result, and return their numbers."""
+        numbers = list(self._arguments)
+        for number in numbers:
+            self.drop(number)
+            self._arguments.pop(number, None)
+        return numbers
+
+    def close(self) -> None:
+        """Let go of everything that runs."""
+        for worker in list(self._messages):
+            self._end(worker)
+        self._arguments.clear()
+
+    def _take_added(self) -> list[Result]:
+        dropped = [self._dropped.popleft() for _ in range(len(self._dropped))]
+        for number in dropped:
+            self._arguments.pop(number, None)
+        added = dict(self._added.popleft() for _ in range(len(self._added)))
+        results = self._tell(on.Dropped(dropped)) if dropped else []
+        return results + (self._tell(on.Added(added)) if added else [])
+
+    def _look(self, workers: Sequence[int]) -> list[Result]:
+        return self._tell(on.Seen({worker: self.pool.state(worker) for worker in workers}))
+
+    def _tell(self, event: on.Event) -> list[Result]:
+        """Let the state hear of an event, and do what it wants done."""
+        results: list[Result] = []
+        events = [event]
+        while events:
+            for action in self._state.handle(events.pop(), self.now):
+                if isinstance(action, on.Send):
+                    events += self._send(action, results)
+                elif isinstance(action, on.End):
+                    self._end(action.worker)
+                elif self._arguments.pop(action.number, None) is not None:
+                    results.append(Result(action.number, action.worker, None, action.error))
+        return results
+
+    # -- messages -------------------------------------------------------------------------------------
+
+    def _send(self, action: on.Send, results: list[Result]) -> list[on.Event]:
+        worker, numbers = action
+        if (state := self.pool.state(worker)) != "idle":  # pools are given tasks only then
+            return [on.Refused(worker, state)]
+        calls = [(number, self._arguments[number]) for number in numbers]
+        self.placed_bytes += self._placement.ensure(worker, self._function)
+        keys = self._placement.keys(self._function)
+        try:
+            future = self.pool.submit(worker, run_calls, 2 * MESSAGE_SECONDS, self._apart, calls, keys=keys)
+        except WorkerError as error:  # between the look and the call it died, or another job took it
+            self.loss = error.with_traceback(None)
+            return [on.Refused(worker, self.pool.state(worker))]
+        except ArgumentError as error:  # something cannot be pickled
+            return [on.Undelivered(worker, self.pool.state(worker), error)]
+        self.sent_bytes += sum(size_of(arguments) for _, arguments in calls)
+        serial = next(self._numbers)
+        self._messages[worker] = Message(serial, worker, numbers, self.now, future)
+        # The callback must not hold the future: results would stay in a circle until somebody collects it.
+        future.add_done_callback(lambda _: self._inbox.put((worker, serial)))
+        return []
+
+    def _end(self, worker: int) -> None:
+        message = self._messages.pop(worker)
+        # Not the pool's `stop`: the worker may have ended this task already and run one of another job.
+        message.future.cancel()
+        self._note(message, message.numbers, "abandoned")
+
+    def _came_back(self, worker: int, serial: int) -> list[Result]:
+        message = self._messages.get(worker)
+        if message is None or message.serial != serial:
+            return []  # it was ended, and had just come to its end
+        del self._messages[worker]
+        state = self.pool.state(worker)
+        try:
+            outcomes: Outcomes = message.future.result()
+        except (PoolClosed, Cancelled):
+            raise
+        except Exception as error:
+            self._note(message, message.numbers, "lost")
+            self.loss = error.with_traceback(None) if isinstance(error, WorkerLost) else self.loss
+            return self._tell(_loss(worker, state, error))
+        return self._taken(message, state, outcomes)
+
+    def _taken(self, message: Message, state: str, outcomes: Outcomes) -> list[Result]:
+        results: list[Result] = []
+        values = [*outcomes.results, *[None] * (outcomes.failure is not None)]
+        for place, (number, value) in enumerate(zip(message.numbers, values, strict=False)):
+            if self._arguments.pop(number, None) is None:
+                self._note(message, [number], "late")
+                continue
+            failure = outcomes.failure if place == len(outcomes.results) else None
+            results.append(Result(number, message.worker, unpacked(value), failure))
+            self.received_bytes += size_of(value)
+            self._note(message, [number], "arrived")
+        return results + self._tell(on.Returned(message.worker, state, outcomes.ended, outcomes.seconds))
+
+    def _note(self, message: Message, numbers: Sequence[int], outcome: Outcome) -> None:
+        if self.attempts is not None:
+            sent, ended = message.sent, self.now
+            self.attempts.extend(Attempt(number, message.worker, 1.0, sent, ended, outcome) for number in numbers)
+
+
+def _loss(worker: int, state: str, error: Exception) -> on.Lost | on.Undelivered:
+    """What a message tells that came back without results."""
+    if isinstance(error, WorkerLost):
+        return on.Lost(worker, state, error.with_traceback(None))
+    if isinstance(error, CancelledError):
+        return on.Lost(worker, state, WorkerLost(f"what worker {worker} ran was stopped", worker))
+    return on.Undelivered(worker, state, error)

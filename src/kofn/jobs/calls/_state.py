@@ -1,0 +1,316 @@
+"""Where calls stand, and what each idle worker is to do next: no pool, no thread, no clock.
+
+The set of calls is open: more may come at any time, and what is done is forgotten. An idle worker takes what waits, in
+order; where nothing does, it repeats what others are late with, and the first result counts. What takes so long that
+it seems to hang is ended with its worker, once when it is alone, and tried again after everything else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from . import _events as on
+from ._tempo import Tempo
+
+ATTEMPTS = 3
+"""A call that has cost so many workers their lives, alone, is given up."""
+
+LATE = 1.5
+"""A message is late after so many times the median; before the first result, after `FIRST_SECONDS`."""
+
+FIRST_SECONDS = 0.25
+"""Nothing has come back so far: copies are made after so long."""
+
+SLACK_SECONDS = 0.005
+"""What a message may be late by for no reason."""
+
+COPIES = 2
+"""Workers that have one call at the same time, at most."""
+
+HUNG = 20.0
+"""So many medians are too many: the worker is ended, if that is possible, ..."""
+
+HUNG_SECONDS = 1.0
+"""... but no sooner."""
+
+USELESS = 3.0
+"""After so many medians a worker is ended whose results others have brought."""
+
+MESSAGE_BYTES = 1 << 24
+"""Arguments of several calls in one message have at most so many bytes."""
+
+POLL_SECONDS = 0.005
+"""How often to look for workers that become ready by themselves, while calls wait."""
+
+IDLE_POLL_SECONDS = 0.05
+"""The same while none waits, and workers would only repeat what others have."""
+
+
+class Flight(NamedTuple):
+    """A message that a worker has."""
+
+    worker: int
+    numbers: Sequence[int]
+    sent: float
+
+
+class CallState:
+    """Calls as a state machine: `handle` takes an event and returns what is to be done.
+
+    Parameters
+    ----------
+    workers : int
+    ends : bool
+        Whether workers can be ended that hang.
+
+    Examples
+    --------
+    >>> state = CallState(2)
+    >>> state.handle(on.Added({0: 0, 1: 0}), 0.0), state.handle(on.Seen({0: "idle", 1: "idle"}), 0.0)
+    ([], [Send(worker=0, numbers=[0]), Send(worker=1, numbers=[1])])
+    >>> state.handle(on.Returned(1, "idle", 1, 0.1), 0.1), round(state.wake_at(), 3)
+    ([], 0.155)
+    >>> state.handle(on.Seen({}), 1.0), state.handle(on.Returned(1, "idle", 1, 0.1), 1.1)
+    ([Send(worker=1, numbers=[0])], [End(worker=0)])
+    """
+
+    def __init__(self, workers: int, ends: bool = False) -> None:
+        self.now = 0.0
+        self.states = ["dead"] * workers
+        self.tempo = Tempo(workers)
+        self.flights: dict[int, Flight] = {}
+        self.open: set[int] = set()  # calls that have no result yet
+        self._ends = ends
+        self._waiting: deque[int] = deque()
+        self._later: deque[int] = deque()  # have been ended before
+        self._flying: dict[int, int] = {}
+        self._nbytes: dict[int, int] = {}
+        self._lives: dict[int, int] = {}
+        self._alone: set[int] = set()
+        self._ended: set[int] = set()
+
+    def handle(self, event: on.Event, now: float) -> list[on.Action]:
+        """Take an event in, at a time in seconds, and return what is to be done, in order."""
+        self.now = max(self.now, now)
+        actions = _STEPS[type(event)](self, event)
+        actions += self._end_overdue()
+        actions += self._give_out()
+        return actions
+
+    @property
+    def absent(self) -> list[int]:
+        """Workers that are starting, or busy with something else, and may come back by themselves."""
+        return [w for w, state in enumerate(self.states) if state in ("starting", "busy") and w not in self.flights]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more can come: every worker is gone."""
+        return all(state == "dead" for state in self.states)
+
+    @property
+    def capacity(self) -> int:
+        """How many calls without a result keep all workers busy."""
+        return self._present * (2 * self.tempo.next_most + 2)
+
+    def wake_at(self) -> float:
+        """When it would decide otherwise although nothing has happened until then; inf for never."""
+        wake = math.inf
+        if self.open and self.absent:
+            wake = self.now + (POLL_SECONDS if self._waiting or self._later else IDLE_POLL_SECONDS)
+        for flight in self.flights.values():
+            times = [self._end_at(flight)]
+            if self._idle and self._copyable(flight):
+                times.append(self._late_at(flight))
+            wake = min(wake, *(time if time > self.now else math.inf for time in times))
+        return wake
+
+    # -- what has happened ----------------------------------------------------------------------------
+
+    def _added(self, event: on.Added) -> list[on.Action]:
+        self.open.update(event.calls)
+        self._waiting.extend(event.calls)
+        self._nbytes.update((number, size) for number, size in event.calls.items() if size)
+        return []
+
+    def _dropped(self, event: on.Dropped) -> list[on.Action]:
+        for number in event.numbers:
+            self._close(number)
+        return []
+
+    def _seen(self, event: on.Seen) -> list[on.Action]:
+        for worker, state in event.states.items():
+            if worker not in self.flights:
+                self.states[worker] = state
+        return []
+
+    def _refused(self, event: on.Refused) -> list[on.Action]:
+        # One that calls itself idle and takes nothing is looked at again before it is asked.
+        flight = self._land(event.worker, "busy" if event.state == "idle" else event.state)
+        self._put_back(flight.numbers)
+        return []
+
+    def _returned(self, event: on.Returned) -> list[on.Action]:
+        flight = self._land(event.worker, event.state)
+        done, rest = flight.numbers[: event.ended], flight.numbers[event.ended :]
+        self.tempo.add(event.worker, max(1, event.ended), event.seconds, self.now - flight.sent)
+        for number in done:
+            self._close(number)
+        self._put_back(rest)
+        return []
+
+    def _lost(self, event: on.Lost) -> list[on.Action]:
+        flight = self._land(event.worker, event.state)
+        if len(flight.numbers) > 1:  # one of them did it, and the others are not to pay for it
+            self._alone.update(flight.numbers)
+            self._put_back(flight.numbers)
+            return []
+        (number,) = flight.numbers
+        self._lives[number] = lives = self._lives.get(number, ATTEMPTS) - 1
+        if lives == 0 and number in self.open:
+            return self._give_up(number, event)
+        self._put_back([number])
+        return []
+
+    def _undelivered(self, event: on.Undelivered) -> list[on.Action]:
+        flight = self._land(event.worker, event.state)
+        if len(flight.numbers) == 1 and flight.numbers[0] in self.open:
+            return self._give_up(flight.numbers[0], event)
+        self._alone.update(flight.numbers)
+        self._put_back(flight.numbers)
+        return []
+
+    def _give_up(self, number: int, event: on.Lost | on.Undelivered) -> list[on.Action]:
+        self._close(number)
+        return [on.GiveUp(number, event.worker, event.error)]
+
+    def _land(self, worker: int, state: str) -> Flight:
+        flight = self.flights.pop(worker)
+        self.states[worker] = state
+        for number in flight.numbers:
+            self._flying[number] -= 1
+            if not self._flying[number]:
+                del self._flying[number]
+        return flight
+
+    def _close(self, number: int) -> None:
+        self.open.discard(number)
+        self._nbytes.pop(number, None)
+        self._lives.pop(number, None)
+        self._alone.discard(number)
+        self._ended.discard(number)
+
+    def _put_back(self, numbers: Sequence[int]) -> None:
+        """Let those wait again, before all others, that have no result and that nobody else has."""
+        self._waiting.extendleft(n for n in reversed(numbers) if n in self.open and n not in self._flying)
+
+    # -- what is to be done ---------------------------------------------------------------------------
+
+    @property
+    def _idle(self) -> list[int]:
+        return [worker for worker, state in enumerate(self.states) if state == "idle"]
+
+    @property
+    def _present(self) -> int:
+        return sum(state != "dead" for state in self.states)
+
+    def _give_out(self) -> list[on.Action]:
+        actions: list[on.Action] = []
+        for worker in self._idle if self.open else ():
+            numbers = self._next(worker)
+            if not numbers:
+                break  # nobody else gets anything either
+            self.states[worker] = "busy"
+            self.flights[worker] = Flight(worker, numbers, self.now)
+            for number in numbers:
+                self._flying[number] = self._flying.get(number, 0) + 1
+            actions.append(on.Send(worker, numbers))
+        return actions
+
+    def _next(self, worker: int) -> list[int]:
+        room = self.tempo.room(worker, len(self._waiting), self._present)
+        return self._taken(self._waiting, room) or self._taken(self._later, 1) or self._copies(room)
+
+    def _taken(self, line: deque[int], room: int) -> list[int]:
+        """The first calls of a line that go into one message."""
+        taken: list[int] = []
+        size = 0
+        while line and len(taken) < room:
+            number = line[0]
+            if number not in self.open or number in self._flying:  # a copy was faster, or is on its way
+                line.popleft()
+                continue
+            size += self._nbytes.get(number, 0)
+            if taken and (size > MESSAGE_BYTES or number in self._alone):
+                break
+            taken.append(line.popleft())
+            if number in self._alone:
+                break
+        return taken
+
+    def _copies(self, room: int) -> list[int]:
+        """What the worker that is late for longest will come to last."""
+        for flight in sorted(self.flights.values(), key=lambda flight: flight.sent):
+            if self._late_at(flight) <= self.now and (copyable := self._copyable(flight)):
+                half = copyable[len(copyable) // 2 :][-room:]
+                return half if self._alone.isdisjoint(half) else half[-1:]
+        return []
+
+    def _copyable(self, flight: Flight) -> list[int]:
+        return [n for n in flight.numbers if n in self.open and self._flying[n] < COPIES]
+
+    def _late_at(self, flight: Flight) -> float:
+        if not math.isfinite(self.tempo.away):
+            return flight.sent + FIRST_SECONDS
+        return flight.sent + LATE * self._expected(flight) + SLACK_SECONDS
+
+    def _end_at(self, flight: Flight) -> float:
+        """When its worker is to be ended, or left alone: it hangs, or works for nothing.
+
+        One that works for nothing is given some time to end by itself: what it has imported goes with its process.
+        """
+        if self.open.isdisjoint(flight.numbers):
+            return flight.sent + USELESS * self._expected(flight) if self._ends else self.now
+        if not self._ends or not self._ended.isdisjoint(flight.numbers):
+            return math.inf
+        return flight.sent + max(HUNG_SECONDS, HUNG * self._expected(flight))
+
+    def _expected(self, flight: Flight) -> float:
+        return self.tempo.away * len(flight.numbers)
+
+    def _end_overdue(self) -> list[on.Action]:
+        overdue = [flight for flight in self.flights.values() if self._end_at(flight) <= self.now]
+        for flight in overdue:
+            self._land(flight.worker, "busy")
+            left = [number for number in flight.numbers if number in self.open]
+            self._alone.update(left)
+            if len(flight.numbers) > 1:  # one of them hangs, and the others are not to wait for it again
+                self._put_back(left)
+            else:
+                self._ended.update(left)
+                self._later.extend(number for number in left if number not in self._flying)
+        return [on.End(flight.worker) for flight in overdue]
+
+    def check(self) -> None:
+        """Assert what always holds: every call without a result waits, or somebody has it."""
+        lines = {*self._waiting, *self._later}
+        flying = [number for flight in self.flights.values() for number in flight.numbers]
+        assert self.open <= lines | set(flying), self.open - lines - set(flying)
+        assert {number: flying.count(number) for number in set(flying)} == self._flying
+        assert max(self._flying.values(), default=0) <= COPIES
+        assert all(self.states[worker] == "busy" for worker in self.flights)
+        assert {*self._nbytes, *self._lives, *self._alone, *self._ended} <= self.open
+
+
+_STEPS: dict[type, Callable[[CallState, Any], list[on.Action]]] = {
+    on.Added: CallState._added,
+    on.Dropped: CallState._dropped,
+    on.Seen: CallState._seen,
+    on.Refused: CallState._refused,
+    on.Returned: CallState._returned,
+    on.Lost: CallState._lost,
+    on.Undelivered: CallState._undelivered,
+}
+"""What each event does."""

@@ -1,0 +1,125 @@
+"""`kofn.imap`: results as they come, of inputs that are read as they are needed, and nothing left behind."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import threading
+
+import pytest
+
+import kofn
+from processes import held, until
+
+
+@pytest.fixture(scope="module")
+def threads():
+    with kofn.ThreadPool(3) as pool:
+        yield pool
+
+
+def test_results_come_in_the_order_of_the_inputs_or_as_they_are_there(threads):
+    gate = threading.Event()
+
+    def f(x):
+        if x == 0:
+            assert gate.wait(30.0)
+        return x
+
+    with kofn.imap(f, range(50), workers=threads, ordered=False) as results:
+        early = [next(results) for _ in range(49)]
+        gate.set()
+        assert next(results, None) == 0 and next(results, None) is None
+    assert sorted(early) == list(range(1, 50))
+    assert list(kofn.imap(pow, range(40), itertools.repeat(2), workers=threads)) == [k * k for k in range(40)]
+
+
+def test_infinite_inputs_are_read_a_bounded_number_ahead(threads):
+    read = []
+    inputs = (read.append(k) or k for k in itertools.count())
+    with kofn.imap(abs, inputs, workers=threads) as results:
+        assert [next(results) for _ in range(500)] == list(range(500))
+    assert len(read) < 500 + 30_000  # a thousand calls in a message, four messages a worker, and as much again
+    assert next(results, "closed") == "closed"
+
+
+def test_a_consumer_that_does_not_ask_is_not_run_ahead_of(threads):
+    read = []
+    inputs = (read.append(k) or k for k in itertools.count())
+    with kofn.imap(lambda x: threading.Event().wait(0.05) and x, inputs, workers=threads) as results:
+        next(results)
+        assert len(read) < 60
+
+
+def test_what_f_raises_comes_in_its_turn(threads, local_pool):
+    for pool in (threads, local_pool):
+        results = kofn.imap(lambda x: 1 // (3 - x), range(6), workers=pool)
+        assert [next(results) for _ in range(3)] == [0, 0, 1]
+        with pytest.raises(kofn.FunctionError, match=r"ZeroDivisionError at input 3") as caught:
+            next(results)
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
+        assert next(results, "over") == "over"
+        whole = list(kofn.imap(lambda x: 1 // (3 - x), range(6), workers=pool, errors="return"))
+        assert isinstance(whole[3], ZeroDivisionError) and whole[:3] + whole[4:] == [0, 0, 1, -1, -1]
+
+
+def test_nothing_is_left_behind_by_one_that_is_closed_forgotten_or_at_its_end():
+    with kofn.ThreadPool(2) as pool:
+        list(kofn.imap(abs, range(3), workers=pool))
+        before = held()
+        gate = threading.Event()
+        results = kofn.imap(lambda x: gate.wait(30.0), itertools.count(), workers=pool)
+        results.close()
+        results.close()
+        del results
+        forgotten = kofn.imap(abs, itertools.count(), workers=pool)
+        next(forgotten)
+        del forgotten
+        gc.collect()
+        gate.set()
+        list(kofn.imap(abs, range(3), workers=pool))
+        until(lambda: held() <= before)
+        until(lambda: [pool.state(worker) for worker in range(2)] == ["idle"] * 2)
+        assert kofn.map(abs, [-1], workers=pool).value == [1]
+
+
+def test_its_own_workers_end_with_it():
+    before = held()
+    with kofn.imap(abs, itertools.count(), workers=2) as results:
+        assert next(results) == 0
+    until(lambda: held() <= before)
+
+
+def test_inputs_that_fail_are_told_of_where_they_are_read(threads):
+    def failing():
+        yield 1
+        raise TypeError("no second one")
+
+    with pytest.raises(TypeError, match="no second one"):
+        kofn.imap(abs, failing(), workers=threads)
+    assert kofn.map(abs, [-1], workers=threads).value == [1]
+
+
+def test_a_pool_that_is_closed_is_told_of():
+    with kofn.ThreadPool(1) as pool:
+        results = kofn.imap(abs, itertools.count(), workers=pool)
+        next(results)
+    with pytest.raises(kofn.PoolClosed):
+        list(results)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (lambda pool: kofn.imap(abs, workers=pool), "'iterables' must be at least one"),
+        (lambda pool: kofn.imap(3, [1], workers=pool), "'f' must be callable"),
+        (lambda pool: kofn.imap(abs, 3, workers=pool), "'inputs' must be in an order"),
+        (lambda pool: kofn.imap(abs, [1], errors=None, workers=pool), "'errors' must be one of"),
+        (lambda pool: kofn.imap(threading.Lock().__exit__, [1], workers=pool), "'f' must be picklable"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_starts(arguments, sentence, local_pool):
+    before = {name for name in held() if "kofn-calls" in name}
+    with pytest.raises(kofn.ArgumentError, match=rf"^kofn\.imap: {sentence}"):
+        arguments(local_pool)
+    assert {name for name in held() if "kofn-calls" in name} <= before
