@@ -22,10 +22,10 @@ from ..jobs.calls._words import failure_of_call, own_failure
 from ..jobs.report._attempt import Attempt
 from ..jobs.report._report import Report
 from ..schemes._scheme import Parts
-from ..schemes._task import listed as said
-from ..schemes.functions._copies import listed
+from ..schemes._task import name_some
+from ..schemes.functions._calls import CALL
+from ..schemes.functions._copies import list_inputs
 from ..schemes.functions._hedged import together
-from ..schemes.functions._scheme import CALL
 
 NAME = "duplicates"
 
@@ -46,7 +46,7 @@ class Inputs:
     """
 
     def __init__(self, iterables: Sequence[Any]) -> None:
-        read = [one if hasattr(one, "__next__") else listed(one) for one in iterables]
+        read = [one if hasattr(one, "__next__") else list_inputs(one) for one in iterables]
         sizes = [len(one) for one in read if isinstance(one, list)]
         self.size = min(sizes) if len(sizes) == len(read) else None
         self.count = 0
@@ -217,8 +217,8 @@ class EachRun:
         )
 
     def _not_decodable(self, reason: str, answer: Answer, remedy: str = "") -> NotDecodable:
-        lost = f", input{'s' * (len(self._given_up) > 1)} {said(sorted(self._given_up))} "
-        lost += f"{'were' if self._given_up[1:] else 'was'} given up after {ATTEMPTS} lost workers"
+        were = "were" if self._given_up[1:] else "was"
+        lost = f", {name_some('input', sorted(self._given_up))} {were} given up after {ATTEMPTS} lost workers"
         have = f"{answer.count} of {len(answer.recovered)} outputs arrived{lost if self._given_up else ''}"
         remedy = remedy or "what there is is in the exception's 'estimate'"
         error = NotDecodable(f"not all outputs are there: {reason} ({have}); {remedy}.", answer)
