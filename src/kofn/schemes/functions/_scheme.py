@@ -55,9 +55,9 @@ class CallScheme(Scheme):
     def kernel(self) -> Callable[..., Any]:
         """What a worker does: ``kernel(function, place, *arguments)``."""
 
-    @abstractmethod
     def decoded_by(self, estimator: Estimator | None) -> Scheme:
-        """The scheme that is run where users ask for this estimator, or for none."""
+        """The scheme that is run where users ask for this estimator, or for none; by default this one."""
+        return self
 
     @abstractmethod
     def estimating(self) -> FunctionScheme:
@@ -150,10 +150,7 @@ class FunctionScheme(CallScheme):
     precision: float = EPSILON
     mixing: Mixing | None = None
 
-    @property
-    def kernel(self) -> Callable[..., Any]:
-        """A value, checked."""
-        return evaluate
+    kernel = staticmethod(evaluate)
 
     @property
     def epsilon(self) -> float:
@@ -192,10 +189,6 @@ class FunctionScheme(CallScheme):
         if self.mean is None:
             return value
         return np.asarray(value - np.tensordot(self.code.generator[row], self.mean, axes=1))
-
-    def decoded_by(self, estimator: Estimator | None) -> Scheme:
-        """The scheme that is run where users ask for this estimator, or for none."""
-        return self
 
     def estimating(self) -> FunctionScheme:
         """The scheme that estimates outputs that are missing: this one."""
