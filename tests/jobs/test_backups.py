@@ -62,7 +62,7 @@ def test_a_product_is_exact_without_the_slowest_rows(blocks, dtype):
 def test_the_report_tells_fresh_rows():
     scheme = kofn.schemes.uncoded(A, B, blocks=(4, 1), workers=4)
     pool = VirtualPool([[1.0], [1.0], [60.0], [60.0]])
-    report = kofn.run(scheme, pool, scheduler=kofn.CodedBackups()).report
+    report = kofn.run(scheme, pool, scheduler=kofn.CodedBackups(after=0.0)).report
     fresh = report.to_dict()["fresh_rows"]
     assert fresh[:2] == [4, 5] and {a.row for a in report.of("arrived")} == {0, 1, 4, 5}
     assert [line.split()[3] for line in str(report).splitlines() if line.endswith(", fresh")] == [str(r) for r in fresh]
@@ -96,7 +96,7 @@ def test_where_memory_is_short_rows_are_copied(spare):
 
 
 def test_with_one_row_missing_a_fresh_row_is_a_copy_of_it():
-    state = state_of(kofn.CodedBackups())
+    state = state_of(kofn.CodedBackups(after=0.0))
     assert tell(state, Encoded(["idle"] * 3), 0.0)[1] == [(0, [0]), (1, [1]), (2, [2])]
     assert tell(state, Arrived(0, "idle", [EPSILON]), 1.0)[1] == [(0, [3])]
     assert np.flatnonzero(state.collector.code.generator[3]).tolist() == [1, 2]
@@ -106,7 +106,7 @@ def test_with_one_row_missing_a_fresh_row_is_a_copy_of_it():
 
 
 def test_a_fresh_row_that_is_lost_is_given_out_again():
-    state = state_of(kofn.CodedBackups())
+    state = state_of(kofn.CodedBackups(after=0.0))
     tell(state, Encoded(["idle"] * 3), 0.0)
     assert tell(state, Arrived(0, "idle", [EPSILON]), 1.0)[1] == [(0, [3])]
     assert tell(state, Lost(0, "dead", WorkerLost("gone", 0)), 1.5)[1] == []
@@ -115,7 +115,7 @@ def test_a_fresh_row_that_is_lost_is_given_out_again():
 
 
 def test_a_row_that_kills_workers_ends_fresh_ones():
-    state = state_of(kofn.CodedBackups(), rows=2, workers=2)
+    state = state_of(kofn.CodedBackups(after=0.0), rows=2, workers=2)
     tell(state, Encoded(["idle"] * 2), 0.0)
     assert tell(state, Arrived(0, "idle", [EPSILON]), 1.0)[1] == [(0, [1])]
     for now in (2.0, 3.0):
@@ -193,7 +193,7 @@ def arrive(view, worker, seconds):
 
 
 def test_duplicates_repeat_what_fewest_have_the_oldest_first():
-    once = kofn.Duplicates()
+    once = kofn.Duplicates(after=0.0)
     view = view_of(once, 3, 4)
     for worker, at in enumerate([0.2, 0.0, 0.1]):
         send(view, worker, [worker], at)
@@ -237,7 +237,7 @@ def test_fresh_rows_are_made_as_long_as_fewer_are_in_time_than_are_needed():
 
 
 def test_what_makes_no_rows_is_copied():
-    once = kofn.CodedBackups()
+    once = kofn.CodedBackups(after=0.0)
     view = view_of(once, 2, 3, makes_rows=False)
     send(view, 0, [0])
     send(view, 1, [1], 0.5)
@@ -254,9 +254,9 @@ def test_backups_that_cannot_be_are_refused(kind, bad):
 # -- runs, virtual time and recorded delays decide alike -----------------------------------------------
 
 SCHEDULERS = [
-    kofn.Duplicates(),
+    kofn.Duplicates(after=0.0),
     kofn.Duplicates(after=1.5),
-    kofn.CodedBackups(),
+    kofn.CodedBackups(after=0.0),
     kofn.CodedBackups(after=1.0),
     kofn.CodedBackups(kofn.Static(), after=1.5),
     kofn.Speculative(0.5, base=kofn.Adaptive()),

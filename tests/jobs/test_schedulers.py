@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 import kofn
 from kofn.jobs._view import RunView
-from kofn.jobs.scheduling import Copy, InFlight, Rows, Wait
+from kofn.jobs.scheduling import CUBED, FLINK, SPARK_3_5, SPARK_4, Copy, InFlight, Rows, Wait
 from kofn.jobs.scheduling._names import as_scheduler
 
 STATIC, ADAPTIVE, SPECULATIVE = kofn.Static(), kofn.Adaptive(), kofn.Speculative()
@@ -112,11 +113,11 @@ def test_speculative_copies_a_slow_row_once_enough_have_arrived():
     for worker in range(5):
         send(view, worker, [worker], at=0.25 * worker)
     assert SPECULATIVE.next_look(view) == np.inf  # nobody knows yet how long a row takes
-    for worker, seconds in ((0, 1.0), (1, 1.2), (2, 0.8)):
+    for worker, seconds in ((0, 1.0), (1, 1.2)):
         receive(view, worker, seconds)
-    assert SPECULATIVE.next_look(view) == np.inf  # 3 of 5 rows are less than 3/4
-    view.now = 10.0
-    assert not SPECULATIVE.has_work(view)
+    assert SPECULATIVE.next_look(view) == np.inf  # 2 of 5 rows are less than 3, which 3/4 of 5 are at least
+    receive(view, 2, 0.8)
+    assert SPECULATIVE.next_look(view) == 0.75 + 1.5
     half = kofn.Speculative(0.5, 2.0)
     view.now = 2.5
     assert not half.has_work(view) and half.assign(0, view) == Wait()
@@ -141,7 +142,42 @@ def test_speculative_counts_load():
     assert kofn.Speculative(0.0).next_look(view) == 1.5  # worker 1
     view.now = 2.0
     receive(view, 1, 2.0)
-    assert kofn.Speculative(0.0).next_look(view) == 1.5 * 2.0 * 4.0
+    assert kofn.Speculative(0.0).next_look(view) == 1.5 * 1.5 * 4.0
+
+
+def slow_after(rule, tasks, seconds):
+    """How long the last task may run until a rule copies it, once others took so many seconds; inf: for ever."""
+    seconds = sorted(seconds)
+    if rule is FLINK:
+        return 1.5 * seconds[int(0.75 * tasks + 0.5) // 2] if len(seconds) / tasks >= 0.75 else math.inf
+    if rule is CUBED:
+        enough = math.ceil(tasks * 0.5)
+        return 3 * seconds[enough - 1] if tasks >= 10 and len(seconds) >= enough else math.inf
+    quantile, multiplier = (0.75, 1.5) if rule is SPARK_3_5 else (0.9, 3.0)
+    enough = max(int(quantile * tasks), 1)
+    return multiplier * float(np.median(seconds)) if tasks > 1 and len(seconds) >= enough else math.inf
+
+
+@pytest.mark.parametrize("rule", [SPARK_3_5, SPARK_4, FLINK, CUBED])
+@pytest.mark.parametrize("tasks", [1, 2, 4, 6, 8, 10, 14, 32])
+def test_rules_of_others_copy_when_they_do(rule, tasks):
+    rng = np.random.default_rng(tasks)
+    view = view_of(range(tasks), range(tasks), ["idle"] * tasks)
+    for worker in range(tasks):
+        send(view, worker, [worker])
+    took = []
+    for worker in range(tasks - 1):
+        took.append(float(rng.exponential()) + 0.1)
+        receive(view, worker, took[-1])
+        due = slow_after(rule, tasks, took)
+        if math.isfinite(due):
+            view.now = due
+            assert view.now >= rule.next_look(view) or rule.has_work(view)
+            assert rule.assign(worker, view) == Copy([worker + 1])
+            view.now = due * (1 - 1e-9)
+            assert math.isclose(rule.next_look(view), due, rel_tol=1e-12)
+            view.now = 0.0
+        assert rule.assign(worker, view) == Wait()
 
 
 @pytest.mark.parametrize(("missing", "due"), [(0, 1.5), (10**8, 1.5), (4 * 10**8, 2.5)])
@@ -228,7 +264,15 @@ def test_what_is_no_scheduler_is_refused(bad):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"quantile": 1.5}, {"quantile": -1}, {"multiplier": 0}, {"minimum_tasks": 0}, {"base": "static"}]
+    "bad",
+    [
+        {"quantile": 1.5},
+        {"quantile": -1},
+        {"multiplier": 0},
+        {"minimum_tasks": 0},
+        {"base": "static"},
+        {"usual": "mean"},
+    ],
 )
 def test_a_speculative_scheduler_that_cannot_be_is_refused(bad):
     with pytest.raises(kofn.ArgumentError, match=rf"kofn\.Speculative: '{next(iter(bad))}' must be"):

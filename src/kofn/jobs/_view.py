@@ -56,6 +56,11 @@ class RunView:
         """Seconds that a row of load 1 takes, in the median; inf before the first."""
         return self.speed.median
 
+    @property
+    def paces(self) -> Sequence[float]:
+        """Seconds that a row of load 1 takes, of each message that came back, shortest first."""
+        return self.speed.sorted
+
     def room(self, worker: int) -> int:
         """How many rows go into one message to a worker."""
         return 1 if self.one_by_one else self.speed.room(worker)

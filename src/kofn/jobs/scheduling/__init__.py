@@ -3,10 +3,14 @@
 from ._adaptive import Adaptive
 from ._backups import CodedBackups, Duplicates
 from ._scheduler import Assignment, Copy, Fresh, InFlight, Rows, Scheduler, View, Wait
-from ._speculative import Speculative
+from ._speculative import CUBED, FLINK, SPARK_3_5, SPARK_4, Speculative
 from ._static import Static
 
 __all__ = [
+    "CUBED",
+    "FLINK",
+    "SPARK_3_5",
+    "SPARK_4",
     "Adaptive",
     "Assignment",
     "CodedBackups",

@@ -19,7 +19,7 @@ class _Backups(Scheduler):
     """
 
     base: Scheduler = field(default_factory=Adaptive)
-    after: float = 0.0
+    after: float = 1.0
 
     def __post_init__(self) -> None:
         call = f"kofn.{type(self).__name__}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
+from collections.abc import Sequence
 
 MESSAGE_SECONDS = 0.002
 """Rows shorter than this are sent several to a message, as many as take about this long."""
@@ -52,10 +53,18 @@ class Pace:
             self._moved_bytes += moved_bytes
 
     @property
+    def sorted(self) -> Sequence[float]:
+        """Seconds for a load of 1, shortest first, of messages that moved nothing if there are any."""
+        return self._still or self._moving
+
+    @property
     def median(self) -> float:
-        """Seconds for a load of 1, of messages that moved nothing if there are any; inf before the first."""
-        known = self._still or self._moving
-        return known[len(known) // 2] if known else math.inf
+        """The median of them; inf before the first."""
+        known = self.sorted
+        middle = len(known) // 2
+        if not known:
+            return math.inf
+        return known[middle] if len(known) % 2 else (known[middle - 1] + known[middle]) / 2
 
     def room(self, worker: int) -> int:
         """How many rows a message to ``worker`` has room for."""

@@ -108,6 +108,10 @@ class View(Protocol):
     def pace(self) -> float:
         """Seconds that a row of load 1 takes, the median of those that came back; inf before the first."""
 
+    @property
+    def paces(self) -> Sequence[float]:
+        """Seconds that a row of load 1 takes, of each message that came back, shortest first."""
+
     def room(self, worker: int) -> int:
         """How many rows go into one message to a worker: short ones travel together, at least one."""
 

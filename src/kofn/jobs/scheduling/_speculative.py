@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import final
+from typing import Literal, final, get_args
 
 from ... import checks
+from ._adaptive import Adaptive
 from ._scheduler import Assignment, Copy, InFlight, Rows, Scheduler, View, Wait
 from ._static import Static
+
+Usual = Literal["median", "median of first", "slowest of first"]
 
 
 @final
@@ -17,19 +20,23 @@ from ._static import Static
 class Speculative(Scheduler):
     """Idle workers take over rows that wait for a slow worker, and repeat what it computes, as Spark does.
 
-    A worker is slow when what it computes takes longer than ``multiplier`` times the median, in proportion to load. The
-    row that would wait for it longest moves, unless to move its resident data costs more than to wait: a worker that
-    has taken so long is expected to take as long for each row more.
+    A worker is slow when what it computes takes longer than ``multiplier`` times what is usual, in proportion to load.
+    The row that would wait for it longest moves, unless to move its resident data costs more than to wait: a worker
+    that has taken so long is expected to take as long for each row more. Of each row there are two copies at most. The
+    rules of Spark, Flink and Cubed are `SPARK_3_5`, `SPARK_4`, `FLINK` and `CUBED` in `kofn.jobs.scheduling`.
 
     Parameters
     ----------
     quantile : float
-        Share of the rows that must have arrived before any is copied, in [0, 1].
+        Share of the rows that must have arrived before any is copied, in [0, 1], at least one row.
     multiplier : float
     minimum_tasks : int
         In jobs of fewer rows, none is copied.
     base : Scheduler
         Asked first; `Static` by default.
+    usual : {"median", "median of first", "slowest of first"}
+        What came back, from which the time that is usual is taken: all of it, or as many of the fastest as ``quantile``
+        asks for. Until something has come back nothing is slow.
 
     Examples
     --------
@@ -45,6 +52,7 @@ class Speculative(Scheduler):
     multiplier: float = 1.5
     minimum_tasks: int = 1
     base: Scheduler = field(default_factory=Static)
+    usual: Usual = "median"
 
     def __post_init__(self) -> None:
         call = "kofn.Speculative"
@@ -55,6 +63,7 @@ class Speculative(Scheduler):
             raise checks.refusal(call, "quantile", "be in [0, 1]", self.quantile, "use 0.75, for example")
         if not isinstance(self.base, Scheduler):
             raise checks.refusal(call, "base", "be a scheduler", repr(self.base), "use kofn.Adaptive(), for example")
+        checks.choice(call, "usual", self.usual, get_args(Usual), "leave it out for the median, as Spark has it")
 
     def assign(self, worker: int, view: View) -> Assignment:
         """What the base gives; then a row that waits for a slow worker; then a copy."""
@@ -90,7 +99,15 @@ class Speculative(Scheduler):
         return (message for message in view.in_flight.values() if self._slow_at(message, view) <= view.now)
 
     def _slow_at(self, message: InFlight, view: View) -> float:
-        return message.submitted + self.multiplier * view.pace * _load(message, view)
+        return message.submitted + self.multiplier * self._pace(view) * _load(message, view)
+
+    def _pace(self, view: View) -> float:
+        """Seconds that are usual for load 1."""
+        share, paces = self.quantile * view.code.rows, view.paces
+        if self.usual == "median" or not paces:
+            return view.pace
+        place = math.floor(share + 0.5) // 2 if self.usual == "median of first" else math.ceil(share) - 1
+        return paces[min(max(0, place), len(paces) - 1)]
 
     def _moves(self, worker: int, view: View) -> Iterator[tuple[float, int]]:
         """The last row that waits for each worker that is computing, and when it is to move to an idle one."""
@@ -106,10 +123,31 @@ class Speculative(Scheduler):
     def _copyable(self, message: InFlight, view: View) -> list[int]:
         """Rows of which nobody else has an equal one and none has arrived, once it is time for copies."""
         rows = view.code.rows
-        if rows < self.minimum_tasks or len(view.received) < self.quantile * rows:
+        if rows < self.minimum_tasks or len(view.received) < max(1, math.floor(self.quantile * rows)):
             return []
         return [row for row in message.rows if view.copies(row) == 1 and view.is_news(row)]
 
 
 def _load(message: InFlight, view: View) -> float:
     return float(sum(view.code.load[row] for row in message.rows))
+
+
+SPARK_3_5 = Speculative(0.75, 1.5, 2, Adaptive())
+"""Apache Spark 3.5: from three quarters of the tasks on, what runs longer than 1.5 medians; not in jobs of one task.
+
+``checkSpeculatableTasks`` of ``scheduler/TaskSetManager.scala`` with the defaults of ``spark.speculation.quantile`` and
+``multiplier``, but for its least running time of 100 ms, which is made for longer tasks.
+"""
+
+SPARK_4 = Speculative(0.9, 3.0, 2, Adaptive())
+"""Apache Spark 4: the same from nine tenths on, after 3 medians (its guide to migration of the core)."""
+
+FLINK = Speculative(0.75, 1.5, 1, Adaptive(), usual="median of first")
+"""Apache Flink: 1.5 times the median of the fastest three quarters of all tasks, weighed with the size of inputs.
+
+``ExecutionTimeBasedSlowTaskDetector.java`` with the defaults of ``slow-task-detector.execution-time``, but for its least
+running time of a minute; two executions of a task at most, the default of ``max-concurrent-executions``.
+"""
+
+CUBED = Speculative(0.5, 3.0, 10, Adaptive(), usual="slowest of first")
+"""Cubed: of ten tasks or more, 3 times what the slowest of the fastest half took (``cubed/runtime/backup.py``)."""
