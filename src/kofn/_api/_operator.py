@@ -15,7 +15,7 @@ from .._base._numbers import Array, precision
 from .._base._snapshots import Snapshot
 from ..arrays._blocks import Blocks
 from ..arrays._reductions import norms
-from ..arrays._scaling import balanced, shifted, sizes_of, spread_of
+from ..arrays._scaling import balance, scale_by_powers, sizes_of, spread_of
 from ..arrays._source import Adjoint, Cast, Source
 from ..arrays._spans import Spans
 from ..codes._linear import LinearCode
@@ -145,7 +145,7 @@ class CodedOperator(Closing, Unmasked):
         shape = np.zeros((source.shape[0], 1)), np.zeros((1, 1))
         code = self._build(*shape, blocks=blocks, rows=self._rows, workers=self._lease.n, rng=self._rng).code
         spans = Spans(source.shape[0], code.unknowns)
-        spans = balanced(sizes, spans, precision(source), mixed=code.mixes)
+        spans = balance(sizes, spans, precision(source), mixed=code.mixes)
         if code.mixes:
             code = replace(code, spread=spread_of(sizes_of(sizes, spans), np.ones((1, 1))))
         encode = self._encoded_sparse if issparse(source) else self._encoded_dense
@@ -268,7 +268,7 @@ def _raised(source: Any, spans: Spans) -> Any:
     if spans.exponents is None:
         return rows
     powers = np.repeat(spans.exponents, np.diff(rows.indptr))
-    return csr_array((shifted(rows.data, (0, powers)), rows.indices, rows.indptr), rows.shape)
+    return csr_array((scale_by_powers(rows.data, powers), rows.indices, rows.indptr), rows.shape)
 
 
 def _combined(coefficients: Array, blocks: list[Any]) -> Any:

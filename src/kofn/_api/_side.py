@@ -9,7 +9,7 @@ from typing import Any, final
 from .._base._numbers import Array, precision
 from .._base._snapshots import Snapshot
 from ..arrays._blocks import Grid
-from ..arrays._scaling import balanced, shifted
+from ..arrays._scaling import balance, scale_by_powers
 from ..arrays._spans import Spans
 from ..arrays._spec import ArraySpec
 from ..codes._linear import LinearCode
@@ -54,8 +54,8 @@ class Side(Template):
     def bind(self, operand: tuple[Array, Array], estimator: Estimator | None = None) -> SideScheme:
         """The product with an (n, columns) array, whose columns have these norms: ``operand`` is both."""
         x, sizes = operand
-        columns = balanced(sizes, Spans(x.shape[1], 1), precision(x))
-        x = x if columns.exponents is None else shifted(x, (1, columns.exponents))
+        columns = balance(sizes, Spans(x.shape[1], 1), precision(x))
+        x = scale_by_powers(x, None, columns.exponents)
         return SideScheme(self.code, self, x, Grid(self.spans, columns))
 
 

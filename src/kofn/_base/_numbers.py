@@ -35,3 +35,8 @@ def precision(numbers: object) -> float:
     """
     kind = getattr(numbers, "dtype", None)
     return float(np.finfo(kind).eps) if isinstance(kind, np.dtype) and kind.kind in "fc" else EPSILON
+
+
+def real_parts(array: Array) -> list[Array]:
+    """The real numbers of an array: its real and imaginary parts, or itself."""
+    return [array.real, array.imag] if array.dtype.kind == "c" else [array]

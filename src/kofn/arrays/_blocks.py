@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from .._base._numbers import Array, Indices
 from .._base._snapshots import Snapshot
 from ..checks import refusal
-from ._scaling import shifted
-from ._source import Tile, part_of, tiles
-from ._spans import Spans
+from ._scaling import scale_by_powers
+from ._source import ALL, Tile, part_of, tiles
+from ._spans import Spans, index_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +74,11 @@ class Blocks:
         return slices if self.chosen is None else [slices[i] for i in self.chosen]
 
     @property
+    def _lines(self) -> list[Any]:
+        lines = self.spans.lines
+        return lines if self.chosen is None else [lines[i] for i in self.chosen]
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """The matrix's type."""
         dtype: np.dtype[Any] = self.matrix.dtype
@@ -122,60 +127,52 @@ class Blocks:
         out[rows, room:] = 0
 
     def _rows(self, start: int, stop: int) -> Array:
-        slices, order = self.slices, self.spans.order
         if self._side_by_side:
             whole: Array = self.matrix.reshape(self.spans.count, *self.shape)
             return whole[:, start:stop]
-        stacked = np.empty((len(slices), stop - start, self.shape[1]), self.dtype)
-        for block, span in zip(stacked, slices, strict=True):
-            rows = slice(span.start + start, min(span.start + stop, span.stop))
-            room = max(0, rows.stop - rows.start)
-            if room:
-                here = rows if order is None else order[rows]
-                block[:room] = self._raised(self.matrix[here], here, slice(None))
-            block[room:] = 0
+        lines = [block[start:stop] for block in self._lines]
+        stacked = np.empty((len(lines), stop - start, self.shape[1]), self.dtype)
+        for block, rows in zip(stacked, lines, strict=True):
+            if len(rows):
+                here = index_of(rows)
+                block[: len(rows)] = self._raised(self.matrix[here], here, ALL)
+            block[len(rows) :] = 0
         return stacked
 
     def _columns(self, start: int, stop: int) -> Array:
-        slices, order = self.slices, self.spans.order
-        rows = slice(start, stop)
-        alone = self.chosen is not None and order is None
-        whole = None if alone else self.matrix[rows]  # what lies together is read at once
-        stacked = np.empty((len(slices), stop - start, self.spans.size), self.dtype)
-        for block, span in zip(stacked, slices, strict=True):
-            room = span.stop - span.start
-            here: Any = span if order is None else order[span]
+        lines, rows, ordered = self._lines, slice(start, stop), self.spans.order is not None
+        whole = self.matrix[rows] if ordered or self.chosen is None else None  # what lies together is read at once
+        stacked = np.empty((len(lines), stop - start, self.spans.size), self.dtype)
+        for block, columns in zip(stacked, lines, strict=True):
+            here = index_of(columns)
             if whole is None:
-                read = self.matrix[rows, span]
+                read = self.matrix[rows, here]
             else:
-                read = whole[:, span] if order is None else np.take(whole, here, axis=1)
-            block[:, :room] = self._raised(read, here, rows)
-            block[:, room:] = 0
+                read = np.take(whole, here, axis=1) if ordered else whole[:, here]
+            block[:, : len(columns)] = self._raised(read, here, rows)
+            block[:, len(columns) :] = 0
         return stacked
 
     def _raised(self, part: Array, places: Any, others: Any) -> Array:
         """A part of the matrix, at these places of the axis that is cut and of the other, as the blocks have it."""
-        powers = (self.axis, self.spans.exponents, places), (1 - self.axis, self.across, others)
-        given = [(axis, exponents[at]) for axis, exponents, at in powers if exponents is not None]
-        return shifted(part, *given) if given else part
+        powers = _at(self.spans.exponents, places), _at(self.across, others)
+        return scale_by_powers(part, *(powers if self.axis == 0 else powers[::-1]))
 
     def tiles(self) -> Iterator[tuple[Array, list[Share]]]:
         """The matrix tile by tile, each with what it holds of these blocks; tiles that hold nothing are not read."""
-        place = np.arange(self.spans.length) if self.spans.order is None else np.argsort(self.spans.order)
+        places = self.spans.places
         for tile in tiles(self.matrix):
-            shares = list(self._shares(tile, place[tile[self.axis]]))
+            shares = list(self._shares(tile, *(lines[tile[self.axis]] for lines in places)))
             if shares:
                 yield self._raised(self.matrix[tile], tile[self.axis], tile[1 - self.axis]), shares
 
-    def _shares(self, tile: Tile, place: Indices) -> Iterator[Share]:
-        for number, span in enumerate(self.slices):
-            inside = np.flatnonzero((place >= span.start) & (place < span.stop))
-            if inside.size:
-                along = place[inside] - span.start
-                if self.axis == 0:
-                    yield number, (inside, slice(None)), (along, tile[1])
-                else:
-                    yield number, (slice(None), inside), (tile[0], along)
+    def _shares(self, tile: Tile, block: Indices, place: Indices) -> Iterator[Share]:
+        for number, chosen in enumerate(range(self.spans.count) if self.chosen is None else self.chosen):
+            inside = np.flatnonzero(block == chosen)
+            if inside.size and self.axis == 0:
+                yield number, (inside, ALL), (place[inside], tile[1])
+            elif inside.size:
+                yield number, (ALL, inside), (tile[0], place[inside])
 
 
 Share = tuple[int, tuple[Any, Any], tuple[Any, Any]]
@@ -208,19 +205,21 @@ class Grid:
     def views(self, canvas: Any) -> list[Any]:
         """The blocks of an array of this shape, or of a file, without padding, where each goes; to be written to."""
         units = self.rows.exponents, self.columns.exponents
-        return [View(canvas, r, c, *units) for r in _places(self.rows) for c in _places(self.columns)]
+        return [View(canvas, rows, columns, *units) for rows in self.rows.lines for columns in self.columns.lines]
 
     def where(self, row: int, column: int = 0) -> tuple[Any, Any]:
         """Index of an array of this shape that picks the block (row, column), wherever its rows and columns lie."""
-        places = _places(self.rows)[row], _places(self.columns)[column]
-        if all(isinstance(place, slice) for place in places):
-            return places
-        lines = [np.arange(place.start, place.stop) if isinstance(place, slice) else place for place in places]
-        return lines[0][:, None], lines[1]
+        return _rectangle(self.rows.lines[row], self.columns.lines[column])
 
 
-def _places(spans: Spans) -> list[Any]:
-    return [span if spans.order is None else spans.order[span] for span in spans.slices]
+def _rectangle(rows: Any, columns: Any) -> tuple[Any, Any]:
+    """Index of what lies in both: rows and columns that are ranges, or int arrays."""
+    both = not isinstance(rows, range) and not isinstance(columns, range)
+    return rows[:, None] if both else index_of(rows), index_of(columns)
+
+
+def _at(exponents: NDArray[np.intc] | None, lines: Any) -> NDArray[np.intc] | None:
+    return None if exponents is None else exponents[lines]
 
 
 class View:
@@ -229,7 +228,7 @@ class View:
     Parameters
     ----------
     canvas : array, or file that is written to as one
-    rows, columns : slice or int array
+    rows, columns : range or int array
     row_exponents, column_exponents : int array, optional
         Of all rows and columns of the canvas: what is written is divided by these powers of two.
     """
@@ -238,36 +237,25 @@ class View:
         self, canvas: Any, rows: Any, columns: Any, row_exponents: Any = None, column_exponents: Any = None
     ) -> None:
         self._canvas, self._rows, self._columns = canvas, rows, columns
-        self._units = [(0, row_exponents, rows), (1, column_exponents, columns)]
-        self._grows = any(powers is not None and bool((powers < 0).any()) for _, powers, _ in self._units)
-        self.shape = _length(rows), _length(columns)
+        self._units = row_exponents, _at(column_exponents, index_of(columns))
+        self._grows = any(powers is not None and bool((powers < 0).any()) for powers in self._units)
+        self.shape = len(rows), len(columns)
 
     def raised(self) -> Array:
         """What is there now, multiplied by the powers of two that writing divides by."""
-        part = self._canvas[self._rows][:, self._columns]
-        return shifted(part, *((axis, powers[at]) for axis, powers, at in self._units if powers is not None))
+        rows, columns = index_of(self._rows), index_of(self._columns)
+        return scale_by_powers(self._canvas[rows][:, columns], _at(self._units[0], rows), self._units[1])
 
     def __setitem__(self, rows: slice, values: Array) -> None:
-        start, stop, _ = rows.indices(self.shape[0])
-        if isinstance(self._rows, slice):
-            here: Any = slice(self._rows.start + start, self._rows.start + stop)
-        else:
-            here = self._rows[start:stop]
-        (_, of_rows, _), (_, of_columns, across) = self._units
-        lowered = [] if of_rows is None else [(0, -of_rows[here])]
-        lowered += [] if of_columns is None else [(1, -of_columns[across])]
-        values = self._lowered(values, lowered) if lowered else values
-        both = not isinstance(here, slice) and not isinstance(self._columns, slice)
-        self._canvas[(here[:, None] if both else here), self._columns] = values
+        here = self._rows[rows]
+        powers = _at(self._units[0], index_of(here)), self._units[1]
+        values = self._lowered(values, *(None if given is None else -given for given in powers))
+        self._canvas[_rectangle(here, self._columns)] = values
 
     @np.errstate(over="ignore", invalid="ignore")
-    def _lowered(self, values: Array, powers: list[tuple[int, NDArray[np.intc]]]) -> Array:
-        found = shifted(values, *powers)
+    def _lowered(self, values: Array, *powers: NDArray[np.intc] | None) -> Array:
+        found = scale_by_powers(values, *powers)
         if self._grows and not np.isfinite(found).all() and np.isfinite(values).all():
             must = f"have a product with B that stays well inside {values.dtype}"
             raise refusal("kofn.matmul", "A", must, "a larger one", "scale down what is large")
         return found
-
-
-def _length(places: Any) -> int:
-    return places.stop - places.start if isinstance(places, slice) else len(places)

@@ -191,7 +191,7 @@ class FileMatrix(Source):
         start, stop, _ = within.indices(width)
         if isinstance(lines, slice) and (stop - start) * WHOLE_ROWS >= width > stop - start:
             return self._read(lines, ALL)[:, start:stop]
-        numbers = range(*lines.indices(count)) if isinstance(lines, slice) else lines
+        numbers = range(count)[lines] if isinstance(lines, slice) else lines
         found = np.empty((len(numbers), max(0, stop - start)), self.dtype)
         if isinstance(lines, slice) and found.shape[1] == width:
             self._fill(found, numbers.start * width)
@@ -210,7 +210,7 @@ class FileMatrix(Source):
 
     def _write(self, lines: Any, within: Any, values: Array) -> None:
         count, width = self._lines
-        numbers = range(*lines.indices(count)) if isinstance(lines, slice) else lines
+        numbers = range(count)[lines] if isinstance(lines, slice) else lines
         values = np.ascontiguousarray(values, self.dtype)
         if isinstance(within, slice):
             start, stop, _ = within.indices(width)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._base._numbers import Array, Floats
+from .._base._numbers import Array, Floats, real_parts
 from ._source import TILE_BYTES, Source, tiles
 
 _KEPT: ContextVar[dict[int, tuple[Any, dict[int, Floats]]] | None] = ContextVar("kofn_norms", default=None)
@@ -118,18 +118,14 @@ def _norms_of(tile: Array, axis: int) -> Floats:
     """Norms of the lines of a tile: those whose squares say too little are looked at again, at unit size."""
     smallest = SMALLEST if tile.real.dtype.itemsize > 4 else SMALLEST_SINGLE
     subscripts = "ij,ij->j" if axis else "ij,ij->i"
-    squares = sum(np.einsum(subscripts, part, part) for part in _real_parts(tile))
+    squares = sum(np.einsum(subscripts, part, part) for part in real_parts(tile))
     found: Floats = np.sqrt(squares, dtype=np.float64)
     if squares.min(initial=np.inf) >= smallest and squares.max(initial=0.0) < np.inf:
         return found
     unsure = np.flatnonzero(~((squares >= smallest) & (squares < np.inf)))
     if unsure.size:
-        parts = [part.astype(np.float64) for part in _real_parts(tile[:, unsure].T if axis else tile[unsure])]
+        parts = [part.astype(np.float64) for part in real_parts(tile[:, unsure].T if axis else tile[unsure])]
         _, unit = np.frexp(np.max([np.abs(part).max(axis=1, initial=0.0) for part in parts], axis=0))
         parts = [np.ldexp(part, -unit[:, None]) for part in parts]
         found[unsure] = np.ldexp(np.sqrt(sum(np.einsum("ij,ij->i", part, part) for part in parts)), unit)
     return found
-
-
-def _real_parts(array: Array) -> list[Array]:
-    return [array.real, array.imag] if array.dtype.kind == "c" else [array]

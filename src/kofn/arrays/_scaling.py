@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base._numbers import Array, Floats
+from .._base._numbers import Array, Floats, real_parts
 from ._spans import Spans
 
 Exponents = NDArray[np.intc]
@@ -45,20 +45,25 @@ LIKE = 8.0
 """Sizes that differ by up to this factor, rows and columns taken together, change nothing that counts."""
 
 
-def shifted(array: Array, *exponents: tuple[int, Exponents]) -> Array:
-    """An array times powers of two along its axes, rounded once; itself where there is nothing to do.
+def scale_by_powers(array: Array, *exponents: Exponents | None) -> Array:
+    """Multiply an array by powers of two along its axes, rounding once; return the array itself where all are zero.
+
+    Parameters
+    ----------
+    array : array
+    *exponents : int array or None
+        For each axis in turn, the exponent of each line; None where all are zero.
 
     Examples
     --------
-    >>> shifted(np.ones((2, 2)), (0, np.array([1, 0])), (1, np.array([0, -FAR])))
+    >>> scale_by_powers(np.ones((2, 2)), np.array([1, 0]), np.array([0, -FAR]))
     array([[2., 0.],
            [1., 0.]])
     """
-    shape = [1] * array.ndim
     total: Any = 0
-    for axis, powers in exponents:
-        if np.any(powers):
-            total = total + powers.reshape(*shape[:axis], -1, *shape[axis + 1 :])
+    for axis, powers in enumerate(exponents):
+        if powers is not None and powers.any():
+            total = total + powers.reshape(-1, *[1] * (array.ndim - axis - 1))
     if not np.any(total):
         return array
     kept = np.abs(total) < FAR // 2
@@ -67,79 +72,71 @@ def shifted(array: Array, *exponents: tuple[int, Exponents]) -> Array:
         factor = np.ldexp(kept.astype(array.real.dtype), power)
         return np.asarray(array * factor)
     found = np.empty_like(array)
-    for part, given in _parts(found, array):
+    for part, given in zip(real_parts(found), real_parts(array), strict=True):
         part[...] = np.ldexp(given * kept, power)
     return found
 
 
-def _parts(found: Array, array: Array) -> list[tuple[Array, Array]]:
-    return [(found.real, array.real), (found.imag, array.imag)] if array.dtype.kind == "c" else [(found, array)]
-
-
-def placed(norms: Floats, spans: Spans) -> Floats:
+def sizes_by_place(norms: Floats, spans: Spans) -> Floats:
     """Sizes of what lies at each place of each block, (blocks, places); zero in the padding.
 
     Examples
     --------
     >>> from kofn.arrays._spans import Spans
-    >>> placed(np.array([1.0, 2.0, 3.0]), Spans(3, 2))
+    >>> sizes_by_place(np.array([1.0, 2.0, 3.0]), Spans(3, 2))
     array([[1., 2.],
            [3., 0.]])
     """
-    ordered = norms if spans.order is None else norms[spans.order]
     table = np.zeros((spans.count, spans.size))
-    for row, span in zip(table, spans.slices, strict=True):
-        row[: span.stop - span.start] = ordered[span]
+    table[spans.places] = norms
     return table
 
 
-def balancing(norms: Floats, spans: Spans, clip: int | None, middle: int) -> Exponents | None:
-    """The powers of two by which lines of these sizes are raised before blocks are mixed; None where none is.
+def balance(norms: Floats, spans: Spans, epsilon: float, *, mixed: bool = True) -> Spans:
+    """Return the same spans with the powers of two by which lines of these sizes are multiplied when they are read.
+
+    Where blocks are mixed, small lines are raised until sizes at one place differ by no more than `CLIP` digits. Where
+    exponents lie beyond the middle of the range, the largest becomes 0, and what is then still beyond is brought back.
 
     Parameters
     ----------
     norms : (length,) array
     spans : Spans
         How the lines are cut into blocks.
-    clip : int or None
-        Binary digits by which sizes at one place may differ; None where blocks are not mixed.
-    middle : int
-        Where exponents lie beyond, the largest becomes 0; what is then still beyond is brought back to it.
+    epsilon : float
+        Relative precision of the numbers.
+    mixed : bool
+        Whether blocks are combined with one another.
 
     Examples
     --------
     >>> from kofn.arrays._spans import Spans
-    >>> balancing(np.array([1.0, 1e20, 0.0, 1.0, 3.0, 1.0]), Spans(6, 2), clip=4, middle=480).tolist()
+    >>> balance(np.array([1.0, 1e20, 0.0, 1.0, 3.0, 1.0]), Spans(6, 2), 2.0**-52).exponents.tolist()
     [0, 0, 1048576, 0, 61, 0]
-    >>> balancing(np.array([1e150, 1e-149, 1e149, 1e-150]), Spans(4, 2), clip=4, middle=480).tolist()
+    >>> balance(np.array([1e150, 1e-149, 1e149, 1e-150]), Spans(4, 2), 2.0**-52).exponents.tolist()
     [-499, 14, -499, 14]
+    >>> balance(np.array([1.0, 1e200]), Spans(2, 2), 2.0**-52, mixed=False).exponents.tolist()
+    [-481, -665]
     """
-    if not spans.length:
-        return None
-    mixed = clip is not None and spans.count > 1
-    if _inside(norms, middle) and not (mixed and _ratio(norms) > 2.0 ** (clip or 0)):
-        return None
-    unit = 0 if _inside(norms, middle) else int(np.frexp(norms.max())[1])  # together, as long as all fit
-    if not mixed:
-        exponents = np.frexp(norms)[1]
-        return _or_none(np.where(norms > 0, np.clip(exponents - unit, -middle, middle) - exponents, 0))
-    sizes = placed(norms, spans)
+    clip, middle = _limits(epsilon)
+    mixed = mixed and spans.count > 1
+    inside = _inside(norms, middle)
+    if not spans.length or (inside and not (mixed and _ratio(norms) > 2.0**clip)):
+        return spans
+    unit = 0 if inside else int(np.frexp(norms.max())[1])  # together, as long as all fit
+    sizes = sizes_by_place(norms, spans) if mixed else norms[None]
     top = np.broadcast_to(sizes.max(axis=0), sizes.shape)
     highest = np.frexp(top)[1]
-    powers = (
-        np.clip(highest - unit, -middle, middle) - highest + np.maximum(0, highest - np.frexp(sizes)[1] - (clip or 0))
-    )
+    raised = np.maximum(0, highest - np.frexp(sizes)[1] - clip)
+    powers = np.clip(highest - unit, -middle, middle) - highest + raised
     powers = np.where(sizes > 0, powers, np.where(top > 0, FAR, 0)).astype(np.intc)
-    ordered = np.concatenate([row[: span.stop - span.start] for row, span in zip(powers, spans.slices, strict=True)])
-    if spans.order is None:
-        return _or_none(ordered)
-    exponents = np.empty_like(ordered)
-    exponents[spans.order] = ordered
-    return _or_none(exponents)
+    exponents = powers[spans.places] if mixed else powers[0]
+    return replace(spans, exponents=exponents) if exponents.any() else spans
 
 
-def _or_none(exponents: Any) -> Exponents | None:
-    return exponents.astype(np.intc, copy=False) if exponents.any() else None
+def _limits(epsilon: float) -> tuple[int, int]:
+    """`CLIP` and `MIDDLE` for numbers of this precision."""
+    return (CLIP, MIDDLE) if epsilon < SINGLE else (SINGLE_CLIP, SINGLE_MIDDLE)
 
 
 def _inside(norms: Floats, middle: int, least: int | None = None) -> bool:
@@ -148,23 +145,7 @@ def _inside(norms: Floats, middle: int, least: int | None = None) -> bool:
     return bool(norms.max(initial=0.0) < high and norms.min(initial=np.inf, where=norms > 0) >= low)
 
 
-def balanced(norms: Floats, spans: Spans, epsilon: float, *, mixed: bool = True) -> Spans:
-    """The same spans for numbers of this precision: small lines are raised where blocks are mixed, far ones fetched.
-
-    Examples
-    --------
-    >>> from kofn.arrays._spans import Spans
-    >>> balanced(np.array([1.0, 1e20]), Spans(2, 2), 2.0**-52).exponents.tolist()
-    [62, 0]
-    >>> balanced(np.array([1.0, 1e200]), Spans(2, 2), 2.0**-52, mixed=False).exponents.tolist()
-    [-481, -665]
-    """
-    clip, middle = (CLIP, MIDDLE) if epsilon < SINGLE else (SINGLE_CLIP, SINGLE_MIDDLE)
-    exponents = balancing(norms, spans, clip if mixed else None, middle)
-    return spans if exponents is None else replace(spans, exponents=exponents)
-
-
-def lasting(before: Floats, now: Floats, spans: Spans, epsilon: float, *, mixed: bool = True) -> bool:
+def still_holds(before: Floats, now: Floats, spans: Spans, epsilon: float, *, mixed: bool = True) -> bool:
     """Whether what was found of lines of these sizes holds for them as they are now.
 
     Where blocks are mixed, they must have kept their proportions: it may be other numbers, times any factor.
@@ -173,13 +154,13 @@ def lasting(before: Floats, now: Floats, spans: Spans, epsilon: float, *, mixed:
     --------
     >>> from kofn.arrays._spans import Spans
     >>> sizes, spans = np.array([1.0, 2.0]), Spans(2, 2)
-    >>> lasting(sizes, 100 * sizes, spans, 2.0**-52), lasting(sizes, sizes**20, spans, 2.0**-52)
+    >>> still_holds(sizes, 100 * sizes, spans, 2.0**-52), still_holds(sizes, sizes**20, spans, 2.0**-52)
     (True, False)
     """
     if np.array_equal(before, now):
         return True
-    clip, middle = (CLIP, MIDDLE) if epsilon < SINGLE else (SINGLE_CLIP, SINGLE_MIDDLE)
-    read = now if spans.exponents is None else shifted(now, (0, spans.exponents))
+    clip, middle = _limits(epsilon)
+    read = scale_by_powers(now, spans.exponents)
     if not np.isfinite(now).all() or not _inside(read, middle + 1, middle + clip + 2):
         return False
     if not mixed or spans.count == 1:
@@ -188,16 +169,14 @@ def lasting(before: Floats, now: Floats, spans: Spans, epsilon: float, *, mixed:
     return np.array_equal(before > 0, now > 0) and bool(ratios.all())
 
 
-def alike(first: Floats, second: Floats) -> bool:
+def are_alike(first: Floats, second: Floats) -> bool:
     """Whether all norms of rows, and all of columns, are so much alike that no code needs to know more of them."""
     return _ratio(first) * _ratio(second) <= LIKE
 
 
 def sizes_of(norms: Floats, spans: Spans) -> Floats:
     """Sizes of the lines of blocks as they are read, that is raised, (blocks, places)."""
-    if spans.exponents is None:
-        return placed(norms, spans)
-    return placed(shifted(norms, (0, spans.exponents)), spans)
+    return sizes_by_place(scale_by_powers(norms, spans.exponents), spans)
 
 
 def spread_of(first: Floats, second: Floats) -> Floats | None:

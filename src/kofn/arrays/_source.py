@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .._base._numbers import Array
 from .._base._snapshots import Snapshot
+from ._spans import index_of
 
 Tile = tuple[slice, slice]
 
@@ -94,22 +95,18 @@ class Cast(Source):
 
     def read(self, rows: Any, columns: Any) -> Array:
         """Read, then convert."""
-        converted: Array = self._matrix[rows, columns].astype(self.dtype, copy=False)
-        return converted
+        return np.asarray(self._matrix[rows, columns].astype(self.dtype, copy=False))
 
 
-class Adjoint(Source):
+class Adjoint(Cast):
     """The conjugate transpose of a matrix."""
 
     def __init__(self, matrix: Any) -> None:
-        self._matrix = matrix
-        self.shape = (matrix.shape[1], matrix.shape[0])
-        self.dtype = matrix.dtype
-        chunks = chunks_of(matrix)
-        self.chunks = None if chunks is None else [(rows, columns) for columns, rows in chunks]
-        self.by_columns = not lies_by_columns(matrix)
-        self.still = isinstance(matrix, Source) and matrix.still
-        self.norms.update({1 - axis: found for axis, found in (matrix.norms.items() if self.still else ())})
+        super().__init__(matrix, matrix.dtype)
+        self.shape = self.shape[::-1]
+        self.chunks = None if self.chunks is None else [(rows, columns) for columns, rows in self.chunks]
+        self.by_columns = not self.by_columns
+        self.norms = {1 - axis: found for axis, found in self.norms.items()}
 
     def taken(self, snapshot: Snapshot) -> Adjoint:
         """Turn the matrix as it is now."""
@@ -117,8 +114,7 @@ class Adjoint(Source):
 
     def read(self, rows: Any, columns: Any) -> Array:
         """Read, then turn."""
-        turned: Array = self._matrix[columns, rows].T
-        return turned.conj()
+        return np.asarray(self._matrix[columns, rows].T.conj())
 
 
 class Part(Source):
@@ -126,7 +122,7 @@ class Part(Source):
 
     def __init__(self, matrix: Source, rows: slice, columns: slice) -> None:
         self._matrix = matrix
-        self._spans = [range(*span.indices(size)) for span, size in zip((rows, columns), matrix.shape, strict=True)]
+        self._spans = range(matrix.shape[0])[rows], range(matrix.shape[1])[columns]
         self.shape = (len(self._spans[0]), len(self._spans[1]))
         self.dtype = matrix.dtype
         self.by_columns = matrix.by_columns
@@ -136,24 +132,17 @@ class Part(Source):
 
     def _inside(self, chunk: Tile) -> Tile | None:
         """What this part has of a chunk, None if nothing."""
-        ends = [
-            (max(side.start, span.start) - span.start, min(side.stop, span.stop) - span.start)
+        rows, columns = (
+            slice(max(side.start, span.start) - span.start, min(side.stop, span.stop) - span.start)
             for side, span in zip(chunk, self._spans, strict=True)
-        ]
-        if any(start >= stop for start, stop in ends):
-            return None
-        return slice(*ends[0]), slice(*ends[1])
+        )
+        return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
 
     def read(self, rows: Any, columns: Any) -> Array:
         """Read from where this part begins."""
-        places: list[Any] = []
-        for places_of, span in zip((rows, columns), self._spans, strict=True):
-            if isinstance(places_of, slice):
-                start, stop, _ = places_of.indices(len(span))
-                places.append(slice(span.start + start, span.start + stop))
-            else:
-                places.append(np.asarray(places_of) + span.start)
-        return self._matrix[places[0], places[1]]
+        inside = zip((rows, columns), self._spans, strict=True)
+        here = [index_of(span[at]) if isinstance(at, slice) else np.asarray(at) + span.start for at, span in inside]
+        return self._matrix[here[0], here[1]]
 
 
 def part_of(matrix: Any, rows: slice, columns: slice) -> Any:

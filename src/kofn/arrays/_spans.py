@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,5 +50,31 @@ class Spans:
     def slices(self) -> list[slice]:
         """The spans, in order."""
         short, longer = divmod(self.length, self.count)
-        ends = np.cumsum([short + (i < longer) for i in range(self.count)])
-        return [slice(int(e - short - (i < longer)), int(e)) for i, e in enumerate(ends)]
+        return [
+            slice(start, stop) for start, stop in pairwise(i * short + min(i, longer) for i in range(self.count + 1))
+        ]
+
+    @property
+    def lines(self) -> list[Any]:
+        """The elements of each block, in order: a range, or a part of `order`."""
+        return [range(self.length)[span] if self.order is None else self.order[span] for span in self.slices]
+
+    @property
+    def places(self) -> tuple[Indices, Indices]:
+        """The block of each element and its place there, (length,) each, in the order of the matrix.
+
+        Examples
+        --------
+        >>> block, place = Spans(3, 2, order=np.array([2, 0, 1])).places
+        >>> block.tolist(), place.tolist()
+        ([0, 1, 0], [1, 0, 0])
+        """
+        starts = np.array([span.start for span in self.slices])
+        at = np.arange(self.length) if self.order is None else np.argsort(self.order)
+        block = np.searchsorted(starts, at, side="right") - 1
+        return block, at - starts[block]
+
+
+def index_of(lines: Any) -> Any:
+    """What picks lines of an array: a slice for a range, for a view where there can be one; else the lines."""
+    return slice(lines.start, lines.stop) if isinstance(lines, range) else lines

@@ -15,7 +15,7 @@ from .._base._snapshots import Snapshot
 from ..arrays._blocks import Blocks
 from ..arrays._combine import combine
 from ..arrays._reductions import norms
-from ..arrays._scaling import lasting
+from ..arrays._scaling import still_holds
 from ..arrays._spans import Spans
 from ..arrays._spec import ArraySpec
 from ..checks import refusal
@@ -128,7 +128,7 @@ class Found:
 
     def require(self, matrix: Any, axis: int) -> None:
         """Refuse a matrix of which it no longer holds: results would be called exact that are not."""
-        if not lasting(self.norms, norms(matrix, axis), self.spans, self.epsilon, mixed=self.mixed):
+        if not still_holds(self.norms, norms(matrix, axis), self.spans, self.epsilon, mixed=self.mixed):
             name, lines = ("A", "rows") if axis == 0 else ("B", "columns")
             must = f"keep finite numbers and the proportions of its {lines} from when a scheme is built until it starts"
             raise refusal("kofn.start", name, must, f"others in {lines} of other sizes", "build the scheme again")

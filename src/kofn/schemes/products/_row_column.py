@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..._base._numbers import Floats
 from ...arrays._blocks import Blocks, Grid
-from ...arrays._scaling import alike, balanced, sizes_of, spread_of
+from ...arrays._scaling import are_alike, balance, sizes_of, spread_of
 from ...arrays._spans import Spans
 from ...checks import arrayed, integer, named, refusal
 from ...codes._bases import row_kronecker
@@ -61,8 +61,8 @@ def in_like_units(operands: Operands, grid: Grid, *, mixed: bool = True) -> Grid
     >>> in_like_units(operands, plain_grid(operands, (2, 1))).rows.exponents.tolist()
     [15, 0]
     """
-    rows = balanced(operands.rows, grid.rows, operands.epsilon, mixed=mixed)
-    columns = balanced(operands.columns, grid.columns, operands.epsilon, mixed=mixed)
+    rows = balance(operands.rows, grid.rows, operands.epsilon, mixed=mixed)
+    columns = balance(operands.columns, grid.columns, operands.epsilon, mixed=mixed)
     return grid if rows is grid.rows and columns is grid.columns else Grid(rows, columns)
 
 
@@ -75,7 +75,7 @@ def found(operands: Operands, grid: Grid, *, mixed: bool = True) -> tuple[Found,
 
 def spread(operands: Operands, grid: Grid) -> Floats | None:
     """How unlike in size what is mixed then still is, as a code wants to know it."""
-    if alike(operands.rows, operands.columns):
+    if are_alike(operands.rows, operands.columns):
         return None
     return spread_of(sizes_of(operands.rows, grid.rows), sizes_of(operands.columns, grid.columns))
 
