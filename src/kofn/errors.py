@@ -23,6 +23,7 @@ All of them can be pickled and copied, with everything that they carry; ``__caus
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -54,11 +55,7 @@ class KofnError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Not by calling the class with ``args``, as exceptions are: what else it wants is in the state.
-        return _remade, (type(self), self.args), *super().__reduce__()[2:]
-
-
-def _remade(kind: type[KofnError], args: tuple[Any, ...]) -> KofnError:
-    return kind.__new__(kind, *args)
+        return copyreg.__newobj__, (type(self), *self.args), *super().__reduce__()[2:]  # type: ignore[attr-defined]
 
 
 class ArgumentError(KofnError, ValueError):

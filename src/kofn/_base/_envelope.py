@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import pickle
 import traceback
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -87,7 +87,7 @@ class Envelope:
         self._live: BaseException | bytes | None = error
         self._causes: list[Envelope] = []  # once it has travelled; before, the exception has its own
 
-    def __reduce__(self) -> tuple[Callable[..., Envelope], tuple[dict[str, Any]]]:
+    def __getstate__(self) -> dict[str, Any]:
         live = self._live
         causes = self._causes
         if isinstance(live, BaseException):
@@ -95,7 +95,7 @@ class Envelope:
             for cause in causes:
                 cause.traceback, cause._live = "", _pickled(cause._live)
             live = _pickled(live)
-        return _arrived, ({**vars(self), "_live": live, "_causes": causes},)
+        return {**vars(self), "_live": live, "_causes": causes}
 
     def open(self) -> Exception:
         """Return the exception, or what stands for it, with its traceback as a note and its causes."""
@@ -117,12 +117,6 @@ class Envelope:
                 error = None
         # SystemExit and its like would end the program of whoever asks for the result.
         return error if isinstance(error, Exception) else RuntimeError(f"{self.kind}: {self.text}")
-
-
-def _arrived(state: dict[str, Any]) -> Envelope:
-    envelope = Envelope.__new__(Envelope)
-    vars(envelope).update(state)
-    return envelope
 
 
 def _traceback_of(error: BaseException) -> str:
@@ -151,11 +145,11 @@ def _pickled(error: Any) -> bytes | None:
     stream = _Bounded()
     try:
         _pickler()(stream, 5).dump(error)
-        same = pickle.loads(stream.bytes)
+        same = pickle.loads(stream.getvalue())
         alike = type(same) is type(error) and str(same) == str(error)
     except BaseException:  # what a user's own __reduce__ or __str__ may raise is anything
         return None
-    return bytes(stream.bytes) if alike else None
+    return stream.getvalue() if alike else None
 
 
 @cache
@@ -170,15 +164,10 @@ def _pickler() -> Any:
     return Pickler
 
 
-class _Bounded:
+class _Bounded(io.BytesIO):
     """A file in memory that refuses to grow beyond `LIVE_BYTES`."""
 
-    def __init__(self) -> None:
-        self.bytes = bytearray()
-
     def write(self, part: Any) -> int:
-        view = memoryview(part)
-        if len(self.bytes) + view.nbytes > LIVE_BYTES:
+        if self.tell() + memoryview(part).nbytes > LIVE_BYTES:
             raise OverflowError
-        self.bytes += view
-        return view.nbytes
+        return super().write(part)

@@ -37,8 +37,7 @@ def processors() -> int:
 @cache
 def _allowed(process: int) -> int:
     """What the control groups of a process allow, looked up once: every large product asks, and they hardly change."""
-    shares = [math.ceil(share) for group in groups("cpu") if (share := _share(group)) is not None]
-    return min(shares, default=sys.maxsize)
+    return min(map(_share, groups("cpu")), default=sys.maxsize)
 
 
 def _bound_to() -> int:
@@ -49,16 +48,16 @@ def _bound_to() -> int:
     return count() or 1
 
 
-def _share(group: Path) -> float | None:
-    """The processors' time that a control group may take, in processors; None where it may take all."""
+def _share(group: Path) -> int:
+    """How many processors a control group has the time of."""
     with suppress(OSError, ValueError, ZeroDivisionError):
         if (group / "cpu.max").exists():
             quota, period = (group / "cpu.max").read_text().split()
         else:
-            quota, period = (_read(group, "cpu.cfs_quota_us"), _read(group, "cpu.cfs_period_us"))
-        share = int(quota) / int(period)  # "max" is no int, and -1 stands for it
-        return share if share > 0 else None
-    return None
+            quota, period = ((group / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        if (share := int(quota) / int(period)) > 0:  # "max" is no int, and -1 stands for it
+            return math.ceil(share)
+    return sys.maxsize
 
 
 def memory_in_machine() -> int:
@@ -77,16 +76,14 @@ def memory_in_machine() -> int:
 
 def memory_in_groups() -> int | None:
     """Bytes that are left to this process in its control groups; None where they have no limit."""
-    left = [bytes_left for group in groups("memory") if (bytes_left := _left(group)) is not None]
-    return max(0, min(left)) if left else None
+    left = min(map(_left, groups("memory")), default=math.inf)
+    return max(0, int(left)) if left < math.inf else None
 
 
-def _left(group: Path) -> int | None:
+def _left(group: Path) -> float:
     new = (group / "memory.max").exists()
     limits = ("memory.max", "memory.high") if new else ("memory.limit_in_bytes",)
-    limit = min((known for name in limits if (known := _limit(group, name)) is not None), default=None)
-    if limit is None:
-        return None
+    limit = min(_limit(group / name) for name in limits)
     with suppress(OSError, ValueError):
         return limit - _used(group, "memory.current" if new else "memory.usage_in_bytes", "" if new else "total_")
     return limit
@@ -94,21 +91,17 @@ def _left(group: Path) -> int | None:
 
 def _used(group: Path, name: str, prefix: str) -> int:
     """What a group holds and would not give back: what was only read from files goes when the room is needed."""
-    used = int(_read(group, name))
-    stat = dict(line.split() for line in _read(group, "memory.stat").splitlines())
+    used = int((group / name).read_text())
+    stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
     gives = [f"{prefix}inactive_file", f"{prefix}active_file", "slab_reclaimable"]
     return max(0, used - sum(int(stat.get(key, 0)) for key in gives))
 
 
-def _limit(group: Path, name: str) -> int | None:
+def _limit(file: Path) -> float:
     with suppress(OSError, ValueError):
-        limit = int(_read(group, name))
-        return limit if limit < UNLIMITED else None
-    return None
-
-
-def _read(group: Path, name: str) -> str:
-    return (group / name).read_text().strip()
+        if (limit := int(file.read_text())) < UNLIMITED:
+            return limit
+    return math.inf
 
 
 def groups(controller: str) -> Iterator[Path]:

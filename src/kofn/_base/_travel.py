@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, NoReturn, Self, TypeVar, cast
+from typing import Any, NoReturn, Self, cast
 
 from ..errors import StaysHere
 from ._envelope import ESCAPES
-
-Made = TypeVar("Made")
 
 
 class Staying:
@@ -48,26 +45,21 @@ class Carrying:
     6
     """
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[type, bytes]]:
+    def __getstate__(self) -> bytes:
         import cloudpickle
 
         try:
-            return _carried, (type(self), cloudpickle.dumps(vars(self), protocol=5))
+            return bytes(cloudpickle.dumps(vars(self), protocol=5))
         except ESCAPES as error:
             raise stays(type(self).__name__) from error
 
+    def __setstate__(self, state: bytes) -> None:
+        vars(self).update(pickle.loads(state))
+
     def __copy__(self) -> Self:
-        return _with(type(self), vars(self))
-
-
-def _carried(kind: type[Made], state: bytes) -> Made:
-    return _with(kind, pickle.loads(state))
-
-
-def _with(kind: type[Made], state: dict[str, Any]) -> Made:
-    made = object.__new__(kind)
-    vars(made).update(state)
-    return made
+        made = object.__new__(type(self))
+        vars(made).update(vars(self))
+        return made
 
 
 def stays(call: str) -> StaysHere:
