@@ -55,6 +55,15 @@ def test_a_name_that_went_says_where_to(name):
     assert name not in dir(kofn)
 
 
+def test_an_import_from_a_package_says_where_a_name_went():
+    for package, name in ("kofn", "products"), ("kofn", "demo"), ("kofn.schemes", "plain_codes"):
+        with pytest.raises(ImportError, match=rf"^{package}\.{name} is kofn\S+ now\.$"):
+            exec(f"from {package} import {name}")
+    with pytest.raises(ImportError, match="cannot import name 'nonsense' from 'kofn'"):
+        exec("from kofn import nonsense")
+    assert not hasattr(kofn, "products")
+
+
 def test_names_of_packages_that_went_say_where_to():
     for package, name, home in [
         (kofn.schemes, "plain_codes", "kofn.schemes.families"),

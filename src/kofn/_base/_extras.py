@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import MappingProxyType
@@ -37,7 +38,9 @@ def loader(package: str, homes: Mapping[str, str], moved: Mapping[str, str] = NO
             found = import_module(module, package)
             return getattr(found, inner) if inner else found
         if name in moved:
-            raise AttributeError(f"{package}.{name} is {moved[name]} now.")
+            # Of an AttributeError, ``from package import name`` would make a sentence that says less.
+            importing = sys._getframe(1).f_code.co_name == "_handle_fromlist"
+            raise (ImportError if importing else AttributeError)(f"{package}.{name} is {moved[name]} now.")
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     return load
