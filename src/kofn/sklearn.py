@@ -13,7 +13,7 @@ from typing import Any, NoReturn, Unpack
 import numpy as np
 
 from ._api._sum import CodedSum, CodeLike
-from ._base._closeable import Closing
+from ._base._closeable import Closeable
 from ._base._numbers import Array
 from .checks import masked, named, refusal
 from .codes._linear import LinearCode
@@ -132,7 +132,7 @@ def _wrapped_has(name: str) -> Callable[[CodedEnsemble], bool]:
     return lambda coded: bool(getattr(coded._wrapped, name))
 
 
-class CodedEnsemble(Closing):
+class CodedEnsemble(Closeable):
     """A fitted forest or boosted ensemble whose trees live at workers.
 
     It predicts what the ensemble predicted when it was wrapped: what happens to that later, a new fit for example, is

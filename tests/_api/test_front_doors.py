@@ -12,7 +12,7 @@ import scipy.sparse
 
 import kofn
 from kofn._base._pickles import dumps, pickled
-from kofn._base._snapshots import opened, sealed
+from kofn._base._snapshots import seal, unseal
 from kofn.engines._protocol import capabilities_of
 from processes import slow_but
 
@@ -82,7 +82,7 @@ VIEWS = {
 def test_views_of_memory_arrive_as_they_are(view):
     buffers = []
     apart = pickle.loads(pickled(view, buffers.append)[0], buffers=buffers)
-    for arrived in (pickle.loads(dumps(view)), apart, opened(sealed(view)), opened(sealed([view]))[0]):
+    for arrived in (pickle.loads(dumps(view)), apart, unseal(seal(view)), unseal(seal([view]))[0]):
         assert type(arrived) is memoryview
         assert arrived.shape == view.shape
         assert np.asarray(arrived).tolist() == np.asarray(view).tolist()
@@ -131,7 +131,7 @@ def test_derived_arrays_keep_what_they_hold(pool):
 def test_derived_arrays_keep_it_where_they_are_only_looked_at():
     x = np.ones(2).view(Forgetful)
     x.scale = 3.0
-    seen = opened(sealed(x))
+    seen = unseal(seal(x))
     assert seen.scale == 3.0
     assert not seen.flags.writeable
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from awkward import KeywordsError, LoadsToExitError, ReducesToExitError, SpeechlessError, caused, holding
-from kofn._base._envelope import CAUSES, LETTERS, Envelope, told
+from kofn._base._envelope import CAUSES, LETTERS, Envelope, error_line
 from kofn.errors import PoolClosed
 
 
@@ -102,7 +102,7 @@ def test_what_can_travel_arrives_as_it_is(make):
 def test_of_what_cannot_travel_kind_and_text_arrive(make):
     error = make()
     opened = sent(error).open()
-    assert type(opened) is RuntimeError and str(opened) == told(error)
+    assert type(opened) is RuntimeError and str(opened) == error_line(error)
     assert "in sent" in opened.__notes__[0]
 
 
@@ -138,4 +138,4 @@ def test_what_notes_do_is_of_no_account():
 
 
 def test_long_messages_are_cut():
-    assert len(told(ValueError("x" * 10**6))) < LETTERS + 100
+    assert len(error_line(ValueError("x" * 10**6))) < LETTERS + 100

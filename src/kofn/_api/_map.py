@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol, Unpack
 
 from .. import checks
-from .._base._closeable import Closing
+from .._base._closeable import Closeable
 from .._base._snapshots import Snapshot
 from ..jobs._answer import Answer
 from ..jobs._lease import PoolLease

@@ -10,8 +10,8 @@ import numpy as np
 from scipy.sparse import csr_array, issparse
 
 from .. import checks
-from .._base._closeable import Closing
-from .._base._numbers import Array, precision
+from .._base._closeable import Closeable
+from .._base._numbers import Array, epsilon_of
 from .._base._snapshots import Snapshot
 from ..arrays._blocks import Blocks
 from ..arrays._reductions import norms
@@ -107,7 +107,7 @@ def operator(
         raise
 
 
-class CodedOperator(Closing, Unmasked):
+class CodedOperator(Closeable, Unmasked):
     """A coded matrix as a linear operator; made by `kofn.operator`.
 
     Attributes
@@ -145,7 +145,7 @@ class CodedOperator(Closing, Unmasked):
         shape = np.zeros((source.shape[0], 1)), np.zeros((1, 1))
         code = self._build(*shape, blocks=blocks, rows=self._rows, workers=self._lease.n, rng=self._rng).code
         spans = Spans(source.shape[0], code.unknowns)
-        spans = balance(sizes, spans, precision(source), mixed=code.mixes)
+        spans = balance(sizes, spans, epsilon_of(source), mixed=code.mixes)
         if code.mixes:
             code = replace(code, spread=spread_of(sizes_of(sizes, spans), np.ones((1, 1))))
         encode = self._encoded_sparse if issparse(source) else self._encoded_dense

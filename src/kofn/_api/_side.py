@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
-from .._base._numbers import Array, precision
+from .._base._numbers import Array, epsilon_of
 from .._base._snapshots import Snapshot
 from ..arrays._blocks import Grid
 from ..arrays._scaling import balance, scale_by_powers
@@ -54,7 +54,7 @@ class Side(Template):
     def bind(self, operand: tuple[Array, Array], estimator: Estimator | None = None) -> SideScheme:
         """The product with an (n, columns) array, whose columns have these norms: ``operand`` is both."""
         x, sizes = operand
-        columns = balance(sizes, Spans(x.shape[1], 1), precision(x))
+        columns = balance(sizes, Spans(x.shape[1], 1), epsilon_of(x))
         x = scale_by_powers(x, None, columns.exponents)
         return SideScheme(self.code, self, x, Grid(self.spans, columns))
 
@@ -97,7 +97,7 @@ class SideScheme(Scheme):
     @property
     def epsilon(self) -> float:
         """That of what is sent."""
-        return precision(self.x)
+        return epsilon_of(self.x)
 
     @property
     def parts(self) -> Parts:

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from .. import checks
-from .._base._closeable import Closing
+from .._base._closeable import Closeable
 from .._base._snapshots import Snapshot
 from ..codes._linear import LinearCode
 from ..codes._sparse import is_sparse
@@ -95,7 +95,7 @@ def sum(
         return Plan(_template(lease, terms, code, count, energies, rng), lease, chosen).run(x)
 
 
-class CodedSum(Closing):
+class CodedSum(Closeable):
     """F(x) = Σ f_i(x) on many workers, for any number of inputs.
 
     Terms are taken as they are when this is made (on threads they are your own), placed at a worker when it first

@@ -15,12 +15,12 @@ from ..errors import PoolClosed
 from ._travel import Staying
 
 
-class Closing(Staying):
+class Closeable(Staying):
     """Base of what is closed at the end of a ``with`` block.
 
     Examples
     --------
-    >>> class Door(Closing):
+    >>> class Door(Closeable):
     ...     def close(self):
     ...         print("closed")
     >>> with Door():

@@ -40,12 +40,12 @@ def text_of(error: BaseException) -> str:
     return text if len(text) <= LETTERS else f"{text[:LETTERS]} …"
 
 
-def told(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """Return kind and message of ``error`` as the last line of a traceback does.
 
     Examples
     --------
-    >>> told(KeyError("matrix"))
+    >>> error_line(KeyError("matrix"))
     "KeyError: 'matrix'"
     """
     return f"{type(error).__name__}: {text_of(error)}"
@@ -123,7 +123,7 @@ def _traceback_of(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(error))
     except BaseException as worse:
-        return f"{told(error)} (its traceback cannot be had: {type(worse).__name__})\n"
+        return f"{error_line(error)} (its traceback cannot be had: {type(worse).__name__})\n"
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -25,12 +25,12 @@ MODERATE = 400
 """Numbers between 2^-400 and 2^400 have squares, and sums of them, that keep all digits."""
 
 
-def precision(numbers: object) -> float:
+def epsilon_of(numbers: object) -> float:
     """Relative precision of an array's numbers, by its type; integers and what is no array count as double.
 
     Examples
     --------
-    >>> precision(np.ones(2)) == EPSILON == precision(3), precision(np.ones(2, np.complex64)) == 2**-23
+    >>> epsilon_of(np.ones(2)) == EPSILON == epsilon_of(3), epsilon_of(np.ones(2, np.complex64)) == 2**-23
     (True, True)
     """
     kind = getattr(numbers, "dtype", None)

@@ -95,14 +95,14 @@ class Sealed(Noted):
         return Sealed, (self.stream, [apart(buffer) for buffer in self.buffers])
 
 
-def sealed(value: Any) -> Any:
-    """What a task is sent for ``value``: itself where tasks may share it, otherwise `Sealed`; `opened` is the way back.
+def seal(value: Any) -> Any:
+    """What a task is sent for ``value``: itself where tasks may share it, otherwise `Sealed`; `unseal` is the way back.
 
     What cannot be pickled stays as it is: engines that would have to send it refuse it, threads share it.
 
     Examples
     --------
-    >>> sealed(3.0), type(sealed([3.0])).__name__, opened(sealed([3.0]))
+    >>> seal(3.0), type(seal([3.0])).__name__, unseal(seal([3.0]))
     (3.0, 'Sealed', [3.0])
     """
     if is_unchanging(value) or _plain(value):
@@ -113,12 +113,12 @@ def sealed(value: Any) -> Any:
         return value
 
 
-def opened(value: Any) -> Any:
-    """A value for one user, from what `sealed` gave: nothing that he does to it is seen by another.
+def unseal(value: Any) -> Any:
+    """A value for one user, from what `seal` gave: nothing that he does to it is seen by another.
 
     Examples
     --------
-    >>> opened(np.zeros(2)).flags.writeable
+    >>> unseal(np.zeros(2)).flags.writeable
     False
     """
     if isinstance(value, Sealed):
@@ -138,7 +138,7 @@ def is_write(error: BaseException) -> bool:
     Examples
     --------
     >>> try:
-    ...     opened(np.zeros(2))[0] = 1.0
+    ...     unseal(np.zeros(2))[0] = 1.0
     ... except ValueError as error:
     ...     is_write(error)
     True
@@ -168,10 +168,10 @@ def failure_of(error: BaseException, name: str, where: str = "") -> str:
     return f"raised {type(error).__name__}{where}: {text_of(error)}"
 
 
-def guarded(function: Callable[..., Any], *values: Any) -> Any:
+def call_protected(function: Callable[..., Any], *values: Any) -> Any:
     """Run the function of a task that is not kofn's own: it gets what it cannot spoil, and may use its buffer again."""
     try:
-        result = function(*map(opened, values))
+        result = function(*map(unseal, values))
     except Exception as error:
         if is_write(error):
             raise ValueError(f"a task tried to write into its input, {IN_PLACE} ({error})") from error
@@ -235,13 +235,13 @@ class Snapshot:
         return self._taken[id(value)][1]
 
 
-def collected(items: Iterable[Any]) -> list[Any]:
+def collect(items: Iterable[Any]) -> list[Any]:
     """What an iterable yields, as it is when it comes: whatever makes arrays on the way may use its buffer again.
 
     Examples
     --------
     >>> buffer = np.zeros(1)
-    >>> [item.tolist() for item in collected(np.copyto(buffer, k) or buffer for k in range(3))]
+    >>> [item.tolist() for item in collect(np.copyto(buffer, k) or buffer for k in range(3))]
     [[0.0], [1.0], [2.0]]
     """
     if isinstance(items, list | tuple | np.ndarray):  # all of it is there already

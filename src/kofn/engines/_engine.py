@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
-from .._base._closeable import Closing, Home
+from .._base._closeable import Closeable, Home
 from ..errors import PoolClosed
 from ._loading import load
 from ._warming import warm_up
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CLOSED = "the pool was closed while the task ran"
 
 
-class Engine(Closing):
+class Engine(Closeable):
     """Base of pools.
 
     Examples

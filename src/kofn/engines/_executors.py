@@ -12,7 +12,7 @@ from concurrent import futures
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from typing import Any, TypeGuard
 
-from .._base._envelope import ESCAPES, Envelope, told
+from .._base._envelope import ESCAPES, Envelope, error_line
 from .._base._pickles import dumps
 from ..checks import refusal
 from ..errors import PoolClosed, WorkerLost
@@ -150,7 +150,7 @@ class _ExecutorSlot(PoolSlot):
         """Be dead for good: a broken executor does not come back."""
         self.dead = True
         self.free()
-        text = f"worker {self.index}: its executor broke ({told(error)}){_hint(self.executor)}"
+        text = f"worker {self.index}: its executor broke ({error_line(error)}){_hint(self.executor)}"
         lost = WorkerLost(text, self.index)
         lost.__cause__ = error
         task.fail(lost)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, Self, TypeVar
 
-from .._base._envelope import Envelope, told
+from .._base._envelope import Envelope, error_line
 from .._base._pickles import dumps
 from ..errors import PoolClosed
 
@@ -65,7 +65,8 @@ class Promise:
         try:
             value = load()
         except BaseException as error:
-            ok, value = False, RuntimeError(f"the task's result could not be rebuilt in this process: {told(error)}")
+            text = f"the task's result could not be rebuilt in this process: {error_line(error)}"
+            ok, value = False, RuntimeError(text)
             value.__cause__ = error if isinstance(error, Exception) else None
         with _guard:
             if self._reachable() and self.future.set_running_or_notify_cancel():
@@ -151,7 +152,7 @@ def pack_result(value: object, pack: Callable[[object], Packed]) -> Packed:
     except BaseException as error:  # a user's own __reduce__ may raise anything
         result = _culprit(value, pack)
         name = f"{type(result).__module__}.{type(result).__qualname__}"
-        message = f"the task's result, a {name}, cannot be sent back from its worker: {told(error)}"
+        message = f"the task's result, a {name}, cannot be sent back from its worker: {error_line(error)}"
         raise pickle.PicklingError(message) from error
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from .. import checks
-from .._base._envelope import ESCAPES, told
+from .._base._envelope import ESCAPES, error_line
 from ..checks import choice, integer, refusal
 from ..errors import ArgumentError, KofnError
 from ._protocol import Stop
@@ -94,4 +94,4 @@ def pack_argument(call: str, argument: str, value: object, pack: Callable[[objec
 
 def unpicklable(call: str, argument: str, error: BaseException) -> ArgumentError:
     """Build (not raise) the exception for what cannot travel to a worker."""
-    return refusal(call, argument, "be picklable", told(error), "leave out locks, files and generators")
+    return refusal(call, argument, "be picklable", error_line(error), "leave out locks, files and generators")

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any
 
 from .. import checks
-from .._base._closeable import Closing, detach_in_forks
-from .._base._envelope import told
+from .._base._closeable import Closeable, detach_in_forks
+from .._base._envelope import error_line
 from .._base._place import staying
 from ..errors import Cancelled, PoolClosed
 from ._answer import Answer
@@ -20,7 +20,7 @@ from ._execution import Execution
 from ._loop import RunLoop
 
 
-class Job(Closing, Future[Answer]):
+class Job(Closeable, Future[Answer]):
     """A running job; made by `kofn.start` and `kofn.Plan.start`.
 
     It is a future of the standard library: `concurrent.futures.wait` and `as_completed` take it, and so does
@@ -184,7 +184,7 @@ class Job(Closing, Future[Answer]):
         if self.cancelled():
             return "<Job, cancelled>"
         error = super().exception()
-        return f"<Job, done: {super().result()}>" if error is None else f"<Job, ended by {told(error)}>"
+        return f"<Job, done: {super().result()}>" if error is None else f"<Job, ended by {error_line(error)}>"
 
 
 def _follow(job: weakref.ref[Job], execution: Execution, heard: list[Job], call: str) -> None:

@@ -6,14 +6,14 @@ import threading
 from collections.abc import Hashable
 from typing import Any
 
-from .._base._closeable import Closing, Home
+from .._base._closeable import Closeable, Home
 from ..engines import as_pool, processes
 from ..engines._protocol import Pool, capabilities_of
 from ..errors import PoolClosed
 from ._placement import Placement
 
 
-class PoolLease(Closing):
+class PoolLease(Closeable):
     """A pool for any number of jobs, and what is resident at its workers until `close`.
 
     A number of processes is started when the first job needs them, after all that can be refused was, and ends here.

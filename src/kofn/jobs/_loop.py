@@ -12,7 +12,7 @@ from weakref import proxy
 from .._base._clock import Clock, RealClock
 from .._base._closeable import Home
 from .._base._envelope import Envelope
-from .._base._numbers import precision
+from .._base._numbers import epsilon_of
 from ..engines._protocol import Pool
 from ..errors import Cancelled, CodeError, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
 from ..schemes._encoding import Tasks
@@ -244,7 +244,7 @@ class RunLoop:
             if row not in self._results:
                 self._results[row] = self._memory.keep(row, self._learner.take(row, result, worker))
                 self._received_bytes += size_of(self._results[row])
-            yield precision(result)
+            yield epsilon_of(result)
 
     def _take_surplus(self) -> None:
         """Take what has arrived meanwhile, where nothing else is there, or where it may contradict what is exact."""

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from .._base._envelope import Envelope, text_of
-from .._base._snapshots import guarded, is_own, sealed
+from .._base._snapshots import call_protected, is_own, seal
 from ..engines._protocol import Pool
 from ..errors import TaskError
 from ..schemes._task import Task
@@ -81,7 +81,7 @@ def _call_of(task: Task) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """What is submitted for a task; a function that is not kofn's own is guarded."""
     if is_own(task.function):
         return task.function, task.arguments
-    return partial(guarded, task.function), tuple(map(sealed, task.arguments))
+    return partial(call_protected, task.function), tuple(map(seal, task.arguments))
 
 
 def has_results(future: Future[Any]) -> bool:

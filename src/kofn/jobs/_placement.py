@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._base._snapshots import Sealed, is_own, sealed
+from .._base._snapshots import Sealed, is_own, seal
 from ..engines._protocol import Pool
 from ..errors import PoolClosed
 from ..schemes._task import Task
@@ -43,7 +43,7 @@ class Placement:
             for key, value in task.resident.items():
                 if (worker, key) not in self._placed:
                     shared = is_own(task.function) or callable(value)
-                    self._pool.put(worker, self._named(key), value if shared else sealed(value))
+                    self._pool.put(worker, self._named(key), value if shared else seal(value))
                     self._placed.add((worker, key))
                     placed += size_of(value)
         return placed

@@ -11,7 +11,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from .. import checks
-from .._base._closeable import Closing
+from .._base._closeable import Closeable
 from .._base._snapshots import Snapshot
 from ..codes._linear import LinearCode
 from ..codes.decoding._assess import Decoding
@@ -37,7 +37,7 @@ from .scheduling._names import as_scheduler
 CALL = "kofn.prepare"
 
 
-class Plan(Closing):
+class Plan(Closeable):
     """A scheme made ready for one pool: certified, budgeted, encoded and placed; made by `prepare`.
 
     Any number of threads may run it. What it keeps at the workers stays there until `close`, which also ends workers

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from .._api._sum import CodedSum, CodeLike
-from .._base._closeable import Closing
+from .._base._closeable import Closeable
 from ..checks import function, generator, integer, named, refusal
 from ..errors import TermError
 from ._additive import Shares, measure_shares
@@ -47,7 +47,7 @@ class Step(NamedTuple):
     report: Any
 
 
-class DataParallel(Closing):
+class DataParallel(Closeable):
     """The gradient of a loss over shards of data that stay at the workers.
 
     Parameters

@@ -81,7 +81,7 @@ class TermLearner:
         """A payload folded, unless this very one was before: the same row of another run is another payload."""
         known, sketch = self._sketches.get(row, (lambda: None, None))
         if sketch is None or known() is not payload:
-            sketch = folded(np.asarray(payload))
+            sketch = sketch_of(np.asarray(payload))
             if isinstance(payload, np.ndarray):
                 self._sketches[row] = weakref.ref(payload), sketch
         return sketch
@@ -139,15 +139,15 @@ def with_unseen(spread: float, level: float, count: int) -> float:
     return max(float(spread), float(level) / count**2) or 1.0
 
 
-def sketched(payloads: Iterable[Any]) -> Floats:
+def sketches_of(payloads: Iterable[Any]) -> Floats:
     """Payloads of one shape as short vectors whose squares can be added up, (payloads, numbers); see `in_one_unit`.
 
     Examples
     --------
-    >>> sketched([np.array(3.0), np.array(4.0)]).tolist(), float(np.sum(sketched([3e300, 4e300]) ** 2)) > 0
+    >>> sketches_of([np.array(3.0), np.array(4.0)]).tolist(), float(np.sum(sketches_of([3e300, 4e300]) ** 2)) > 0
     ([[3.0], [4.0]], True)
     """
-    return in_one_unit([folded(np.asarray(payload)) for payload in payloads])
+    return in_one_unit([sketch_of(np.asarray(payload)) for payload in payloads])
 
 
 def in_one_unit(parts: list[tuple[Floats, int]]) -> Floats:
@@ -197,14 +197,14 @@ def unit_size(array: NDArray[Any]) -> tuple[NDArray[Any], int]:
     return np.ldexp(parts, -exponent).view(array.dtype.newbyteorder("=")).reshape(array.shape), exponent
 
 
-def folded(payload: NDArray[Any]) -> tuple[Floats, int]:
+def sketch_of(payload: NDArray[Any]) -> tuple[Floats, int]:
     """A short vector with the same expected inner products, divided by a power of two, and the power.
 
     As it is, or folded with random signs; of unit size before it is folded.
 
     Examples
     --------
-    >>> folded(np.array([1.0, 2j]))[0].tolist(), folded(np.ones(10**4))[0].shape
+    >>> sketch_of(np.array([1.0, 2j]))[0].tolist(), sketch_of(np.ones(10**4))[0].shape
     ([0.25, 0.0, 0.0, 0.5], (256,))
     """
     flat = np.ascontiguousarray(payload).ravel()

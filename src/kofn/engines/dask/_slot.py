@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from ..._base._envelope import told
+from ..._base._envelope import error_line
 from ...errors import PoolClosed, WorkerLost
 from .._future import Promise
 from .._pickling import BufferedPickle

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..._base._closeable import at_end
-from ..._base._envelope import told
+from ..._base._envelope import error_line
 from ..._base._importing import refuse_while_importing
 from ..._base._machine import processors
 from ...checks import integer, refusal
@@ -75,7 +75,7 @@ class LocalPool(SlotPool[WorkerSlot]):
         try:
             self._supervisor = supervisor = Supervisor(count, threads, float(grace_seconds))
         except (OSError, RuntimeError) as error:
-            raise KofnError(f"{call}: the system lets no workers start: {told(error)}") from error
+            raise KofnError(f"{call}: the system lets no workers start: {error_line(error)}") from error
         self._finalizer = at_end(self, supervisor.close)
         try:
             super().__init__(supervisor.slots)  # loads what jobs need, while processes start

@@ -13,7 +13,7 @@ from typing import Any, final
 import numpy as np
 
 from ..._base._numbers import EPSILON, Array
-from ..._base._snapshots import failure_of, opened
+from ..._base._snapshots import failure_of, unseal
 from ...arrays._spec import ArraySpec
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
@@ -149,7 +149,7 @@ def call(function: Callable[..., Any], place: str, *arguments: Any) -> Any:
     3
     """
     try:
-        result = function(*map(opened, arguments))
+        result = function(*map(unseal, arguments))
     except BaseException as error:
         raise EvaluationFailed(f"f {failure_of(error, 'x', f' at {place}')}") from error
     require_result(result, place)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ... import checks
-from ..._base._envelope import told
-from ..._base._numbers import Array, Floats, precision
+from ..._base._envelope import error_line
+from ..._base._numbers import Array, Floats, epsilon_of
 from ..._base._snapshots import mapped_file
 from ...arrays._dask import DaskMatrix
 from ...arrays._file import Mapped
@@ -68,7 +68,7 @@ class Operands:
     @property
     def epsilon(self) -> float:
         """Relative precision of that type."""
-        return precision(self)
+        return epsilon_of(self)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -130,7 +130,7 @@ def plain_array(name: str, value: Any) -> Array:
         remedy = "fill rows up to the same length"
         raise refusal(CALL, name, "be a matrix with rows of one length", "rows of several", remedy) from None
     except Exception as error:  # what becomes an array in its own way says in its own words why it does not
-        raise refusal(CALL, name, "be an array, or become one", told(error), "convert it first") from error
+        raise refusal(CALL, name, "be an array, or become one", error_line(error), "convert it first") from error
     if masked:
         raise _masked(name, f"a {type(value).__name__} in which numbers are masked", "fill it first, with .filled(0.0)")
     return array

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..._base._numbers import Array
-from ..._base._snapshots import INSTEAD, is_write, opened
+from ..._base._snapshots import INSTEAD, is_write, unseal
 from ...checks import arrayed, behaving, refusal
 
 CALL = "kofn.fit"
@@ -148,9 +148,9 @@ def draw_samples(
     while len(inputs) < FEWEST * K or (len(inputs) < samples * K and time.perf_counter() - started < seconds):
         for _ in range(K):
             inputs.append(SAMPLER.ask(sampler, rng, inputs))
-            values.append(F.ask(f, opened(inputs[-1]), values))
+            values.append(F.ask(f, unseal(inputs[-1]), values))
     each = (time.perf_counter() - started) / len(inputs)
-    again = F.ask(f, opened(inputs[0]), values)
+    again = F.ask(f, unseal(inputs[0]), values)
     X, Y = np.array(inputs), np.array(values, np.float64)
     size = float(np.linalg.norm(Y[0]))
     noise = float(np.linalg.norm(again - Y[0])) / size if size else 0.0
