@@ -15,7 +15,7 @@ import numpy as np
 
 import torch
 from kofn_studies.datasets import Dataset, load
-from kofn_studies.training.contenders import CONTENDERS
+from kofn_studies.training.methods import METHODS
 from kofn_studies.training.networks import convolutional_network
 from kofn_studies.training.sgd import SgdSchedule, train
 
@@ -38,7 +38,7 @@ def main() -> None:
     rng = np.random.default_rng(SEED)
     batches = [batch(data, rng) for _ in range(LOOKS)]
     for name in asked.contenders:
-        coded = CONTENDERS[name].network(copy.deepcopy(network), "rxc", 1.0, SEED)
+        coded = METHODS[name].network(copy.deepcopy(network), "rxc", 1.0, SEED)
         for one in batches:  # the master gets to know the products
             gradients(coded, one)
         errors = [judged(coded, network, one, asked.draws) for one in batches[:JUDGED]]

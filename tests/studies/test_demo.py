@@ -20,8 +20,7 @@ def outcomes():
     seen = []
     with LocalPool(8) as pool:
         found = [
-            demo.compete(contender, X, X.T, X @ X.T, delays.inject(pool), 3, seen.append)
-            for contender in demo.CONTENDERS
+            demo.compete(contender, X, X.T, X @ X.T, delays.inject(pool), 3, seen.append) for contender in demo.METHODS
         ]
     assert seen and all(0 < progress.rank <= progress.unknowns == 6 for progress in seen)
     return {outcome.name: outcome for outcome in found}

@@ -14,8 +14,8 @@ torch = pytest.importorskip("torch")
 import kofn  # noqa: E402
 from kofn.errors import ArgumentError, FileError, KofnError  # noqa: E402
 from kofn_studies.datasets import load  # noqa: E402
-from kofn_studies.training.contenders import CONTENDERS  # noqa: E402
 from kofn_studies.training.experiment import Experiment  # noqa: E402
+from kofn_studies.training.methods import METHODS  # noqa: E402
 from kofn_studies.training.networks import convolutional_network, dense_network  # noqa: E402
 from kofn_studies.training.parallel import side_by_side  # noqa: E402
 from kofn_studies.training.sgd import LearningCurve, SgdSchedule, accuracy, train  # noqa: E402
@@ -73,7 +73,7 @@ def test_the_same_seed_trains_the_same(data):
 
 
 def test_a_network_that_diverges_guesses(data):
-    model = CONTENDERS["uncoded-rescaled"].network(dense_network(data.shape, 10, 0), "rxc", 1.0, 0)
+    model = METHODS["uncoded-rescaled"].network(dense_network(data.shape, 10, 0), "rxc", 1.0, 0)
     curve = train(model, data, SgdSchedule(epochs=10, batch=64, learning_rate=1e4, marks=1), seed=0)
     assert len(curve.steps) == 10 and max(curve.test[1:]) < 0.3
 
@@ -95,7 +95,7 @@ def plain(data):
 
 
 @pytest.mark.parametrize("partition", slow_but(["rxc", "cxr"], {"cxr"}))
-@pytest.mark.parametrize("name", CONTENDERS)
+@pytest.mark.parametrize("name", METHODS)
 def test_with_all_the_time_in_the_world_everybody_trains_like_no_straggler(data, plain, name, partition):
     curve = Experiment(data)(
         TrainingRun(data.name, "dense", dataclasses.replace(SHORT, marks=4), name, partition, None, 0)
@@ -104,9 +104,9 @@ def test_with_all_the_time_in_the_world_everybody_trains_like_no_straggler(data,
 
 
 def test_table_vii():
-    workers = {name: contender.workers for name, contender in CONTENDERS.items()}
+    workers = {name: method.workers for name, method in METHODS.items()}
     assert (workers["uncoded"], workers["rep2"], workers["now"], workers["ew"]) == (9, 18, 15, 15)
-    model = CONTENDERS["ew"].network(convolutional_network((1, 8, 8), 10, 0), "cxr", 1.0, 0)
+    model = METHODS["ew"].network(convolutional_network((1, 8, 8), 10, 0), "cxr", 1.0, 0)
     coded = [type(layer).__name__ for layer in model.modules() if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear)]
     assert coded == ["Conv2d", "Conv2d", "CodedLinear", "CodedLinear", "CodedLinear"]
 
@@ -266,7 +266,7 @@ SERIES = [
 def test_quick_figures_share_their_runs(tmp_path, monkeypatch, capsys):
     from kofn_studies.figures import FIGURES, Request, training_setting, uep_fig15
 
-    assert list(CONTENDERS) == [*SERIES, *training_setting.WIDE] and list(training_setting.NAMES) == SERIES
+    assert list(METHODS) == [*SERIES, *training_setting.WIDE] and list(training_setting.NAMES) == SERIES
     for module in (training_setting, uep_fig15):
         monkeypatch.setattr(module, "DEADLINES", (0.25,))
     request = Request(2, quick=True, folder=str(tmp_path))

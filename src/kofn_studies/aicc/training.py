@@ -140,8 +140,8 @@ def train(
         trained = _resumed(name, model, optimiser, problem, schedule)
     else:
         trained.costs.append(_validated(model, problem, schedule, device))
-    told = (lambda now: None) if progress is None else progress
-    told(trained)
+    report = (lambda now: None) if progress is None else progress
+    report(trained)
     while trained.epoch < schedule.epochs:
         _epoch(model, optimiser, problem, schedule, trained.epoch, device)
         trained.costs.append(_validated(model, problem, schedule, device))
@@ -149,7 +149,7 @@ def train(
             trained.best = _copied(model.state_dict())
         if name is not None:
             _write(name, trained, model, optimiser, problem, schedule)
-        told(trained)
+        report(trained)
     model.load_state_dict(trained.best)
     return trained
 

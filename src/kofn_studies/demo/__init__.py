@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from .comparison import CONTENDERS, GOOD, Method, MethodResult, compete
+from .comparison import GOOD, METHODS, Method, MethodResult, compete
 from .components import Components, centred, disagreement, reference, subspace_iteration
 from .delays import DYING, SLOW, SLOWNESS, InjectedDelays
 from .images import images
 from .picture import picture
 
 __all__ = [
-    "CONTENDERS",
     "DYING",
     "GOOD",
+    "METHODS",
     "SLOW",
     "SLOWNESS",
     "Components",

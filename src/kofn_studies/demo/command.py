@@ -18,9 +18,9 @@ from kofn.jobs.report import ProgressLine, format_progress, percent
 
 from .._folders import make_folder
 from . import (
-    CONTENDERS,
     DYING,
     GOOD,
+    METHODS,
     SLOW,
     SLOWNESS,
     InjectedDelays,
@@ -140,7 +140,7 @@ def _introduction(name: str, pixels: Any, workers: int, delays: InjectedDelays) 
 def _contest(pixels: Any, pool: Pool, delays: InjectedDelays) -> list[MethodResult]:
     truth = pixels @ pixels.T
     outcomes = []
-    for contender in CONTENDERS:
+    for contender in METHODS:
         print(f"{contender.name}: {contender.idea}", flush=True)
         with ProgressLine(sys.stdout) as line:
             watch = lambda now: line.show(f"  {format_progress(now)}")  # noqa: E731

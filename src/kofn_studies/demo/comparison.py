@@ -41,7 +41,7 @@ class Method:
     scheduler: str = "auto"
 
 
-CONTENDERS: Sequence[Method] = (
+METHODS: Sequence[Method] = (
     Method("uncoded", "every block product once, all of them needed", partial(uncoded, blocks=BLOCKS)),
     Method(
         "repetition",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .aicc_setting import NAMES, PAPER, PROBLEMS, curves, require_torch, told
+from .aicc_setting import NAMES, PAPER, PROBLEMS, curves, full_title, require_torch
 from .drawing import panels
 from .figure import Figure, Published, Recipe, Request
 
@@ -24,7 +24,7 @@ def points(request: Request) -> Figure:
     require_torch(request.device)
     sizes = (8, 16) if request.quick else SIZES
     lines = curves(request, [(size, INPUTS) for size in sizes], sizes)
-    title, paper = told(f"{TITLE}, K = {INPUTS}", request), f"{PAPER}, Fig. 4"
+    title, paper = full_title(f"{TITLE}, K = {INPUTS}", request), f"{PAPER}, Fig. 4"
     published = () if request.quick else PUBLISHED
     return Figure("aicc-fig4", title, paper, "M", "NRMSE, %", request.seed, request.trials, lines, published)
 

@@ -7,7 +7,7 @@ K > R some differences of the inputs are lost, whatever is trained (docs/learned
 from __future__ import annotations
 
 from .aicc_fig4 import by_problem
-from .aicc_setting import PAPER, curves, require_torch, told
+from .aicc_setting import PAPER, curves, full_title, require_torch
 from .figure import Figure, Recipe, Request
 
 TITLE = "Coded evaluation of matrix functions by the number of inputs"
@@ -21,7 +21,7 @@ def points(request: Request) -> Figure:
     inputs = (2, 3, 6) if request.quick else INPUTS
     size = 6 if request.quick else SIZE
     lines = curves(request, [(size, K) for K in inputs], inputs)
-    title, paper = told(f"{TITLE}, M = {size}", request), f"{PAPER}, Fig. 6"
+    title, paper = full_title(f"{TITLE}, M = {size}", request), f"{PAPER}, Fig. 6"
     return Figure("aicc-fig6", title, paper, "K", "NRMSE, %", request.seed, request.trials, lines)
 
 

@@ -1,4 +1,4 @@
-"""What the figures on learned codes share: what is kept of a run, and how it is told.
+"""What the figures on learned codes share: what is kept of a run, and how it is titled.
 
 PyTorch is imported when a figure is computed, not before.
 """
@@ -116,7 +116,7 @@ def require_torch(device: str) -> None:
     checked(device)
 
 
-def told(title: str, request: Request) -> str:
+def full_title(title: str, request: Request) -> str:
     """A title that says where the budget was smaller than the paper's."""
     if request.quick:
         return f"{title} (quick: 16 steps of training)"

@@ -6,7 +6,7 @@ from typing import Any
 
 from kofn.errors import require
 
-from .aicc_setting import NAMES, PAPER, PROBLEMS, Runs, cells, require_torch, told
+from .aicc_setting import NAMES, PAPER, PROBLEMS, Runs, cells, full_title, require_torch
 from .figure import Figure, Published, Recipe, Request, Series
 
 TITLE = "Coded evaluation of matrix functions: NRMSE in percent"
@@ -25,7 +25,7 @@ def points(request: Request) -> Figure:
         for name in NAMES:
             found[name].append(runs[name, cell])
     rows = [Series(name, PROBLEMS, *zip(*values, strict=True)) for name, values in found.items()]
-    title = told(f"{TITLE}, M = {size}, K = {INPUTS}", request)
+    title = full_title(f"{TITLE}, M = {size}, K = {INPUTS}", request)
     paper = f"{PAPER}, Table I"
     return Figure("aicc-table1", title, paper, "", "NRMSE, %", request.seed, columns[0].trials, rows, PUBLISHED)
 

@@ -32,7 +32,7 @@ NAMES = (
     "no-straggler", "uncoded", "rep2", "now", "ew", "now-lmmse", "ew-lmmse", "kronecker", "kronecker-rescaled",
     "kronecker-rescaled-late", "uncoded-rescaled",
 )  # fmt: skip
-"""Contenders that all figures compare, in the order of `kofn_studies.training.contenders.CONTENDERS`."""
+"""Contenders that all figures compare, in the order of `kofn_studies.training.methods.METHODS`."""
 
 WIDE = (
     "uncoded-wide", "kronecker-rescaled-wide", "kronecker-principal-wide", "kronecker-principal-late-wide",
@@ -79,7 +79,7 @@ class Setting:
         )
 
     @property
-    def told(self) -> str:
+    def title(self) -> str:
         """What a title says."""
         warm_up = "" if self.warm_up is None else f"after {_epochs(self.warm_up)} without stragglers "
         return f"{self.data.name}, {_epochs(self.course)} {warm_up}of {len(self.data.train_labels)} images"
@@ -186,7 +186,7 @@ def by_step(identity: str, title: str, partition: str, request: Request) -> Figu
         series.append(spread(f"{name}@{deadline:g}", steps, [curve.test for curve in curves]))
         series.append(spread(f"{name}-train@{deadline:g}", steps, [curve.train for curve in curves]))
     paper = f"{PAPER}, Fig. {identity[-2:]}"
-    return figure_of(identity, f"{title}: {setting.told}", paper, "mini-batch", request, series)
+    return figure_of(identity, f"{title}: {setting.title}", paper, "mini-batch", request, series)
 
 
 def figure_of(

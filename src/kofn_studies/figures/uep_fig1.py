@@ -28,7 +28,7 @@ def points(request: Request) -> Figure:
         epochs = [before + step / steps for step in curves[0].steps]
         series.append(spread(name, epochs, [curve.test for curve in curves]))
         series.append(spread(f"{name}-train", epochs, [curve.train for curve in curves]))
-    return figure_of("uep-fig1", f"{TITLE}: {setting.told}", f"{PAPER}, Fig. 1", "epoch", request, series, PUBLISHED)
+    return figure_of("uep-fig1", f"{TITLE}: {setting.title}", f"{PAPER}, Fig. 1", "epoch", request, series, PUBLISHED)
 
 
 def draw(figure: Figure) -> Any:

@@ -21,7 +21,7 @@ def points(request: Request) -> Figure:
         tests = zip(*([curve.test[-1] for curve in group] for group in at), strict=True)
         trains = zip(*([curve.train[-1] for curve in group] for group in at), strict=True)
         series += [spread(name, DEADLINES, list(tests)), spread(f"{name}-train", DEADLINES, list(trains))]
-    title = f"{TITLE}: {setting.told}"
+    title = f"{TITLE}: {setting.title}"
     return figure_of("uep-fig15", title, f"{PAPER}, Fig. 15", "T_max in seconds", request, series)
 
 

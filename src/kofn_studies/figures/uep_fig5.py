@@ -32,13 +32,13 @@ PUBLISHED = (
 
 def points(request: Request) -> Figure:
     """For each matrix its fit, the density of the fit, and as ``-histogram`` what there is."""
-    told, seen = matrices(request)
+    matrix, seen = matrices(request)
     series: list[Series] = []
     for kind in KINDS:
         for layer in LAYERS:
             if (kind, layer) != ("inputs", 1):  # pixels, which went through no ReLU
                 series += fitted_series(kind, layer, [one[kind, layer] for one in seen])
-    title = f"{TITLE}: {told}"
+    title = f"{TITLE}: {matrix}"
     return Figure(
         "uep-fig5", title, f"{PAPER}, Fig. 5", "entry", "density", request.seed, len(seeds(request)), series, PUBLISHED
     )

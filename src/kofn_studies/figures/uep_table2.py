@@ -29,12 +29,12 @@ def points(request: Request) -> Figure:
     """One row a layer, mean over seeds; zero is what τ of eq. (28) makes zero."""
     from ..training.sparsity import TAU, zero_share
 
-    told, seen = matrices(request)
+    matrix, seen = matrices(request)
     rows = [
         spread(f"layer-{i}", KINDS, [[100 * zero_share(one[kind, i], TAU[kind]) for kind in KINDS] for one in seen])
         for i in LAYERS
     ]
-    title = f"{TITLE}: {told}"
+    title = f"{TITLE}: {matrix}"
     paper = f"{PAPER}, {SOURCE}"
     return Figure("uep-table2", title, paper, "", "percent", request.seed, len(seen), rows, PUBLISHED)
 

@@ -7,7 +7,7 @@ import copy
 from torch import nn
 
 from ..datasets import Dataset
-from .contenders import CONTENDERS
+from .methods import METHODS
 from .networks import NETWORKS
 from .sgd import LearningCurve, SgdSchedule, train
 from .study import TrainingRun
@@ -37,7 +37,7 @@ class Experiment:
         """Train as ``run`` says."""
         model = copy.deepcopy(self._started(run))
         if run.partition is not None:
-            model = CONTENDERS[run.contender].network(model, run.partition, run.deadline, run.seed)
+            model = METHODS[run.contender].network(model, run.partition, run.deadline, run.seed)
         return train(model, self._data, run.course, run.seed, run.device)
 
     def _started(self, run: TrainingRun) -> nn.Module:

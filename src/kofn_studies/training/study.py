@@ -33,7 +33,7 @@ class TrainingRun:
         One of `kofn_studies.training.networks.NETWORKS`.
     course : SgdSchedule
     contender : str
-        One of `kofn_studies.training.contenders.CONTENDERS`.
+        One of `kofn_studies.training.methods.METHODS`.
     partition : {"rxc", "cxr"} or None
     deadline : float or None
         T_max, in seconds. None, as is the partition, where nothing straggles.
@@ -45,7 +45,7 @@ class TrainingRun:
 
     Examples
     --------
-    >>> TrainingRun("MNIST", "dense", SgdSchedule(), "ew", "rxc", 0.5, 0).told
+    >>> TrainingRun("MNIST", "dense", SgdSchedule(), "ew", "rxc", 0.5, 0).title
     'ew-rxc, T = 0.5, seed 0'
     """
 
@@ -65,7 +65,7 @@ class TrainingRun:
         return json.dumps(asdict(self), sort_keys=True)
 
     @property
-    def told(self) -> str:
+    def title(self) -> str:
         """What a user reads while it runs."""
         name = self.contender if self.partition is None else f"{self.contender}-{self.partition}"
         return name + ("" if self.deadline is None else f", T = {self.deadline:g}") + f", seed {self.seed}"
@@ -135,7 +135,7 @@ def complete(runs: Iterable[TrainingRun], store: RunLog, compute: Compute, log: 
     for done, (run, curve) in enumerate(compute(missing), start=1):
         store.add(run, curve)
         left = _told((time.monotonic() - start) / done * (len(missing) - done))
-        print(f"trained {done} of {len(missing)}: {run.told}; {left} left", file=log, flush=True)
+        print(f"trained {done} of {len(missing)}: {run.title}; {left} left", file=log, flush=True)
 
 
 def _finished(path: Path) -> Iterable[tuple[str, LearningCurve]]:

@@ -107,9 +107,9 @@ def _principal(code: str) -> Mapping[str, Any]:
     return {"code": code, "estimator": "lmmse", "rescale": True, "principal": True}
 
 
-CONTENDERS: Mapping[str, TrainingMethod] = {
-    contender.name: contender
-    for contender in (
+METHODS: Mapping[str, TrainingMethod] = {
+    method.name: method
+    for method in (
         TrainingMethod("no-straggler", None),
         TrainingMethod("uncoded", UNCODED, _zero_filled("uncoded")),
         TrainingMethod("rep2", REPETITION, _zero_filled("repetition")),
