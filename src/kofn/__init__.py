@@ -162,44 +162,38 @@ MODULES = {
 }
 """Modules that are loaded when they are first used: some need what is not always there."""
 
-MOVED = {
-    "Canvas": "kofn.schemes.Layout",
-    "algebra": "kofn.codes",
-    "blocks": "kofn.arrays",
-    "code": "kofn.codes",
-    "coded_map": "kofn.CodedMap",
-    "coded_operator": "kofn.operator",
-    "coded_sum": "kofn.CodedSum",
-    "collector": "kofn.Collector",
-    "datasets": "kofn_studies.datasets",
-    "decoding": "kofn.codes.decoding",
-    "demo": "kofn_studies.demo",
-    "designing": "kofn.tuning.products",
-    "engine_testing": "kofn.testing",
-    "figures": "kofn_studies.figures",
-    "file_matrix": "kofn.arrays",
-    "files": "kofn.arrays",
-    "fitting": "kofn.tuning.functions",
-    "job": "kofn.jobs",
-    "latency": "kofn.simulation",
-    "maps": "kofn.map",
-    "modular": "kofn_studies.sums.modular",
-    "operators": "kofn.operator",
-    "prior": "kofn.codes",
-    "products": "kofn.matmul",
-    "rateless_times": "kofn_studies.sums.rateless",
-    "report": "kofn.jobs.report",
-    "rota": "kofn.jobs.scheduling",
-    "runtime": "kofn.jobs",
-    "scheme": "kofn.schemes",
-    "sparse_decoding": "kofn.codes.decoding",
-    "stopping": "kofn.jobs",
-    "sum_times": "kofn_studies.sums.times",
-    "sums": "kofn.sum",
-    "training": "kofn_studies.training",
-    "virtual": "kofn.simulation",
+_SUCCESSORS = {
+    "kofn.CodedMap": ["coded_map"],
+    "kofn.CodedSum": ["coded_sum"],
+    "kofn.Collector": ["collector"],
+    "kofn.arrays": ["blocks", "file_matrix", "files"],
+    "kofn.codes": ["algebra", "code", "prior"],
+    "kofn.codes.decoding": ["decoding", "sparse_decoding"],
+    "kofn.jobs": ["job", "runtime", "stopping"],
+    "kofn.jobs.report": ["report"],
+    "kofn.jobs.scheduling": ["rota"],
+    "kofn.map": ["maps"],
+    "kofn.matmul": ["products"],
+    "kofn.operator": ["coded_operator", "operators"],
+    "kofn.schemes": ["scheme"],
+    "kofn.schemes.Layout": ["Canvas"],
+    "kofn.simulation": ["latency", "virtual"],
+    "kofn.sum": ["sums"],
+    "kofn.testing": ["engine_testing"],
+    "kofn.tuning.functions": ["fitting"],
+    "kofn.tuning.products": ["designing"],
+    "kofn_studies.datasets": ["datasets"],
+    "kofn_studies.demo": ["demo"],
+    "kofn_studies.figures": ["figures"],
+    "kofn_studies.sums.modular": ["modular"],
+    "kofn_studies.sums.rateless": ["rateless_times"],
+    "kofn_studies.sums.times": ["sum_times"],
+    "kofn_studies.training": ["training"],
 }
-"""Where modules and names went that were public once."""
+"""Where modules and names went that were public once, with the names that they had."""
+
+MOVED = {name: home for home, names in _SUCCESSORS.items() for name in names}
+"""The same by the names that they had."""
 
 _NAMES = {name: f"{home}:{name}" for home, names in HOMES.items() for name in names}
 
