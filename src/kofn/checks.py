@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from .errors import ArgumentError, KofnError
 
 PLAIN = (float, int, complex, np.generic, str, bytes)
-"""What no mask lies over."""
+"""Types of single values, which hold no masked numbers."""
 
 MOST_DIMENSIONS = 64
-"""Of NumPy's arrays; a sequence that is deeper, or holds itself, is none."""
+"""The most that an array of NumPy's has: a sequence that is nested deeper, or holds itself, is none."""
 
 HOLDS = 2**53
 """Whole numbers up to this are float64s; of larger ones most are not."""
 
 LONGEST = 300
-"""Letters of what was given that a sentence repeats: it may be an array."""
+"""At most so many characters of what was given are repeated in a sentence: it may be an array."""
 
 
 def refusal(call: str, argument: str, must: str, got: object, remedy: str) -> ArgumentError:
@@ -44,10 +44,10 @@ def refusal(call: str, argument: str, must: str, got: object, remedy: str) -> Ar
 
 @contextmanager
 def named(call: str) -> Iterator[None]:
-    """Let refusals within speak of ``call``, which the user wrote, whatever it calls itself.
+    """Let refusals within name ``call``, the function that the user called, and none that this one calls itself.
 
-    What users call is decorated with it. They come up through it from wherever they are raised, and the outermost call,
-    the user's own, has the last word: what lies below need not be told who asks.
+    Every function for users is decorated with it. Where such calls are nested the outermost one, the user's own, is
+    named, so that nothing below needs to be told who asks.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def named(call: str) -> Iterator[None]:
 
 @contextmanager
 def meaning(names: Mapping[str, str]) -> Iterator[None]:
-    """Let refusals of an engine within speak of the user's own arguments: what a pool is sent, he never named.
+    """Let refusals of an engine within speak of the user's own arguments, not of what a pool calls them.
 
     Examples
     --------
@@ -85,14 +85,14 @@ def meaning(names: Mapping[str, str]) -> Iterator[None]:
         raise
 
 
-def arrayed(value: Any) -> tuple[NDArray[Any], bool]:
+def as_array(value: Any) -> tuple[NDArray[Any], bool]:
     """Return ``numpy.asarray(value)``, and whether NumPy took off a mask on the way and there were numbers behind it.
 
     It does so without a word, of sequences of masked arrays too, and of what turns into one, as variables of netCDF do.
 
     Examples
     --------
-    >>> arrayed([np.ma.masked_less([1.0, -9.0], 0), [2.0, 3.0]])
+    >>> as_array([np.ma.masked_less([1.0, -9.0], 0), [2.0, 3.0]])
     (array([[ 1., -9.],
            [ 2.,  3.]]), True)
     """
@@ -151,7 +151,7 @@ def _parts(value: Any) -> Sequence[Any]:
     return parts
 
 
-def beyond(value: Any, array: NDArray[Any]) -> int | None:
+def inexact_integer(value: Any, array: NDArray[Any]) -> int | None:
     """An integer in a value that a float64 may not hold, or None.
 
     Parameters
@@ -163,9 +163,9 @@ def beyond(value: Any, array: NDArray[Any]) -> int | None:
 
     Examples
     --------
-    >>> beyond(2**53 + 1, np.asarray(2**53 + 1)), beyond([2**64, 0.5], np.asarray([2.0**64, 0.5]))
+    >>> inexact_integer(2**53 + 1, np.asarray(2**53 + 1)), inexact_integer([2**64, 0.5], np.asarray([2.0**64, 0.5]))
     (9007199254740993, 18446744073709551616)
-    >>> beyond(2.0**60, np.asarray(2.0**60)) is None
+    >>> inexact_integer(2.0**60, np.asarray(2.0**60)) is None
     True
     """
     if array.dtype.kind in "iu" and array.size:
@@ -207,12 +207,12 @@ def _overlaps(array: NDArray[Any]) -> bool:
     return False
 
 
-def behaving(kind: type) -> bool:
+def computes_plainly(kind: type) -> bool:
     """Whether arrays of this class compute as plain arrays do, so that one may stand for the other.
 
     Examples
     --------
-    >>> behaving(np.memmap), behaving(np.matrix)
+    >>> computes_plainly(np.memmap), computes_plainly(np.matrix)
     (True, False)
     """
     if kind in (np.ndarray, np.memmap, np.ma.MaskedArray) or not issubclass(kind, np.ndarray):

@@ -196,7 +196,7 @@ def _check_energies(energies: Any, m: int) -> Any:
         return None
     wrong, values = "", np.empty(0)
     try:
-        given, masked = checks.arrayed(energies)
+        given, masked = checks.as_array(energies)
         values = np.array(given, dtype=np.float64)
     except (TypeError, ValueError):
         wrong = f"a {type(energies).__name__} that holds other things than numbers"

@@ -13,16 +13,16 @@ LIVE_BYTES = 1 << 20
 """An exception that pickles to more than this stays where it was raised; its text travels."""
 
 LETTERS = 10_000
-"""Letters of a message that travel; it may be the text of an array."""
+"""At most so many characters of a message travel; it may be the text of an array."""
 
 CAUSES = 8
-"""Links of a chain of causes that travel; a chain may be a circle."""
+"""At most so many causes of an exception travel; a chain of them may be a circle."""
 
 NOTE = "Traceback at the worker:\n"
-"""What the note of a traceback begins with; an exception that is raised twice has one."""
+"""How the note with a worker's traceback begins; an exception that is raised again keeps one such note."""
 
 ESCAPES = (Exception, SystemExit, GeneratorExit)
-"""What code of the user's raises that runs in the caller's own thread; a KeyboardInterrupt there is Ctrl-C."""
+"""What is caught of a user's code that runs in the caller's own thread; KeyboardInterrupt is Ctrl-C there."""
 
 
 def text_of(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Whether a worker is in the middle of an import: no place to start workers from, for these would import it again."""
+"""Whether a worker is importing a module: it must not start workers then, for each would import that module again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def become_worker() -> None:
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Unpickle what was sent, which imports what it needs."""
+    """Mark the time in which something sent is unpickled, which imports what it needs."""
     _Here.loading += 1
     try:
         yield

@@ -48,7 +48,7 @@ WRITES = (
 
 
 class Sealed(Noted):
-    """A value as it was, pickled: everybody who opens it gets a value of his own, whose arrays are read-only.
+    """A value as it was, pickled: each time it is opened it gives a new value, whose arrays are read-only.
 
     Arrays are not copied by that: their buffers stay apart from the pickle stream, also when this travels.
 
@@ -114,7 +114,7 @@ def seal(value: Any) -> Any:
 
 
 def unseal(value: Any) -> Any:
-    """A value for one user, from what `seal` gave: nothing that he does to it is seen by another.
+    """Return a value from what `seal` gave, for one user: whatever is done to it, nobody else sees that.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def failure_of(error: BaseException, name: str, where: str = "") -> str:
 
 
 def call_protected(function: Callable[..., Any], *values: Any) -> Any:
-    """Run the function of a task that is not kofn's own: it gets what it cannot spoil, and may use its buffer again."""
+    """Call the function of a task that is not kofn's own: it cannot change its inputs, and may reuse its own buffer."""
     try:
         result = function(*map(unseal, values))
     except Exception as error:
@@ -236,7 +236,7 @@ class Snapshot:
 
 
 def collect(items: Iterable[Any]) -> list[Any]:
-    """What an iterable yields, as it is when it comes: whatever makes arrays on the way may use its buffer again.
+    """Collect what an iterable yields, copying arrays at once: a generator may use its buffer again for the next.
 
     Examples
     --------

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._base._numbers import Array
-from ..checks import arrayed, refusal
+from ..checks import as_array, refusal
 from ._source import Source
 
 CALL = "kofn.matmul"
@@ -35,7 +35,7 @@ class DaskMatrix(Source):
 
     def read(self, rows: Any, columns: Any) -> Array:
         """Compute what is asked for."""
-        chunk, masked = arrayed(self._array[rows, columns].compute())
+        chunk, masked = as_array(self._array[rows, columns].compute())
         if masked:  # what Dask says of its chunks without computing them may be wrong
             must, remedy = "hold arrays without a mask", "fill them, with map_blocks(np.ma.filled, 0.0)"
             raise refusal(CALL, "the Dask array", must, "a chunk in which numbers are masked", remedy)

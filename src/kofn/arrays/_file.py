@@ -93,7 +93,7 @@ class Mapped(Cast):
         super().__init__(matrix, matrix.dtype)
         self._name = name
         self._stamp = Stamp.of(name)
-        self.still = not matrix.flags.writeable  # what is written through a map need not show in the file at once
+        self.is_static = not matrix.flags.writeable  # what is written through a map need not show in the file at once
 
     def taken(self, snapshot: Snapshot) -> Mapped:
         """The same as it is now: from here on, writes through the map show too."""

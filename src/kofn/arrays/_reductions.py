@@ -64,8 +64,8 @@ def _norms(matrix: Any, axis: int) -> Floats:
 
 
 def _known(matrix: Any) -> dict[int, Floats]:
-    """What is known of a matrix, to be added to: it lasts for what does not change, and within one call."""
-    if isinstance(matrix, Source) and matrix.still:
+    """Norms of a matrix that are known, by axis: kept with a matrix that does not change, of others within one call."""
+    if isinstance(matrix, Source) and matrix.is_static:
         return matrix.norms
     kept = _KEPT.get()
     return {} if kept is None else kept.setdefault(id(matrix), (matrix, {}))[1]
@@ -73,7 +73,7 @@ def _known(matrix: Any) -> dict[int, Floats]:
 
 @contextmanager
 def looked_at_once() -> Iterator[None]:
-    """Within one call that reads until it returns, norms are those that were found first.
+    """Keep norms for the length of a call, which reads its matrices until it returns.
 
     Examples
     --------

@@ -34,12 +34,12 @@ class Source(ABC):
     shape : pair of int
     dtype : numpy.dtype
     chunks : sequence of pairs of slices, or None
-        Rectangles that are dear to read in parts; None where any piece is read as cheaply as another.
+        Rectangles that are expensive to read in parts; None where any piece is as cheap to read as another.
     by_columns : bool
         Whether what lies together is a column.
     norms : dict of int to array
-        Norms of its rows (0) and columns (1), once somebody has looked, if it is still.
-    still : bool
+        Norms of its rows (0) and columns (1), as far as somebody has asked for them, if it is static.
+    is_static : bool
         Whether what it gives does not change, or is refused once it did.
     """
 
@@ -48,7 +48,7 @@ class Source(ABC):
     dtype: np.dtype[Any]
     chunks: Sequence[Tile] | None = None
     by_columns: bool = False
-    still: bool = True
+    is_static: bool = True
 
     @cached_property
     def norms(self) -> dict[int, NDArray[np.float64]]:
@@ -86,8 +86,8 @@ class Cast(Source):
         self.dtype = dtype
         self.chunks = chunks_of(matrix)
         self.by_columns = lies_by_columns(matrix)
-        self.still = isinstance(matrix, Source) and matrix.still
-        self.norms.update(matrix.norms if self.still else {})
+        self.is_static = isinstance(matrix, Source) and matrix.is_static
+        self.norms.update(matrix.norms if self.is_static else {})
 
     def taken(self, snapshot: Snapshot) -> Cast:
         """Convert the numbers that are there now."""
@@ -126,7 +126,7 @@ class Part(Source):
         self.shape = (len(self._spans[0]), len(self._spans[1]))
         self.dtype = matrix.dtype
         self.by_columns = matrix.by_columns
-        self.still = matrix.still
+        self.is_static = matrix.is_static
         if matrix.chunks is not None:
             self.chunks = [tile for chunk in matrix.chunks if (tile := self._inside(chunk)) is not None]
 
@@ -158,7 +158,7 @@ def part_of(matrix: Any, rows: slice, columns: slice) -> Any:
 
 
 def chunks_of(matrix: Any) -> Sequence[Tile] | None:
-    """The chunks of a matrix that is dear to read in parts, otherwise None."""
+    """The chunks of a matrix that is expensive to read in parts, otherwise None."""
     return matrix.chunks if isinstance(matrix, Source) else None
 
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._base._numbers import Floats, Indices
 from .._base._travel import Remade
-from ..checks import arrayed
+from ..checks import as_array
 from ..errors import CodeError
 from ._certify import backward_limit, certify
 from ._sparse import RowGroups, column_maxima, equal_rows, find_groups, freeze, is_sparse
@@ -260,7 +260,7 @@ def keep_apart(worker: Indices, group: Indices, count: int) -> Indices:
 
 def _freeze(name: str, values: ArrayLike, dtype: type = np.float64) -> NDArray[Any]:
     try:
-        given, masked = arrayed(values)
+        given, masked = as_array(values)
         if masked:
             raise TypeError("masked numbers")
         if given.dtype.kind not in ("biu" if dtype is np.intp else "biuf") and given.size:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from .._base._numbers import MODERATE, Floats
 from .._base._travel import Remade
-from ..checks import arrayed
+from ..checks import as_array
 from ..errors import CodeError
 
 
@@ -175,7 +175,7 @@ class Prior(Remade):
 def _real(what: str, values: ArrayLike) -> Floats:
     """A copy as float64; of complex numbers the imaginary part would be lost."""
     try:
-        given, masked = arrayed(values)
+        given, masked = as_array(values)
         if masked:
             raise TypeError("masked numbers")
         if given.dtype.kind == "c":

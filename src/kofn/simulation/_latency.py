@@ -233,7 +233,7 @@ class Trace(Remade, _PerUnit):
     def __post_init__(self) -> None:
         must, remedy = "be a (trials, workers) array of seconds >= 0", "use NaN for a worker that never answered"
         try:
-            given, masked = checks.arrayed(self.times)
+            given, masked = checks.as_array(self.times)
             times = np.array(given, dtype=np.float64)
         except (TypeError, ValueError):
             raise checks.refusal("kofn.Trace", "times", must, type(self.times).__name__, remedy) from None

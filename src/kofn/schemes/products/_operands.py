@@ -125,7 +125,7 @@ def plain_array(name: str, value: Any) -> Array:
     """Return ``value`` as an array in memory, or refuse what would lose something on the way."""
     _require_unmasked(name, value)
     try:
-        array, masked = checks.arrayed(value)
+        array, masked = checks.as_array(value)
     except ValueError:
         remedy = "fill rows up to the same length"
         raise refusal(CALL, name, "be a matrix with rows of one length", "rows of several", remedy) from None

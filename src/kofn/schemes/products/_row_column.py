@@ -12,7 +12,7 @@ from ..._base._numbers import Floats
 from ...arrays._blocks import Blocks, Grid
 from ...arrays._scaling import are_alike, balance, sizes_of, spread_of
 from ...arrays._spans import Spans
-from ...checks import arrayed, integer, named, refusal
+from ...checks import as_array, integer, named, refusal
 from ...codes._bases import row_kronecker
 from ...codes._linear import LinearCode, groups_of
 from .._deal import deal_rows
@@ -175,7 +175,7 @@ def from_coefficients(
 
 def _coefficients(name: str, value: ArrayLike) -> Floats:
     try:
-        given, masked = arrayed(value)
+        given, masked = as_array(value)
         matrix = np.array([] if masked or given.dtype.kind == "c" else given, dtype=np.float64)
     except (TypeError, ValueError):
         matrix = np.empty(0)

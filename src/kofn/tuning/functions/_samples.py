@@ -11,7 +11,7 @@ import numpy as np
 
 from ..._base._numbers import Array
 from ..._base._snapshots import INSTEAD, is_write, unseal
-from ...checks import arrayed, behaving, refusal
+from ...checks import as_array, computes_plainly, refusal
 
 CALL = "kofn.fit"
 
@@ -83,7 +83,7 @@ class Given:
         """What the function returns, as floating-point numbers shaped like those before, or a refusal."""
         try:
             returned = function(argument)
-            given, masked = arrayed(returned)
+            given, masked = as_array(returned)
             value = np.array(given)  # it may use its buffer again
         except Exception as error:
             if is_write(error):
@@ -104,7 +104,7 @@ class Given:
         if not value.size or not np.isfinite(value).all():
             return "NaN or inf" if value.size else "no number"
         # Codes mix the numbers of what is drawn: f would not be given such an array.
-        return f"a {kind.__name__}, which computes in its own way" if self.mixed and not behaving(kind) else ""
+        return f"a {kind.__name__}, which computes in its own way" if self.mixed and not computes_plainly(kind) else ""
 
 
 SAMPLER = Given(
