@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 from .._base._numbers import Array
 from .._base._snapshots import Snapshot, is_own
 from .._base._travel import Carrying
-from ..checks import arrayed, beyond
+from ..checks import as_array, inexact_integer
 from ..errors import TaskError
 
 
@@ -55,10 +55,10 @@ def payload(row: int, result: Any) -> Array:
     >>> payload(0, [1, 2])
     array([1., 2.])
     """
-    (array, masked), returned = arrayed(result), f"the task of row {row} returned"
+    (array, masked), returned = as_array(result), f"the task of row {row} returned"
     if masked:
         raise row_error(row, f"{returned} an array with masked numbers; fill it first.")
-    if (large := beyond(result, array)) is not None:
+    if (large := inexact_integer(result, array)) is not None:
         raise row_error(row, f"{returned} the integer {large}, which a float64 may not hold; return floats.")
     if array.dtype.kind in "biu":  # weights of their type would all be rounded
         return array.astype(np.float64)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..._base._numbers import Array
-from ..._base._snapshots import failure_of, opened
-from ...checks import arrayed, beyond
+from ..._base._snapshots import failure_of, unseal
+from ...checks import as_array, inexact_integer
 from ...codes._linear import LinearCode
 
 CALL = "kofn.map"
@@ -62,10 +62,10 @@ def evaluate(function: Callable[..., Any], place: str, *arguments: Any) -> Array
     array(2.)
     """
     try:
-        result = function(*map(opened, arguments))
+        result = function(*map(unseal, arguments))
         require_result(result, place)
-        array, masked = arrayed(result)
-        value, large = np.array(array), beyond(result, array)  # f may use its buffer again
+        array, masked = as_array(result)
+        value, large = np.array(array), inexact_integer(result, array)  # f may use its buffer again
     except EvaluationFailed:
         raise
     except BaseException as error:

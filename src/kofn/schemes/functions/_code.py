@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..._base._envelope import told
+from ..._base._envelope import error_line
 from ..._base._numbers import Array, Floats, Indices
-from ..._base._snapshots import collected
-from ...checks import arrayed, behaving, beyond, integer, refusal
+from ..._base._snapshots import collect
+from ...checks import as_array, computes_plainly, inexact_integer, integer, refusal
 from .._deal import deal_rows, default_redundancy
 from ._calls import CALL, Arguments
 
@@ -52,23 +52,23 @@ def stack_inputs(inputs: Any) -> Array:
     ready = isinstance(inputs, memoryview) or hasattr(inputs, "__array__")
     if not ready and (not np.iterable(inputs) or isinstance(inputs, Mapping | Set)):
         raise refuse("be a sequence of arrays", repr(inputs), remedy)
-    parts = inputs if ready else collected(inputs)
+    parts = inputs if ready else collect(inputs)
     for kind in {type(inputs), *map(type, () if ready else parts)}:
-        if not behaving(kind):
+        if not computes_plainly(kind):
             own, remedy = f"a {kind.__name__}, which computes in its own way", "convert each with np.asarray(x)"
             raise refuse("be plain arrays for a code that mixes them", own, f"{remedy}, or use code='repetition'")
     try:
-        array, masked = arrayed(parts)
+        array, masked = as_array(parts)
     except Exception as error:
         if hasattr(inputs, "__array__") or not isinstance(error, ValueError):  # it says in its own words why not
-            raise refuse("be arrays, or become such", told(error), "convert them first") from error
+            raise refuse("be arrays, or become such", error_line(error), "convert them first") from error
         shapes = sorted({str(np.asarray(one, dtype=object).shape) for one in parts})
         raise refuse("be arrays of one shape", f"shapes {', '.join(shapes)}", remedy) from None
     if masked:
         raise refuse("be without masks", "masked numbers among them", "fill them, with .filled(0)")
     if array.ndim == 0 or not len(array) or array.dtype.kind not in "biufc":
         raise refuse("be at least one array of numbers", f"{array.dtype} {array.shape}", remedy)
-    if (large := beyond(parts, array)) is not None:
+    if (large := inexact_integer(parts, array)) is not None:
         must = "be integers of at most 2**53, which is what float64 holds"
         raise refuse(must, large, "give floats, or smaller numbers that f makes large")
     if array.dtype.kind in "biu":

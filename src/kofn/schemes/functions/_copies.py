@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..._base._numbers import Indices, precision
-from ..._base._snapshots import collected
+from ..._base._numbers import Indices, epsilon_of
+from ..._base._snapshots import collect
 from ...checks import integer, named, refusal
 from ...codes._copies import CopyCode
 from ._calls import CALL, Arguments
@@ -90,7 +90,7 @@ def _copies(
     rows = integer(CALL, "rows", rows_of(K, workers), 0, "ask for at least one row") if K else 0
     require_rows(name, K, rows, "one row per input")
     code = CopyCode(name, K, rows, workers)
-    return HedgedScheme(code, [f] * rows, Inputs(X, code.groups), precision(inputs))
+    return HedgedScheme(code, [f] * rows, Inputs(X, code.groups), epsilon_of(inputs))
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,4 +125,4 @@ def list_inputs(inputs: Any) -> list[Any]:
     if not np.iterable(inputs) or isinstance(inputs, Mapping | Set):
         must, remedy = "be in an order: a sequence, an array or an iterator", "give a list of inputs"
         raise refusal(CALL, "inputs", must, repr(inputs), remedy)
-    return collected(inputs)
+    return collect(inputs)

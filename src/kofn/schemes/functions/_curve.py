@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._base._numbers import Array, Floats, Indices, precision
+from ..._base._numbers import Array, Floats, Indices, epsilon_of
 from ...codes._bases import chebyshev_nodes
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
@@ -87,7 +87,7 @@ class CurveRequest:
             GaussianProcess.along(code, through(curve(points, beta), points, beta), X),
             enough=results_enough(self.recover, len(worker)),
             estimator=estimator(tuple(points)),
-            precision=precision(X),
+            precision=epsilon_of(X),
         )
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from ..._base._numbers import Array, Flags, Floats, Indices
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
-from ...codes.decoding._learning import in_double, sketched, unit_size, with_unseen
+from ...codes.decoding._learning import in_double, sketches_of, unit_size, with_unseen
 from ._mixing import Bar
 from ._model import PriorModel
 
@@ -132,7 +132,7 @@ class GaussianProcess(PriorModel):
         >>> round(float(prior.common[0]), 6)
         6.0
         """
-        return self.fit(list(results), sketched(results.values())).prior()
+        return self.fit(list(results), sketches_of(results.values())).prior()
 
     @property
     def bar(self) -> Bar:
@@ -158,7 +158,7 @@ class GaussianProcess(PriorModel):
         >>> 0.01 < process.error(half, np.array([True, False, True]), [0, 2], [np.array(5.0), np.array(7.0)]) < 0.5
         True
         """
-        return 0.0 if recovered.all() else self.fit(rows, sketched(results)).error(matrix, recovered)
+        return 0.0 if recovered.all() else self.fit(rows, sketches_of(results)).error(matrix, recovered)
 
     def fit(self, rows: Sequence[int], values: Floats) -> Fits:
         """Fit all models to the sketched results of rows."""

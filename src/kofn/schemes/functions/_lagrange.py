@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._base._numbers import Array, Flags, Floats, precision
+from ..._base._numbers import Array, Flags, Floats, epsilon_of
 from ...checks import generator as random_generator
 from ...checks import integer, named, number
 from ...codes._bases import chebyshev_nodes, chebyshev_rows
@@ -115,7 +115,7 @@ def lagrange(
         AnyFunction(alpha, beta, nodes, worker, points),
     )
     arguments, model = Mixture(lagrange_rows(alpha, nodes), points), ScaledPrior(code, prior)
-    return FunctionScheme(code, [f] * count, arguments, model, precision=precision(X), mixing=mixing)
+    return FunctionScheme(code, [f] * count, arguments, model, precision=epsilon_of(X), mixing=mixing)
 
 
 @dataclass(frozen=True, eq=False)

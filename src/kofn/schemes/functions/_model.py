@@ -11,7 +11,7 @@ import numpy as np
 
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
-from ...codes.decoding._learning import sketched
+from ...codes.decoding._learning import sketches_of
 from ._mixing import Bar
 
 
@@ -80,5 +80,5 @@ class ScaledPrior(PriorModel):
         """The prior times the number."""
         rows = list(results)
         expected = float(np.sum(self.prior.weigh(self.code.generator[rows]) ** 2, axis=1).sum())
-        scale = np.sqrt(float(np.sum(sketched(results.values()) ** 2)) / expected) if expected > 0 else 0.0
+        scale = np.sqrt(float(np.sum(sketches_of(results.values()) ** 2)) / expected) if expected > 0 else 0.0
         return replace(self.prior, factor=self.prior.factor * (scale or 1.0))  # zeros say nothing of the scale

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ..._base._numbers import Floats, precision
+from ..._base._numbers import Floats, epsilon_of
 from ...checks import named, number, refusal
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from ...codes.decoding._estimators import least_squares
-from ...codes.decoding._learning import sketched, with_unseen
+from ...codes.decoding._learning import sketches_of, with_unseen
 from ._calls import CALL
 from ._code import Mixture, check_sizes, require_rows, results_enough
 from ._model import PriorModel
@@ -92,7 +92,7 @@ def parity(
         ParityModel(weights, size),
         enough=results_enough(K if recover is None else recover, len(worker)),
         estimator=Subtraction(K),
-        precision=precision(X),
+        precision=epsilon_of(X),
     )
 
 
@@ -132,9 +132,9 @@ class ParityModel(PriorModel):
     def prior_of_results(self, results: Mapping[int, Any]) -> Prior:
         """What the outputs that are there have in common, and how they vary."""
         K = self.weights.shape[1]
-        values = sketched(value for row, value in results.items() if row < K)
+        values = sketches_of(value for row, value in results.items() if row < K)
         if len(values) < 2:
-            return self._prior(float(np.mean(np.sum(sketched(results.values()) ** 2, axis=1))) or 1.0, 0.0)
+            return self._prior(float(np.mean(np.sum(sketches_of(results.values()) ** 2, axis=1))) or 1.0, 0.0)
         mean = values.mean(axis=0)
         spread = float(np.sum((values - mean) ** 2)) / (len(values) - 1)
         level = max(0.0, float(mean @ mean) - spread / len(values))

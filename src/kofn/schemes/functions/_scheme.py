@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self, final
 import numpy as np
 
 from ..._base._numbers import EPSILON, Array, Floats
-from ..._base._snapshots import Snapshot, sealed
+from ..._base._snapshots import Snapshot, seal
 from ...arrays._spec import ArraySpec
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
@@ -73,7 +73,7 @@ class CallScheme(Scheme):
         return [
             Task(
                 self.kernel,
-                (describe_row(self.code, row), *map(sealed, arguments[row])),
+                (describe_row(self.code, row), *map(seal, arguments[row])),
                 {resident_key(self.functions[row]): self.functions[row]},
             )
             for row in rows

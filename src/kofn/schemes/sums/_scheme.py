@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, final
 import numpy as np
 
 from ..._base._numbers import Array, Floats
-from ..._base._snapshots import Sealed, Snapshot, sealed
+from ..._base._snapshots import Sealed, Snapshot, seal
 from ...arrays._spec import ArraySpec
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
@@ -55,7 +55,7 @@ class Input:
         >>> Input.of([1, 2]).value.open()
         [1, 2]
         """
-        return x if isinstance(x, Input) else cls(sealed(x))
+        return x if isinstance(x, Input) else cls(seal(x))
 
     def taken(self, snapshot: Snapshot) -> Input:
         """The same as it is now, for a job of its own."""

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..._base._envelope import told
+from ..._base._envelope import error_line
 from ..._base._numbers import Array
-from ..._base._snapshots import Snapshot, failure_of, opened
-from ...checks import arrayed, beyond, integer, refusal
+from ..._base._snapshots import Snapshot, failure_of, unseal
+from ...checks import as_array, inexact_integer, integer, refusal
 from . import _counts as counts
 from ._code import CALL
 
@@ -99,7 +99,7 @@ def evaluate(functions: Any, x: Any, offset: int, indices: Array, weights: Array
         try:
             total = _added(total, weight, checked)
         except MemoryError as error:
-            raise TermFailed(index, f"cannot be added to the others: {told(error)}") from error
+            raise TermFailed(index, f"cannot be added to the others: {error_line(error)}") from error
     summed = np.asarray(total)
     if not np.isfinite(summed).all():
         raise TermFailed(int(indices[0]), f"and those up to term {indices[-1]} {TOO_LARGE}")
@@ -114,19 +114,19 @@ def _added(total: Array | None, weight: float, value: Array) -> Array:
 
 def _called(function: Callable[[Any], Any], index: int, x: Any) -> Any:
     try:
-        return function(opened(x))
+        return function(unseal(x))
     except BaseException as error:
         raise TermFailed(index, failure_of(error, "x")) from error
 
 
 def _stacked(function: Callable[[Array, Any], Any], x: Any, indices: Array) -> Iterable[Any]:
     try:
-        made = function(opened(indices), opened(x))
-        values, masked = arrayed(made)
+        made = function(unseal(indices), unseal(x))
+        values, masked = as_array(made)
     except BaseException as error:
         where = f"(evaluated with terms up to {indices[-1]}) " if len(indices) > 1 else ""
         raise TermFailed(int(indices[0]), f"{where}{failure_of(error, 'x')}") from error
-    if (number := beyond(made, values)) is not None and values.dtype.kind == "f":
+    if (number := inexact_integer(made, values)) is not None and values.dtype.kind == "f":
         among = f"and those up to term {indices[-1]} " if len(indices) > 1 else ""
         raise TermFailed(int(indices[0]), f"{among}returned the integer {number}, {counts.LOST}")
     if values.shape[:1] != indices.shape:
@@ -140,13 +140,13 @@ def _stacked(function: Callable[[Array, Any], Any], x: Any, indices: Array) -> I
 
 def _checked(index: int, value: Any, total: Array | None) -> Array:
     try:
-        array, masked = arrayed(value)
+        array, masked = as_array(value)
     except BaseException as error:
-        what = f"returned a {type(value).__name__} that is no array: {told(error)}"
+        what = f"returned a {type(value).__name__} that is no array: {error_line(error)}"
         raise TermFailed(index, what) from error
     if masked:
         raise TermFailed(index, "returned a masked array, of which a part is missing; fill it first, with .filled(0.0)")
-    if (number := beyond(value, array)) is not None:
+    if (number := inexact_integer(value, array)) is not None:
         raise TermFailed(index, f"returned the integer {number}, {counts.LOST}")
     if array.dtype.kind not in "biufc":
         raise TermFailed(index, f"returned a {type(value).__name__}, which is not a number or an array of numbers")
