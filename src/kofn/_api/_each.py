@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .. import checks
-from .._base._snapshots import sealed
+from .._base._snapshots import seal
 from ..errors import FunctionError, NotDecodable, PoolClosed, WorkerLost
 from ..jobs._answer import Answer
 from ..jobs._collector import Progress
@@ -61,7 +61,7 @@ class Inputs:
         arguments = []
         for iterator in self._iterators:
             try:
-                arguments.append(sealed(next(iterator)))
+                arguments.append(seal(next(iterator)))
             except StopIteration:
                 self.size = self.count
                 return None

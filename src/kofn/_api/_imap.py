@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from .. import checks
-from .._base._closeable import Closing, at_end
+from .._base._closeable import Closeable, at_end
 from ..jobs._lease import PoolLease
 from ..jobs.calls._crew import Crew
 from ..jobs.calls._loop import CallLoop, Result
@@ -20,7 +20,7 @@ AHEAD = 4
 """Inputs are read ahead of the result that is asked for, so many times what keeps the workers busy."""
 
 
-class Results(Closing, Iterator[Any]):
+class Results(Closeable, Iterator[Any]):
     """The results of `imap`; ``close``, which a ``with`` block and the end of the last result call, lets go of all.
 
     It is of use to one thread at a time, which is also the one that reads the inputs.

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..._base._envelope import Envelope, told
+from ..._base._envelope import Envelope, error_line
 from ..._base._pickles import dumps
 from ..._base._snapshots import is_unchanging
 from ...schemes.functions._calls import EvaluationFailed
@@ -78,7 +78,7 @@ def _packed(result: Any, number: int) -> Any:
         return Packed(dumps(result))
     except BaseException as error:
         name = f"{type(result).__module__}.{type(result).__qualname__}"
-        text = f"f returned a {name} at input {number}, which cannot be sent back: {told(error)}"
+        text = f"f returned a {name} at input {number}, which cannot be sent back: {error_line(error)}"
         raise EvaluationFailed(text) from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..._base._envelope import NOTE, Envelope, told
+from ..._base._envelope import NOTE, Envelope, error_line
 from ...checks import refusal
 from ...errors import ArgumentError, FunctionError, KofnError, WorkerLost
 from ._loop import Result
@@ -29,7 +29,7 @@ def failure_of_call(result: Result, call: str) -> KofnError:
         text = f"input {number} was given up after {ATTEMPTS} lost workers; the last: {failure}"
         error = WorkerLost(text, worker, number)
     elif isinstance(failure, ArgumentError):
-        given = told(failure.__cause__) if failure.__cause__ else str(failure)
+        given = error_line(failure.__cause__) if failure.__cause__ else str(failure)
         must, remedy = "be picklable", "leave out locks, files and generators"
         error = refusal(call, "inputs", must, f"{given} in input {number}", remedy)
     elif isinstance(failure, KofnError):  # of the pool, not of this call
