@@ -156,7 +156,7 @@ def _require_one(iterables: tuple[Any, ...], errors: str) -> None:
         raise checks.refusal(CALL, "errors", "be 'raise' for a code", repr(errors), remedy)
 
 
-class CodedMap(Closing):
+class CodedMap(Closeable):
     """f at the inputs of any number of calls, by a code, placed at a worker when it first needs it, until `close`.
 
     f is taken as it is when this is made; on threads it is your own.

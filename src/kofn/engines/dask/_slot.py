@@ -144,7 +144,7 @@ class DaskSlot(PoolSlot):
             failed: Any = self._lost() if done.cancelled() else done.exception()
             kind, answer = done.result() if failed is None else ("error", failed)
         except Exception as error:  # what came is no outcome
-            kind, answer = "error", self._lost(told(error))
+            kind, answer = "error", self._lost(error_line(error))
         self.cluster.running.get(address, set()).discard(task.key)
         self.task = self._running = None
         if kind == "refused":
