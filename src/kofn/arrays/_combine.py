@@ -160,4 +160,5 @@ def _fill(target: Any, start: int, values: Any) -> None:
 
 def _as_real(stacked: Array) -> Array:
     """View (parts, …) as a real matrix with one row a part: real weights need no complex arithmetic."""
-    return stacked.reshape(len(stacked), -1).view(stacked.real.dtype)
+    width = math.prod(stacked.shape[1:])  # of no parts, too
+    return stacked.reshape(len(stacked), width).view(stacked.real.dtype)
