@@ -1,4 +1,4 @@
-"""Whether anybody still waits for the task that this thread runs, told by engines that cannot end a task."""
+"""Lets a task ask whether anybody still waits for it, where its engine cannot end what runs."""
 
 from __future__ import annotations
 

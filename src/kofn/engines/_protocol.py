@@ -36,7 +36,7 @@ class Stop(StrEnum):
     KILL = "kill"
     """End its process."""
     NOTHING = "nothing"
-    """There was no task to stop; not a thing to ask for."""
+    """There was no task to stop: an answer, never a request."""
 
 
 @dataclass(frozen=True)

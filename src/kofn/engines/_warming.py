@@ -1,4 +1,4 @@
-"""Getting every worker through what it does only once, before anybody waits for an answer in time."""
+"""Warm-up: every worker does what only its first task pays for, before a deadline counts."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def warm_up(pool: Pool, function: Callable[[], object] | None = None, modules: S
         for future in wait(running, POLL_SECONDS).done:
             worker = running.pop(future)
             left[worker] -= 1
-            if _is_through(future, last=not left[worker]):
+            if _has_ended(future, last=not left[worker]):
                 del left[worker]
                 warm += 1
         if not running:
@@ -75,12 +75,12 @@ def _give(pool: Pool, worker: int, modules: tuple[str, ...], function: Callable[
     if pool.state(worker) != WorkerState.IDLE:
         return None
     try:
-        return pool.submit(worker, _come_through, modules, function)
+        return pool.submit(worker, _import_and_call, modules, function)
     except WorkerError:  # another one was faster, or it died
         return None
 
 
-def _is_through(future: Future[Any], last: bool) -> bool:
+def _has_ended(future: Future[Any], last: bool) -> bool:
     """Whether a task came to its end; it is tried again where its worker died or was stopped."""
     try:
         future.result()
@@ -91,8 +91,8 @@ def _is_through(future: Future[Any], last: bool) -> bool:
     return True
 
 
-def _come_through(modules: tuple[str, ...], function: Callable[[], object] | None) -> None:
-    """What a worker does."""
+def _import_and_call(modules: tuple[str, ...], function: Callable[[], object] | None) -> None:
+    """Do at a worker what it is warmed with."""
     for name in modules:
         importlib.import_module(name)
     if function is not None:

@@ -31,7 +31,7 @@ def belongings() -> set[str]:
 
 
 def left_since(before: set[str]) -> set[str]:
-    """What is new, but for shared memory of other programs: all is in one folder, under names that say nothing."""
+    """What is new since then, without the shared memory of other programs, which lies in the same folder."""
     new = belongings() - before
     files, others = _shared_memory(), _shared_by_others() if new else set()
     return {name for name in new if files.get(name) not in others}
@@ -47,7 +47,7 @@ def _shared_memory() -> dict[str, str]:
 
 
 def _shared_by_others() -> set[str]:
-    """Inodes in all but this process and its descendants; a semaphore is mapped under another name than its last."""
+    """Inodes that processes other than this one and its descendants map; a semaphore's file changes its name."""
     parents, ours = _parents(), {str(os.getpid())}
     while more := {process for process, parent in parents.items() if parent in ours} - ours:
         ours |= more

@@ -60,7 +60,7 @@ class ForkServerClient:
             self.connection.send(message, fds or [], PATIENCE)
 
     def reap(self) -> int:
-        """Take leave of a fork server, at once, and return its exit status."""
+        """Kill the fork server and return its exit status."""
         self.connection.close()
         self.process.kill()
         return self.process.wait()
