@@ -58,3 +58,12 @@ def test_whoever_calls_a_builder_has_the_last_word():
 def test_coefficients_that_cannot_be_are_refused(given, said):
     with pytest.raises(kofn.ArgumentError, match=said):
         from_coefficients(A, B, **given)
+
+
+@pytest.mark.parametrize("name", sorted(kofn.schemes.PRODUCTS))
+def test_a_wrong_call_names_the_builder_that_was_called(name):
+    builder = kofn.schemes.PRODUCTS[name]
+    with pytest.raises(TypeError, match=rf"^{builder.__name__}\(\) .*'block'"):
+        builder(np.eye(2), np.eye(2), workers=2, block=3)
+    with pytest.raises(TypeError, match=rf"^{builder.__name__}\(\) missing .*'B'"):
+        builder(np.eye(2), workers=2)

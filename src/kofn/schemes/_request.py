@@ -36,13 +36,19 @@ def builder(request: Callable[Call, Request]) -> Callable[[Callable[[Request], B
     """
 
     def decorate(build: Callable[[Request], Built]) -> Callable[Call, Built]:
+        returned = build.__annotations__.get("return", signature(build).empty)
+        shown = signature(request).replace(return_annotation=returned)
+
         @named(f"kofn.schemes.{build.__name__}")
         @wraps(build)
         def built(*args: Call.args, **options: Call.kwargs) -> Built:
+            try:
+                shown.bind(*args, **options)
+            except TypeError as error:  # the user called the builder, and knows nothing of a request
+                raise TypeError(f"{build.__name__}() {error}") from None
             return build(request(*args, **options))
 
-        returned = build.__annotations__.get("return", signature(build).empty)
-        cast(Any, built).__signature__ = signature(request).replace(return_annotation=returned)
+        cast(Any, built).__signature__ = shown
         return built
 
     return decorate
