@@ -152,6 +152,7 @@ HOMES = {
 MODULES = {
     "catalogue": ".schemes.catalogue",
     "cli": ".cli",
+    "joblib": ".joblib",
     "learned": ".tuning.learned",
     "simulation": ".simulation",
     "sklearn": ".sklearn",

@@ -174,6 +174,7 @@ class StaysHere(KofnError, TypeError):
 PACKAGES = {
     "PIL": ("Pillow", "pillow"),
     "distributed": ("Dask", "kofn[dask]"),
+    "joblib": ("joblib", "kofn[sklearn]"),
     "matplotlib": ("matplotlib", "kofn[plot]"),
     "safetensors": ("safetensors", "kofn[torch]"),
     "sklearn": ("scikit-learn", "kofn[sklearn]"),

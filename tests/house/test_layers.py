@@ -17,7 +17,7 @@ FLOORS = [
     "simulation",
     "tuning testing",
     "_api",
-    "sklearn torch cli",
+    "sklearn joblib torch cli",
 ]
 """From the ground up. Packages of one floor do not know each other; `__init__` and `__main__` stand on the roof."""
 

@@ -21,7 +21,7 @@ PACKAGES = sorted(
     if not any(part.startswith("_") for part in path.parent.relative_to(ROOT / "src").parts)
 )
 
-NEEDS = {"kofn.torch": "torch", "kofn.sklearn": "sklearn"}
+NEEDS = {"kofn.torch": "torch", "kofn.sklearn": "sklearn", "kofn.joblib": "joblib"}
 """Modules that cannot be loaded without a package."""
 
 

@@ -272,7 +272,8 @@ class CallState:
         One that works for nothing is given some time to end by itself: what it has imported goes with its process.
         """
         if self.open.isdisjoint(flight.numbers):
-            return flight.sent + USELESS * self._expected(flight) if self._ends else self.now
+            known = self._expected(flight) if math.isfinite(self.tempo.away) else FIRST_SECONDS
+            return flight.sent + USELESS * known if self._ends else self.now
         if not self._ends or not self._ended.isdisjoint(flight.numbers):
             return math.inf
         return flight.sent + max(HUNG_SECONDS, HUNG * self._expected(flight))
