@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import kofn
 from kofn.codes import RatelessRows
 from kofn.errors import WorkerLost
 from kofn.jobs._collector import Collector
-from kofn.jobs._events import Arrived, Decode, Encoded, Fail, Lost, Sent, Submit
+from kofn.jobs._events import Arrived, Decode, Encoded, Ended, Fail, Lost, Restart, Sent, Submit, Tick, WakeAt
 from kofn.jobs._state import RunState
 from kofn.jobs.scheduling import Copy, Fresh, InFlight, Rows, Scheduler, Wait
 from kofn.simulation import VirtualPool
@@ -165,6 +166,86 @@ def test_fresh_rows_that_cannot_be_are_refused():
     state = RunState(Collector(plain(2, 2)), 3, Once())
     with pytest.raises(kofn.ArgumentError, match="'scheduler' must ask for fresh rows where they can be made"):
         tell(state, Encoded(["idle"] * 3), 0.0)
+
+
+# -- what hangs is ended ------------------------------------------------------------------------------
+
+
+def test_what_runs_too_long_is_ended_and_given_to_another():
+    scheme = kofn.schemes.uncoded(A, B, blocks=(4, 1), workers=2)
+    pool = VirtualPool([[1.0], [math.inf, 1.0]])
+    answer = kofn.run(scheme, pool, scheduler=kofn.Adaptive(restart_after=3.0))
+    assert answer.exact and np.allclose(answer.value, A @ B)
+    [ended] = answer.report.of("restarted")
+    assert (ended.row, ended.worker, ended.ended) == (1, 1, 3.0) and answer.report.seconds == 4.0
+    assert "1 restarted" in str(answer.report) and answer.report.to_dict()["attempts"][1]["outcome"] == "restarted"
+
+
+def test_the_limit_of_a_row_doubles_so_that_what_is_slow_wherever_it_runs_ends():
+    state = started = RunState(Collector(plain(2, 2)), 2, kofn.Static(restart_after=2.0))
+    actions = state.handle(Encoded(["idle", "idle"], ends=True), 0.0)
+    while isinstance(actions[0], Submit):
+        actions = state.handle(Sent(actions[0].worker, 0.0), 0.0)
+    assert actions == [WakeAt(math.inf)]  # nobody knows how long a row takes
+    now, ends = 1.0, []
+    actions = started.handle(Arrived(0, "idle", [EPSILON]), now)
+    worker = 1
+    for _ in range(4):
+        now = actions[-1].time
+        ends.append(now)
+        assert state.handle(Tick(), now) == [Restart(worker)]
+        [submit] = state.handle(Ended(worker, "idle"), now)
+        assert isinstance(submit, Submit) and submit.rows == [1] and submit.worker != worker  # to the one that is idle
+        worker = submit.worker
+        actions = state.handle(Sent(worker, now), now)
+        state.check()
+    assert ends == [2.0, 2.0 + 4.0, 6.0 + 8.0, 14.0 + 16.0]
+    assert [attempt.outcome for attempt in state.attempts] == ["arrived", *["restarted"] * 4]
+
+
+def test_what_ended_by_itself_meanwhile_is_taken():
+    state = RunState(Collector(plain(2, 2)), 2, kofn.Static(restart_after=2.0))
+    tell(state, Encoded(["idle", "idle"], ends=True), 0.0)
+    tell(state, Arrived(0, "idle", [EPSILON]), 1.0)
+    assert state.handle(Tick(), 2.0) == [Restart(1)]
+    assert state.handle(Arrived(1, "idle", [EPSILON]), 2.0) == [Decode()]
+
+
+def test_engines_that_cannot_end_tasks_let_them_run():
+    state = RunState(Collector(plain(2, 2)), 2, kofn.Static(restart_after=2.0))
+    tell(state, Encoded(["idle", "idle"]), 0.0)
+    assert tell(state, Arrived(0, "idle", [EPSILON]), 1.0)[0] == [WakeAt(math.inf)]
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, "3"])
+@pytest.mark.parametrize("kind", [kofn.Static, kofn.Adaptive, kofn.Speculative, kofn.Duplicates, kofn.CodedBackups])
+def test_a_limit_that_cannot_be_is_refused(kind, bad):
+    with pytest.raises(kofn.ArgumentError, match=rf"kofn\.{kind.__name__}: 'restart_after' must be"):
+        kind(restart_after=bad)
+    assert (
+        repr(kind(restart_after=2.0)) == f"{kind.__name__}(restart_after=2.0)" and repr(kind()) == f"{kind.__name__}()"
+    )
+
+
+class OnceForever:
+    """Hangs where it is the first to run, which a file tells."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __call__(self):
+        if not self.mark.exists():
+            self.mark.touch()
+            threading.Event().wait()
+        return np.zeros(2)
+
+
+def test_a_process_that_hangs_is_replaced_and_its_row_computed(local_pool, tmp_path):
+    tasks = [kofn.Task(OnceForever(tmp_path / "begun")), *[kofn.Task(np.ones, (2,))] * 3]
+    scheme = kofn.schemes.CustomScheme(plain(4, 2), tasks)
+    answer = kofn.run(scheme, local_pool, scheduler=kofn.Adaptive(restart_after=3.0))
+    assert answer.exact and np.array_equal(answer.value, [[0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [1.0, 1.0]])
+    assert [attempt.row for attempt in answer.report.of("restarted")] and (tmp_path / "begun").exists()
 
 
 # -- what they give -----------------------------------------------------------------------------------

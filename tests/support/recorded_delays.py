@@ -7,7 +7,7 @@ import itertools
 import math
 
 from kofn.errors import WorkerLost
-from kofn.jobs._events import Arrived, Closed, Decode, Encoded, Fail, Lost, Sent, Submit, Tick, WakeAt
+from kofn.jobs._events import Arrived, Closed, Decode, Encoded, Ended, Fail, Lost, Restart, Sent, Submit, Tick, WakeAt
 
 
 class Recorded:
@@ -16,7 +16,7 @@ class Recorded:
     def __init__(self, state, delays, deaths=None, epsilon=0.0, place=None):
         self.state, self.now, self.wake, self.epsilon = state, 0.0, math.inf, epsilon
         self.delays = [list(row) for row in delays]
-        self.dead = set()
+        self.dead, self.running = set(), {}
         self.place = place or (lambda worker, rows: None)
         self.order = itertools.count()
         self.agenda = [(time, next(self.order), worker, None) for worker, time in (deaths or {}).items()]
@@ -24,7 +24,7 @@ class Recorded:
 
     def run(self):
         """How it ended: "exact", "estimate" or "not decodable"."""
-        ended = self.tell(Encoded(["idle"] * len(self.delays)))
+        ended = self.tell(Encoded(["idle"] * len(self.delays), ends=True))
         while ended is None:
             ended = self.tell(self.next_event())
         self.tell(Closed())
@@ -39,6 +39,9 @@ class Recorded:
             if isinstance(action, Submit):
                 self.submit(action.worker)
                 return self.tell(Sent(action.worker, self.now))
+            if isinstance(action, Restart):
+                self.running[action.worker] = None
+                return self.tell(Ended(action.worker, "idle"))
             if isinstance(action, WakeAt):
                 self.wake = action.time
             elif isinstance(action, Decode | Fail):
@@ -50,13 +53,18 @@ class Recorded:
         delay = row.pop(0) if len(row) > 1 else row[0]
         message = self.state.view.in_flight[worker]
         self.place(worker, message.rows)
-        heapq.heappush(self.agenda, (self.now + delay, next(self.order), worker, message.rows))
+        self.running[worker] = number = next(self.order)
+        heapq.heappush(self.agenda, (self.now + delay, number, worker, message.rows))
 
     def next_event(self):
         if not self.agenda or self.agenda[0][0] > self.wake:
             assert math.isfinite(self.wake), "nothing will ever happen again"
             self.now = self.wake
             return Tick(self.states())
+        while self.agenda[0][3] is not None and self.running[self.agenda[0][2]] != self.agenda[0][1]:
+            heapq.heappop(self.agenda)  # it was ended
+            if not self.agenda or self.agenda[0][0] > self.wake:
+                return self.next_event()
         self.now, _, worker, rows = heapq.heappop(self.agenda)
         assert math.isfinite(self.now), "nothing will ever happen again"
         if rows is None:

@@ -23,10 +23,14 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Tasks are there, and this is what workers are doing; ``fixed``: no fresh rows can be made of them."""
+    """Tasks are there, and this is what workers are doing.
+
+    ``fixed``: no fresh rows can be made of these tasks; ``ends``: they can be ended while they run.
+    """
 
     states: Sequence[str]
     fixed: bool = False
+    ends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,13 @@ class Lost(OfWorker):
 
 
 @dataclass(frozen=True, slots=True)
+class Ended(OfWorker):
+    """A `Restart` was carried out."""
+
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class Raised(OfWorker):
     """A task raised, or its result was refused: ``error`` says so to the user."""
 
@@ -107,7 +118,9 @@ class Closed:
     """Nothing more is taken in."""
 
 
-Event = Encoded | Sent | Refused | Arrived | Lost | Raised | Undelivered | Tick | CancelAsked | PoolGone | Closed
+Event = (
+    Encoded | Sent | Refused | Arrived | Lost | Ended | Raised | Undelivered | Tick | CancelAsked | PoolGone | Closed
+)
 
 # -- actions: what is to be done ----------------------------------------------------------------------
 
@@ -118,6 +131,13 @@ class Submit:
 
     worker: int
     rows: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """End what a worker computes, then say `Ended`; or `Arrived`, if its results are there."""
+
+    worker: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,4 +167,4 @@ class Fail:
     error: BaseException | None = None
 
 
-Action = Submit | Abandon | WakeAt | Decode | Fail
+Action = Submit | Restart | Abandon | WakeAt | Decode | Fail

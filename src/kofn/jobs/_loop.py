@@ -6,6 +6,7 @@ import queue
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import replace
+from itertools import count
 from typing import Any
 from weakref import proxy
 
@@ -13,7 +14,7 @@ from .._base._clock import Clock, RealClock
 from .._base._closeable import Home
 from .._base._envelope import Envelope
 from .._base._numbers import epsilon_of
-from ..engines._protocol import Pool
+from ..engines._protocol import Pool, capabilities_of
 from ..errors import Cancelled, CodeError, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
 from ..schemes._encoding import Tasks
 from ..schemes._scheme import Learner, Scheme
@@ -84,8 +85,10 @@ class RunLoop:
         scheduler = as_scheduler(CALL, "auto", scheme.adaptive) if scheduler is None else scheduler
         loop = proxy(self)  # a state that held its loop would keep operands and results until garbage is looked for
         self._state = RunState(collector, pool.n, scheduler, lambda worker, row: loop._lacks(worker, row), scheme.rows)
-        self._inbox: queue.SimpleQueue[int | None] = queue.SimpleQueue()  # a worker whose message is back, or a call
+        self._inbox: queue.SimpleQueue[int | None] = queue.SimpleQueue()  # a message that is back, or a call
         self._futures: dict[int, Future[Any]] = {}
+        self._messages = count()
+        self._workers: dict[int, int] = {}  # of messages that are out; those that were ended are not
         self._tasks: Sequence[Task] = ()
         self._fresh: dict[int, Task] = {}
         self._held: dict[int, Sequence[Task]] = {}  # a stream counts what is in memory
@@ -125,7 +128,8 @@ class RunLoop:
         try:
             self._encode()
             states = [self.pool.state(worker) for worker in range(self.pool.n)]
-            goes_on = self._tell(on.Encoded(states, fixed=self._memory.is_short or isinstance(self._tasks, TaskStream)))
+            fixed = self._memory.is_short or isinstance(self._tasks, TaskStream)
+            goes_on = self._tell(on.Encoded(states, fixed, capabilities_of(self.pool).kills))
             while goes_on:
                 count = self.collector.count
                 goes_on = self._tell(self._next_event())
@@ -153,6 +157,8 @@ class RunLoop:
             action = actions.pop(0)
             if isinstance(action, on.Submit):
                 actions += self._handled(self._submit(action))
+            elif isinstance(action, on.Restart):
+                actions += self._handled(self._restart(action.worker))
             elif isinstance(action, on.WakeAt):
                 self._wake = action.time
             elif isinstance(action, on.Fail):
@@ -190,10 +196,19 @@ class RunLoop:
             future = send(self.pool, worker, tasks, keys)
         except WorkerError as error:  # between the look and the call it died, or another job took it
             return on.Refused(worker, self.pool.state(worker), error.with_traceback(None))
-        self._futures[worker], self._held[worker] = future, tasks
+        message = next(self._messages)
+        self._futures[worker], self._held[worker], self._workers[message] = future, tasks, worker
         # The callback must not hold the future: results would stay in a circle until somebody collects it.
-        future.add_done_callback(lambda _: self._inbox.put(worker))
+        future.add_done_callback(lambda _: self._inbox.put(message))
         return on.Sent(worker, submitted, placed)
+
+    def _restart(self, worker: int) -> on.Event:
+        """End a task as it is abandoned: the pool's `stop` could come late, and find a task of another job."""
+        self._workers = {message: other for message, other in self._workers.items() if other != worker}
+        if not self._futures[worker].cancel():  # it has ended by itself
+            return self._came_back(worker)
+        del self._futures[worker], self._held[worker]
+        return on.Ended(worker, self.pool.state(worker))
 
     def _task(self, row: int) -> Task:
         if row < len(self._tasks):
@@ -209,9 +224,9 @@ class RunLoop:
     # -- taking results -------------------------------------------------------------------------------
 
     def _next_event(self) -> on.Event:
-        worker = self._clock.wait(self._inbox, max(0.0, self._wake - self._now()))
-        if worker is not None:
-            return self._came_back(worker)
+        message = self._clock.wait(self._inbox, max(0.0, self._wake - self._now()))
+        if message is not None and message in self._workers:
+            return self._came_back(self._workers.pop(message))
         view = self._state.view
         others = (*view.idle, *view.absent) if view.waiting else ()  # they have nothing of this job
         return on.Tick({other: self.pool.state(other) for other in others})
@@ -249,7 +264,8 @@ class RunLoop:
     def _take_surplus(self) -> None:
         """Take what has arrived meanwhile, where nothing else is there, or where it may contradict what is exact."""
         while not self._inbox.empty() and (not self.collector.count or (self._learner.judge and self.collector.exact)):
-            worker = self._inbox.get()
+            message = self._inbox.get()
+            worker = -1 if message is None else self._workers.pop(message, -1)
             if worker in self._futures and has_results(self._futures[worker]):
                 event = self._came_back(worker)
                 if isinstance(event, on.Arrived):  # what is exact already is not spoilt by a row that was not needed
@@ -263,6 +279,7 @@ class RunLoop:
                 # Not the pool's `stop`: the worker may have ended this task already and run one of another job.
                 self._futures[action.worker].cancel()
         self._futures.clear()
+        self._workers.clear()
         self._held.clear()
         self._tasks = ()
         self._fresh.clear()

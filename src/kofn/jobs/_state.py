@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,7 @@ class RunState:
         self._lives = [ATTEMPTS] * collector.code.rows
         self._load: list[float] = collector.code.load.tolist()
         self._to_ask: deque[int] = deque()
+        self._ends = False
 
     def handle(self, event: on.Event, now: float) -> list[on.Action]:
         """Take an event in, at a time in seconds since the start, and return what is to be done, in order."""
@@ -101,6 +102,7 @@ class RunState:
     def _encoded(self, event: on.Encoded) -> None:
         self.phase = Phase.RUNNING
         self.view.makes_rows = self.rows.is_open and not event.fixed
+        self._ends = event.ends
         for worker, state in enumerate(event.states):
             self.view.set_state(worker, state)
         self._ask_all()
@@ -147,6 +149,12 @@ class RunState:
         self.view.put_back([row for row in message.rows if row not in self.view.given_up])
         self._ask_all()
 
+    def _ended(self, event: on.Ended) -> None:
+        message = self.view.bring_back(event.worker, event.state, arrived=False)
+        self._note(message, message.rows, "restarted")
+        self.view.restart(message)
+        self._ask_all()
+
     def _undelivered(self, event: on.Undelivered) -> on.Fail | None:
         """Take that no results can come of a message; of several rows, each is tried alone, to find the one."""
         if len(self.view.in_flight[event.worker].rows) == 1:
@@ -181,11 +189,21 @@ class RunState:
         if self.collector.done:
             self.phase = Phase.DECODING
             return on.Decode()
-        submit = self._assign()
-        if submit is not None:
-            return submit
+        action = self._restart() or self._assign()
+        if action is not None:
+            return action
         reason = self._why_over()
         return on.WakeAt(self._wake_at()) if reason is None else self._end(reason)
+
+    def _restart(self) -> on.Restart | None:
+        late = (worker for worker, at in self._restarts() if at <= self.view.now)
+        return next(map(on.Restart, late), None)
+
+    def _restarts(self) -> Iterator[tuple[int, float]]:
+        """When what each worker computes is to be ended."""
+        if self._ends:
+            for message in self.view.in_flight.values():
+                yield message.worker, self.scheduler.restarts_at(message, self.view)
 
     def _ask_all(self) -> None:
         """Ask what each idle worker is to be given, in turn."""
@@ -270,7 +288,7 @@ class RunState:
         if view.idle:
             look = self.scheduler.next_look(view)
             wake = min(wake, look if look > view.now else view.now + POLL_SECONDS)
-        return wake
+        return min(wake, *(at for _, at in self._restarts()), math.inf)
 
     def _close(self) -> list[on.Action]:
         if self.phase in (Phase.ENCODING, Phase.RUNNING):
@@ -321,6 +339,7 @@ _STEPS: dict[Phase, dict[type, Step]] = {
         on.Refused: RunState._refused,
         on.Arrived: RunState._arrived,
         on.Lost: RunState._lost,
+        on.Ended: RunState._ended,
         on.Raised: RunState._raised,
         on.Undelivered: RunState._undelivered,
         on.Tick: RunState._tick,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ..codes._linear import LinearCode
@@ -36,6 +37,7 @@ class RunView:
         self.missing = set(range(code.unknowns))
         self.makes_rows = False
         self.given_up: set[int] = set()
+        self._restarts: Counter[int] = Counter()
         self.idle: set[int] = set()
         self.absent = set(range(workers))
         self.queue = RowQueue(code, workers, skips_equal)
@@ -72,6 +74,10 @@ class RunView:
     def is_news(self, row: int) -> bool:
         """Whether no equal of a row has arrived, nor was it given up."""
         return self.queue.is_news(row) and row not in self.given_up
+
+    def restarts(self, row: int) -> int:
+        """How often a row was ended and given out again."""
+        return self._restarts[row]
 
     def holds(self, worker: int, row: int) -> bool:
         """Whether a worker has the resident data that a row needs."""
@@ -119,11 +125,21 @@ class RunView:
         self.queue.mark_back(message.rows, arrived)
         return message
 
-    def put_back(self, rows: Sequence[int]) -> None:
-        """Let those of these rows wait again, in their order, that have not arrived and that nobody else has."""
+    def put_back(self, rows: Sequence[int], worker: int | None = None) -> None:
+        """Let those of these rows wait again, in their order, that have not arrived and that nobody else has.
+
+        They wait for ``worker`` instead of theirs, if it is given.
+        """
         for row in reversed(rows):
             if row not in self.received and not any(row in other.rows for other in self.in_flight.values()):
-                self.queue.put_back(row)
+                self.queue.put_back(row, worker)
+
+    def restart(self, message: InFlight) -> None:
+        """Let rows that were ended wait again, best for an idle worker that has what they need."""
+        self._restarts.update(message.rows)
+        others = (worker for worker in sorted(self.idle - {message.worker}))
+        there = (worker for worker in others if all(self.holds(worker, row) for row in message.rows))
+        self.put_back(message.rows, next(there, None))
 
     def check(self) -> None:
         """Assert that each row waits, is in flight, received, dropped or given up, and where each worker is."""

@@ -77,7 +77,7 @@ class VirtualPool(SlotPool["_VirtualSlot"]):
     (2.0, True)
     """
 
-    capabilities = Capabilities(by_reference=True)
+    capabilities = Capabilities(by_reference=True, kills=True)
 
     def __init__(
         self,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Outcome = Literal["arrived", "late", "lost", "abandoned"]
-"""``late``: another copy of the row arrived before; ``abandoned``: still running when the job was done."""
+Outcome = Literal["arrived", "late", "lost", "restarted", "abandoned"]
+"""``late``: another copy of the row arrived before; ``restarted``: ended and given out again (`Scheduler`);
+``abandoned``: still running when the job was done."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Attempt:
         Work of the row, in uncoded tasks.
     submitted, ended : float
         Seconds since the start of the job; for what was abandoned, when it was.
-    outcome : {"arrived", "late", "lost", "abandoned"}
+    outcome : {"arrived", "late", "lost", "restarted", "abandoned"}
     """
 
     row: int

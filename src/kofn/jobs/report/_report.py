@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 from ._attempt import Attempt, Outcome
 from ._timeline import draw
@@ -82,7 +82,7 @@ class Report:
         }
 
     def __str__(self) -> str:
-        counts = {kind: len(self.of(kind)) for kind in ("arrived", "late", "lost", "abandoned")}
+        counts = {kind: len(self.of(kind)) for kind in get_args(Outcome)}
         told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "no rows given out"
         lines = [f"{self.code} on {self.workers} workers: {told} in {self.seconds:.3f} s"]
         lines += [f"  {remark}" for remark in self.remarks]

@@ -11,7 +11,7 @@ from ._static import may_take, own_rows
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Adaptive(Scheduler):
     """Workers pass over rows of which an equal one has arrived or is being computed, and help each other out.
 

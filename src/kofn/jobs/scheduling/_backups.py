@@ -11,7 +11,7 @@ from ._adaptive import Adaptive
 from ._scheduler import Assignment, Copy, Fresh, Scheduler, View, Wait
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _Backups(Scheduler):
     """Rows that wait first; then, once what is being computed is late, more of it.
 
@@ -22,6 +22,7 @@ class _Backups(Scheduler):
     after: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         call = f"kofn.{type(self).__name__}"
         if not isinstance(self.base, Scheduler):
             raise checks.refusal(call, "base", "be a scheduler", repr(self.base), "use kofn.Adaptive(), for example")
@@ -52,7 +53,7 @@ class _Backups(Scheduler):
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Duplicates(_Backups):
     """An idle worker repeats what others are computing: the row that fewest workers have, the oldest of these.
 
@@ -91,7 +92,7 @@ class Duplicates(_Backups):
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CodedBackups(_Backups):
     """An idle worker is given a combination of all that is missing, which replaces whichever row comes last.
 

@@ -102,12 +102,14 @@ class RowQueue:
         self._waiting.add(row)
         self._lanes.setdefault(worker, deque()).append(row)
 
-    def put_back(self, row: int) -> None:
-        """Let a row wait again, at the head of its lane, unless it is of no worth any more."""
+    def put_back(self, row: int, worker: int | None = None) -> None:
+        """Let a row wait again, at the head of its lane, or of that of another worker, unless it is of no worth now."""
         if row in self._waiting:
             raise KofnError(f"row {row} waits already.")
         if self.skips_equal and not self.is_news(row):
             return
+        if worker is not None:
+            self._owner[row] = worker
         self._waiting.add(row)
         self._lanes.setdefault(self._owner[row], deque()).appendleft(row)
 

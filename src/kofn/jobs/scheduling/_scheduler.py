@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, Protocol
 
+from ... import checks
 from ...codes._linear import LinearCode
 
 
@@ -121,6 +122,9 @@ class View(Protocol):
     def is_news(self, row: int) -> bool:
         """Whether no equal of a row has arrived, nor was it given up."""
 
+    def restarts(self, row: int) -> int:
+        """How often a row was ended and given out again."""
+
     def holds(self, worker: int, row: int) -> bool:
         """Whether a worker has the resident data that a row needs."""
 
@@ -128,11 +132,26 @@ class View(Protocol):
         """What it takes to move that data there, as far as what was moved so far can tell; 0.0 where it is there."""
 
 
+@dataclass(frozen=True, repr=False)
 class Scheduler(ABC):
     """Decides what an idle worker is given. Immutable, so that any number of runs may share it.
 
     It sees a `View` and nothing else, so that real runs, virtual time and recorded delays come to the same decisions.
+
+    Parameters
+    ----------
+    restart_after : float, optional
+        A task that runs so many medians, in proportion to load, is ended and its rows are given out again, after twice
+        as many the next time: where tasks hang, or some are slow by heavy tails. It loses time where delays only vary.
+        Workers of engines that cannot end tasks (threads, executors) go on. Never by default.
     """
+
+    restart_after: float | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.restart_after is not None:
+            call, remedy = f"kofn.{type(self).__name__}", "leave it out to let tasks run"
+            checks.number(call, "restart_after", self.restart_after, remedy, strict=True)
 
     @abstractmethod
     def assign(self, worker: int, view: View) -> Assignment:
@@ -150,3 +169,19 @@ class Scheduler(ABC):
     def skips_equal(self) -> bool:
         """Whether rows that wait are dropped as soon as an equal one arrives."""
         return False
+
+    def restarts_at(self, message: InFlight, view: View) -> float:
+        """When what a worker computes is to be ended and given out again; inf for never."""
+        if self.restart_after is None:
+            return math.inf
+        load = float(sum(view.code.load[row] for row in message.rows))
+        times = 2.0 ** max(view.restarts(row) for row in message.rows)
+        return message.submitted + self.restart_after * times * view.pace * load
+
+    def __repr__(self) -> str:
+        told = (f"{part.name}={getattr(self, part.name)!r}" for part in fields(self) if not self._is_default(part))
+        return f"{type(self).__name__}({', '.join(told)})"
+
+    def _is_default(self, part: Field[Any]) -> bool:
+        made = part.default if part.default_factory is MISSING else part.default_factory()
+        return bool(getattr(self, part.name) == made)

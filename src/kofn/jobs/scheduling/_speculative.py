@@ -16,7 +16,7 @@ Usual = Literal["median", "median of first", "slowest of first"]
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Speculative(Scheduler):
     """Idle workers take over rows that wait for a slow worker, and repeat what it computes, as Spark does.
 
@@ -55,6 +55,7 @@ class Speculative(Scheduler):
     usual: Usual = "median"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         call = "kofn.Speculative"
         checks.number(call, "multiplier", self.multiplier, "use 1.5 as Spark does, for example", strict=True)
         checks.number(call, "quantile", self.quantile, "use 0.75 as Spark does, for example")
@@ -145,8 +146,8 @@ SPARK_4 = Speculative(0.9, 3.0, 2, Adaptive())
 FLINK = Speculative(0.75, 1.5, 1, Adaptive(), usual="median of first")
 """Apache Flink: 1.5 times the median of the fastest three quarters of all tasks, weighed with the size of inputs.
 
-``ExecutionTimeBasedSlowTaskDetector.java`` with the defaults of ``slow-task-detector.execution-time``, but for its least
-running time of a minute; two executions of a task at most, the default of ``max-concurrent-executions``.
+``ExecutionTimeBasedSlowTaskDetector.java`` with the defaults of ``slow-task-detector.execution-time``, but for its
+least running time of a minute; two executions of a task at most, the default of ``max-concurrent-executions``.
 """
 
 CUBED = Speculative(0.5, 3.0, 10, Adaptive(), usual="slowest of first")

@@ -10,7 +10,7 @@ from ._scheduler import Assignment, Rows, Scheduler, View, Wait
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Static(Scheduler):
     """Each worker computes the rows that the code gives it, in their order, as papers assume and `kofn.simulate` does.
 
