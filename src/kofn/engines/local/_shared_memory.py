@@ -7,6 +7,7 @@ segment.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import itertools
 import math
@@ -14,10 +15,10 @@ import os
 import pickle
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -31,6 +32,15 @@ INLINE = 1 << 16
 
 ALIGNMENT = 64
 """Buffers of a segment start at multiples of this."""
+
+KEPT_FROM = 1 << 20
+"""Memory of so many bytes and more is used again: new pages cost several times what copying to old ones does."""
+
+KEPT_BYTES = 1 << 28
+"""How much of it a pool keeps at most while nobody uses it."""
+
+RESULT_BYTES = 1 << 26
+"""How much a worker keeps at most for its results."""
 
 Frame = bytes | tuple[int, int, int]
 """Bytes as they are, or (segment id, offset, length)."""
@@ -77,8 +87,81 @@ def raise_descriptor_limit() -> bool:
     return True
 
 
+class Memory(NamedTuple):
+    """Nameless memory, to be used again.
+
+    Attributes
+    ----------
+    fd, id, size : int
+    block : MappedBytes or None
+        Where it is mapped, if it is.
+    """
+
+    fd: int
+    id: int
+    size: int
+    block: MappedBytes | None = None
+
+    @classmethod
+    def new(cls, size: int, mapped: bool = False) -> Memory:
+        """Make ``size`` bytes, and map them shared and writable if asked to."""
+        with _tell_limits(size):
+            fd = anonymous_file()
+            try:
+                os.ftruncate(fd, size)
+                return cls(fd, next(_ids), size, map_shared(fd, size) if mapped else None)
+            except BaseException:
+                os.close(fd)
+                raise
+
+
+class Spares:
+    """Memory that nobody uses, for the next who needs as much.
+
+    Finalizers give to it, at any time, so each change is one operation on a dict.
+
+    Examples
+    --------
+    >>> spares, memory = Spares(1000), Memory.new(800)
+    >>> spares.give(memory), spares.take(300), spares.take(500) == memory
+    ([], None, True)
+    >>> os.close(memory.fd)
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._kept: dict[int, Memory] = {}
+
+    def take(self, size: int) -> Memory | None:
+        """The smallest that is large enough, unless that would waste more than half of it."""
+        fitting = [memory for memory in list(self._kept.values()) if size <= memory.size <= 2 * size]
+        for memory in sorted(fitting, key=lambda memory: memory.size):
+            if self._kept.pop(memory.id, None) is not None:
+                return memory
+        return None
+
+    def pop(self, identity: int) -> Memory | None:
+        """The one with this id, if it is kept."""
+        return self._kept.pop(identity, None)
+
+    def give(self, memory: Memory) -> list[Memory]:
+        """Keep memory; return what has to go for it, the oldest first."""
+        self._kept[memory.id] = memory
+        return self.trim()
+
+    def trim(self) -> list[Memory]:
+        """Let go of what is too much."""
+        gone = []
+        for memory in list(self._kept.values()):
+            if sum(kept.size for kept in list(self._kept.values())) <= self.most:
+                break
+            if self._kept.pop(memory.id, None) is not None:
+                gone.append(memory)
+        return gone
+
+
 class Segment:
-    """A piece of nameless memory; its descriptor is closed with the last reference.
+    """A piece of nameless memory; its descriptor is closed with the last reference, or whoever made it is told.
 
     Parameters
     ----------
@@ -91,8 +174,18 @@ class Segment:
         with _tell_limits(0):
             self.fd = anonymous_file()
         self.size = 0
-        self._finalizer = weakref.finalize(self, _release, self.fd, self.id, on_free, os.getpid())
+        owner = os.getpid()
+        self._finalizer: weakref.finalize[Any, Any] = weakref.finalize(self, _release, self.fd, self.id, on_free, owner)
         self._finalizer.atexit = False
+
+    @classmethod
+    def on(cls, memory: Memory, retire: Callable[[Memory], object], size: int = 0) -> Segment:
+        """One on memory that ``retire`` is given when the last reference is gone."""
+        segment = object.__new__(cls)
+        segment.id, segment.fd, segment.size = memory.id, memory.fd, size
+        segment._finalizer = weakref.finalize(segment, retire, memory)
+        segment._finalizer.atexit = False
+        return segment
 
     def write(self, buffers: Sequence[memoryview]) -> list[int]:
         """Copy ``buffers`` in, aligned, and return their offsets."""
@@ -153,22 +246,45 @@ class SegmentStore:
         self.freed: deque[int] = deque()
         self._wake = wake
         self._homes: dict[int, Segment] = {}
+        self._spares = Spares(KEPT_BYTES)
+        self._owner = os.getpid()
+
+    def close(self) -> None:
+        """Give back what is kept, now and from now on."""
+        self._spares.most = 0
+        self._let_go(self._spares.trim())
 
     def _on_free(self, identity: int) -> None:
         self.freed.append(identity)
         self._wake()
 
-    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """Allocate an array in a segment of its own; it lives as long as the array or a payload uses it.
+    def _retire(self, memory: Memory) -> None:
+        """Keep memory that no array, payload or worker uses any more."""
+        self._let_go(self._spares.give(memory) if os.getpid() == self._owner else [memory])
 
-        A small array is an ordinary one: sending its bytes is cheaper than sending a descriptor and mapping it.
+    def _let_go(self, gone: Sequence[Memory]) -> None:
+        for memory in gone:
+            _release(memory.fd, memory.id, self._on_free, self._owner)
+
+    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """Allocate an array in a segment of its own; it lives as long as the array, a payload or a worker uses it.
+
+        A small array is an ordinary one: sending its bytes is cheaper than sending a descriptor and mapping it. Large
+        memory that nobody uses any more is used again.
         """
         kind = np.dtype(dtype)
         count = math.prod(shape)
-        if count * kind.itemsize < INLINE or kind.hasobject:
+        size = count * kind.itemsize
+        if size < INLINE or kind.hasobject:
             return np.empty(shape, kind)
-        segment = Segment(self._on_free)
-        block = segment.map(count * kind.itemsize)
+        if size < KEPT_FROM:
+            segment = Segment(self._on_free)
+            block = segment.map(size)
+        else:
+            memory = self._spares.take(size) or Memory.new(size, mapped=True)
+            segment = Segment.on(memory, self._retire, memory.size)
+            assert memory.block is not None
+            block = (ctypes.c_ubyte * size).from_address(address(memory.block))  # which the segment keeps
         start = address(block)
         self._homes[start] = segment
         weakref.finalize(block, self._homes.pop, start).atexit = False
@@ -185,8 +301,46 @@ class SegmentStore:
         return None
 
 
-def pack(value: object, store: SegmentStore | None = None) -> SharedPickle:
+class ResultMemory:
+    """Where a worker writes its results: memory that comes back when the client has let go of a result."""
+
+    def __init__(self) -> None:
+        self._spares = Spares(RESULT_BYTES)
+        self._lent = Spares(RESULT_BYTES)
+
+    def new(self, size: int) -> Segment:
+        """A segment for so many bytes, to be sent."""
+        if size < KEPT_FROM:
+            return Segment()
+        return Segment.on(self._spares.take(size) or Memory.new(size), self._lend)
+
+    def _lend(self, memory: Memory) -> None:
+        _close(self._lent.give(memory))
+
+    def come_back(self, ids: Iterable[int]) -> None:
+        """Take what the client has no use for any more."""
+        for identity in ids:
+            if (memory := self._lent.pop(identity)) is not None:
+                _close(self._spares.give(memory))
+
+
+def _close(gone: Iterable[Memory]) -> None:
+    for memory in gone:
+        os.close(memory.fd)
+
+
+def pack(
+    value: object, store: SegmentStore | None = None, new: Callable[[int], Segment] = lambda size: Segment()
+) -> SharedPickle:
     """Pickle ``value``, functions and classes of ``__main__`` included, copying large buffers once.
+
+    Parameters
+    ----------
+    value : object
+    store : SegmentStore, optional
+        Whose arrays are not copied.
+    new : callable
+        Makes the segment for so many bytes that are.
 
     Examples
     --------
@@ -201,7 +355,8 @@ def pack(value: object, store: SegmentStore | None = None) -> SharedPickle:
     views = [memoryview(stream), *(buffer.raw() for buffer in buffers)]
     homes = [None, *(store.find(view) if store else None for view in views[1:])]
     apart = [view for view, home in zip(views, homes, strict=True) if home is None]
-    fresh = None if sum(map(len, apart)) < INLINE else Segment()
+    size = sum(-(-len(view) // ALIGNMENT) * ALIGNMENT for view in apart)
+    fresh = None if size < INLINE else new(size)
     if fresh is not None:
         offsets = iter(fresh.write(apart))
         homes = [home or (fresh, next(offsets)) for home in homes]

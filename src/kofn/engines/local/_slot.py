@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Hashable
 from typing import TypeAlias
 
@@ -46,6 +47,8 @@ class WorkerSlot(PoolSlot):
         self.held: set[int] = set()
         self.forget_segments: list[int] = []
         self.forget_residents: list[int] = []
+        self.in_use: list[Segment] = []
+        self.returned: deque[int] = deque()  # memory of results of this process that nobody looks at any more
 
     def knows(self, code: Code, modules: frozenset[str]) -> bool:
         """Whether none of it is new to the process, which began with these modules."""
@@ -108,7 +111,9 @@ class WorkerSlot(PoolSlot):
             place = None if call.place == self.place else call.place
             task = call.number, call.payload.frames, [resident.id for resident in call.residents]
         arriving = [(resident.id, resident.payload.frames) for resident in lacking]
-        sent += self._send((self.forget_segments, self.forget_residents, [], arriving, place, task), [], patience)
+        returned = [self.returned.popleft() for _ in range(len(self.returned))]
+        order: Order = (self.forget_segments, self.forget_residents, [], arriving, place, task, returned)
+        sent += self._send(order, [], patience)
         self.held.update(resident.id for resident in lacking)
         self.forget_segments, self.forget_residents = [], []
         self.place = place or self.place
@@ -123,7 +128,7 @@ class WorkerSlot(PoolSlot):
             part = missing[start : start + MOST_DESCRIPTORS]
             arriving = [(segment.id, segment.size, segment is not once) for segment in part]
             fds = [segment.fd for segment in part]
-            sent += self._send(([], [], arriving, [], None, None), fds, patience)
+            sent += self._send(([], [], arriving, [], None, None, []), fds, patience)
         self.segments.update(segment.id for segment in missing if segment is not once)
         return sent
 

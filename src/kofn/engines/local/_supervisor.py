@@ -101,13 +101,20 @@ class Supervisor:
         return actions
 
     def send(self, slot: WorkerSlot, call: LocalCall) -> None:
-        """Send the process of ``slot`` a call; it has descriptors of its own then."""
+        """Send the process of ``slot`` a call; it has descriptors of its own then.
+
+        What is shared is not used for anything else until the process has come through.
+        """
         if self.flush(slot, call):
+            payloads = [call.payload, *(resident.payload for resident in call.residents)]
+            shared = {segment.id: segment for payload in payloads for segment in payload.segments}
+            slot.in_use = [segment for segment in shared.values() if segment is not call.payload.fresh]
             call.payload.segments, call.payload.fresh = [], None
 
     def finish(self, slot: WorkerSlot, call: LocalCall) -> None:
         """Note that the process of ``slot`` has come through a call."""
         slot.code |= call.code
+        slot.in_use = []
         if slot.must_forget:
             self.tidy_soon()
 
@@ -252,7 +259,7 @@ class Supervisor:
             return on.Loads(*rest)
         number, ok, frames, arriving = rest
         self.bytes_sent["returned"] += sum(size for _, size in arriving)
-        return on.Replied(number, (ok, frames, map_results(arriving, fds)))
+        return on.Replied(number, (ok, frames, map_results(arriving, fds, slot.returned)))
 
     # What any thread may ask
 
@@ -348,6 +355,8 @@ class Supervisor:
             if slot.connection is not None:
                 slot.connection.close()
             slot.residents.clear()
+            slot.in_use = []
+        self.store.close()
         self.selector.close()
         self.woken.close()
         self.waker.close()

@@ -15,7 +15,7 @@ from ..._base._place import Place
 from .._future import pack_result
 from ._connection import Connection
 from ._mmap import MappedBytes, map_private, restore
-from ._shared_memory import Frame, SharedPickle, map_received, pack, unpack
+from ._shared_memory import Frame, ResultMemory, SharedPickle, map_received, pack, unpack
 
 Order = tuple[
     list[int],  # segments to forget
@@ -24,6 +24,7 @@ Order = tuple[
     list[tuple[int, list[Frame]]],  # residents: id, payload
     Place | None,  # import path and working directory of the task, where they changed
     tuple[int, list[Frame], list[int]] | None,  # task: number, payload of (function, arguments), residents
+    list[int],  # memory of results that the client has no use for any more
 ]
 
 QUESTION = signal.SIGURG
@@ -58,6 +59,7 @@ class Worker:
         self.payloads: dict[int, list[Frame]] = {}
         self.residents: dict[int, ResidentValue] = {}
         self.once: list[int] = []
+        self.results = ResultMemory()
         self.running = False
         self.number = 0
         self.pid = os.getpid()
@@ -74,7 +76,8 @@ class Worker:
 
     def obey(self, order: Order, fds: list[int]) -> None:
         """Do everything that one order says."""
-        forget_segments, forget_residents, arriving, residents, place, task = order
+        forget_segments, forget_residents, arriving, residents, place, task, returned = order
+        self.results.come_back(returned)
         for identity in forget_residents:
             self.payloads.pop(identity, None)
             self.residents.pop(identity, None)
@@ -103,12 +106,16 @@ class Worker:
                 function, arguments = unpack(frames, self.segments)
                 resident = [self.resident(identity).value for identity in residents]
             value = self.run(function, *resident, *arguments)
-            payload, ok = pack_result(value, pack), True
+            payload, ok = pack_result(value, self.pack), True
         except BaseException as error:
             payload, ok = pack(Envelope(error)), False
         self.reply(number, ok, payload)
         del function, arguments, value
         self.clean(frames, residents)
+
+    def pack(self, value: object) -> SharedPickle:
+        """Pickle a result into memory that may have held one before."""
+        return pack(value, new=self.results.new)
 
     def resident(self, identity: int) -> ResidentValue:
         """Return a resident value, rebuilt from its payload the first time."""
