@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import os
 import threading
 
 import pytest
@@ -123,3 +124,17 @@ def test_bad_arguments_are_refused_before_anything_starts(arguments, sentence, l
     with pytest.raises(kofn.ArgumentError, match=rf"^kofn\.imap: {sentence}"):
         arguments(local_pool)
     assert {name for name in held() if "kofn-calls" in name} <= before
+
+
+def test_a_fork_is_told_that_the_workers_are_not_its_own(threads):
+    with kofn.imap(abs, itertools.count(), workers=threads) as results:
+        assert next(results) == 0
+        child = os.fork()
+        if child == 0:
+            try:
+                next(results)
+            except kofn.PoolClosed:
+                os._exit(7)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert next(results) == 1

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from .. import checks
-from .._base._closeable import Closeable, at_end
+from .._base._closeable import Closeable, Home, at_end
 from ..jobs._lease import PoolLease
 from ..jobs.calls._crew import Crew
 from ..jobs.calls._loop import CallLoop, Result
@@ -30,6 +30,7 @@ class Results(Closeable, Iterator[Any]):
         self._inputs, self._ordered, self._errors = inputs, ordered, errors
         self._came: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self._early: dict[int, Result] = {}  # have come, and are not the next
+        self._home = Home()
         self._given = 0
         self._exhausted = self._closed = False
         self._lease = lease = PoolLease(workers, CALL)
@@ -45,6 +46,7 @@ class Results(Closeable, Iterator[Any]):
     def __next__(self) -> Any:
         if self._closed:
             raise StopIteration
+        self._home.require("what imap computes")
         self._read()
         if self._given == self._inputs.count:
             self.close()

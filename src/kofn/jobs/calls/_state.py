@@ -112,8 +112,8 @@ class CallState:
 
     @property
     def capacity(self) -> int:
-        """How many calls without a result keep all workers busy."""
-        return self._present * (2 * self.tempo.next_most + 2)
+        """How many calls without a result keep all workers busy: those that they have, and enough for full messages."""
+        return self._present * (4 * self.tempo.next_most + 2)
 
     def wake_at(self) -> float:
         """When it would decide otherwise although nothing has happened until then; inf for never."""
