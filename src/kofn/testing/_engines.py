@@ -231,8 +231,11 @@ def _straggler(pool: Pool, settings: BatterySettings) -> None:
         require(seconds < settings.straggler_seconds, f"the next job waited for a straggler: {seconds:.2f} s")
     _await_idle(pool, settings)
     future = pool.submit(0, time.sleep, settings.straggler_seconds)
+    started = time.monotonic()
     require(future.cancel() and pool.submit(1, int, "7").result() == 7, "to cancel a future is to abandon its task")
     _await_idle(pool, settings)
+    ended = time.monotonic() - started < settings.straggler_seconds
+    require(ended or not capabilities_of(pool).kills, "capabilities.kills: what is abandoned must be ended before long")
     require(pool.stop(0, "kill") == "nothing", "there is nothing to stop at an idle worker")
     require(pool.submit(0, int, "8").result() == 8, "the straggler's worker serves again")
 
