@@ -82,6 +82,8 @@ class Backend(Staying, AutoBatchingMixin, ParallelBackendBase):  # type: ignore[
     ) -> None:
         super().__init__(nesting_level=nesting_level, inner_max_num_threads=inner_max_num_threads, **options)
         self._given = None if workers is None else PoolLease(workers, CALL)
+        if self._given is not None:
+            at_end(self, self._given.close)
         threads = self._given is not None and capabilities_of(self._given.pool).by_reference
         self.uses_threads = self.supports_sharedmem = threads
         self._team: _Team | None = None
@@ -104,7 +106,7 @@ class Backend(Staying, AutoBatchingMixin, ParallelBackendBase):  # type: ignore[
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
         self.parallel = parallel
         if self._team is None or not self._team.fits(size):
-            self.close()
+            self._let_go()
             self._team = _Team(self._given, size, self.inner_max_num_threads)
         return size
 
@@ -132,7 +134,12 @@ class Backend(Staying, AutoBatchingMixin, ParallelBackendBase):  # type: ignore[
         self.reset_batch_stats()
 
     def close(self) -> None:
-        """End what runs, and the workers that were started here; safe to call twice."""
+        """End what runs, and the workers that were started here, for good; safe to call twice."""
+        self._let_go()
+        if self._given is not None:
+            self._given.close()
+
+    def _let_go(self) -> None:
         if self._team is not None:
             self._team.close()
             self._team = None

@@ -124,6 +124,25 @@ def test_its_own_processes_are_kept_between_calls_and_end_with_it():
     until(lambda: held() <= before)
 
 
+def test_a_pool_that_is_given_stays_and_nothing_stays_at_it():
+    before = held()
+    with kofn.ThreadPool(2) as pool:
+        dropped = []
+        pool.drop = dropped.append
+        backend = Backend(pool)
+        with joblib.parallel_config(backend=backend):
+            assert joblib.Parallel()(calls(abs, [-1, -2])) == [1, 2]
+        backend.close()
+        backend.close()
+        assert len(dropped) == 1 and pool.submit(0, abs, -1).result() == 1
+        with pytest.raises(kofn.PoolClosed), joblib.parallel_config(backend=backend):
+            joblib.Parallel()(calls(abs, [-1, -2]))
+        with joblib.parallel_config(backend=Backend(2)):
+            assert joblib.Parallel()(calls(abs, [-1, -2])) == [1, 2]
+    gc.collect()
+    until(lambda: held() <= before)
+
+
 def test_what_cannot_travel_is_told_of(local_pool):
     with over(local_pool):
         with pytest.raises(pickle.PicklingError, match=r"cannot be sent to workers: .*_thread\.lock"):
