@@ -197,6 +197,17 @@ def test_a_scheduler_that_gives_out_what_is_not_there_is_refused(bad):
         state_of(scheduler=Liar(bad)).handle(Encoded(["idle", "idle"]), 0.0)
 
 
+@pytest.mark.parametrize("bad", [None, 0, [0], Wait, "Wait", Rows(0), Rows(None), Rows(["0"]), Rows([0.5]), Copy("0")])
+def test_a_scheduler_that_answers_with_something_else_is_refused(bad):
+    with pytest.raises(kofn.ArgumentError, match=r"'scheduler' must (answer with Rows|give out numbers of rows).* from "):
+        state_of(scheduler=Liar(bad)).handle(Encoded(["idle", "idle"]), 0.0)
+
+
+def test_rows_that_are_given_out_may_be_numbers_of_numpys():
+    [submit] = state_of(scheduler=Liar(Rows(np.arange(2)))).handle(Encoded(["idle", "dead"]), 0.0)
+    assert submit.rows == [0, 1]
+
+
 def test_the_summary_says_where_everything_is():
     state = started(COPIES, 3)
     state.handle(Arrived(1, "idle", [0.0]), 0.25)

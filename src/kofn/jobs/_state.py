@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from operator import index
 from typing import Any
 
 import numpy as np
 
 from .. import checks
 from ..codes._rows import AMPLIFICATION, FixedRows, RowSource
-from ..errors import Cancelled, WorkerLost
+from ..errors import ArgumentError, Cancelled, WorkerLost
 from . import _events as on
 from ._collector import Collector
 from ._events import Phase
@@ -227,8 +228,7 @@ class RunState:
         """Make a row that combines what is missing; where that is one unknown, it is another copy of its own row."""
         view = self.view
         if not view.makes_rows or not view.missing:
-            must, remedy = "ask for fresh rows where they can be made", "look at view.makes_rows"
-            raise checks.refusal("kofn.run", "scheduler", must, f"{asked} from {self.scheduler}", remedy)
+            raise self._wrong(asked, "ask for fresh rows where they can be made", "look at view.makes_rows")
         row = self.rows.fresh(view.code, sorted(view.missing))
         combined = np.flatnonzero(row)
         if len(combined) == 1:
@@ -242,16 +242,28 @@ class RunState:
         return Rows([code.rows - 1])
 
     def _submit(self, worker: int, assignment: Rows | Copy) -> on.Submit:
-        view, rows, copied = self.view, list(map(int, assignment.rows)), isinstance(assignment, Copy)
+        view, rows, copied = self.view, self._rows_of(assignment), isinstance(assignment, Copy)
         under_way = {row for message in view.in_flight.values() for row in message.rows} if copied else ()
         wrong = [row for row in rows if not (row in under_way if copied else view.queue.is_waiting(row))]
         if wrong or not rows or len(set(rows)) < len(rows):
-            must = f"copy rows that are {'being computed' if copied else 'waiting'}, each once"
-            got = f"{assignment} from {self.scheduler}"
-            raise checks.refusal("kofn.run", "scheduler", must, got, "look at view.waiting and view.in_flight")
+            must = f"{'copy rows that are being computed' if copied else 'give out rows that wait'}, each once"
+            raise self._wrong(assignment, must, "look at view.waiting and view.in_flight")
         (view.queue.mark_sent if copied else view.queue.take)(rows)
         view.send(InFlight(rows, worker, view.now, view.now))
         return on.Submit(worker, rows)
+
+    def _rows_of(self, assignment: Any) -> list[int]:
+        """The rows that a scheduler, which may be a user's own, gives out."""
+        if not isinstance(assignment, Rows | Copy):
+            remedy = "return Wait() where it gives out nothing"
+            raise self._wrong(assignment, "answer with Rows([…]), Copy([…]), Fresh() or Wait()", remedy)
+        try:
+            return list(map(index, assignment.rows))
+        except TypeError:
+            raise self._wrong(assignment, "give out numbers of rows, in a list", "write Rows([3, 4])") from None
+
+    def _wrong(self, assignment: Any, must: str, remedy: str) -> ArgumentError:
+        return checks.refusal("kofn.run", "scheduler", must, f"{assignment!r} from {self.scheduler}", remedy)
 
     def _why_over(self) -> str | None:
         """Why nothing more will arrive, if that is so."""
