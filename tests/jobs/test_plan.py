@@ -54,7 +54,7 @@ def counted(monkeypatch):
 
 def test_what_every_run_needs_is_done_once(pool, counted, monkeypatch):
     encoded, encode = count(), Encoding.encode
-    monkeypatch.setattr(Encoding, "encode", lambda self, allocate: (next(encoded), encode(self, allocate))[1])
+    monkeypatch.setattr(Encoding, "encode", lambda *given: (next(encoded), encode(*given))[1])
     with kofn.prepare(product(), pool) as plan:
         for _ in range(3):
             np.testing.assert_allclose(plan.run().value, A @ B)
@@ -173,6 +173,45 @@ def test_whole_schemes_take_no_operand_and_templates_are_no_schemes(pool):
     for call in (kofn.run, kofn.start):
         with pytest.raises(kofn.ArgumentError, match=r"'scheme' must be a whole scheme, .* lacks an operand"):
             call(total([abs]), pool)
+
+
+READ_ONLY = np.broadcast_to(0.0, (12, 7)).copy()
+READ_ONLY.flags.writeable = False
+
+
+@pytest.mark.parametrize(
+    "bad", [3, [[0.0]], np.empty((7, 12)), np.empty((12, 7), int), np.empty((12, 7), np.float32), READ_ONLY]
+)
+def test_a_place_that_does_not_suit_the_answer_is_refused_before_anything_starts(bad, pool):
+    started = []
+    for door in (kofn.run, kofn.start):
+        with pytest.raises(kofn.ArgumentError, match=rf"{door.__name__}: 'out' must be an array of shape \(12, 7\)"):
+            door(product(), pool, out=bad, progress=started.append)
+    with kofn.prepare(product(), pool, progress=started.append) as plan:
+        with pytest.raises(kofn.ArgumentError, match=r"kofn\.Plan\.run: 'out' must"):
+            plan.run(out=bad)
+        with pytest.raises(kofn.ArgumentError, match=r"kofn\.Plan\.start: 'out' must"):
+            plan.start(out=bad)
+    assert started == []
+
+
+def test_an_answer_whose_shape_only_results_tell_is_written_to_a_place_that_suits(pool):
+    terms = total([np.sin, np.cos])
+    with kofn.prepare(terms, pool) as plan:
+        for x in (A, A[0, 0]):  # an array, and a number
+            out = np.empty(np.shape(x))
+            assert plan.run(x, out=out).value is out
+            assert np.allclose(out, np.sin(x) + np.cos(x), atol=1e-12)
+        for bad in (np.empty(A.shape, int), np.empty(A.shape[::-1])):
+            with pytest.raises(
+                kofn.ArgumentError, match=r"kofn.Plan.run: 'out' must have the answer's shape, \(12, 5\)"
+            ):
+                plan.run(A, out=bad)
+        for never in ([0.0], READ_ONLY):
+            with pytest.raises(kofn.ArgumentError, match="'out' must be an array that can be written to"):
+                plan.run(A, out=never)
+    with pytest.raises(kofn.ArgumentError, match="'out' must be left out where outputs are picked"):
+        kofn.run(kofn.schemes.FUNCTIONS["repetition"](np.sin, [A, A], workers=4), pool, out=np.empty((2, *A.shape)))
 
 
 def test_what_cannot_work_is_refused_when_it_is_prepared_and_nothing_starts(monkeypatch):

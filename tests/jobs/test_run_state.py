@@ -199,7 +199,9 @@ def test_a_scheduler_that_gives_out_what_is_not_there_is_refused(bad):
 
 @pytest.mark.parametrize("bad", [None, 0, [0], Wait, "Wait", Rows(0), Rows(None), Rows(["0"]), Rows([0.5]), Copy("0")])
 def test_a_scheduler_that_answers_with_something_else_is_refused(bad):
-    with pytest.raises(kofn.ArgumentError, match=r"'scheduler' must (answer with Rows|give out numbers of rows).* from "):
+    with pytest.raises(
+        kofn.ArgumentError, match=r"'scheduler' must (answer with Rows|give out numbers of rows).* from "
+    ):
         state_of(scheduler=Liar(bad)).handle(Encoded(["idle", "idle"]), 0.0)
 
 

@@ -12,13 +12,12 @@ import numpy as np
 
 from .. import checks
 from ..arrays._blocks import Grid
-from ..arrays._file import FileMatrix
 from ..arrays._reductions import looked_at_once
 from ..arrays._spans import Spans
-from ..engines.dask._output import ClusterArray
 from ..jobs._answer import Answer
 from ..jobs._lease import PoolLease
 from ..jobs._options import OptionKeywords, Options
+from ..jobs._out import require_place
 from ..jobs._plan import Plan
 from ..schemes import PRODUCTS
 from ..schemes._scheme import Parts, Scheme
@@ -106,15 +105,7 @@ def matmul(
 
 
 def _require_place(out: Any, operands: Operands, A: Any, B: Any) -> None:
-    shape, dtype = (operands.shape[0], operands.shape[2]), operands.dtype
-    must = f"be an array of shape {shape} and dtype {dtype} that can be written to"
-    if not isinstance(out, np.ndarray | FileMatrix | ClusterArray):
-        raise checks.refusal(CALL, "out", must, f"a {type(out).__name__}", f"use numpy.empty({shape}, '{dtype}')")
-    checks.place(CALL, "out", out)
-    locked = isinstance(out, np.ndarray) and not out.flags.writeable
-    if out.shape != shape or out.dtype != dtype or locked:
-        given = f"one of shape {out.shape} and dtype {out.dtype}{', read-only' if locked else ''}"
-        raise checks.refusal(CALL, "out", must, given, "make another")
+    require_place(CALL, out, (operands.shape[0], operands.shape[2]), operands.dtype)
     for name, source in (("A", A), ("B", B)):
         both = isinstance(out, np.ndarray) and isinstance(source, np.ndarray) and np.may_share_memory(out, source)
         file = getattr(out, "filename", None)

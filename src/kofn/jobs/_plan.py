@@ -29,6 +29,7 @@ from ._lease import PoolLease
 from ._loop import RunLoop
 from ._memory import MemoryPlan, plan_memory
 from ._options import OptionKeywords, Options
+from ._out import check_place
 from ._reach import check_reachable
 from ._residents import Residents
 from ._stop import Count, StopRule
@@ -87,7 +88,8 @@ class Plan(Closeable):
         operand : object
             What the template lacks; nothing for a whole scheme.
         out : array, optional
-            Where the answer is written, in memory, memory-mapped, or on a Dask cluster; it is then its ``value``.
+            Where the answer is written, in memory, memory-mapped, or on a Dask cluster; it is then its ``value``. It
+            has the answer's shape and dtype.
         **changes
             Options of this run, as of `kofn.Options`, in place of the plan's own.
         """
@@ -123,11 +125,11 @@ class Plan(Closeable):
     def begin(self, operand: tuple[Any, ...], changes: Mapping[str, Any], out: Any = None) -> Execution:
         """Check and set up one run; nothing of it has started yet."""
         options = Options.of(self.options, changes)
-        if out is not None:
-            checks.place(CALL, "out", out)
         asked, lease = self._asked, self._lease
         scheme = _bind(asked, operand, options)
         encoding, learner = scheme.encoding(), scheme.learner()
+        if out is not None:
+            check_place(CALL, out, scheme, encoding)
         estimator, stop, plan = self._check(scheme, encoding, learner, options, out)
         template = asked if isinstance(asked, Template) else None
         if not scheme.code.rows:

@@ -13,6 +13,7 @@ from .._base._travel import Staying
 from ..arrays._blocks import Grid
 from ..arrays._combine import apply
 from ..arrays._spec import ArraySpec
+from ..checks import refusal
 from ..errors import KofnError
 
 
@@ -96,6 +97,10 @@ class Output(Staying):  # in a copy, targets would be no views of the answer
 
     def __init__(self, layout: Layout, out: Any) -> None:
         self._layout, self._out = layout, out
+        if out is not None and (out.shape, out.dtype) != (layout.spec.shape, layout.spec.dtype):
+            must = f"have the answer's shape, {layout.spec.shape}, and dtype {layout.spec.dtype}"
+            given = f"one of shape {out.shape} and dtype {out.dtype}"
+            raise refusal("kofn.run", "out", must, given, "make another")
         shape = (layout.targets, *layout.spec.shape) if layout.added else layout.spec.shape
         self._whole = out if out is not None and layout.is_direct else np.empty(shape, layout.spec.dtype)
         self.targets = layout.places(self._whole)
@@ -115,5 +120,5 @@ class Output(Staying):  # in a copy, targets would be no views of the answer
         if self._out is None:
             return answer if np.ndim(answer) else answer[()]
         if answer is not self._out:
-            self._out[:] = answer
+            self._out[...] = answer
         return self._out
