@@ -212,3 +212,13 @@ def test_executors_map_as_the_standard_library_does():
     inputs = [{"a": k} for k in range(40)]
     with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as two:
         assert kofn.map(dict.items, inputs, workers=[one, two]).value == list(map(dict.items, inputs))
+
+
+@pytest.mark.parametrize("engine", [kofn.ThreadPool, kofn.LocalPool], ids=["threads", "processes"])
+def test_a_pool_that_is_closed_under_a_map_is_told_of(engine):
+    slow = kofn.Straggling(engine(2), kofn.Constant(60.0))
+    timer = threading.Timer(0.05, slow.close)
+    timer.start()
+    with pytest.raises(kofn.PoolClosed):
+        kofn.map(abs, range(9), workers=slow)
+    timer.join()

@@ -7,6 +7,7 @@ import queue
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -131,7 +132,8 @@ class CallLoop:
 
     def begin(self) -> None:
         """Place the function, which is refused here if it cannot travel, and look at the workers."""
-        self.placed_bytes += self._placement.ensure(0, self._function)
+        with suppress(WorkerError):  # that one is gone
+            self.placed_bytes += self._placement.ensure(0, self._function)
         self._look(self._workers)
 
     def turn(self, until: float = math.inf) -> list[Result]:
@@ -231,8 +233,9 @@ class CallLoop:
         state = self.pool.state(worker)
         try:
             outcomes: Outcomes = message.future.result()
-        except (PoolClosed, Cancelled):
-            raise
+        except (PoolClosed, Cancelled) as error:
+            end = self.end  # a task may say in its own way that the pool was closed
+            raise (end if isinstance(end, PoolClosed) else error) from error
         except Exception as error:
             self._note(message, message.numbers, "lost")
             self.loss = error.with_traceback(None) if isinstance(error, WorkerLost) else self.loss
