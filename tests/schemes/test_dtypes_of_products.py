@@ -51,13 +51,13 @@ HOLDS = "must hold float32, float64 or complex numbers, but got dtype"
 def test_other_types_of_a_matrix_are_refused_by_name(pool, char):
     matrix = np.zeros((4, 4), char if char not in "SUV" else char + "4")
     for call in (
-        lambda: kofn.matmul(matrix, np.eye(4), workers=pool),
+        lambda: kofn.matmul(matrix, np.eye(4), workers=pool, code="mds"),
         lambda: kofn.operator(matrix, workers=pool),
     ):
         with pytest.raises(kofn.ArgumentError, match=f"'A' {HOLDS}"):
             call()
     with pytest.raises(kofn.ArgumentError, match=f"'B' {HOLDS}"):
-        kofn.matmul(np.eye(4), matrix, workers=pool)
+        kofn.matmul(np.eye(4), matrix, workers=pool, code="mds")
 
 
 def locked(matrix):

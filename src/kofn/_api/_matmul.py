@@ -19,11 +19,18 @@ from ..jobs._lease import PoolLease
 from ..jobs._options import OptionKeywords, Options
 from ..jobs._out import require_place
 from ..jobs._plan import Plan
-from ..schemes import PRODUCTS
+from ..schemes import PRODUCTS, mds, repetition, uncoded
 from ..schemes._scheme import Parts, Scheme
 from ..schemes.products._operands import Operands
+from ..schemes.products._plain import PlainOperands, is_sparse_matrix, must_stay_plain
 
 CALL = "kofn.matmul"
+
+PLAIN = (uncoded, repetition)
+"""Codes that combine nothing."""
+
+PLAIN_ROWS = 4
+"""Blocks a worker where nothing is coded: what a slow one has not begun, others do."""
 
 
 @checks.named(CALL)
@@ -32,7 +39,7 @@ def matmul(
     B: Any,
     *,
     workers: Any = None,
-    code: str | Callable[..., Scheme] = "mds",
+    code: str | Callable[..., Scheme] | None = None,
     blocks: tuple[int, int] | None = None,
     rows: int | None = None,
     rng: Any = None,
@@ -46,12 +53,15 @@ def matmul(
     ----------
     A : (m, k) array
     B : (k, n) array
-        float32, float64 or complex; in memory, memory-mapped, or a `dask.array.Array`. Read by pieces.
+        float32, float64 or complex; in memory, memory-mapped, or a `dask.array.Array`. Read by pieces. Also integers
+        and booleans in memory, whose product is bit for bit that of NumPy, and matrices and arrays of `scipy.sparse`,
+        of which no dense copy is made; the product is sparse if both are.
     workers : int, Pool, distributed.Client or list of Executor, optional
         A number of local processes, a pool made once and used for many calls, a Dask client, or one executor per
         worker. As many processes as processors by default.
-    code : str or callable
-        A name listed by ``kofn codes``, or your own builder with the signature of `kofn.schemes.mds`.
+    code : str or callable, optional
+        A name listed by ``kofn codes``, or your own builder with the signature of `kofn.schemes.mds`. By default "mds";
+        for integers, booleans and sparse matrices, which no code can combine, "uncoded", four blocks a worker.
     blocks : (N, P), optional
         Row blocks of A and column blocks of B; chosen from the pool and the shapes by default.
     rows : int, optional
@@ -90,21 +100,28 @@ def matmul(
     (True, 0.0, True)
     """
     chosen = Options.of(options, keywords)
-    build = _builder(code)
+    plain = must_stay_plain(A, B)
+    build = _builder(code, plain)
     with looked_at_once(), ExitStack() as ours:
-        operands = Operands.of(A, B)
+        operands = PlainOperands.of(A, B) if plain and build in PLAIN else Operands.of(A, B)
         if out is not None:
             _require_place(out, operands, A, B)
         lease = ours.enter_context(PoolLease(workers, CALL))
         if 0 in operands.shape:
             return _empty(operands, lease.n, out)
-        scheme = build(operands.A, operands.B, blocks=blocks, rows=rows, workers=lease.n, rng=rng)
+        if plain and code is None and rows is None:
+            rows = PLAIN_ROWS * lease.n
+        given = (A, B) if plain else (operands.A, operands.B)
+        scheme = build(*given, blocks=blocks, rows=rows, workers=lease.n, rng=rng)
         if chosen.scratch is None:
             chosen = replace(chosen, scratch=_folder(out))
         return Plan(scheme, lease, chosen).run(out=out)
 
 
-def _require_place(out: Any, operands: Operands, A: Any, B: Any) -> None:
+def _require_place(out: Any, operands: Operands | PlainOperands, A: Any, B: Any) -> None:
+    if isinstance(operands, PlainOperands) and is_sparse_matrix(operands.like):
+        must = "be left out where both matrices are sparse"
+        raise checks.refusal(CALL, "out", must, f"a {type(out).__name__}", "take the answer's value")
     require_place(CALL, out, (operands.shape[0], operands.shape[2]), operands.dtype)
     for name, source in (("A", A), ("B", B)):
         both = isinstance(out, np.ndarray) and isinstance(source, np.ndarray) and np.may_share_memory(out, source)
@@ -119,16 +136,21 @@ def _folder(out: Any) -> Path | None:
     return None if name is None else Path(name).parent
 
 
-def _builder(code: Any) -> Callable[..., Scheme]:
+def _builder(code: Any, plain: bool) -> Callable[..., Scheme]:
+    if code is None:
+        return uncoded if plain else mds
     if callable(code):
         builder: Callable[..., Scheme] = code
         return builder
     return PRODUCTS[checks.choice(CALL, "code", code, PRODUCTS, "see `kofn codes`, or pass a builder")]
 
 
-def _empty(operands: Operands, workers: int, out: Any) -> Answer:
+def _empty(operands: Operands | PlainOperands, workers: int, out: Any) -> Answer:
     rows, _, columns = operands.shape
-    value = np.empty((rows, columns), operands.dtype) if out is None else out
-    value[:] = np.zeros(value.shape, value.dtype)
+    if isinstance(operands, PlainOperands) and is_sparse_matrix(operands.like):
+        value = operands.A @ operands.B
+    else:
+        value = np.empty((rows, columns), operands.dtype) if out is None else out
+        value[:] = np.zeros(value.shape, value.dtype)
     whole = Parts((1, 1), Grid(Spans(rows, 1), Spans(columns, 1)))
     return Answer.at_once(value, whole, "empty", workers)

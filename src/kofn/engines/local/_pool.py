@@ -34,8 +34,8 @@ class LocalPool(SlotPool[WorkerSlot]):
 
     Functions and arguments travel by cloudpickle, so lambdas, closures and functions of a script work, and a
     script needs no ``if __name__ == "__main__"``. Arrays of 64 KiB and more travel through memory without a
-    name; arrays from `empty` travel without a copy. Large memory that nobody looks at any more is kept for the next call,
-    256 MiB in all and 64 MiB a worker at most. A worker that dies is replaced, with its data. Every
+    name; arrays from `empty` travel without a copy. Large memory that nobody looks at any more is kept for the next
+    call, 256 MiB in all and 64 MiB a worker at most. A worker that dies is replaced, with its data. Every
     process ends with the pool, with this process, or with the garbage collection of the pool, whichever comes
     first. A worker that is still starting takes a task too, and runs it as soon as it can. Cancelling a task's
     future is the same as ``stop(worker, "abandon")``.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,6 +19,13 @@ from ...checks import integer, is_dask_array, refusal
 from ...errors import ArgumentError
 
 CALL = "kofn.matmul"
+
+
+class Shaped(Protocol):
+    """What has the shape of a product: rows of A, the inner dimension, columns of B."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +57,7 @@ class Operands:
         dtype('float64')
         """
         (first, rows), (second, columns) = check_matrix("A", A, 0), check_matrix("B", B, 1)
-        if first.shape[1] != second.shape[0]:
-            given = f"A of shape {first.shape} and B of shape {second.shape}"
-            raise refusal(CALL, "B", f"have {first.shape[1]} rows, as A has columns", given, "transpose one of them")
+        require_shapes(first, second)
         dtype = np.result_type(first.dtype, second.dtype)
         require_room("A", "B", rows, dtype)
         require_room("B", "A", columns, dtype)
@@ -76,6 +81,13 @@ class Operands:
         return self.A.shape[0], self.A.shape[1], self.B.shape[1]
 
 
+def require_shapes(first: Any, second: Any) -> None:
+    """Refuse two matrices that cannot be multiplied."""
+    if first.shape[1] != second.shape[0]:
+        given = f"A of shape {first.shape} and B of shape {second.shape}"
+        raise refusal(CALL, "B", f"have {first.shape[1]} rows, as A has columns", given, "transpose one of them")
+
+
 def require_room(name: str, other: str, norms: Floats, dtype: np.dtype[Any]) -> None:
     """Refuse a matrix with a row or column so long that its length is no number."""
     if not norms.max(initial=0.0) < np.inf:
@@ -86,10 +98,12 @@ def require_room(name: str, other: str, norms: Floats, dtype: np.dtype[Any]) -> 
 def check_matrix(name: str, value: Any, axis: int) -> tuple[Any, Floats]:
     """A finite floating-point matrix, an array or a source, and the norms of its rows or columns, or a refusal."""
     if hasattr(value, "toarray"):
-        raise refusal(CALL, name, "be a dense matrix", type(value).__name__, f"pass {name}.toarray()")
+        remedy = f"leave 'code' out, or use 'uncoded' or 'repetition', or pass {name}.toarray()"
+        raise refusal(CALL, name, "be a dense matrix for a code that combines blocks", type(value).__name__, remedy)
     array = _readable(name, value)
     if array.dtype.char not in "fdFD":
-        remedy = f"convert it, for example with {name}.astype(float), because codes combine blocks with real weights"
+        remedy = f"leave 'code' out, or use 'uncoded' or 'repetition', or convert it, as with {name}.astype(float), "
+        remedy += "because this code combines blocks with real weights"
         raise refusal(CALL, name, "hold float32, float64 or complex numbers", f"dtype {array.dtype}", remedy)
     if array.ndim != 2:
         remedy = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .._request import builder
 from .._scheme import Scheme
 from ._classes import Classes
+from ._plain import must_stay_plain, plain_scheme
 from ._request import ProductRequest
 from ._row_column import plain_grid
 from .families import Copies
@@ -21,6 +22,7 @@ def repetition(asked: ProductRequest) -> Scheme:
     ----------
     A : (m, k) array
     B : (k, n) array
+        Integers, booleans and sparse matrices too.
     blocks : (N, P), optional
         Half as many block products as rows by default, so that each has two copies.
     rows, workers : int, optional
@@ -39,5 +41,7 @@ def repetition(asked: ProductRequest) -> Scheme:
     >>> code.threshold, code.generator[:, 0].tolist()
     (7, [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
     """
+    if must_stay_plain(asked.A, asked.B):
+        return plain_scheme("repetition", asked.A, asked.B, asked.blocks, asked.rows, asked.workers, copies=2)
     n, p = asked.choose_blocks("repetition", max(1, asked.count // 2))
     return asked.scheme_of(Copies(Classes.of_grid(n, p), "factor"), plain_grid(asked.operands, (n, p)))

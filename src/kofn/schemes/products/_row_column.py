@@ -17,7 +17,7 @@ from ...codes._bases import row_kronecker
 from ...codes._linear import LinearCode, groups_of
 from .._deal import deal_rows
 from .._encoding import Factor, Found
-from ._operands import CALL, Operands, balance_blocks, blocks_of, generator, seed_of
+from ._operands import CALL, Operands, Shaped, balance_blocks, blocks_of, generator, seed_of
 from ._scheme import ProductScheme, Sketch
 
 
@@ -29,7 +29,7 @@ def row_count(rows: int | None, workers: int | None) -> int:
     return integer(CALL, name, value, 1, "ask for at least one")
 
 
-def choose_blocks(operands: Operands, blocks: Any, limit: int, *, only_rows: bool = False) -> tuple[int, int]:
+def choose_blocks(operands: Shaped, blocks: Any, limit: int, *, only_rows: bool = False) -> tuple[int, int]:
     """Block counts (N, P) as asked for, or chosen so that N·P is at most ``limit``."""
     rows, _, columns = operands.shape
     if blocks is not None:
@@ -46,7 +46,7 @@ def require_threshold(name: str, threshold: int, rows: int) -> None:
         raise refusal(CALL, "blocks", f"need at most {rows} results, one per coded row", threshold, remedy)
 
 
-def plain_grid(operands: Operands, blocks: tuple[int, int]) -> Grid:
+def plain_grid(operands: Shaped, blocks: tuple[int, int]) -> Grid:
     """A grid that keeps rows and columns where they are."""
     rows, _, columns = operands.shape
     return Grid(Spans(rows, blocks[0]), Spans(columns, blocks[1]))

@@ -8,6 +8,7 @@ from ...checks import named
 from .._scheme import Scheme
 from ._classes import Classes
 from ._operands import Operands, generator
+from ._plain import must_stay_plain, plain_scheme
 from ._row_column import choose_blocks, plain_grid, row_column_scheme, row_count
 from .families import Copies
 
@@ -30,6 +31,7 @@ def uncoded(
     ----------
     A : (m, k) array
     B : (k, n) array
+        Integers, booleans and sparse matrices too.
     blocks : (N, P), optional
         Row blocks of A and column blocks of B; one block product per worker by default. With more block
         products than workers, workers do several.
@@ -50,6 +52,8 @@ def uncoded(
     >>> uncoded(np.eye(4), np.eye(4), blocks=(2, 2)).code.generator.shape
     (4, 4)
     """
+    if must_stay_plain(A, B):
+        return plain_scheme("uncoded", A, B, blocks, rows, workers, copies=1)
     operands = Operands.of(A, B)
     grid = plain_grid(operands, choose_blocks(operands, blocks, 1 if blocks else row_count(rows, workers)))
     n, p = grid.rows.count, grid.columns.count
