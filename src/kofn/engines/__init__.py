@@ -9,6 +9,7 @@ from .._base._extras import loader
 from .._base._machine import processors
 from .._base._pickles import dumps
 from ._cancellation import current_token
+from ._delays import Delays
 from ._engine import Engine
 from ._executors import ExecutorPool
 from ._future import Promise, run_pickled
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from .local._pool import LocalPool
 
 __all__ = [
-    "Capabilities", "DaskPool", "Engine", "Envelope", "ExecutorPool", "LocalPool", "Pool", "Promise", "Stop",
+    "Capabilities", "DaskPool", "Delays", "Engine", "Envelope", "ExecutorPool", "LocalPool", "Pool", "Promise", "Stop",
     "ThreadPool", "WorkerState", "as_pool", "check_key", "check_stop", "check_task", "check_worker",
     "current_token", "dumps", "pack_argument", "processes", "processors", "resident_values", "run_pickled",
 ]  # fmt: skip

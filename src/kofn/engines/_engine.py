@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from .._base._closeable import Closeable, Home
 from ..errors import PoolClosed
+from ._delays import Delays
 from ._loading import load
 from ._warming import warm_up
 
@@ -19,6 +20,11 @@ CLOSED = "the pool was closed while the task ran"
 class Engine(Closeable):
     """Base of pools.
 
+    Attributes
+    ----------
+    delays : Delays
+        How long tasks took here, over the newest jobs: what ``code="auto"`` goes by.
+
     Examples
     --------
     >>> engine = Engine()
@@ -29,6 +35,7 @@ class Engine(Closeable):
     def __init__(self) -> None:
         self._home = Home()
         self._closed = False
+        self.delays = Delays()
         load()
 
     @property

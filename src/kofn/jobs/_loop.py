@@ -14,6 +14,7 @@ from .._base._clock import Clock, RealClock
 from .._base._closeable import Home
 from .._base._envelope import Envelope
 from .._base._numbers import epsilon_of
+from ..engines._delays import delays_of
 from ..engines._protocol import Pool, capabilities_of
 from ..errors import Cancelled, CodeError, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
 from ..schemes._encoding import Tasks
@@ -27,6 +28,7 @@ from ._message import failure, has_results, send, undelivered
 from ._placement import Placement, size_of
 from ._state import ATTEMPTS, RunState
 from ._stream import TaskStream
+from ._watch import remember
 from .report._report import Report
 from .scheduling import Scheduler
 from .scheduling._names import as_scheduler
@@ -59,6 +61,8 @@ class RunLoop:
         Makes the tasks, in the order of rows, and keeps the results; without a limit by default.
     out : array, optional
         Where the answer is written.
+    choice : str
+        What was chosen for this run and why, for its report.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class RunLoop:
         learner: Learner | None = None,
         memory: RunMemory | None = None,
         out: Any = None,
+        choice: str = "",
     ) -> None:
         self._home = Home()
         self._clock: Clock = getattr(pool, "clock", RealClock())
@@ -79,6 +84,7 @@ class RunLoop:
         self._learner = scheme.learner() if learner is None else learner
         self._memory = RunMemory(scheme.encoding().encode) if memory is None else memory
         self._out = out
+        self._choice = choice
         self.pool = pool
         self.collector = collector
         self._placement = placement
@@ -280,6 +286,9 @@ class RunLoop:
                 self._futures[action.worker].cancel()
         self._futures.clear()
         self._workers.clear()
+        if self._state.attempts:
+            ran, work = self._now() - self._encode_seconds, self.scheme.flops
+            remember(delays_of(self.pool), len(self._state.view.states), self._state.attempts, ran, work)
         self._held.clear()
         self._tasks = ()
         self._fresh.clear()
@@ -305,6 +314,7 @@ class RunLoop:
             sent_bytes=self._sent_bytes,
             received_bytes=self._received_bytes,
             fresh_rows=range(self.scheme.code.rows, self.collector.code.rows),
+            choice=self._choice,
         )
 
     def _answered(self) -> Answer:

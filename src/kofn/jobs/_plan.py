@@ -58,8 +58,9 @@ class Plan(Closeable):
     (True, True, True)
     """
 
-    def __init__(self, asked: Scheme | Template, lease: PoolLease, options: Options) -> None:
+    def __init__(self, asked: Scheme | Template, lease: PoolLease, options: Options, choice: str = "") -> None:
         self.options = options
+        self._choice = choice
         self._asked, self._lease = asked, lease
         self._residents = Residents(lease)
         self._tasks: Sequence[Task] | None = None
@@ -147,7 +148,7 @@ class Plan(Closeable):
         scheduler = as_scheduler(CALL, options.scheduler, scheme.adaptive)
         loop = RunLoop(
             scheme, lease.pool, collector, lease.placement, scheduler,
-            results=results, learner=learner, memory=memory, out=out,
+            results=results, learner=learner, memory=memory, out=out, choice=self._choice,
         )  # fmt: skip
         return Execution(scheme, loop, results, template, lease.n, options.progress, end)
 

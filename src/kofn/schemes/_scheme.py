@@ -177,6 +177,11 @@ class Scheme(Carrying, ABC):
         return EPSILON
 
     @property
+    def flops(self) -> float | None:
+        """Floating-point operations of a row of load 1, where they are known before."""
+        return None
+
+    @property
     def adaptive(self) -> bool:
         """Whether a worker passes over rows whose equal has arrived or is under way (`kofn.jobs.scheduling`)."""
         return False

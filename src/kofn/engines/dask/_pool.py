@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..._base._closeable import at_end
 from ...checks import refusal
 from ...errors import PoolClosed, require, require_installed
+from .._delays import delays_of
 from .._pickling import BufferedPickle
 from .._slots import SlotPool, close_slots
 from .._validation import pack_argument
@@ -79,6 +80,7 @@ class DaskPool(SlotPool[DaskSlot]):
             remedy = "wait for them with client.wait_for_workers(n)"
             raise refusal(CALL, "client", "have at least one worker", "none", remedy)
         super().__init__(seats.all)
+        self.delays = delays_of(client)  # each call may make a pool of it
         self._finalizer = at_end(self, _end, seats, self._loop)
 
     def close(self) -> None:

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from ..._base._clock import Clock, RealClock
 from ..._base._closeable import Home
 from ..._base._envelope import Envelope
+from ...engines import _delays
+from ...engines._delays import delays_of
 from ...engines._protocol import Pool, capabilities_of
 from ...errors import ArgumentError, Cancelled, PoolClosed, WorkerError, WorkerLost
 from ...schemes._task import Task
@@ -24,6 +26,9 @@ from . import _events as on
 from ._kernel import Outcomes, run_calls, unpacked
 from ._state import CallState
 from ._tempo import MESSAGE_SECONDS
+
+SEEN = 4096
+"""Newest messages that a pool is told of at the end."""
 
 
 class Result(NamedTuple):
@@ -75,6 +80,8 @@ class CallLoop:
         self._arguments: dict[int, tuple[Any, ...]] = {}
         self._added: deque[tuple[int, int]] = deque()
         self._dropped: deque[int] = deque()
+        self._seen: deque[_delays.Message] = deque(maxlen=SEEN)
+        self._waits: deque[float] = deque(maxlen=SEEN)  # what messages cost beside their work
         self.started = self._clock.now()
         self.loss: WorkerError | None = None  # the last
         self.attempts: list[Attempt] | None = None  # where somebody wants to know
@@ -168,8 +175,22 @@ class CallLoop:
     def close(self) -> None:
         """Let go of everything that runs."""
         for worker in list(self._messages):
+            message = self._messages[worker]
+            self._note_message(message, self.now - message.sent, ended=False)
             self._end(worker)
         self._arguments.clear()
+        self._remember()
+
+    def _note_message(self, message: Message, away: float, ended: bool) -> None:
+        self._seen.append(_delays.Message(message.worker, message.sent, away, len(message.numbers), ended))
+
+    def _remember(self) -> None:
+        """Let the pool remember what was seen of its workers."""
+        if self._seen:
+            seconds = self.now - self._seen[0].sent
+            delays_of(self.pool).see(self.pool.n, self._seen, seconds, waits=self._waits)
+        self._seen.clear()
+        self._waits.clear()
 
     def _take_added(self) -> list[Result]:
         dropped = [self._dropped.popleft() for _ in range(len(self._dropped))]
@@ -240,6 +261,10 @@ class CallLoop:
             self._note(message, message.numbers, "lost")
             self.loss = error.with_traceback(None) if isinstance(error, WorkerLost) else self.loss
             return self._tell(_loss(worker, state, error))
+        away = self.now - message.sent
+        self._note_message(message._replace(numbers=message.numbers[: max(1, outcomes.ended)]), away, ended=True)
+        if isinstance(self._clock, RealClock):  # nobody computes in virtual time
+            self._waits.append(max(0.0, away - outcomes.seconds))
         return self._taken(message, state, outcomes)
 
     def _taken(self, message: Message, state: str, outcomes: Outcomes) -> list[Result]:

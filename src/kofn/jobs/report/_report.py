@@ -32,6 +32,8 @@ class Report:
         What else there is to say of the answer, such as what nothing checked.
     fresh_rows : sequence of int
         Rows that were made while it ran, combinations of what was missing then.
+    choice : str
+        What ``code="auto"`` took, and the figures behind it; empty where the code was named.
 
     Examples
     --------
@@ -53,6 +55,7 @@ class Report:
     received_bytes: int = 0
     remarks: Sequence[str] = ()
     fresh_rows: Sequence[int] = ()
+    choice: str = ""
 
     @property
     def wasted(self) -> float:
@@ -85,7 +88,7 @@ class Report:
         counts = {kind: len(self.of(kind)) for kind in get_args(Outcome)}
         told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "no rows given out"
         lines = [f"{self.code} on {self.workers} workers: {told} in {self.seconds:.3f} s"]
-        lines += [f"  {remark}" for remark in self.remarks]
+        lines += [f"  {remark}" for remark in (self.choice, *self.remarks) if remark]
         for a in self.attempts:
             outcome = f"{a.outcome}, fresh" if a.row in self.fresh_rows else a.outcome
             times = f"{a.submitted:8.3f} s → {a.ended:8.3f} s"

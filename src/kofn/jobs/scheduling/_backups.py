@@ -20,6 +20,7 @@ class _Backups(Scheduler):
 
     base: Scheduler = field(default_factory=Adaptive)
     after: float = 1.0
+    first: float = math.inf
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -27,6 +28,8 @@ class _Backups(Scheduler):
         if not isinstance(self.base, Scheduler):
             raise checks.refusal(call, "base", "be a scheduler", repr(self.base), "use kofn.Adaptive(), for example")
         checks.number(call, "after", self.after, "use 0 for backups as soon as a worker is idle")
+        if not self.first >= 0:
+            raise checks.refusal(call, "first", "be a number of seconds >= 0", repr(self.first), "leave it out")
 
     def has_work(self, view: View) -> bool:
         """Whether the base has, or something is late."""
@@ -40,13 +43,14 @@ class _Backups(Scheduler):
     def _late_at(self, view: View) -> dict[int, float]:
         """When each row under way of which no equal has arrived is late; the newest copy of it counts."""
         late: dict[int, tuple[float, int]] = {}
+        pace = view.pace if math.isfinite(view.pace) else self.first
         for message in view.in_flight.values():
             before = 0.0  # rows of one message are computed one after another
             for row in message.rows:
                 before += float(view.code.load[row])
                 group, due = view.groups[row], message.submitted
                 if self.after:
-                    due += self.after * view.pace * before
+                    due += self.after * pace * before
                 if view.is_news(row) and (group not in late or due > late[group][0]):
                     late[group] = due, row
         return {row: due for due, row in late.values()}
@@ -65,6 +69,8 @@ class Duplicates(_Backups):
         Asked first; `Adaptive` by default, with which idle workers take any row that waits.
     after : float
         Medians, in proportion to load, that the newest copy of a row has been computed before it is repeated.
+    first : float
+        Seconds that stand for the median until something has come back; before that nothing is late by default.
 
     Examples
     --------
@@ -106,6 +112,8 @@ class CodedBackups(_Backups):
         Asked first; `Adaptive` by default, with which idle workers take any row that waits.
     after : float
         Medians, in proportion to load, after which a row that is being computed does not count as in time any more.
+    first : float
+        Seconds that stand for the median until something has come back; before that nothing is late by default.
 
     Examples
     --------

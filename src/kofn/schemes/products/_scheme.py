@@ -140,6 +140,12 @@ class GridScheme(Scheme):
         return ArraySpec((left.shape[0], right.shape[1]), np.result_type(left.dtype, right.dtype))
 
     @property
+    def flops(self) -> float:
+        """Of one block product."""
+        rows, columns = self.result.shape
+        return product_flops(rows, self.left.blocks.shape[1], columns, self.result.dtype)
+
+    @property
     def epsilon(self) -> float:
         """That of the matrices' numbers."""
         return float(np.finfo(self.result.dtype).eps)
@@ -282,6 +288,17 @@ def left_sketches(left: Array, blocks: Blocks) -> Array:
         for number, inside, (rows, columns) in shares:
             sketches[number][:, columns] += left[:, rows] @ tile[inside]
     return sketches
+
+
+def product_flops(rows: int, inner: int, columns: int, dtype: Any) -> float:
+    """Floating-point operations of a product; complex ones count four times.
+
+    Examples
+    --------
+    >>> product_flops(2, 3, 4, float), product_flops(2, 3, 4, complex)
+    (48.0, 192.0)
+    """
+    return 2.0 * rows * inner * columns * (4.0 if np.dtype(dtype).kind == "c" else 1.0)
 
 
 def real_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
