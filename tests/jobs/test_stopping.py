@@ -4,6 +4,7 @@ import math
 import queue
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 import kofn
 from kofn._base._clock import RealClock
 from kofn.errors import ArgumentError
-from kofn.jobs._stop import Both, Count, Deadline, Decodable, Either, Tolerance, stop_rule
+from kofn.jobs._stop import Both, Count, Deadline, Decodable, Either, StopRule, Tolerance, stop_rule
+from kofn.simulation import VirtualPool
 
 
 @dataclass
@@ -117,6 +119,39 @@ def test_the_clock_waits_however_far_away_the_deadline_is():
     inbox = queue.SimpleQueue()
     inbox.put("result")
     assert RealClock().wait(inbox, 1e300) == "result"
+
+
+class Never(StopRule):
+    def is_met(self, now):
+        return False
+
+    def __repr__(self):
+        return "Never()"
+
+
+class AtOnce(StopRule):
+    def is_met(self, now):
+        return True
+
+    def __repr__(self):
+        return "AtOnce()"
+
+
+@pytest.mark.parametrize("rule", [Count(1000), Never(), Decodable() & Count(4)], ids=str)
+def test_a_rule_that_exact_results_do_not_meet_is_told_so(rule):
+    scheme = kofn.schemes.mds(np.eye(6), np.eye(6), workers=3, rng=0)
+    with kofn.ThreadPool(3) as pool, pytest.raises(ArgumentError) as caught:
+        kofn.run(scheme, pool, stop=rule)
+    assert f"but got {rule}, which exact targets from all 3 rows do not meet; ask for less." in str(caught.value)
+
+
+def test_a_rule_that_is_met_before_anything_arrives_speaks_of_no_deadline():
+    scheme = kofn.schemes.mds(np.eye(6), np.eye(6), workers=3, rng=0)
+    pool = VirtualPool(delays=[[1.0], [1.0], [1.0]])
+    with pytest.raises(kofn.NotDecodable, match=r"AtOnce\(\) was met before any result arrived .*look at now\.count"):
+        kofn.run(scheme, pool, stop=AtOnce())
+    with pytest.raises(kofn.NotDecodable, match="the deadline passed before any result arrived"):
+        kofn.run(scheme, pool, deadline=0.5)
 
 
 @pytest.mark.parametrize("options", [{"tolerance": 0.9}, {"deadline": 2.0}, {"tolerance": 0.9, "deadline": 2.0}])

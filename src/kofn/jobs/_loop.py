@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
@@ -319,13 +320,19 @@ class RunLoop:
 
     def _answered(self) -> Answer:
         if not self.collector.count:
-            remedy = "use a longer deadline, or call pool.warm(…) first, where workers had to import or load something"
-            raise self._not_decodable("the deadline passed before any result arrived", remedy)
+            raise self._not_decodable(*self._nothing_arrived())
         answer = self.estimate(self._out)
         before = self._now()
         value = answer.value  # decoding is part of the job, and of its time
         report = replace(answer.report, decode_seconds=self._now() - before, seconds=self._now())
         return replace(answer, report=report, assemble=lambda: value)
+
+    def _nothing_arrived(self) -> tuple[str, str]:
+        """Why a run is over in which nothing has arrived, and what to do."""
+        if math.isinf(self.collector.stop.next_change()):
+            return f"{self.collector.stop} was met before any result arrived", "let it look at now.count, too"
+        remedy = "use a longer deadline, or call pool.warm(…) first, where workers had to import or load something"
+        return "the deadline passed before any result arrived", remedy
 
     def _not_decodable(self, reason: str, remedy: str = "use more or faster workers") -> NotDecodable:
         name, have = self.scheme.code.name, f"{self.collector.count} of {self.collector.code.rows} results arrived"

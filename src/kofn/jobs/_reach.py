@@ -40,8 +40,12 @@ class _Everything:
 
 def check_reachable(call: str, scheme: Scheme, learner: Learner, estimator: Estimator, stop: StopRule) -> None:
     """Refuse a job whose stop rule could not be met even if every row arrived."""
-    if not stop.is_met(_Everything(scheme, learner, estimator)):
-        given, remedy = _why_not(scheme)
+    everything = _Everything(scheme, learner, estimator)
+    if not stop.is_met(everything):
+        if everything.exact:
+            given, remedy = f"{stop}, which exact targets from all {everything.count} rows do not meet", "ask for less"
+        else:
+            given, remedy = _why_not(scheme)
         raise checks.refusal(call, "stop", "be reachable when every row arrives", given, remedy)
 
 
