@@ -21,6 +21,7 @@ from .engines import ExecutorPool, ThreadPool
 from .engines.dask._output import ClusterArray
 from .errors import (
     ArgumentError,
+    CallError,
     Cancelled,
     CodeError,
     FileError,
@@ -71,6 +72,7 @@ __all__ = [
     "Adaptive",
     "Answer",
     "ArgumentError",
+    "CallError",
     "Cancelled",
     "ClusterArray",
     "CodeError",

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from itertools import chain
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ArgumentError, KofnError
+from .errors import ArgumentError, CallError, KofnError
+
+Asked = ParamSpec("Asked")
+Answered = TypeVar("Answered")
 
 PLAIN = (float, int, complex, np.generic, str, bytes)
 """Types of single values, which hold no masked numbers."""
@@ -40,6 +44,44 @@ def refusal(call: str, argument: str, must: str, got: object, remedy: str) -> Ar
     error = ArgumentError(f"{argument!r} must {must}, but got {given}; {remedy}.")
     error.call = call
     return error
+
+
+def unknown(call: str, argument: str, instead: str) -> CallError:
+    """Build (not raise) the exception for a keyword that a call does not take.
+
+    Examples
+    --------
+    >>> print(unknown("kofn.Job.result", "timeout_seconds", "it is timeout= now"))
+    kofn.Job.result: got an unexpected keyword argument 'timeout_seconds'; it is timeout= now.
+    """
+    error = CallError(f"got an unexpected keyword argument {argument!r}; {instead}.")
+    error.call = call
+    return error
+
+
+def without(call: str, **instead: str) -> Callable[[Callable[Asked, Answered]], Callable[Asked, Answered]]:
+    """Let a function say of keywords that it took once what is there instead.
+
+    Examples
+    --------
+    >>> @without("f", timeout_seconds="it is timeout= now")
+    ... def f(timeout=None):
+    ...     return timeout
+    >>> f(timeout_seconds=3)
+    Traceback (most recent call last):
+    kofn.errors.CallError: f: got an unexpected keyword argument 'timeout_seconds'; it is timeout= now.
+    """
+
+    def decorate(function: Callable[Asked, Answered]) -> Callable[Asked, Answered]:
+        @wraps(function)
+        def called(*arguments: Asked.args, **keywords: Asked.kwargs) -> Answered:
+            for name in instead.keys() & keywords.keys():
+                raise unknown(call, name, instead[name])
+            return function(*arguments, **keywords)
+
+        return called
+
+    return decorate
 
 
 @contextmanager
@@ -259,7 +301,8 @@ def number(call: str, argument: str, value: Any, remedy: str, *, minimum: float 
     must = f"be a finite number {'>' if strict else '>='} {minimum:g}"
     try:
         real = float(value)
-        if isinstance(value, str | bytes):  # "2" would pass here and fail where it is compared
+        # "2" would pass here and fail where it is compared; True is another keyword's.
+        if isinstance(value, str | bytes | bool | np.bool_):
             raise TypeError
     except (TypeError, ValueError, OverflowError):
         raise refusal(call, argument, must, repr(value), remedy) from None

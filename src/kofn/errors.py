@@ -5,6 +5,7 @@
     KofnError
      ├── ArgumentError (ValueError)      what the caller gave cannot work; nothing was started
      │    └── FileError                  a file that cannot be read or written as asked
+     ├── CallError (TypeError)           arguments that the call does not take, such as a keyword of before
      ├── CodeError (ValueError)          a code whose mathematics does not hold
      ├── NotDecodable                    too little can arrive; carries the best estimate
      ├── WorkerError                     something went wrong at a worker
@@ -64,6 +65,10 @@ class ArgumentError(KofnError, ValueError):
 
 class FileError(ArgumentError):
     """A file cannot be read or written as asked; existing files are untouched."""
+
+
+class CallError(KofnError, TypeError):
+    """A call with arguments that it does not take, such as a keyword that is none; nothing was started or changed."""
 
 
 class CodeError(KofnError, ValueError):

@@ -179,9 +179,17 @@ def test_to_wait_takes_a_number_of_seconds(ask):
     with held() as (job, _):
         with pytest.raises(TimeoutError, match=r"no answer within 0\.01 s; the job goes on"):
             getattr(job, ask)(0.01)
-        with pytest.raises(kofn.ArgumentError, match="'timeout' must be a finite number >= 0"):
+        with pytest.raises(kofn.ArgumentError, match=rf"kofn\.Job\.{ask}: 'timeout' must be a finite number >= 0"):
             getattr(job, ask)("soon")
         job.cancel()
+
+
+@pytest.mark.parametrize("ask", ["result", "exception"])
+def test_a_wait_named_as_before_says_what_it_is_called_now(ask, threads):
+    with kofn.start(product(), threads) as job:
+        with pytest.raises(TypeError, match=rf"^kofn\.Job\.{ask}: .*'timeout_seconds'; it is timeout= now\.$"):
+            getattr(job, ask)(timeout_seconds=5)
+        assert getattr(job, ask)(timeout=20) is (job.result() if ask == "result" else None)
 
 
 def test_many_cancel_at_once_and_each_is_told_that_it_is_cancelled():

@@ -211,3 +211,10 @@ def test_who_returned_what_is_wrong_is_known():
     with pytest.raises(kofn.TaskError, match="the task of row 1 returned NaN or inf") as caught:
         scheme.learner().take(1, np.array([np.nan]), worker=3)
     assert (caught.value.worker, caught.value.row) == (3, 1)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("gone", ["encode", "expect", "gather"])
+def test_a_scheme_is_no_longer_made_of_functions_and_says_what_is(name, gone):
+    with pytest.raises(TypeError, match=rf"'{gone}'; a scheme holds data now, and kofn\.schemes\.CustomScheme takes"):
+        replace(CATALOGUE[name](), **{gone: list})

@@ -66,6 +66,7 @@ class Job(Closeable, Future[Answer]):
         """Whether it has not ended yet."""
         return not self.done()
 
+    @checks.without("kofn.Job.result", timeout_seconds="it is timeout= now")
     def result(self, timeout: float | None = None) -> Answer:
         """Wait for the answer.
 
@@ -76,8 +77,9 @@ class Job(Closeable, Future[Answer]):
         NotDecodable, TaskError, Cancelled, PoolClosed
         """
         with self._in_words(timeout):
-            return super().result(_seconds("Job.result", timeout))
+            return super().result(_seconds("kofn.Job.result", timeout))
 
+    @checks.without("kofn.Job.exception", timeout_seconds="it is timeout= now")
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait for the end, and return what `result` would raise; None where there is an answer.
 
@@ -88,7 +90,7 @@ class Job(Closeable, Future[Answer]):
         Cancelled
         """
         with self._in_words(timeout):
-            return super().exception(_seconds("Job.exception", timeout))
+            return super().exception(_seconds("kofn.Job.exception", timeout))
 
     def cancel(self) -> bool:
         """End the job at once, whatever it is at; what runs is abandoned. False once it has ended by itself."""

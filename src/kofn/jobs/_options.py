@@ -122,7 +122,7 @@ class Options(Carrying):
             raise checks.refusal(CALL, "scratch", "be the path of a folder", repr(self.scratch), remedy)
         for name in NOT_BUILT:
             given, default = getattr(self, name), getattr(type(self), name)
-            if given != default:
+            if given is not default and (type(given) is not type(default) or given != default):
                 must = f"be {default!r}, as nothing else is built yet"
                 raise checks.refusal(CALL, name, must, repr(given), "leave it out")
 
@@ -147,5 +147,5 @@ class Options(Carrying):
             if name in GONE:
                 raise checks.refusal(CALL, name, "be left out", repr(given), GONE[name])
             if name not in OptionKeywords.__annotations__:
-                raise TypeError(f"got an unexpected keyword argument {name!r}: it is none of those of kofn.Options")
+                raise checks.unknown(CALL, name, "see kofn.Options for those there are")
         return replace(options or cls(), **changes)

@@ -17,6 +17,7 @@ from ..codes._linear import LinearCode
 from ..codes.decoding._assess import Decoding
 from ..codes.decoding._decode import decode
 from ..codes.decoding._estimators import Estimator
+from ..errors import CallError
 from ..schemes._encoding import Encoding
 from ..schemes._scheme import Learner, Scheme
 from ..schemes._task import Task
@@ -309,11 +310,17 @@ def _make_plan(asked: Any, workers: Any, options: Options | None, keywords: Mapp
 def _bind(asked: Scheme | Template, operand: tuple[Any, ...], options: Options) -> Scheme:
     if isinstance(asked, Template):
         if len(operand) != 1:
-            raise TypeError(f"a plan of a template is run with one operand, and was given {len(operand)}")
+            raise _operand_error(f"a plan of a template is run with one operand, and was given {len(operand)}")
         return asked.bind(operand[0], options.estimator)
     if operand:
-        raise TypeError(f"a plan of a whole scheme is run without an operand, and was given {len(operand)}")
+        raise _operand_error(f"a plan of a whole scheme is run without an operand, and was given {len(operand)}")
     return asked
+
+
+def _operand_error(said: str) -> CallError:
+    error = CallError(f"{said}.")
+    error.call = CALL
+    return error
 
 
 def _require_whole(scheme: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from .. import checks
 from .._base._equal import is_same
 from .._base._numbers import EPSILON, Array, Flags, Floats
 from .._base._snapshots import Snapshot
@@ -140,6 +141,11 @@ class Learner:
         return self._first
 
 
+GONE = frozenset({"encode", "canvas", "expect", "learn", "accept", "onto", "apart", "gather"})
+INSTEAD = "a scheme holds data now, and kofn.schemes.CustomScheme takes a task for each row"
+"""The functions that a scheme was made of before, and what to write."""
+
+
 class Scheme(Carrying, ABC):
     """What workers compute and what the answer is made of. Frozen data, which any number of runs may share at once.
 
@@ -153,6 +159,12 @@ class Scheme(Carrying, ABC):
     """
 
     code: LinearCode
+
+    def __new__(cls, *values: Any, **fields: Any) -> Self:
+        """Say of functions that a scheme was made of once where they belong."""
+        for name in GONE & fields.keys():
+            raise checks.unknown(f"kofn.schemes.{cls.__name__}", name, INSTEAD)
+        return super().__new__(cls)
 
     @property
     def rows(self) -> RowSource:
