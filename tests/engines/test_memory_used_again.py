@@ -197,3 +197,18 @@ def test_a_pool_keeps_only_so_much(monkeypatch):
             pass
     assert still == 3
     store.close()
+
+
+def test_what_tasks_write_into_parts_of_one_array_is_undone(pool):
+    """Parts that begin and end within a page: only the pages that a task has seen are looked at."""
+    array = pool.empty((COUNT,))
+    array[:] = 1.0
+    for part in (slice(0, 100), slice(100, 5000), slice(COUNT - 700, COUNT), slice(513, 514), slice(0, COUNT)):
+
+        def spoil(a):
+            before = a.sum()
+            a[:] = 99.0
+            return before
+
+        assert pool.submit(0, spoil, array[part]).result(60) == len(array[part])
+        assert pool.submit(0, np.sum, array).result(60) == COUNT

@@ -45,21 +45,22 @@ def address(buffer: memoryview | MappedBytes) -> int:
     return int(np.frombuffer(view, np.uint8).__array_interface__["data"][0])
 
 
-def restore(block: MappedBytes) -> None:
-    """Undo what was written into a private map.
+def restore(block: MappedBytes, start: int = 0, size: int | None = None) -> None:
+    """Undo what was written into a private map, or into the pages that hold ``size`` bytes from ``start`` on.
 
     Dropping clean pages would make the next reader fault them in again, which more than doubles the time of a
     sum over 200 MB; so ask the kernel first whether any page became private.
     """
-    if sys.platform == "linux" and not _is_written(block):
+    size = len(block) - start if size is None else size
+    first = (ctypes.addressof(block) + start) // mmap.PAGESIZE
+    pages = -(-(ctypes.addressof(block) + start + size) // mmap.PAGESIZE) - first
+    if not pages or (sys.platform == "linux" and not _written(first, pages)):
         return
-    if _libc().madvise(ctypes.addressof(block), len(block), mmap.MADV_DONTNEED):
+    if _libc().madvise(first * mmap.PAGESIZE, pages * mmap.PAGESIZE, mmap.MADV_DONTNEED):
         raise OSError(ctypes.get_errno(), "madvise failed")
 
 
-def _is_written(block: MappedBytes) -> bool:
-    pages = -(-len(block) // mmap.PAGESIZE)
-    first = ctypes.addressof(block) // mmap.PAGESIZE
+def _written(first: int, pages: int) -> bool:
     try:
         fd = os.open("/proc/self/pagemap", os.O_RDONLY)
         try:

@@ -154,9 +154,9 @@ class Worker:
 
     def clean(self, frames: list[Frame], residents: list[int]) -> None:
         """Undo what the task wrote into memory that later tasks will see."""
-        used = {frame[0] for frame in frames if isinstance(frame, tuple)}.difference(self.once)
+        used = [frame for frame in frames if isinstance(frame, tuple) and frame[0] not in self.once]
         for identity in residents:
             if identity in self.residents:
                 self.residents[identity].restore()
-        for identity in used:
-            restore(self.segments[identity])
+        for identity, start, size in used:
+            restore(self.segments[identity], start, size)
