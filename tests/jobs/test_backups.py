@@ -340,6 +340,8 @@ SCHEDULERS = [
     kofn.CodedBackups(after=0.0),
     kofn.CodedBackups(after=1.0),
     kofn.CodedBackups(kofn.Static(), after=1.5),
+    kofn.CodedBackups(after=0.0, restart_after=2.0),
+    kofn.Adaptive(restart_after=1.5),
     kofn.Speculative(0.5, base=kofn.Adaptive()),
 ]
 
@@ -360,8 +362,9 @@ def histories(count, seed=0):
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS, ids=str)
-def test_virtual_time_and_recorded_delays_come_to_the_same_choices(scheduler):
-    for workers, delays, deaths in histories(40):
+@pytest.mark.parametrize(("count", "seed"), [(25, 0), pytest.param(400, 1, marks=pytest.mark.slow)])
+def test_virtual_time_and_recorded_delays_come_to_the_same_choices(scheduler, count, seed):
+    for workers, delays, deaths in histories(count, seed):
         scheme = kofn.schemes.uncoded(A, B, blocks=(2 * workers, 1), workers=workers)
         answer = kofn.run(scheme, VirtualPool(delays, deaths), scheduler=scheduler)
         state = RunState(Collector(scheme.code, epsilon=scheme.epsilon), workers, scheduler, rows=scheme.rows)

@@ -183,8 +183,8 @@ class LinearCode(Remade):
                [0., 1.],
                [1., 1.]])
         """
-        fits = not is_sparse(self.generator) and row.shape == (self.unknowns,) and bool(np.isfinite(row).all())
-        _require(fits, f"a row of code {self.name!r} must be {self.unknowns} finite numbers, got {row}")
+        if is_sparse(self.generator) or row.shape != (self.unknowns,) or not np.isfinite(row).all():
+            raise CodeError(f"a row of code {self.name!r} must be {self.unknowns} finite numbers, got {row}.")
         # What is there was checked, which took as long as to decode it.
         made = object.__new__(LinearCode)
         vars(made).update(

@@ -146,7 +146,7 @@ class Collector(Carrying):
             Largest one with which a job is done while more can arrive.
         """
         self.code, self._limit, self._space = code, amplification, track_rank(code)
-        for row in self.received:
+        for row in sorted(self.received, key=lambda row: code.plain[row] < 0):  # combinations count for what is left
             self._space.add(row)
 
     def settle(self) -> None:

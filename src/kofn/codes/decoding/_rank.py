@@ -131,16 +131,19 @@ class SystematicRank:
         self._generator, self._targets, self._plain = generator, targets, plain
         self._missing = np.ones(generator.shape[1], dtype=bool)
         self._wanted = np.any(targets != 0, axis=0)
+        self._known = 0
         self._combined: list[int] = []
         self._rest: DenseRank | None = None
 
     def add(self, row: int) -> bool:
         """Add a row and tell whether it was independent of the ones before."""
-        unknown, before = self._plain[row], self.rank
+        unknown = self._plain[row]
         if unknown >= 0 and not self._missing[unknown]:
             return False
+        before = self.rank
         if unknown >= 0:
             self._missing[unknown] = False
+            self._known += 1
         else:
             self._combined.append(row)
         self._rest = None
@@ -149,8 +152,7 @@ class SystematicRank:
     @property
     def rank(self) -> int:
         """Independent rows so far."""
-        known = len(self._missing) - int(np.count_nonzero(self._missing))
-        return known + (self._of_combined().rank if self._combined else 0)
+        return self._known + (self._of_combined().rank if self._combined else 0)
 
     @property
     def is_near(self) -> bool:
