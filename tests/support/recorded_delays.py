@@ -7,7 +7,21 @@ import itertools
 import math
 
 from kofn.errors import WorkerLost
-from kofn.jobs._events import Arrived, Closed, Decode, Encoded, Ended, Fail, Lost, Restart, Sent, Submit, Tick, WakeAt
+from kofn.jobs._events import (
+    Arrived,
+    Closed,
+    Decode,
+    Encoded,
+    Ended,
+    Fail,
+    Lost,
+    Refused,
+    Restart,
+    Sent,
+    Submit,
+    Tick,
+    WakeAt,
+)
 
 
 class Recorded:
@@ -36,6 +50,8 @@ class Recorded:
         actions = self.state.handle(event, self.now)
         self.state.check()
         for action in actions:
+            if isinstance(action, Submit) and action.worker in self.dead:
+                return self.tell(Refused(action.worker, "dead"))
             if isinstance(action, Submit):
                 self.submit(action.worker)
                 return self.tell(Sent(action.worker, self.now))
@@ -57,23 +73,26 @@ class Recorded:
         heapq.heappush(self.agenda, (self.now + delay, number, worker, message.rows))
 
     def next_event(self):
+        while self.agenda and self.is_over(*self.agenda[0][1:]):
+            heapq.heappop(self.agenda)
         if not self.agenda or self.agenda[0][0] > self.wake:
             assert math.isfinite(self.wake), "nothing will ever happen again"
             self.now = self.wake
             return Tick(self.states())
-        while self.agenda[0][3] is not None and self.running[self.agenda[0][2]] != self.agenda[0][1]:
-            heapq.heappop(self.agenda)  # it was ended
-            if not self.agenda or self.agenda[0][0] > self.wake:
-                return self.next_event()
         self.now, _, worker, rows = heapq.heappop(self.agenda)
         assert math.isfinite(self.now), "nothing will ever happen again"
-        if rows is None:
-            self.dead.add(worker)
-            return Lost(worker, "dead", WorkerLost("as recorded", worker))
-        if worker in self.dead:
-            return Tick()
-        return Arrived(worker, "idle", [self.epsilon] * len(rows))
+        if rows is not None:
+            return Arrived(worker, "idle", [self.epsilon] * len(rows))
+        self.dead.add(worker)
+        if worker not in self.state.view.in_flight:
+            return self.next_event()  # nobody hears of it before he looks
+        return Lost(worker, "dead", WorkerLost("as recorded", worker))
+
+    def is_over(self, number, worker, rows):
+        """Whether a message was ended, or its worker is dead."""
+        return rows is not None and (worker in self.dead or self.running[worker] != number)
 
     def states(self):
         view = self.state.view
-        return {worker: "dead" if worker in self.dead else "idle" for worker in (*view.idle, *view.absent)}
+        others = (*view.idle, *view.absent) if view.waiting else ()
+        return {worker: "dead" if worker in self.dead else "idle" for worker in others}
