@@ -232,8 +232,10 @@ class RunLoop:
 
     def _next_event(self) -> on.Event:
         message = self._clock.wait(self._inbox, max(0.0, self._wake - self._now()))
-        if message is not None and message in self._workers:
-            return self._came_back(self._workers.pop(message))
+        while message is not None:
+            if message in self._workers:
+                return self._came_back(self._workers.pop(message))
+            message = self._clock.wait(self._inbox, max(0.0, self._wake - self._now()))  # that one was ended
         view = self._state.view
         others = (*view.idle, *view.absent) if view.waiting else ()  # they have nothing of this job
         return on.Tick({other: self.pool.state(other) for other in others})
