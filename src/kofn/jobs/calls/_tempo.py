@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Iterable
 
-MESSAGE_SECONDS = 0.03
+MESSAGE_SECONDS = 0.05
 """Short calls travel together, as many as take about this long: a message costs the worker some tenths of a
 millisecond of waiting, and what a slow worker holds must still be little."""
 
