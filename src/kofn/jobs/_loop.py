@@ -158,7 +158,6 @@ class RunLoop:
 
     def _tell(self, event: on.Event) -> bool:
         """Let the state hear of an event and do what it wants done; return whether the run goes on."""
-        self._home.require("the job")  # one who watches may have forked
         actions: list[on.Action] = self._handled(event)
         while actions:
             action = actions.pop(0)
@@ -231,11 +230,10 @@ class RunLoop:
     # -- taking results -------------------------------------------------------------------------------
 
     def _next_event(self) -> on.Event:
-        message = self._clock.wait(self._inbox, max(0.0, self._wake - self._now()))
-        while message is not None:
-            if message in self._workers:
+        self._home.require("the job")  # one who watches may have forked, and nobody answers to a child
+        while (message := self._clock.wait(self._inbox, max(0.0, self._wake - self._now()))) is not None:
+            if message in self._workers:  # of another, the worker was ended
                 return self._came_back(self._workers.pop(message))
-            message = self._clock.wait(self._inbox, max(0.0, self._wake - self._now()))  # that one was ended
         view = self._state.view
         others = (*view.idle, *view.absent) if view.waiting else ()  # they have nothing of this job
         return on.Tick({other: self.pool.state(other) for other in others})
