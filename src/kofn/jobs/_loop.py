@@ -143,7 +143,7 @@ class RunLoop:
                 for watch in watchers if self.collector.count > count else ():
                     watch(self)
             self._take_surplus()
-        except (NotDecodable, PoolClosed, WorkerLost, OSError) as error:
+        except (NotDecodable, PoolClosed, Cancelled, WorkerLost, OSError) as error:
             self._require_pool(error)
             raise
         finally:
