@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -172,6 +173,24 @@ class LinearCode(Remade):
         unknown[rows] = columns
         unknown[np.bincount(rows, minlength=self.rows) != 1] = -1
         return unknown
+
+    @cached_property
+    def spares(self) -> Mapping[int, frozenset[int]]:
+        """Rows without which each unknown is still a row: which unknowns each of them speaks of.
+
+        These are combinations, and of rows that are the same unknown all but the first.
+
+        Examples
+        --------
+        >>> rows = [[1, 0], [0, 1], [1, 1], [1, 0]]
+        >>> LinearCode("pair", rows, np.eye(2), worker=[0, 1, 2, 2]).spares
+        {2: frozenset({0, 1}), 3: frozenset({0})}
+        """
+        first = {unknown: row for row, unknown in reversed(list(enumerate(self.plain.tolist())))}
+        spare = [row for row, unknown in enumerate(self.plain.tolist()) if unknown < 0 or first[unknown] != row]
+        rows, columns = self.generator[spare].nonzero()
+        parts = np.split(columns, np.searchsorted(rows, np.arange(1, len(spare))))
+        return {row: frozenset(part.tolist()) for row, part in zip(spare, parts, strict=False)}
 
     def extended(self, row: Floats, worker: int, load: float = 1.0) -> LinearCode:
         """The code with one more row at its end; of a dense one. It has no threshold any more.
