@@ -3,6 +3,7 @@
 from ._adaptive import Adaptive
 from ._backups import CodedBackups, Duplicates
 from ._scheduler import Assignment, Copy, Fresh, InFlight, Rows, Scheduler, View, Wait
+from ._spares import Spares
 from ._speculative import CUBED, FLINK, SPARK_3_5, SPARK_4, Speculative
 from ._static import Static
 
@@ -20,6 +21,7 @@ __all__ = [
     "InFlight",
     "Rows",
     "Scheduler",
+    "Spares",
     "Speculative",
     "Static",
     "View",

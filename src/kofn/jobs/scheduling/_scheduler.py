@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, Protocol
 
@@ -96,6 +96,10 @@ class View(Protocol):
     @property
     def received(self) -> Collection[int]:
         """Rows whose result is there."""
+
+    @property
+    def missing(self) -> Set[int]:
+        """Unknowns that no row has brought as they are."""
 
     @property
     def makes_rows(self) -> bool:
