@@ -33,6 +33,7 @@ from ._watch import remember
 from .report._report import Report
 from .scheduling import Scheduler
 from .scheduling._names import as_scheduler
+from .scheduling._pace import Pace
 
 CALL = "kofn.run"
 
@@ -64,6 +65,8 @@ class RunLoop:
         Where the answer is written.
     choice : str
         What was chosen for this run and why, for its report.
+    pace : Pace, optional
+        What runs before have told of the workers; this one adds to it.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class RunLoop:
         memory: RunMemory | None = None,
         out: Any = None,
         choice: str = "",
+        pace: Pace | None = None,
     ) -> None:
         self._home = Home()
         self._clock: Clock = getattr(pool, "clock", RealClock())
@@ -91,7 +95,8 @@ class RunLoop:
         self._placement = placement
         scheduler = as_scheduler(CALL, "auto", scheme.adaptive) if scheduler is None else scheduler
         loop = proxy(self)  # a state that held its loop would keep operands and results until garbage is looked for
-        self._state = RunState(collector, pool.n, scheduler, lambda worker, row: loop._lacks(worker, row), scheme.rows)
+        lacks = lambda worker, row: loop._lacks(worker, row)  # noqa: E731
+        self._state = RunState(collector, pool.n, scheduler, lacks, scheme.rows, pace)
         self._inbox: queue.SimpleQueue[int | None] = queue.SimpleQueue()  # a message that is back, or a call
         self._futures: dict[int, Future[Any]] = {}
         self._messages = count()
@@ -316,6 +321,7 @@ class RunLoop:
             received_bytes=self._received_bytes,
             fresh_rows=range(self.scheme.code.rows, self.collector.code.rows),
             choice=self._choice,
+            resident_bytes=self._placement.bytes_at_workers,
         )
 
     def _answered(self) -> Answer:

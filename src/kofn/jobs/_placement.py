@@ -30,7 +30,7 @@ class Placement:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._number = next(_numbers)
-        self._placed: set[tuple[int, Hashable]] = set()
+        self._placed: dict[tuple[int, Hashable], int] = {}
         self._closed = False
         self._lock = threading.Lock()  # jobs of several threads may share it
 
@@ -44,20 +44,29 @@ class Placement:
                 if (worker, key) not in self._placed:
                     shared = is_own(task.function) or callable(value)
                     self._pool.put(worker, self._named(key), value if shared else seal(value))
-                    self._placed.add((worker, key))
-                    placed += size_of(value)
+                    self._placed[worker, key] = size_of(value)
+                    placed += self._placed[worker, key]
         return placed
 
     def drop(self, key: Hashable) -> None:
         """Remove one value from the workers."""
         with self._lock:
             self._pool.drop(self._named(key))
-            self._placed = {(worker, other) for worker, other in self._placed if other != key}
+            self._placed = {place: size for place, size in self._placed.items() if place[1] != key}
 
     def missing(self, worker: int, task: Task) -> int:
         """How many bytes ``worker`` lacks of what ``task`` needs: 0 where it lacks nothing, at least 1 a value."""
         lacks = (value for key, value in task.resident.items() if (worker, key) not in self._placed)
         return sum(max(1, size_of(value)) for value in lacks)
+
+    @property
+    def bytes_at_workers(self) -> tuple[int, ...]:
+        """What lies at each worker."""
+        sizes = [0] * self._pool.n
+        with self._lock:
+            for (worker, _), size in self._placed.items():
+                sizes[worker] += size
+        return tuple(sizes)
 
     def close(self) -> None:
         """Remove all of it from the workers, for good; safe to call twice."""

@@ -13,6 +13,7 @@ import numpy as np
 from .. import checks
 from .._base._closeable import Closeable
 from .._base._snapshots import Snapshot
+from ..arrays._spec import ArraySpec
 from ..codes._linear import LinearCode
 from ..codes.decoding._assess import Decoding
 from ..codes.decoding._decode import decode
@@ -35,6 +36,7 @@ from ._reach import check_reachable
 from ._residents import Residents
 from ._stop import Count, StopRule
 from .scheduling._names import as_scheduler
+from .scheduling._pace import Pace
 
 CALL = "kofn.prepare"
 
@@ -67,6 +69,7 @@ class Plan(Closeable):
         self._tasks: Sequence[Task] | None = None
         self._reached: tuple[LinearCode, float, Estimator, StopRule] | None = None
         self._memory: tuple[tuple[int | None, ...], MemoryPlan] | None = None
+        self._pace: tuple[ArraySpec, Pace] | None = None
 
     @property
     def certificate(self) -> Decoding | None:
@@ -127,6 +130,9 @@ class Plan(Closeable):
     def begin(self, operand: tuple[Any, ...], changes: Mapping[str, Any], out: Any = None) -> Execution:
         """Check and set up one run; nothing of it has started yet."""
         options = Options.of(self.options, changes)
+        if options.redundancy is not None:
+            remedy = "leave it out, and give the builder more rows"
+            raise checks.refusal(CALL, "redundancy", "be left out: a scheme has its rows", options.redundancy, remedy)
         asked, lease = self._asked, self._lease
         scheme = _bind(asked, operand, options)
         encoding, learner = scheme.encoding(), scheme.learner()
@@ -138,18 +144,20 @@ class Plan(Closeable):
             return Execution(scheme, None, {}, template, lease.n)
         results: dict[int, Any] = {}
         memory, end = plan.of_run(CALL, encoding, options.scratch, lease.by_reference), _leave_all
+        pace = None
         if (tasks := self._tasks) is not None:
             memory = replace(memory, encode=lambda allocate: tasks)
         if template is not None:
             run = object()
             memory = replace(memory, encode=self._residents.note(run, memory.encode))
+            pace = self._pace_of(encoding.result)
             end = partial(self._end, run, template, scheme, results)
         expect = lambda: learner.prior(results)  # noqa: E731
         collector = Collector(scheme.code, expect, estimator, stop, scheme.epsilon, learner.judge, results)
         scheduler = as_scheduler(CALL, options.scheduler, scheme.adaptive)
         loop = RunLoop(
             scheme, lease.pool, collector, lease.placement, scheduler,
-            results=results, learner=learner, memory=memory, out=out, choice=self._choice,
+            results=results, learner=learner, memory=memory, out=out, choice=self._choice, pace=pace,
         )  # fmt: skip
         return Execution(scheme, loop, results, template, lease.n, options.progress, end)
 
@@ -172,6 +180,15 @@ class Plan(Closeable):
             check_reachable(CALL, scheme, learner, estimator, stop)
             self._reached = asked
         return estimator, stop, memory[1]
+
+    def _pace_of(self, result: ArraySpec | None) -> Pace | None:
+        """What is known of the workers, if the run before had results like these; the run that gets it adds to it."""
+        if result is None:
+            return None
+        known = self._pace
+        pace = known[1].again() if known is not None and known[0] == result else Pace(self._lease.n)
+        self._pace = result, pace
+        return pace
 
     def _end(
         self, run: object, template: Template, scheme: Scheme, results: Mapping[int, Any], succeeded: bool

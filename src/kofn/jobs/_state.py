@@ -19,6 +19,7 @@ from ._events import Phase
 from ._view import Lacks, RunView
 from .report._attempt import Attempt, Outcome
 from .scheduling import Copy, Fresh, InFlight, Rows, Scheduler, Wait
+from .scheduling._pace import Pace
 
 ATTEMPTS = 3
 """A row that has cost so many workers their lives is given up."""
@@ -44,6 +45,8 @@ class RunState:
         ``lacks(worker, row)`` tells how many bytes of resident data a worker lacks for a row; none by default.
     rows : RowSource, optional
         Makes fresh rows; by default there are those of the code only.
+    pace : Pace, optional
+        What is known of the workers before; the run adds to it.
 
     Examples
     --------
@@ -67,11 +70,12 @@ class RunState:
         scheduler: Scheduler,
         lacks: Lacks = lambda worker, row: 0,
         rows: RowSource | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.phase = Phase.ENCODING
         self.collector = collector
         self.scheduler = scheduler
-        self.view = RunView(collector.code, workers, lacks, scheduler.skips_equal)
+        self.view = RunView(collector.code, workers, lacks, scheduler.skips_equal, pace)
         self.rows = FixedRows(collector.code) if rows is None else rows
         self.attempts: list[Attempt] = []
         self.loss: BaseException | None = None

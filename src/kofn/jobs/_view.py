@@ -26,9 +26,13 @@ class RunView:
     lacks : callable
     skips_equal : bool
         Whether rows are dropped as soon as an equal one arrives.
+    pace : Pace, optional
+        What is known of the workers before.
     """
 
-    def __init__(self, code: LinearCode, workers: int, lacks: Lacks, skips_equal: bool = False) -> None:
+    def __init__(
+        self, code: LinearCode, workers: int, lacks: Lacks, skips_equal: bool = False, pace: Pace | None = None
+    ) -> None:
         self.code = code
         self.now = 0.0
         self.states = ["starting"] * workers
@@ -42,7 +46,7 @@ class RunView:
         self.absent = set(range(workers))
         self.queue = RowQueue(code, workers, skips_equal)
         self.groups, self.waiting = self.queue.groups, self.queue.lanes
-        self.speed = Pace(workers)
+        self.speed = Pace(workers) if pace is None else pace
         self.one_by_one = False
         self._plain: list[int] = code.plain.tolist()
         self._combined = 0

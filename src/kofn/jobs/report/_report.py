@@ -34,6 +34,8 @@ class Report:
         Rows that were made while it ran, combinations of what was missing then.
     choice : str
         What ``code="auto"`` took, and the figures behind it; empty where the code was named.
+    resident_bytes : sequence of int
+        What stays at each worker for jobs to come, by worker.
 
     Examples
     --------
@@ -56,6 +58,7 @@ class Report:
     remarks: Sequence[str] = ()
     fresh_rows: Sequence[int] = ()
     choice: str = ""
+    resident_bytes: Sequence[int] = ()
 
     @property
     def wasted(self) -> float:
@@ -81,6 +84,7 @@ class Report:
             **asdict(self),
             "remarks": list(self.remarks),
             "fresh_rows": list(self.fresh_rows),
+            "resident_bytes": list(self.resident_bytes),
             "wasted": self.wasted,
         }
 

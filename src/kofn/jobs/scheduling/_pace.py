@@ -52,6 +52,21 @@ class Pace:
             self._moved_load += load
             self._moved_bytes += moved_bytes
 
+    def again(self) -> Pace:
+        """What the next run of the same rows begins with: how long rows took each worker last, and the median.
+
+        Examples
+        --------
+        >>> pace = Pace(2)
+        >>> pace.add(0, rows=2, load=2.0, seconds=1e-3)
+        >>> pace.again().room(0), pace.again().median
+        (4, 0.0005)
+        """
+        pace = Pace(0)
+        pace._row_seconds = list(self._row_seconds)
+        pace._still = [self.median] if self._still else []
+        return pace
+
     @property
     def sorted(self) -> Sequence[float]:
         """Seconds for a load of 1, shortest first, of messages that moved nothing if there are any."""
