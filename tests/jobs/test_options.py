@@ -49,7 +49,7 @@ BAD = [
     {"progress": "loud"},
     {"memory_limit_bytes": -1},
     {"scratch": 7},
-    {"redundancy": 1},
+    {"redundancy": -1},
     {"redundancy": np.array([1, 2])},
     {"aim": "median"},
     {"aim": np.array(["p99", "median"])},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import count
 from typing import Any, Unpack
@@ -19,16 +20,19 @@ from ..arrays._scaling import balance, scale_by_powers, sizes_of, spread_of
 from ..arrays._source import Adjoint, Cast, Source
 from ..arrays._spans import Spans
 from ..codes._linear import LinearCode
+from ..codes._stripes import Stripes
 from ..jobs._answer import Answer
 from ..jobs._lease import PoolLease
 from ..jobs._memory import check_memory
 from ..jobs._options import OptionKeywords, Options
 from ..jobs._placement import size_of
 from ..jobs._plan import Plan
+from ..jobs.scheduling import Spares
 from ..schemes import mds, mds_chebyshev, repetition, uncoded
 from ..schemes._encoding import Factor
-from ..schemes.products._operands import check_matrix, plain_array, require_room
+from ..schemes.products._operands import check_matrix, plain_array, require_room, seed_of
 from ..schemes.products._scheme import SKETCH, left_sketches, real_type
+from ._pieces import Pieces, choose_stripes, copied, padded
 from ._side import Side
 from ._vectors import Unmasked
 
@@ -56,10 +60,16 @@ def operator(
 ) -> CodedOperator:
     """Encode a matrix, place it at workers, and return a `scipy.sparse.linalg.LinearOperator`.
 
-    After placement a product sends only the vector and its result. Products with the adjoint need a second
-    placement, made when the first of them is asked for: it costs as much memory again, and no more work per
-    product. A code that served both from one placement would need 2k − 1 results where two placements need k,
-    so for as many workers its blocks would be twice as large.
+    After placement a product sends only the vector and its result. Every worker holds its share of the rows of the
+    matrix as they are, and a few combinations of rows of others. Where nobody is late only the plain rows are
+    computed, and their results are the answer; combinations stand in for what a worker is late with, or takes with it
+    when it dies. With ``redundancy=r`` any n − r of n workers hold the whole matrix, in n/(n − r) times its memory,
+    which is the least possible; of a sparse matrix, whose combinations have as many entries as all that they are made
+    of, each piece lies at r + 1 workers instead, in 1 + r times its memory.
+
+    Products with the adjoint need a second placement, made when the first of them is asked for: it costs as much
+    memory again, and no more work per product. A code that served both from one placement would need 2k − 1 results
+    where two placements need k, so for as many workers its blocks would be twice as large.
 
     Parameters
     ----------
@@ -68,17 +78,19 @@ def operator(
     workers : int, Pool, distributed.Client or list of Executor, optional
         As for `kofn.matmul`.
     code : {"mds", "mds-chebyshev", "repetition", "uncoded"}, optional
-        A code on the row blocks. "mds" for dense matrices; "repetition" for sparse ones, which stay sparse
-        with every code, but whose combinations of k blocks have up to k times as many entries.
+        Left out, pieces are dealt out as above. With ``redundancy`` "mds" asks for combinations of a sparse matrix
+        too, which stay sparse, and "repetition" for copies of a dense one. Otherwise one of the codes of `kofn.matmul`
+        on the row blocks, whose rows all workers compute.
     blocks : int, optional
-        Number of row blocks k; chosen from the pool by default.
+        Number of row blocks k of such a code, "mds" or "repetition" where none is named.
     rows : int, optional
-        Coded rows; one per worker by default.
+        Its coded rows; one per worker by default.
     rng : None, int or Generator
         Draws the coefficients and the sketch for the error bar.
     options : Options, optional
     **keywords
-        How every product runs, as of `kofn.Options`.
+        How every product runs, as of `kofn.Options`. ``redundancy`` is 1 by default where there are three workers or
+        more, otherwise 0; it is settled with the operator, and excludes ``blocks`` and ``rows``.
 
     Returns
     -------
@@ -97,6 +109,14 @@ def operator(
     >>> with kofn.ThreadPool(3) as pool, kofn.operator(A, workers=pool, rng=0) as op:
     ...     bool(np.allclose(op @ np.ones(3), A @ np.ones(3))), bool(np.allclose(op.H @ np.ones(4), A.T @ np.ones(4)))
     (True, True)
+
+    Any one of four workers may be lost; each holds a third of the matrix:
+
+    >>> A = np.arange(72.0).reshape(12, 6)
+    >>> with kofn.ThreadPool(4) as pool, kofn.operator(A, workers=pool, redundancy=1, rng=0) as op:
+    ...     y = op @ np.ones(6)
+    ...     [size / A.nbytes for size in op.answer.report.resident_bytes]
+    [0.3333333333333333, 0.3333333333333333, 0.3333333333333333, 0.3333333333333333]
     """
     chosen = Options.of(options, keywords)
     lease = PoolLease(workers, CALL)
@@ -120,15 +140,29 @@ class CodedOperator(Closeable, Unmasked):
         self, A: Any, lease: PoolLease, options: Options, *, code: str | None, blocks: int | None, rows: int | None,
         rng: Any,
     ) -> None:  # fmt: skip
-        self._lease, self._options = lease, options
-        self._source, self._sizes = _source(A)
-        name = ("repetition" if issparse(self._source) else "mds") if code is None else code
-        self._build = CODES[checks.choice(CALL, "code", name, CODES, "only codes on row blocks serve here")]
+        self._lease, self._options = lease, options.settled(CALL, lease.n)
+        matrix, self._sizes = _checked(A)
+        if code is not None:
+            checks.choice(CALL, "code", code, CODES, "only codes on row blocks serve here")
+        self._stripes = _stripes(matrix, code, blocks, rows, options.redundancy, lease.n)
+        self._build = CODES[("repetition" if issparse(matrix) else "mds") if code is None else code]
         self._blocks, self._rows, self._rng = blocks, rows, checks.generator(CALL, rng)
         self.answer: Answer | None = None
         self._plans: dict[tuple[str, bool], Plan] = {}
-        super().__init__(self._source.dtype, self._source.shape)
+        self._placed_bytes = 0
+        self._store: Array | None = None
+        self._source = self._taken(matrix)
+        super().__init__(matrix.dtype, matrix.shape)
         self._plan(self.dtype, adjoint=False)  # encoding is what the caller asked for
+
+    def _taken(self, matrix: Any) -> Any:
+        """The matrix as it is now, which other sides are encoded of later."""
+        if self._stripes is None or not isinstance(matrix, np.ndarray):
+            return matrix if issparse(matrix) else Snapshot().matrix(matrix)
+        self._require_memory(matrix.nbytes)
+        spans = Spans(padded(len(matrix), self._stripes), self._stripes.unknowns)
+        self._store = copied(matrix, spans, self._lease.pool.empty)
+        return self._store[: len(matrix)]
 
     def _plan(self, dtype: np.dtype[Any], adjoint: bool) -> Plan:
         """What runs products in one direction; the matrix is encoded in this type when it is first needed."""
@@ -136,11 +170,36 @@ class CodedOperator(Closeable, Unmasked):
         if key not in self._plans:
             source = _cast(self._source, dtype)
             sizes = _norms(self._source, 1) if adjoint else self._sizes
-            side = self._encoded(_adjoint(source) if adjoint else source, sizes)
-            self._plans[key] = Plan(side, self._lease, self._options)
+            source = _adjoint(source) if adjoint else source
+            if self._stripes is None:
+                self._plans[key] = Plan(self._encoded(source, sizes), self._lease, self._options)
+            else:
+                store = self._store if source is self._source else None
+                side = self._dealt(self._stripes, source, sizes, store)
+                auto = self._options.scheduler == "auto"
+                options = replace(self._options, scheduler=Spares()) if auto else self._options
+                self._plans[key] = Plan(side, self._lease, options)
         return self._plans[key]
 
+    def _dealt(self, stripes: Stripes, source: Any, sizes: Array, store: Array | None) -> Side:
+        """Pieces and what is spare, each at the worker that is to have it."""
+        if not issparse(source):
+            self._require_memory(source.shape[0] * source.shape[1] * source.dtype.itemsize)
+        pieces = Pieces(stripes, source, sizes, self._rng)
+        encoded = pieces.rows(self._lease.pool.empty, store)
+        check_memory(CALL, sum(map(size_of, encoded)), self._options.memory_limit_bytes)
+        side = Side(pieces.code, pieces.spans, encoded, seed_of(self._rng), next(_numbers), source.shape[0])
+        owners = side.code.on_workers(self._lease.n).worker.tolist()
+        tasks = (side.task(row) for row in range(side.code.rows))
+        self._placed_bytes += sum(map(self._lease.placement.ensure, owners, tasks))
+        return side
+
+    def _require_memory(self, nbytes: int) -> None:
+        share = 1.0 if self._stripes is None else self._stripes.share
+        check_memory(CALL, int(share * nbytes), self._options.memory_limit_bytes)
+
     def _encoded(self, source: Any, sizes: Array) -> Side:
+        """The rows of a code of products, which workers get with the first product."""
         blocks = None if self._blocks is None else (self._blocks, 1)
         shape = np.zeros((source.shape[0], 1)), np.zeros((1, 1))
         code = self._build(*shape, blocks=blocks, rows=self._rows, workers=self._lease.n, rng=self._rng).code
@@ -150,11 +209,13 @@ class CodedOperator(Closeable, Unmasked):
             code = replace(code, spread=spread_of(sizes_of(sizes, spans), np.ones((1, 1))))
         encode = self._encoded_sparse if issparse(source) else self._encoded_dense
         encoded = encode(source, code, spans)
-        return Side(code, spans, encoded, _sketches(source, spans, self._rng), next(_numbers))
+        sketches = _sketches(source, spans, self._rng)
+        return Side(code, spans, encoded, sketches, next(_numbers), source.shape[0])
 
     def _type_for(self, x: Array) -> np.dtype[Any]:
         """The type that the matrix is encoded in for a factor: as precise as their product is."""
-        if self._build in COPIES:
+        plain = self._build in COPIES if self._stripes is None else not self._stripes.mixes
+        if plain:
             return np.dtype(self.dtype)  # what is only copied loses nothing in its own type
         return np.result_type(self.dtype, x.real.dtype)
 
@@ -196,19 +257,34 @@ class CodedOperator(Closeable, Unmasked):
         ArgumentError
             The product could overflow, or ``x`` is no finite matrix of the right shape.
         """
-        x = self._factor(x, self.shape[0 if adjoint else 1])
+        self._require_settled(changes)
+        x, sizes = self._factor(x, self.shape[0 if adjoint else 1])
         plan = self._plan(self._type_for(x), adjoint)
-        sizes = norms(x, 1)
         require_room("x", "A", sizes, x.dtype)
-        self.answer = answer = plan.run((x, sizes), **changes)
+        answer = plan.run((x, sizes), **changes)
+        placed, self._placed_bytes = self._placed_bytes, 0
+        if placed:
+            answer = replace(answer, report=replace(answer.report, placed_bytes=answer.report.placed_bytes + placed))
+        self.answer = answer
         return answer
 
-    def _factor(self, x: Any, inner: int) -> Array:
+    def _require_settled(self, changes: OptionKeywords) -> None:
+        given, settled = changes.pop("redundancy", None), 0 if self._stripes is None else self._stripes.redundancy
+        if given is not None and given != settled:
+            must, remedy = f"be {settled}, as of the operator", "leave it out, or make another operator"
+            raise checks.refusal(CALL, "redundancy", must, repr(given), remedy)
+        if self._stripes is not None and changes.get("scheduler") == "auto":
+            del changes["scheduler"]
+
+    def _factor(self, x: Any, inner: int) -> tuple[Array, Array]:
+        """A factor in memory that workers may share, and the norms of its columns."""
         x = plain_array("x", x)
-        x, _ = check_matrix("x", x.astype(np.result_type(x, self.dtype), order="C", copy=False), 1)
+        x, sizes = check_matrix("x", x.astype(np.result_type(x, self.dtype), order="C", copy=False), 1)
         if len(x) != inner:
             raise checks.refusal(CALL, "x", f"have {inner} rows", f"shape {x.shape}", "transpose it, or the operator")
-        return np.ascontiguousarray(x)
+        shared = self._lease.pool.empty(x.shape, x.dtype)
+        shared[...] = x
+        return shared, sizes
 
     def _matvec(self, x: Array) -> Array:
         return self._matmat(x.reshape(-1, 1)).reshape(-1)
@@ -229,8 +305,25 @@ class CodedOperator(Closeable, Unmasked):
         self._lease.close()
 
 
-def _source(A: Any) -> tuple[Any, Array]:
-    """The matrix as it is now, which other sides are encoded of later, and the norms of its rows."""
+def _stripes(
+    matrix: Any, code: str | None, blocks: int | None, rows: int | None, redundancy: int | None, workers: int
+) -> Stripes | None:
+    """How pieces are dealt to workers, or None for a code of products; refuse what contradicts itself."""
+    named = [name for name, given in (("blocks", blocks), ("rows", rows)) if given is not None]
+    if redundancy is None:
+        if code is not None or named:
+            return None
+        redundancy = 1 if workers > 2 else 0
+    elif named or code not in (None, "mds", "repetition"):
+        given = f"{redundancy} beside {named[0] if named else 'code'}={(blocks or rows) if named else code!r}"
+        remedy = "leave one of them out"
+        raise checks.refusal(CALL, "redundancy", "say alone how many rows there are", given, remedy)
+    copies = code == "repetition" or (code is None and issparse(matrix))
+    return choose_stripes(workers, redundancy, copies, math.prod(matrix.shape) * matrix.dtype.itemsize)
+
+
+def _checked(A: Any) -> tuple[Any, Array]:
+    """A matrix that can be multiplied, and the norms of its rows."""
     if issparse(A) and A.ndim != 2:
         raise checks.refusal(CALL, "A", "have 2 dimensions", f"shape {A.shape}", "reshape it")
     if issparse(A):
@@ -239,8 +332,7 @@ def _source(A: Any) -> tuple[Any, Array]:
         source.sum_duplicates()
         sizes = _norms(source, 0)
     else:
-        checked, sizes = check_matrix("A", A, 0)
-        source = Snapshot().matrix(checked)
+        source, sizes = check_matrix("A", A, 0)
     require_room("A", "x", sizes, source.dtype)
     return source, sizes
 
@@ -250,6 +342,8 @@ def _norms(source: Any, axis: int) -> Array:
     if not issparse(source):
         return norms(source, axis)
     lines = csr_array(source if axis == 0 else source.T)
+    if not lines.nnz:
+        return np.zeros(lines.shape[0])
     _, unit = np.frexp(abs(lines).max(axis=1).toarray().ravel())
     row = np.repeat(np.arange(lines.shape[0]), np.diff(lines.indptr))
     squares = np.ldexp(np.abs(lines.data).astype(np.float64), -unit[row]) ** 2

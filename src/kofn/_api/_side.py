@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, final
 
-from .._base._numbers import Array, epsilon_of
+import numpy as np
+
+from .._base._numbers import Array, Floats, epsilon_of
 from .._base._snapshots import Snapshot
 from ..arrays._blocks import Grid
 from ..arrays._scaling import balance, scale_by_powers
@@ -20,7 +23,7 @@ from ..schemes._layout import Layout
 from ..schemes._scheme import Parts, Scheme
 from ..schemes._task import Task
 from ..schemes._template import Template
-from ..schemes.products._scheme import prior_of_samples
+from ..schemes.products._scheme import SKETCH, prior_of_samples, real_type
 
 
 def multiply(block: Any, x: Array) -> Array:
@@ -41,15 +44,35 @@ class Side(Template):
         How the rows are cut, and by which powers of two they were raised.
     encoded : list
         The block of each row of the code; equal rows share one.
-    sketches : (blocks, SKETCH, n) array
-        Ψ A_n: what the prior of A_n x is estimated from, for any x.
+    sketched : (blocks, SKETCH, n) array or int
+        Ψ A_n: what the prior of A_n x is estimated from, for any x; or the seed of Ψ where blocks are rows of the code
+        as they are, so that they are there when somebody asks.
+    key : int
+        Which no other side has.
+    length : int
+        Rows of the matrix; those that follow are padding.
     """
 
     code: LinearCode
     spans: Spans
     encoded: list[Any]
-    sketches: Array
+    sketched: Array | int
     key: int
+    length: int
+
+    @cached_property
+    def sketches(self) -> Array:
+        """Ψ A_n, (blocks, SKETCH, n)."""
+        if not isinstance(self.sketched, int):
+            return self.sketched
+        blocks = self.encoded[: self.code.unknowns]
+        psi = np.random.default_rng(self.sketched).standard_normal((SKETCH, self.spans.size))
+        psi = psi.astype(real_type(blocks[0].dtype))
+        return np.stack([(block.T @ psi.T).T for block in blocks])
+
+    def task(self, row: int, *arguments: Array) -> Task:
+        """What a row asks of its worker."""
+        return Task(multiply, arguments, {(self.key, row): self.encoded[row]})
 
     def bind(self, operand: tuple[Array, Array], estimator: Estimator | None = None) -> SideScheme:
         """The product with an (n, columns) array, whose columns have these norms: ``operand`` is both."""
@@ -80,15 +103,20 @@ class SideScheme(Scheme):
 
     def encoding(self) -> Encoding:
         """Everything is encoded already."""
-        return Encoding([()] * self.code.rows, self.tasks_of)
+        result = ArraySpec((self.side.spans.size, self.x.shape[1]), np.result_type(self.side.encoded[0], self.x))
+        return Encoding([()] * self.code.rows, self.tasks_of, result=result)
 
     def tasks_of(self, rows: Sequence[int], blocks: Sequence[Sequence[Array]]) -> list[Task]:
         """The tasks of some rows."""
-        return [Task(multiply, (self.x,), {(self.side.key, row): self.side.encoded[row]}) for row in rows]
+        return [self.side.task(row, self.x) for row in rows]
 
     def layout(self, result: ArraySpec) -> Layout:
         """Row blocks."""
         return Layout.blocks(self.grid, self.code.unknowns, result.dtype)
+
+    def assemble(self, matrix: Floats, results: Sequence[Array], out: Any = None) -> Any:
+        """Decode, without the padding."""
+        return super().assemble(matrix, results, out)[: self.side.length]
 
     def prior(self) -> Prior:
         """From the sketches of the matrix, of which those of the product are multiples."""

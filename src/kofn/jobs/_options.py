@@ -17,7 +17,7 @@ from .scheduling._names import as_scheduler
 
 CALL = "kofn.Options"
 
-NOT_BUILT = ("redundancy", "aim", "verify")
+NOT_BUILT = ("aim", "verify")
 """Options that have one value for now."""
 
 GONE = {
@@ -79,8 +79,9 @@ class Options(Carrying):
     scratch : path, optional
         Folder for results that do not fit into memory; that of temporary files by default, for `kofn.matmul` that of
         ``out``.
-    redundancy : None
-        Not there yet: workers whose loss costs nothing beyond their share.
+    redundancy : int, optional
+        So many workers may be lost, whichever they are, at no cost in time beyond their share; fewer than there are.
+        `kofn.operator`, which explains it, chooses its rows so, and ``blocks`` and ``rows`` are left out then.
     aim : "p99"
         Not there yet: what "auto" makes short.
     verify : "off"
@@ -120,11 +121,23 @@ class Options(Carrying):
         if self.scratch is not None and not isinstance(self.scratch, str | os.PathLike):
             remedy = "leave it out for that of temporary files"
             raise checks.refusal(CALL, "scratch", "be the path of a folder", repr(self.scratch), remedy)
+        if self.redundancy is not None:
+            remedy = "say how many workers may be lost, or leave it out"
+            checks.integer(CALL, "redundancy", self.redundancy, 0, remedy)
         for name in NOT_BUILT:
             given, default = getattr(self, name), getattr(type(self), name)
             if given is not default and (type(given) is not type(default) or given != default):
                 must = f"be {default!r}, as nothing else is built yet"
                 raise checks.refusal(CALL, name, must, repr(given), "leave it out")
+
+    def settled(self, call: str, workers: int) -> Options:
+        """The same without ``redundancy``, which a call acts on; refused where there are not more workers."""
+        if self.redundancy is None:
+            return self
+        if self.redundancy >= workers:
+            must, remedy = f"be less than the number of workers, {workers}", "lose fewer, or use more workers"
+            raise checks.refusal(call, "redundancy", must, self.redundancy, remedy)
+        return replace(self, redundancy=None)
 
     @property
     def stop_rule(self) -> StopRule:

@@ -39,7 +39,7 @@ class Spares(Scheduler):
     >>> pool = kofn.simulation.VirtualPool([[1.0], [1.0], [1.0], [3600.0]])
     >>> with kofn.operator(A, workers=pool, redundancy=1, rng=0) as op:
     ...     bool(np.allclose(op @ np.ones(2), A @ np.ones(2))), op.answer.report.seconds
-    (True, 5.0)
+    (True, 2.5)
     """
 
     after: float = 1.5
