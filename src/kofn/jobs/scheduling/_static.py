@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import final
 
@@ -47,13 +47,17 @@ class Static(Scheduler):
         return not view.in_flight.keys() >= view.waiting.keys()
 
 
-def own_rows(worker: int, view: View, is_wanted: Callable[[int], bool]) -> list[int]:
+def own_rows(worker: int, view: View, is_wanted: Callable[[int], bool], batch: int = 1) -> list[int]:
     """The first rows that wait for a worker, as many as go into a message, no two of them equal."""
+    return first_rows(view.waiting.get(worker, ()), view, is_wanted, max(batch, view.room(worker)))
+
+
+def first_rows(lane: Iterable[int], view: View, is_wanted: Callable[[int], bool], count: int) -> list[int]:
+    """The first wanted rows of those that wait, no two of them equal."""
     rows: list[int] = []
     groups: set[int] = set()
-    room = view.room(worker)
-    for row in view.waiting.get(worker, ()):
-        if len(rows) == room:
+    for row in lane:
+        if len(rows) == count:
             break
         if view.groups[row] not in groups and is_wanted(row):
             rows.append(row)
