@@ -6,23 +6,30 @@ import contextlib
 import gc
 import math
 import os
+import selectors
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from kofn.engines import LocalPool
-from kofn.errors import ArgumentError, WorkerLost
+from kofn.engines import LocalPool, Stop
+from kofn.engines.local import _supervisor
+from kofn.errors import ArgumentError, PoolClosed, WorkerLost
 from kofn.simulation import Straggling
 from processes import alive, descriptors, linux, pid_of, until
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+PATIENCE = 15.0
 
 
 @pytest.fixture
@@ -187,6 +194,36 @@ def test_all_dead_is_an_error_and_no_hang(own: LocalPool) -> None:
     assert own.state(0) == own.state(1) == "dead"
     with pytest.raises(WorkerLost, match="worker 1 is dead"):
         own.submit(1, int)
+
+
+def test_a_kill_that_meets_the_end_of_the_pool_waits_for_nothing(
+    own: LocalPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pool's thread has just looked at what is posted when a kill comes, and then the pool is closed."""
+    monkeypatch.setattr(_supervisor, "PATIENCE", 2 * PATIENCE)
+    supervisor, looked, go_on = own._supervisor, threading.Event(), threading.Event()
+
+    def look_and_wait() -> None:
+        supervisor.on_wake()
+        looked.set()
+        go_on.wait(PATIENCE)
+
+    task = own.submit(0, time.sleep, 60.0)
+    supervisor.post(lambda: supervisor.selector.modify(supervisor.woken, selectors.EVENT_READ, look_and_wait))
+    until(lambda: not supervisor.commands)
+    supervisor.wake()
+    assert looked.wait(PATIENCE)
+    with ThreadPoolExecutor(2) as threads:
+        kill = threads.submit(own.stop, 0, "kill")
+        until(lambda: supervisor.commands)
+        close = threads.submit(own.close)
+        until(lambda: supervisor.closed)
+        go_on.set()
+        assert kill.result(PATIENCE) in Stop
+        close.result(PATIENCE)
+    assert own.stop(0, "kill") == Stop.NOTHING
+    with pytest.raises((PoolClosed, CancelledError)):
+        task.result(PATIENCE)
 
 
 def test_a_model_that_lets_a_worker_die() -> None:

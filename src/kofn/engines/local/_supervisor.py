@@ -165,6 +165,8 @@ class Supervisor:
             if not self.closed:
                 self.give_up(f"is out of reach, because kofn's own thread failed: {error!r}")
                 raise
+        finally:
+            self.do_posted()  # who posted it waits
 
     def look_at_time(self) -> None:
         """Tell of every grace that is over, and idle processes what they should forget."""
@@ -180,6 +182,9 @@ class Supervisor:
         with contextlib.suppress(BlockingIOError):
             while self.woken.recv(4096):
                 pass
+        self.do_posted()
+
+    def do_posted(self) -> None:
         while self.commands:
             self.commands.popleft()()
 
@@ -278,11 +283,14 @@ class Supervisor:
         if how != Stop.KILL or threading.current_thread() is self.thread:
             return self.stop_call(slot, call, how)
         answer = queue.SimpleQueue[Stop]()
-        self.post(lambda: answer.put(self.stop_call(slot, call, how)))
+        with self.lock:  # what is posted before the pool is closed is done
+            if self.closed:
+                return Stop.NOTHING
+            self.post(lambda: answer.put(self.stop_call(slot, call, how)))
         try:
             return answer.get(timeout=PATIENCE)
         except queue.Empty:
-            return Stop.NOTHING  # the pool was closed meanwhile
+            return Stop.NOTHING
 
     def stop_call(self, slot: WorkerSlot, call: LocalCall, how: Stop) -> Stop:
         """Stop a call unless it has ended meanwhile; tell what happened."""
