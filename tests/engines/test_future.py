@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import weakref
 from concurrent.futures import CancelledError
 from itertools import permutations
+from traceback import walk_stack
 
 import pytest
 
@@ -80,6 +82,35 @@ def test_a_future_whose_lock_is_never_free_does_not_hold_up_the_engine(monkeypat
         holder.join()
         end(promise)
         assert promise.is_claimed
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("instant", range(40))
+def test_a_ctrl_c_comes_through_when_the_future_has_ended_and_is_free(end, instant):
+    """It comes at one line after another of those that Python goes through to end a future."""
+    promise, left = Promise(), [instant]
+
+    def interrupt(frame, event, _):
+        begun = any(outer.f_code.co_name == "_end_once" for outer, _ in walk_stack(frame))
+        if begun and event == "line":
+            left[0] -= 1
+            if left[0] == -1:
+                raise KeyboardInterrupt
+        return interrupt
+
+    before, told, came = sys.gettrace(), [], False
+    sys.settrace(interrupt)
+    try:
+        ENDS[end](promise)
+    except KeyboardInterrupt:
+        came = True
+    finally:
+        sys.settrace(before)
+    assert came == (left[0] < 0)
+    other = threading.Thread(target=lambda: told.append(how(promise)), daemon=True)
+    other.start()
+    other.join(10.0)
+    assert told == [end]
 
 
 def test_a_promise_is_held_by_nobody_but_its_owner():

@@ -69,17 +69,38 @@ class Promise:
             ok, value = False, RuntimeError(text)
             value.__cause__ = error if isinstance(error, Exception) else None
         with _guard:
-            if self._reachable() and self.future.set_running_or_notify_cancel():
-                if ok:
-                    self.future.set_result(value)
-                else:
-                    self.future.set_exception(value.open() if isinstance(value, Envelope) else value)
+            self._end(lambda: self._tell(ok, value))
 
     def cancel(self) -> None:
         """Cancel the future and tell those who wait for it."""
         with _guard:
-            if self.claim() and self._reachable():
-                self.future.cancel()
+            if self.claim():
+                self._end(self.future.cancel)
+
+    def _tell(self, ok: bool, value: Any) -> None:
+        future = self.future
+        if not future.done() and (future.running() or future.set_running_or_notify_cancel()):
+            if ok:
+                future.set_result(value)
+            else:
+                future.set_exception(value.open() if isinstance(value, Envelope) else value)
+
+    def _end(self, end: Callable[[], object]) -> None:
+        """End the future if it can be had; a Ctrl-C in between is raised once it has ended."""
+        condition: Any = self.future._condition
+        owned = condition._is_owned()
+        try:
+            self._end_once(end)
+        except KeyboardInterrupt:
+            while not owned and condition._is_owned():  # left locked, nobody who waits would ever go on
+                condition.release()
+            self._end_once(end)
+            raise
+
+    def _end_once(self, end: Callable[[], object]) -> None:
+        if self._reachable():
+            end()
+            if self.future._state == "CANCELLED":
                 self.future.set_running_or_notify_cancel()
 
     def _reachable(self) -> bool:
