@@ -166,7 +166,7 @@ class Supervisor:
                 self.give_up(f"is out of reach, because kofn's own thread failed: {error!r}")
                 raise
         finally:
-            self.do_posted()  # who posted it waits
+            self.on_wake()  # whoever posted something waits for it
 
     def look_at_time(self) -> None:
         """Tell of every grace that is over, and idle processes what they should forget."""
@@ -179,12 +179,9 @@ class Supervisor:
 
     def on_wake(self) -> None:
         """Do what was posted."""
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # there is nothing to read, or the pool is released
             while self.woken.recv(4096):
                 pass
-        self.do_posted()
-
-    def do_posted(self) -> None:
         while self.commands:
             self.commands.popleft()()
 
@@ -283,8 +280,8 @@ class Supervisor:
         if how != Stop.KILL or threading.current_thread() is self.thread:
             return self.stop_call(slot, call, how)
         answer = queue.SimpleQueue[Stop]()
-        with self.lock:  # what is posted before the pool is closed is done
-            if self.closed:
+        with self.lock:
+            if self.closed:  # what is posted before is done
                 return Stop.NOTHING
             self.post(lambda: answer.put(self.stop_call(slot, call, how)))
         try:
