@@ -237,6 +237,20 @@ def test_a_plan_that_is_closed_is_of_no_use_and_leaves_a_pool_as_it_was(pool):
     assert pool.state(0) == "idle"
 
 
+def test_a_run_that_needs_what_a_closed_plan_had_at_the_workers_says_so():
+    scheme = product(blocks=(6, 1), rows=8, workers=2)
+    with kofn.ThreadPool(2) as pool, kofn.prepare(scheme, pool) as plan:
+        with pytest.raises(kofn.PoolClosed, match=r"^kofn\.Plan\.run: what it has at the workers was closed"):
+            plan.run(progress=lambda _: plan.close())
+        assert kofn.run(scheme, pool).exact
+
+
+def test_a_plan_says_what_it_is_of(pool):
+    with kofn.prepare(product(), pool) as plan, kofn.prepare(total([abs]), pool) as other:
+        assert repr(plan) == f"<Plan of {product()!r} on 4 workers>"
+        assert repr(other) == "<Plan of SumTemplate on 4 workers>"
+
+
 def test_workers_that_were_started_for_a_plan_end_with_it():
     with kofn.prepare(product(workers=2, rows=2, blocks=(2, 1)), 2) as plan:
         workers = plan._lease.pool

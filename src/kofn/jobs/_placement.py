@@ -39,7 +39,9 @@ class Placement:
         placed = 0
         with self._lock:
             if self._closed:
-                raise PoolClosed("what is used here was closed before; make it anew")
+                error = PoolClosed("what it has at the workers was closed; make it anew")
+                error.call = "kofn.prepare"
+                raise error
             for key, value in task.resident.items():
                 if (worker, key) not in self._placed:
                     shared = is_own(task.function) or callable(value)

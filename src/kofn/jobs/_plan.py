@@ -107,8 +107,16 @@ class Plan(Closeable):
         return Job(self.begin(tuple(map(snapshot.value, operand)), changes, out), "kofn.Plan.start")
 
     def close(self) -> None:
-        """Free the workers' memory, and end the workers if they were started for this; safe to call twice."""
+        """Free the workers' memory, and end the workers if they were started for this; safe to call twice.
+
+        A run that still needs either ends with `PoolClosed`.
+        """
         self._lease.close()
+
+    def __repr__(self) -> str:
+        asked = self._asked
+        what = repr(asked) if isinstance(asked, Scheme) else type(asked).__name__
+        return f"<Plan of {what} on {self._lease.n} workers>"
 
     def _take(self) -> None:
         """Be made of what it is made of now, whatever becomes of that."""
