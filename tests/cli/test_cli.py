@@ -294,3 +294,23 @@ def test_on_a_terminal_one_line_is_rewritten_and_never_wraps(monkeypatch):
 
 def test_the_bar_is_left_out_where_it_would_be_too_long():
     assert live.format_progress(Progress(1, 100, 1, 99, 0.5, False, 0.1)).startswith("rank 1 of 99")
+
+
+def test_a_command_that_is_broken_says_so_and_leaves_the_others(tmp_path, monkeypatch, capsys):
+    metadata = tmp_path / "some_tools-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: some-tools\nVersion: 1.0\n")
+    away, wrong = "away = json.nothere:COMMAND", "wrong = json:dumps"
+    (metadata / "entry_points.txt").write_text(f"[kofn.commands]\n{away}\n{wrong}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name, sentence in {
+        "away": "kofn away cannot be loaded from json.nothere:COMMAND: ModuleNotFoundError: ",
+        "wrong": "kofn wrong must be a kofn.cli.Command, but json:dumps is <function dumps",
+    }.items():
+        assert main([name]) == 1
+        assert sentence in capsys.readouterr().err
+    with pytest.raises(SystemExit) as left:
+        main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert left.value.code == 0 and "away kofn away cannot be loaded" in said and "print the BibTeX entries" in said
+    assert main(["cite", "kofn"]) == 0

@@ -87,3 +87,23 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
     with pytest.raises(ImportError, match=r"needs Dask; install it with pip install 'kofn\[dask\]'") as caught:
         as_pool("distributed", "kofn.sum")
     assert isinstance(caught.value, kofn.KofnError)
+
+
+BROKEN = {
+    "away": ("some_machines.away:engine", "cannot be loaded from some_machines.away:engine: ModuleNotFoundError"),
+    "unnamed": ("some_machines:nothing", "cannot be loaded from some_machines:nothing: AttributeError"),
+    "number": (
+        "some_machines:__name__",
+        "must name an engine that makes a pool, but got 'number', with 'some_machines'",
+    ),
+    "none": ("builtins:print", "must name an engine that makes a pool, but got 'none', with None"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_an_engine_that_is_broken_says_where_it_is(name, some_machines, tmp_path, capsys):
+    place, sentence = BROKEN[name]
+    (tmp_path / "some_machines-1.0.dist-info" / "entry_points.txt").write_text(f"[kofn.engines]\n{name} = {place}\n")
+    with pytest.raises(kofn.KofnError) as caught:
+        as_pool(name, "kofn.sum")
+    assert sentence in str(caught.value)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Any
 
-from ..errors import MissingPackage
+from ..errors import KofnError, MissingPackage
+from ._envelope import error_line
 
 
 def entries(group: str, package: str, own: Mapping[str, str]) -> dict[str, EntryPoint]:
@@ -30,7 +32,7 @@ def entries(group: str, package: str, own: Mapping[str, str]) -> dict[str, Entry
 
 
 def load_entry(point: EntryPoint, what: str) -> Any:
-    """Load what an entry point names, or say which package ``what`` lacks.
+    """Load what an entry point names, or say which package ``what`` lacks or is broken in.
 
     Examples
     --------
@@ -40,13 +42,23 @@ def load_entry(point: EntryPoint, what: str) -> Any:
     """
     try:
         return point.load()
-    except ModuleNotFoundError as error:
-        package = package_of(point)
-        if (error.name or "").split(".")[0] != package:
-            raise
-        distribution = getattr(point, "dist", None)
+    except KofnError:
+        raise
+    except Exception as error:
+        package, distribution = package_of(point), getattr(point, "dist", None)
         install = package if distribution is None else distribution.name
-        raise MissingPackage(f"{what} needs {package}; install it with pip install {install}.", name=package) from error
+        if isinstance(error, ModuleNotFoundError) and not _is_there(package):
+            text = f"{what} needs {package}; install it with pip install {install}."
+            raise MissingPackage(text, name=package) from error
+        text = f"{what} cannot be loaded from {point.value}: {error_line(error)}; repair {install}, or uninstall it."
+        raise KofnError(text) from error
+
+
+def _is_there(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # put into sys.modules by hand
+        return True
 
 
 def package_of(point: EntryPoint) -> str:

@@ -59,7 +59,13 @@ def parser(found: Mapping[str, EntryPoint]) -> ArgumentParser:
     top.add_argument("--version", action="version", version=f"kofn {version('kofn')}")
     subparsers = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, point in found.items():
-        command: Command = load_entry(point, f"kofn {name}")
+        try:
+            command = _load(name, point)
+        except KofnError as error:
+            if len(found) == 1:
+                raise
+            subparsers.add_parser(name, help=str(error).replace("%", "%%"))  # the others are there
+            continue
         sub = subparsers.add_parser(
             name,
             help=command.summary,
@@ -108,6 +114,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _print_error(str(error), REFUSED)
     except KofnError as error:
         return _print_error(str(error), FAILED)
+
+
+def _load(name: str, point: EntryPoint) -> Command:
+    command = load_entry(point, f"kofn {name}")
+    if not isinstance(command, Command):
+        raise KofnError(f"kofn {name} must be a kofn.cli.Command, but {point.value} is {command!r}.")
+    return command
 
 
 def _find_commands(argv: Sequence[str]) -> dict[str, EntryPoint]:

@@ -70,10 +70,21 @@ def as_pool(workers: object, call: str = "kofn.matmul") -> tuple[Pool, bool]:
     if is_executors(workers):
         return ExecutorPool(workers), False
     if (point := _entry_point(workers)) is not None:
-        return point.load()(workers, call), True  # closing it leaves open what was given
+        return _made(point, workers, call), True  # closing it leaves open what was given
     signs = " ".join([*(kind.__name__ for kind in type(workers).__mro__), workers if isinstance(workers, str) else ""])
     remedy = next(advice for sign, advice in REMEDIES.items() if sign in signs)
     raise refusal(call, "workers", MUST, f"a {type(workers).__name__}", remedy)
+
+
+def _made(point: EntryPoint, workers: object, call: str) -> Pool:
+    from .._base._entries import load_entry
+
+    make = load_entry(point, f"the engine {point.name!r}")
+    pool = make(workers, call) if callable(make) else make
+    if not isinstance(pool, Pool):
+        must, given = "name an engine that makes a pool", f"{point.name!r}, with {pool!r} from {point.value}"
+        raise refusal(call, "workers", must, given, "see docs/own-engine.md")
+    return pool
 
 
 def processes(workers: object, call: str) -> int | None:
