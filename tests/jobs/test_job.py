@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import math
 import pickle
 import threading
 from concurrent.futures import FIRST_COMPLETED, CancelledError, as_completed, wait
@@ -182,6 +183,18 @@ def test_to_wait_takes_a_number_of_seconds(ask):
         with pytest.raises(kofn.ArgumentError, match=rf"kofn\.Job\.{ask}: 'timeout' must be a finite number >= 0"):
             getattr(job, ask)("soon")
         job.cancel()
+
+
+@pytest.mark.parametrize("ask", ["result", "exception"])
+def test_time_that_is_up_is_no_mistake(ask, threads):
+    with held() as (job, _):
+        for late in (-0.5, -math.inf):
+            with pytest.raises(TimeoutError, match="the job goes on"):
+                getattr(job, ask)(late)
+        job.cancel()
+    with kofn.start(product(), threads) as job:
+        job.result(20)
+        assert getattr(job, ask)(-0.5) is (job.result() if ask == "result" else None)
 
 
 @pytest.mark.parametrize("ask", ["result", "exception"])

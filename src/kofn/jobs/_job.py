@@ -219,4 +219,6 @@ def _show(job: weakref.ref[Job], run: RunLoop) -> None:
 def _seconds(call: str, timeout: float | None) -> float | None:
     if timeout is None:
         return None
+    if isinstance(timeout, int | float) and timeout < 0:
+        return 0.0  # time that is up, as of any future: what is left until a moment that has passed
     return min(checks.number(call, "timeout", timeout, "leave it out to wait for the end"), threading.TIMEOUT_MAX)
