@@ -205,6 +205,22 @@ def test_a_wait_named_as_before_says_what_it_is_called_now(ask, threads):
         assert getattr(job, ask)(timeout=20) is (job.result() if ask == "result" else None)
 
 
+def test_a_ctrl_c_while_a_job_is_cancelled_leaves_nobody_waiting(monkeypatch):
+    with held() as (job, _):
+        loop, told = job._execution.loop, []
+        cancel = loop.cancel
+
+        def interrupted():
+            cancel()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(loop, "cancel", interrupted)
+        job.add_done_callback(told.append)
+        with pytest.raises(KeyboardInterrupt):
+            job.cancel()
+        assert job.cancelled() and told == [job] and not wait([job], 0).not_done
+
+
 def test_many_cancel_at_once_and_each_is_told_that_it_is_cancelled():
     with held() as (job, _):
         said, start = [], threading.Barrier(8)

@@ -95,11 +95,13 @@ class Job(Closeable, Future[Answer]):
     def cancel(self) -> bool:
         """End the job at once, whatever it is at; what runs is abandoned. False once it has ended by itself."""
         if self._decides("cancelled"):
-            self._execution.cancel()
             try:
+                self._execution.cancel()
                 super().cancel()
-            finally:  # whatever those raise that it calls back
-                self.set_running_or_notify_cancel()
+            finally:  # whatever those raise that it calls back, and where a Ctrl-C comes in between
+                super().cancel()
+                if self._state == "CANCELLED":
+                    self.set_running_or_notify_cancel()
         return self._end == "cancelled"
 
     def close(self) -> None:
