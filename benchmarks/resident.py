@@ -1,11 +1,15 @@
 """What a product with a resident matrix costs: `kofn.operator` beside the fastest plain product written by hand.
 
-    OMP_NUM_THREADS=1 python benchmarks/resident.py [--repeat 41] [--workers 2] [--shape 8192 4096]
+    OMP_NUM_THREADS=1 python benchmarks/resident.py [--repeat 41] [--workers 2] [--shape 8192 4096] [--dead] [--sparse]
 
 By hand: the same kind of warm processes; the matrix, x and y in shared memory that is kept, mapped and touched before;
 x is copied in, each worker multiplies its rows into its part of y where that lies, and y is copied out. That is the
 least that a call can do which takes an ordinary vector and returns one. Both are run in turn, and the table shows
 medians, and the median of the ratios of runs side by side.
+
+With ``--dead`` one of 8 workers is dead: workers sleep in proportion to their work, so that this machine may have fewer
+processors, and both kinds of products are timed in turn. With ``--sparse`` a matrix of 20 000 × 20 000 with a
+thousandth of its numbers is multiplied, and the peak of memory is told beside what a dense copy would take.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import time
+import tracemalloc
 from collections.abc import Callable
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any
@@ -102,6 +107,60 @@ def table(shape: tuple[int, int], workers: int, repeat: int) -> None:
     print(f"  {len(report.attempts)} rows", "sent", report.sent_bytes, "received", report.received_bytes)
 
 
+def dead(products: int = 20) -> None:
+    """Products with one of 8 workers dead, beside those with all of them."""
+    A, x = np.random.default_rng(0).standard_normal((448, 64)), np.ones(64)
+    with (
+        ThreadPoolOfSleepers(8) as alive,
+        ThreadPoolOfSleepers(8) as short,
+        kofn.operator(A, workers=alive, rng=0) as whole,
+        kofn.operator(A, workers=short, rng=0) as less,
+    ):
+        short.dead = 3
+        assert np.allclose(less @ x, A @ x) and np.allclose(whole @ x, A @ x)
+        pairs = np.array([(seconds(lambda: whole @ x), seconds(lambda: less @ x)) for _ in range(products)])
+        held = sum(whole.answer.report.resident_bytes) / A.nbytes
+    ratio = np.median(pairs[:, 1] / pairs[:, 0])
+    print(f"8 workers, redundancy 1: memory {held:.3f} |A|; one dead: {ratio:.2f} times as long")
+
+
+class ThreadPoolOfSleepers(kofn.ThreadPool):
+    """Threads that take 20 ms a row, one of which may be dead."""
+
+    dead = -1
+
+    def submit(self, worker: int, function: Any, *arguments: Any, keys: Any = ()) -> Any:
+        """Run it, and sleep for as long as the work is said to take."""
+
+        def slowly(*values: Any) -> Any:
+            time.sleep(0.02 * max(1, len(keys)))
+            return function(*values)
+
+        return super().submit(worker, slowly, *arguments, keys=keys)
+
+    def state(self, worker: int) -> Any:
+        """Tell what it does."""
+        return "dead" if worker == self.dead else super().state(worker)
+
+
+def sparse() -> None:
+    """A sparse matrix: equal to SciPy, and never dense."""
+    from scipy.sparse import random_array
+
+    S = random_array((20_000, 20_000), density=1e-3, rng=np.random.default_rng(0), format="csr")
+    x = np.random.default_rng(1).standard_normal(20_000)
+    size = S.data.nbytes + S.indices.nbytes + S.indptr.nbytes
+    with kofn.LocalPool(4) as pool:
+        tracemalloc.start()
+        with kofn.operator(S, workers=pool, rng=0) as op:
+            off = max(np.abs(op @ x - S @ x).max(), np.abs(op.H @ x - S.T @ x).max())
+            held = sum(op.answer.report.resident_bytes)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    print(f"20 000² with density 1e-3, {size / 2**20:.0f} MiB: off by {off:.0e}; both directions hold {held / size:.2f} "
+          f"times that; peak {peak / 2**20:.0f} MiB, dense {20_000**2 * 8 / 2**20:.0f} MiB")  # fmt: skip
+
+
 def seconds(call: Callable[[], Any]) -> float:
     start = time.perf_counter()
     call()
@@ -113,7 +172,12 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=41)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--shape", type=int, nargs=2)
+    parser.add_argument("--dead", action="store_true")
+    parser.add_argument("--sparse", action="store_true")
     chosen = parser.parse_args()
+    if chosen.dead or chosen.sparse:
+        (dead if chosen.dead else sparse)()
+        return
     for shape in [tuple(chosen.shape)] if chosen.shape else SHAPES:
         table(shape, chosen.workers, chosen.repeat)
 

@@ -241,7 +241,8 @@ def run_each(
     if inputs.size == 0:
         return Answer.at_once(shape({}, 0), Parts((0,), left_out=True), NAME, 0)
     with PoolLease(workers, CALL) as lease, checks.meaning({"value": "f"}):
-        return EachRun(inputs, CallLoop(lease.pool, lease.placement, f), options, errors, shape).run()
+        settled = options.settled(CALL, lease.n)  # a worker that is lost costs what it was computing, whichever it is
+        return EachRun(inputs, CallLoop(lease.pool, lease.placement, f), settled, errors, shape).run()
 
 
 def _is_array(iterables: Sequence[Any]) -> bool:

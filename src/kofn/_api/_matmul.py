@@ -29,6 +29,9 @@ CALL = "kofn.matmul"
 PLAIN = (uncoded, repetition)
 """Codes that combine nothing."""
 
+ONE_SIDED = ("mds", "mds-dense", "mds-chebyshev")
+"""Codes of which any so many rows as A has blocks are enough."""
+
 PLAIN_ROWS = 4
 """Blocks a worker where nothing is coded: what a slow one has not begun, others do."""
 
@@ -74,7 +77,8 @@ def matmul(
         type of ``A @ B``.
     options : Options, optional
     **keywords
-        How it runs, as of `kofn.Options`.
+        How it runs, as of `kofn.Options`. With ``redundancy=r`` A is cut into n − r blocks for n workers, and any r of
+        these may be lost, or late, without a row being computed again.
 
     Returns
     -------
@@ -109,6 +113,10 @@ def matmul(
         lease = ours.enter_context(PoolLease(workers, CALL))
         if 0 in operands.shape:
             return _empty(operands, lease.n, out)
+        if chosen.redundancy is not None:
+            height = operands.shape[0]
+            blocks, rows = _shares(code, plain, blocks, rows, chosen.redundancy, lease.n, height)
+            chosen = chosen.settled(CALL, lease.n)
         if plain and code is None and rows is None:
             rows = PLAIN_ROWS * lease.n
         given = (A, B) if plain else (operands.A, operands.B)
@@ -128,6 +136,22 @@ def _require_place(out: Any, operands: Operands | PlainOperands, A: Any, B: Any)
         file = getattr(out, "filename", None)
         if both or (file is not None and file == getattr(source, "filename", None)):
             raise checks.refusal(CALL, "out", f"lie apart from {name}", f"the numbers of {name}", "make another")
+
+
+def _shares(
+    code: Any, plain: bool, blocks: Any, rows: Any, redundancy: int, workers: int, height: int
+) -> tuple[tuple[int, int] | None, int | None]:
+    """Blocks and rows of a code that does without so many workers."""
+    named = [(name, given) for name, given in (("blocks", blocks), ("rows", rows)) if given is not None]
+    if not (code is None or (isinstance(code, str) and code in ONE_SIDED and not plain)):
+        named.append(("code", code))
+    if named:
+        given, remedy = f"{redundancy} beside {named[0][0]}={named[0][1]!r}", "leave one of them out"
+        raise checks.refusal(CALL, "redundancy", "say alone how many rows there are", given, remedy)
+    if plain:
+        return None, None  # any worker can compute any row, so all but one may be lost
+    kept = max(1, min(workers - redundancy, height))
+    return (kept, 1), kept + redundancy
 
 
 def _folder(out: Any) -> Path | None:

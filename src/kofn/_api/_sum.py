@@ -17,8 +17,9 @@ from ..jobs._answer import Answer
 from ..jobs._lease import PoolLease
 from ..jobs._options import OptionKeywords, Options
 from ..jobs._plan import Plan
-from ..schemes import SUMS
+from ..schemes import SUMS, cyclic
 from ..schemes.sums._code import CALL
+from ..schemes.sums._cyclic import usual_blocks
 from ..schemes.sums._scheme import SumTemplate
 from ..schemes.sums._terms import Terms
 
@@ -66,7 +67,9 @@ def sum(
         Draws codes that are random.
     options : Options, optional
     **keywords
-        How it runs, as of `kofn.Options`. A term that never returns can only be met with a deadline.
+        How it runs, as of `kofn.Options`. A term that never returns can only be met with a deadline. "cyclic" survives
+        all workers but one, each of which may come to need every term; with ``redundancy=r`` each term lies at r + 1
+        workers.
 
     Returns
     -------
@@ -92,7 +95,8 @@ def sum(
     """
     chosen = Options.of(options, keywords)
     with PoolLease(workers, CALL) as lease:
-        return Plan(_template(lease, terms, code, count, energies, rng), lease, chosen).run(x)
+        code = _shared(code, chosen.redundancy)
+        return Plan(_template(lease, terms, code, count, energies, rng), lease, chosen.settled(CALL, lease.n)).run(x)
 
 
 class CodedSum(Closeable):
@@ -136,8 +140,10 @@ class CodedSum(Closeable):
         **keywords: Unpack[OptionKeywords],
     ) -> None:
         chosen = Options.of(options, keywords)
+        code = _shared(code, chosen.redundancy)
         lease = PoolLease(workers, CALL)
         try:
+            chosen = chosen.settled(CALL, lease.n)
             template = _template(lease, terms, code, count, energies, rng).taken(Snapshot(lease.by_reference))
         except BaseException:
             lease.close()
@@ -161,6 +167,22 @@ def _template(lease: PoolLease, terms: Any, code: Any, count: Any, energies: Any
     _check_code(code)
     checks.generator(CALL, rng)  # codes that draw nothing do not look at it
     return SumTemplate(build_code(code, given.size, lease.n, rng), given, energies)
+
+
+def _shared(code: CodeLike, redundancy: int | None) -> CodeLike:
+    """The code of which so many workers may be lost, where that is asked for: each block lies at one worker more."""
+    if redundancy is None:
+        return code
+    if not (isinstance(code, str) and code == "cyclic"):
+        given, remedy = f"{redundancy} beside code={code!r}", "leave one of them out, or build a code with more rows"
+        raise checks.refusal(CALL, "redundancy", "say alone how many rows there are", given, remedy)
+
+    def walks(m: int, *, workers: int, rng: Any) -> LinearCode:
+        blocks = usual_blocks(m, workers)
+        # Starts are spread evenly, so in so many blocks there are as many starts as there are to be copies.
+        return cyclic(m, workers=workers, rows=min(blocks, -(-(redundancy + 1) * blocks // workers)))
+
+    return walks
 
 
 def build_code(code: CodeLike, m: int, workers: int, rng: Any) -> LinearCode:

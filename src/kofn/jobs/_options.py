@@ -81,7 +81,9 @@ class Options(Carrying):
         ``out``.
     redundancy : int, optional
         So many workers may be lost, whichever they are, at no cost in time beyond their share; fewer than there are.
-        `kofn.operator`, which explains it, chooses its rows so, and ``blocks`` and ``rows`` are left out then.
+        `kofn.operator`, `kofn.matmul` and `kofn.sum` choose their rows so, and say how; ``blocks`` and ``rows`` are
+        left out then. `kofn.map` without a code evaluates again what is lost, whatever this is. Codes for functions,
+        and schemes, have their rows: they refuse it.
     aim : "p99"
         Not there yet: what "auto" makes short.
     verify : "off"

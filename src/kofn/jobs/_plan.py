@@ -62,6 +62,7 @@ class Plan(Closeable):
     """
 
     def __init__(self, asked: Scheme | Template, lease: PoolLease, options: Options, choice: str = "") -> None:
+        _require_settled(options)
         self.options = options
         self._choice = choice
         self._asked, self._lease = asked, lease
@@ -138,9 +139,7 @@ class Plan(Closeable):
     def begin(self, operand: tuple[Any, ...], changes: Mapping[str, Any], out: Any = None) -> Execution:
         """Check and set up one run; nothing of it has started yet."""
         options = Options.of(self.options, changes)
-        if options.redundancy is not None:
-            remedy = "leave it out, and give the builder more rows"
-            raise checks.refusal(CALL, "redundancy", "be left out: a scheme has its rows", options.redundancy, remedy)
+        _require_settled(options)
         asked, lease = self._asked, self._lease
         scheme = _bind(asked, operand, options)
         encoding, learner = scheme.encoding(), scheme.learner()
@@ -330,6 +329,12 @@ def _make_plan(asked: Any, workers: Any, options: Options | None, keywords: Mapp
     except BaseException:
         lease.close()
         raise
+
+
+def _require_settled(options: Options) -> None:
+    if options.redundancy is not None:
+        remedy = "leave it out, and give the builder more rows"
+        raise checks.refusal(CALL, "redundancy", "be left out: a scheme has its rows", options.redundancy, remedy)
 
 
 def _bind(asked: Scheme | Template, operand: tuple[Any, ...], options: Options) -> Scheme:
