@@ -69,6 +69,8 @@ class Worker:
 class CommandPool(engines.Engine):
     """A worker for each command; its task cannot be interrupted, but it can be killed."""
 
+    capabilities = engines.Capabilities(revives=True)
+
     def __init__(self, *commands):
         super().__init__()
         self.workers = [Worker(index, shlex.split(command)) for index, command in enumerate(commands)]

@@ -250,7 +250,7 @@ def test_version(capsys):
     assert left.value.code == 0 and capsys.readouterr().out == f"kofn {kofn.__version__}\n"
 
 
-@pytest.mark.parametrize("argv", [[], ["matmul"], ["nonsense"], ["matmul", "A", "B", "--out", "C", "--workers", "x"]])
+@pytest.mark.parametrize("argv", [[], ["matmul"], ["nonsense"], ["matmul", "A", "B", "--out", "C", "--rows", "x"]])
 def test_a_bad_command_line_gets_one_sentence(capsys, argv):
     with pytest.raises(SystemExit) as left:
         main(argv)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn.engines import as_pool
+from kofn.engines import as_pool, engines, processes, processors
+from kofn.jobs._lease import PoolLease
 
 MODULE = """
 import kofn
@@ -62,10 +63,44 @@ def test_an_engine_is_found_by_name_and_loaded_then(some_machines):
     assert "some_machines" in sys.modules
 
 
-def test_names_of_no_engine_are_refused():
-    with pytest.raises(kofn.ArgumentError, match=r"^kofn\.map: 'workers' must be a number, a pool.* but got a str"):
-        as_pool("no_such_engine", "kofn.map")
-    with pytest.raises(kofn.ArgumentError, match=r"make a client of it: distributed\.Client\(address\)"):
+@pytest.mark.parametrize(("words", "kind", "count"), [("local:2", "LocalPool", 2), ("threads:3", "ThreadPool", 3)])
+def test_words_say_which_engine_and_how_many_workers(words, kind, count):
+    pool, owned = as_pool(words)
+    with pool:
+        assert (owned, type(pool).__name__, pool.n) == (True, kind, count)
+    assert kofn.matmul(np.eye(4), np.eye(4), workers=words).report.workers == count
+
+
+def test_a_name_alone_takes_every_processor():
+    with as_pool("threads")[0] as pool:
+        assert pool.n == processors()
+    assert processes("local", "kofn.map") == processors()
+
+
+def test_processes_asked_for_by_words_start_when_the_job_does():
+    with PoolLease("local:1000", "kofn.sum") as lease:  # not one of them is started
+        assert lease.n == 1000
+
+
+@pytest.mark.parametrize("words", ["threads:", "threads:0", "threads:two", "threads:-1", "local:2.5", "local:²"])
+def test_a_number_of_workers_that_is_none_is_refused(words):
+    name = words.partition(":")[0]
+    with pytest.raises(kofn.ArgumentError, match=rf"'workers' must name how many workers after {name}:, .*'{name}:8'"):
+        as_pool(words, "kofn.map")
+
+
+def test_an_engine_of_others_is_given_all_of_the_words(some_machines):
+    with pytest.raises(AttributeError, match="'str' object has no attribute 'n'"):  # MODULE looks at workers.n then
+        as_pool("some_machines:west")
+
+
+def test_names_of_no_engine_are_refused_with_those_that_there_are(some_machines):
+    known = "the engines here are " + ", ".join(sorted({*engines()})) + r"\.$"
+    assert {"local", "threads", "dask", "some_machines"} <= engines().keys() and "distributed" not in engines()
+    for name in ("no_such_engine", "no_such_engine:8", ""):
+        with pytest.raises(kofn.ArgumentError, match=rf"^kofn\.map: 'workers' must be a number, a pool.*{known}"):
+            as_pool(name, "kofn.map")
+    with pytest.raises(kofn.ArgumentError, match=r"write 'dask:tcp://127\.0\.0\.1:8786'\.$"):
         as_pool("tcp://127.0.0.1:8786")
 
 
@@ -82,11 +117,27 @@ def test_what_is_of_dask_and_no_client_is_told_what_to_make_of_it():
         as_pool(Cluster())
 
 
-def test_a_package_that_is_missing_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "distributed", None)
+@pytest.mark.parametrize("words", ["dask:tcp://127.0.0.1:9", "distributed"])
+def test_a_package_that_is_missing_is_named(words, monkeypatch):
+    monkeypatch.setattr("kofn.errors.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"needs Dask; install it with pip install 'kofn\[dask\]'") as caught:
-        as_pool("distributed", "kofn.sum")
-    assert isinstance(caught.value, kofn.KofnError)
+        as_pool(words, "kofn.sum")
+    assert isinstance(caught.value, kofn.MissingPackage) and str(caught.value).startswith("kofn.sum: workers='d")
+
+
+def test_dask_is_told_where(dask_cluster):
+    answer = kofn.matmul(np.eye(4), np.eye(4), workers=f"dask:{dask_cluster.address}")
+    assert answer.exact and answer.report.workers == 4
+    with pytest.raises(kofn.ArgumentError, match="'workers' must name a Dask scheduler"):
+        as_pool("dask")
+
+
+def test_a_client_made_for_a_pool_ends_with_it(dask_cluster):
+    pool, owned = as_pool(f"dask:{dask_cluster.address}")
+    client = pool._client
+    assert owned and client.status == "running"
+    pool.close()
+    assert client.status == "closed"
 
 
 BROKEN = {

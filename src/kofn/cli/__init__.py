@@ -9,6 +9,6 @@ from __future__ import annotations
 from ._app import main
 from ._codes import columns
 from ._command import Command
-from ._engine import add_engine, dask_pool
+from ._workers import add_workers, workers_of
 
-__all__ = ["Command", "add_engine", "columns", "dask_pool", "main"]
+__all__ = ["Command", "add_workers", "columns", "main", "workers_of"]

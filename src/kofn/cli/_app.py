@@ -19,7 +19,13 @@ from ._command import Command
 GROUP = "kofn.commands"
 """Entry points that add commands: each the name of a `Command`, loaded when it is called."""
 
-OWN = {"matmul": "_matmul:COMMAND", "bench": "_bench:COMMAND", "codes": "_codes:CODES", "cite": "_codes:CITE"}
+OWN = {
+    "matmul": "_matmul:COMMAND",
+    "bench": "_bench:COMMAND",
+    "engines": "_engines:COMMAND",
+    "codes": "_codes:CODES",
+    "cite": "_codes:CITE",
+}
 """The library's own commands, found in the same way."""
 
 DESCRIPTION = """\

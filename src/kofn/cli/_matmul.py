@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,21 +12,21 @@ import numpy as np
 from .._api._matmul import matmul
 from ..arrays._file import FileMatrix
 from ..arrays._npy import check_target, new_matrix, read_matrix, replacing
-from ..checks import refusal
+from ..checks import named, refusal
 from ..errors import ArgumentError, KofnError, MissingPackage, require, require_installed
 from ..jobs._answer import Answer
 from ..jobs.report._progress import ProgressLine, format_progress
 from ..jobs.report._report import Report
 from ..schemes import PRODUCTS
 from ._command import Command
-from ._engine import add_engine, dask_pool
 from ._options import add_options, options_of
+from ._workers import add_workers, workers_of
 
 EXAMPLES = """\
   kofn matmul A.npy B.npy --out C.npy
   kofn matmul A.npy B.npy --out C.npy --code kronecker --workers 8 --deadline 2
   kofn matmul A.npy B.npy --out C.npy --code kronecker --blocks 2 3 --tolerance 0.05 --timeline who.png
-  kofn matmul A.npy B.npy --out C.npy --engine tcp://scheduler:8786"""
+  kofn matmul A.npy B.npy --out C.npy --workers dask:tcp://scheduler:8786"""
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -35,8 +34,7 @@ def _add(parser: ArgumentParser) -> None:
     parser.add_argument("B", metavar="B.npy", help="the right matrix")
     parser.add_argument("--out", metavar="C.npy", required=True, help="where the product goes")
     parser.add_argument("--code", metavar="NAME", default="mds", help=f"{', '.join(PRODUCTS)} (default: mds)")
-    parser.add_argument("--workers", metavar="N", type=int, help="processes (default: one per processor)")
-    add_engine(parser)
+    add_workers(parser)
     parser.add_argument("--blocks", metavar=("N", "P"), nargs=2, type=int, help="row blocks of A, column blocks of B")
     parser.add_argument("--rows", metavar="N", type=int, help="coded rows (default: one per worker)")
     parser.add_argument("--seed", metavar="S", type=int, help="repeat the same coefficients")
@@ -46,6 +44,7 @@ def _add(parser: ArgumentParser) -> None:
 
 
 def _execute(arguments: Namespace) -> int:
+    workers = workers_of("kofn matmul", arguments)
     A, B = read_matrix(arguments.A, "A"), read_matrix(arguments.B, "B")
     _require_apart(arguments)
     shape, dtype = (A.shape[0], B.shape[1]), np.result_type(A.dtype, B.dtype)
@@ -53,12 +52,9 @@ def _execute(arguments: Namespace) -> int:
     if arguments.timeline is not None:
         require_installed("kofn matmul: '--timeline'", "matplotlib")
         check_target(arguments.timeline, "--timeline")
-    if arguments.engine is not None and arguments.workers is not None:
-        remedy = "leave it out to use all of them"
-        raise refusal("kofn matmul", "--workers", "be left to the cluster of '--engine'", arguments.workers, remedy)
     try:
         with new_matrix(arguments.out, shape, dtype, "--out") as out:
-            answer, failure = _multiply_or_estimate(A, B, out, arguments)
+            answer, failure = _multiply_or_estimate(A, B, out, workers, arguments)
     except (ArgumentError, MissingPackage):
         raise
     except KofnError as error:
@@ -84,12 +80,12 @@ def _require_apart(arguments: Namespace) -> None:
 
 
 def _multiply_or_estimate(
-    A: FileMatrix, B: FileMatrix, out: FileMatrix, arguments: Namespace
+    A: FileMatrix, B: FileMatrix, out: FileMatrix, workers: int | str | None, arguments: Namespace
 ) -> tuple[Answer, KofnError | None]:
     """The product, or the best estimate of a job that failed and why it did; either is written to ``out``."""
     failure: KofnError | None = None
     try:
-        answer = _multiply(A, B, out, arguments)
+        answer = _multiply(A, B, out, workers, arguments)
     except KofnError as error:
         estimate: Answer | None = getattr(error, "estimate", None)
         if estimate is None:
@@ -100,9 +96,8 @@ def _multiply_or_estimate(
     return answer, failure
 
 
-def _multiply(A: FileMatrix, B: FileMatrix, out: FileMatrix, arguments: Namespace) -> Answer:
-    pool = nullcontext(arguments.workers) if arguments.engine is None else dask_pool("kofn matmul", arguments.engine)
-    with ProgressLine(sys.stderr, arguments.quiet) as line, pool as workers:
+def _multiply(A: FileMatrix, B: FileMatrix, out: FileMatrix, workers: int | str | None, arguments: Namespace) -> Answer:
+    with ProgressLine(sys.stderr, arguments.quiet) as line, named("kofn matmul"):
         # An expected error costs a sketch of the data, so nobody asks for it when nobody looks.
         progress = None if arguments.quiet else lambda now: line.show(format_progress(now))
         return matmul(

@@ -11,10 +11,11 @@ from .._base._pickles import dumps
 from ._cancellation import current_token
 from ._delays import Delays
 from ._engine import Engine
+from ._entry import EngineEntry, count_in
 from ._executors import ExecutorPool
 from ._future import Promise, run_pickled
-from ._protocol import Capabilities, Pool, Stop, WorkerState
-from ._registry import as_pool, processes
+from ._protocol import Capabilities, Pool, Stop, WorkerState, capabilities_of
+from ._registry import as_pool, engines, processes
 from ._threads import ThreadPool
 from ._validation import check_key, check_stop, check_task, check_worker, pack_argument, resident_values
 
@@ -23,9 +24,13 @@ if TYPE_CHECKING:
     from .local._pool import LocalPool
 
 __all__ = [
-    "Capabilities", "DaskPool", "Delays", "Engine", "Envelope", "ExecutorPool", "LocalPool", "Pool", "Promise", "Stop",
-    "ThreadPool", "WorkerState", "as_pool", "check_key", "check_stop", "check_task", "check_worker",
-    "current_token", "dumps", "pack_argument", "processes", "processors", "resident_values", "run_pickled",
+    "Capabilities", "DaskPool", "Delays", "Engine", "EngineEntry", "Envelope", "ExecutorPool", "LocalPool", "Pool",
+    "Promise", "Stop", "ThreadPool", "WorkerState", "as_pool", "capabilities_of", "check_key", "check_stop",
+    "check_task", "check_worker", "count_in", "current_token", "dumps", "engines", "pack_argument", "processes",
+    "processors", "resident_values", "run_pickled",
 ]  # fmt: skip
 
-__getattr__ = loader(__name__, {"DaskPool": ".dask._pool:DaskPool", "LocalPool": ".local._pool:LocalPool"})
+__getattr__ = loader(
+    __name__,
+    {"DaskPool": ".dask._pool:DaskPool", "LocalPool": ".local._pool:LocalPool"},
+)

@@ -51,10 +51,14 @@ class Capabilities:
     kills : bool
         Whether a task that goes on although it was stopped, or its future cancelled, is ended after the engine's grace,
         and its worker replaced. Elsewhere the worker is busy until it ends.
+    revives : bool
+        Whether a worker that died comes back, with the values that were put there. Elsewhere it is dead for good, and
+        its rows go to others.
     """
 
     by_reference: bool = False
     kills: bool = False
+    revives: bool = False
 
 
 def capabilities_of(pool: object) -> Capabilities:
@@ -63,7 +67,7 @@ def capabilities_of(pool: object) -> Capabilities:
     Examples
     --------
     >>> capabilities_of(object())
-    Capabilities(by_reference=False, kills=False)
+    Capabilities(by_reference=False, kills=False, revives=False)
     """
     told: Capabilities = getattr(pool, "capabilities", Capabilities())
     return told

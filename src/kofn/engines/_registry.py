@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from .._base._machine import processors
 from ..checks import integer, named, refusal
+from ..errors import ArgumentError
 from ._engine import Engine
+from ._entry import count_in
 from ._executors import ExecutorPool, is_executors
 from ._loading import load
 from ._protocol import Pool
@@ -15,20 +17,30 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "kofn.engines"
-"""Entry points that add engines: each the name of a function (workers, call) → `Pool`, loaded when it is called.
+"""Entry points that add engines: each the name of an `EngineEntry`, or of a function (workers, call) → `Pool`.
 
-An entry is named as the package is whose objects it takes for ``workers``; it is also called for that name itself.
+An entry is named as the package is whose objects it takes for ``workers``; it is also called for ``"name"`` and for
+``"name:where"``. It is loaded when it is called.
 """
 
-OWN = {"distributed": "dask._pool:engine"}
-"""The library's own engines, found in the same way."""
+OWN = {
+    "local": "local._pool:ENTRY",
+    "threads": "_threads:ENTRY",
+    "dask": "dask._entry:ENTRY",
+    "distributed": "dask._entry:ENTRY",
+}
+"""The library's own engines, found in the same way; where several names are one engine, the first is its own."""
 
-MUST = "be a number, a pool, a Dask client, or a list of executors, one per worker"
+LOCAL = "local"
+
+SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
+"""How addresses of Dask's schedulers begin."""
+
+MUST = "be a number, a pool, a Dask client, a list of executors, one per worker, or the name of an engine"
 
 REMEDIES = {
     "Executor": "use kofn.ThreadPool(n) or kofn.LocalPool(n), or one executor for each worker, in a list",
     "Cluster": "make a client of it: distributed.Client(cluster)",  # one that Dask can use and is not of its package
-    "tcp://": "make a client of it: distributed.Client(address)",
     "": "leave it out to use every core",
 }
 """What to do with what is nearly a pool, by what gives it away."""
@@ -39,10 +51,11 @@ def as_pool(workers: object, call: str = "kofn.matmul") -> tuple[Pool, bool]:
 
     Parameters
     ----------
-    workers : int, Pool, distributed.Client or sequence of concurrent.futures.Executor, optional
+    workers : int, str, Pool, distributed.Client or sequence of concurrent.futures.Executor, optional
         A number starts as many local processes; left out, one for each processor that this process may use. A
-        pool, executors or a Dask client are used as they are and stay open. Packages can add to that with an entry
-        point in the group ``kofn.engines``.
+        pool, executors or a Dask client are used as they are and stay open. A name starts or finds an engine:
+        ``"local:8"``, ``"threads:4"``, ``"dask:tcp://host:8786"``; ``kofn engines`` lists them. Packages can add to
+        that with an entry point in the group ``kofn.engines``.
     call : str
         The public function that asks, for the sentence that refuses anything else.
 
@@ -71,9 +84,7 @@ def as_pool(workers: object, call: str = "kofn.matmul") -> tuple[Pool, bool]:
         return ExecutorPool(workers), False
     if (point := _entry_point(workers)) is not None:
         return _made(point, workers, call), True  # closing it leaves open what was given
-    signs = " ".join([*(kind.__name__ for kind in type(workers).__mro__), workers if isinstance(workers, str) else ""])
-    remedy = next(advice for sign, advice in REMEDIES.items() if sign in signs)
-    raise refusal(call, "workers", MUST, f"a {type(workers).__name__}", remedy)
+    raise _unknown(workers, call)
 
 
 def _made(point: EntryPoint, workers: object, call: str) -> Pool:
@@ -97,16 +108,49 @@ def processes(workers: object, call: str) -> int | None:
     """
     if workers is None:
         return processors()
+    if isinstance(workers, str) and workers.partition(":")[0] == LOCAL:
+        return count_in(workers, call) or processors()
     if hasattr(workers, "__index__"):
         return integer(call, "workers", workers, 1, "ask for at least one worker")
     return None
 
 
-def _entry_point(workers: object) -> EntryPoint | None:
-    """Where the engine is that takes ``workers``, by its name or by the package of its class or of a base of that."""
+def engines() -> dict[str, EntryPoint]:
+    """Where every engine is, each under one name: the library's own, and those that entry points add.
+
+    Examples
+    --------
+    >>> list(engines())[:3]
+    ['local', 'threads', 'dask']
+    """
+    points = _points()
+    unique: dict[str, EntryPoint] = {}
+    for name in [*OWN, *sorted(points.keys() - OWN.keys())]:
+        unique.setdefault(points[name].value, points[name])
+    return {point.name: point for point in unique.values()}
+
+
+def _points() -> dict[str, EntryPoint]:
     from .._base._entries import entries  # which reads what is installed
 
-    points = entries(GROUP, str(__package__), OWN)
+    return entries(GROUP, str(__package__), OWN)
+
+
+def _entry_point(workers: object) -> EntryPoint | None:
+    """Where the engine is that takes ``workers``, by its name or by the package of its class or of a base of that."""
+    points = _points()
     packages = [kind.__module__.partition(".")[0] for kind in type(workers).__mro__]
-    names = [workers] if isinstance(workers, str) else packages
+    names = [workers.partition(":")[0]] if isinstance(workers, str) else packages
     return next((points[name] for name in names if name in points), None)
+
+
+def _unknown(workers: object, call: str) -> ArgumentError:
+    """Build (not raise) the refusal of what is no engine's."""
+    if not isinstance(workers, str):
+        signs = " ".join(kind.__name__ for kind in type(workers).__mro__)
+        remedy = next(advice for sign, advice in REMEDIES.items() if sign in signs)
+        return refusal(call, "workers", MUST, f"a {type(workers).__name__}", remedy)
+    known = ", ".join(sorted(engines()))
+    scheme = workers.partition("://")[0]
+    remedy = f"write 'dask:{workers}'" if scheme in SCHEMES and "://" in workers else f"the engines here are {known}"
+    return refusal(call, "workers", MUST, f"a str, {workers!r}", remedy)

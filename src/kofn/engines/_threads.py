@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from .._base._closeable import at_end
+from .._base._machine import processors
 from ..checks import integer
+from ._entry import EngineEntry, count_in
 from ._future import Promise, run_here
 from ._protocol import Capabilities
 from ._slots import Call, PoolSlot, SlotPool, close_slots
@@ -85,3 +87,10 @@ def _run(slot: _ThreadSlot, function: Callable[..., Any], arguments: tuple[Any, 
         os._exit(0)  # the task has forked, and this is its child: nobody is there to give it another one
     slot.task = None
     task.take(ok, lambda: value)
+
+
+def _make(workers: Any, call: str) -> ThreadPool:
+    return ThreadPool(count_in(workers, call) or processors())
+
+
+ENTRY = EngineEntry(_make, "threads of this process", "threads:4", ThreadPool.capabilities)

@@ -265,7 +265,9 @@ def _death(pool: Pool, settings: BatterySettings) -> None:
     require(pool.submit(1, int, "7").result() == 7, "other workers go on")
     starts = "a worker that starts must become idle or dead"
     _await_right(lambda: starts if pool.state(0) == WorkerState.STARTING else "", settings)
-    if pool.state(0) == WorkerState.DEAD:
+    is_back = pool.state(0) != WorkerState.DEAD
+    require(is_back is capabilities_of(pool).revives, "capabilities.revives must tell the truth")
+    if not is_back:
         _raises(WorkerLost, lambda: pool.submit(0, int), "a dead worker takes no task")
     else:
         total = pool.submit(0, np.sum, keys=("x",)).result()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from kofn.arrays import check_target, replacing
 from kofn.checks import integer, refusal
-from kofn.cli import Command, add_engine, columns, dask_pool
-from kofn.engines import LocalPool, Pool, Stop
+from kofn.cli import Command, add_workers, columns, workers_of
+from kofn.engines import Pool, Stop, as_pool, capabilities_of
 from kofn.errors import require_installed
 from kofn.jobs.report import ProgressLine, format_progress, percent
 
@@ -38,7 +38,7 @@ EXAMPLES = """\
   kofn demo
   kofn demo --seed 7 --out pictures
   kofn demo --data DIR        with MNIST's images from DIR/mnist/t10k-images-idx3-ubyte.gz
-  kofn demo --engine tcp://scheduler:8786"""
+  kofn demo --workers dask:tcp://scheduler:8786"""
 
 INTRODUCTION = """\
 {name}: X is {n} × {pixels}, and its kernel matrix K = X Xᵀ is {n} × {n}.
@@ -55,7 +55,7 @@ estimate tells its error without knowing the truth; the table shows the true one
 """
 
 FILE = "kofn-demo.png"
-DEFAULT = 8
+DEFAULT, LEAST = 8, 6
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -67,15 +67,15 @@ def _add(parser: ArgumentParser) -> None:
         default=Path(),
         help="folder for the picture (default: here); made if need be",
     )
-    parser.add_argument("--workers", metavar="N", type=int, help="processes, 6 or more (default: 8)")
-    add_engine(parser)
+    add_workers(parser, "8, and 6 at least")
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="of all delays and coefficients")
     parser.add_argument("--quick", action="store_true", help="fewer images, shorter delays")
 
 
 def _execute(arguments: Namespace) -> int:
-    if arguments.workers is not None:
-        integer("kofn demo", "--workers", arguments.workers, 6, "there are six block products")
+    workers = workers_of("kofn demo", arguments)
+    if isinstance(workers, int):
+        integer("kofn demo", "--workers", workers, LEAST, "there are six block products")
     seed = integer("kofn demo", "--seed", arguments.seed, 0, "leave it out for 0")
     target = arguments.out / FILE
     require_installed("kofn demo: the picture", "matplotlib", extra="kofn[demo]")
@@ -83,11 +83,10 @@ def _execute(arguments: Namespace) -> int:
     name, pixels = images(arguments.data, 500 if arguments.quick else 2000)
     make_folder("kofn demo", arguments.out)
     check_target(target, "--out")
-    with _pool(arguments) as pool:
-        workers = pool.n
-        print(_introduction(name, pixels, workers, delays), flush=True)
+    with _pool(DEFAULT if workers is None else workers) as pool:
+        print(_introduction(name, pixels, pool.n, delays), flush=True)
         outcomes = _contest(pixels, pool, delays)
-        print(*_table(outcomes), EXPLANATION.format(slow=SLOW, workers=workers), sep="\n", flush=True)
+        print(*_table(outcomes), EXPLANATION.format(slow=SLOW, workers=pool.n), sep="\n", flush=True)
         _components(outcomes[-1].value, pool, delays, 4 if arguments.quick else 6)
     with replacing(target, "--out") as file:
         picture(outcomes).savefig(file, format="png", dpi=90)
@@ -96,16 +95,12 @@ def _execute(arguments: Namespace) -> int:
 
 
 @contextmanager
-def _pool(arguments: Namespace) -> Iterator[Pool]:
-    if arguments.engine is None:
-        with LocalPool(arguments.workers or DEFAULT) as pool:
-            yield pool
-        return
-    if arguments.workers is not None:
-        remedy = "leave it out to use all of them"
-        raise refusal("kofn demo", "--workers", "be left to the cluster of '--engine'", arguments.workers, remedy)
-    with dask_pool("kofn demo", arguments.engine, minimum=6) as cluster:
-        yield NoKillPool(cluster)
+def _pool(workers: int | str) -> Iterator[Pool]:
+    pool, _ = as_pool(workers, "kofn demo")
+    with closing(pool):
+        if pool.n < LEAST:
+            raise refusal("kofn demo", "--workers", f"have at least {LEAST} workers", pool.n, "start more")
+        yield pool if capabilities_of(pool).kills else NoKillPool(pool)
 
 
 class NoKillPool:

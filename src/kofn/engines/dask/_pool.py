@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..._base._closeable import at_end
 from ...checks import refusal
-from ...errors import PoolClosed, require, require_installed
+from ...errors import PoolClosed, require
 from .._delays import delays_of
 from .._pickling import BufferedPickle
+from .._protocol import Capabilities
 from .._slots import SlotPool, close_slots
 from .._validation import pack_argument
 from ._cluster import cluster_of
@@ -64,6 +65,8 @@ class DaskPool(SlotPool[DaskSlot]):
     6
     """
 
+    capabilities = Capabilities(revives=True)
+
     def __init__(self, client: Client) -> None:
         with require(CALL, "distributed"):
             import distributed  # noqa: F401  without it there is no client to give
@@ -101,15 +104,6 @@ class DaskPool(SlotPool[DaskSlot]):
         pack = partial(BufferedPickle.of, copy=True)
         name = getattr(function, "__name__", "task").strip("<>")
         return name, pack_argument("submit", "function and arguments", (function, arguments), pack)
-
-
-def engine(workers: Any, call: str) -> DaskPool:
-    """What ``workers=`` means where it comes from Dask, or is called ``distributed``."""
-    if not is_client(workers):
-        require_installed(f"{call}: such workers", "distributed")
-        must, got = "be a distributed.Client, where it is of Dask", f"a {type(workers).__name__}"
-        raise refusal(call, "workers", must, got, "make one of it: distributed.Client(cluster)")
-    return DaskPool(workers)
 
 
 def _is_served(loop: asyncio.AbstractEventLoop) -> bool:

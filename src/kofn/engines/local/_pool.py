@@ -16,6 +16,7 @@ from ..._base._importing import refuse_while_importing
 from ..._base._machine import processors
 from ...checks import integer, refusal
 from ...errors import ArgumentError, KofnError, PoolClosed, WorkerLost
+from .._entry import EngineEntry, count_in
 from .._protocol import Capabilities, Stop
 from .._slots import SlotPool
 from .._validation import check_key, check_stop, check_worker, pack_argument
@@ -91,7 +92,7 @@ class LocalPool(SlotPool[WorkerSlot]):
     @property
     def capabilities(self) -> Capabilities:
         """It ends what hangs, unless its grace is for ever."""
-        return Capabilities(kills=math.isfinite(self._supervisor.grace))
+        return Capabilities(kills=math.isfinite(self._supervisor.grace), revives=True)
 
     @property
     def bytes_sent(self) -> dict[str, int]:
@@ -157,3 +158,10 @@ class LocalPool(SlotPool[WorkerSlot]):
         if payload.fresh is not None:
             self._supervisor.bytes_sent["shared"] += payload.fresh.size
         return payload
+
+
+def _make(workers: Any, call: str) -> LocalPool:
+    return LocalPool(count_in(workers, call) or processors())
+
+
+ENTRY = EngineEntry(_make, "processes on this machine", "local:8, or 8", Capabilities(kills=True, revives=True))
