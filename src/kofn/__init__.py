@@ -51,7 +51,7 @@ from .schemes._template import Template
 
 if TYPE_CHECKING:
     from ._api._operator import operator
-    from .engines import DaskPool, LocalPool
+    from .engines import DaskPool, LocalPool, RayPool
     from .simulation import (
         Constant,
         Delayed,
@@ -108,6 +108,7 @@ __all__ = [
     "PoolClosed",
     "Prior",
     "Progress",
+    "RayPool",
     "Report",
     "Scheme",
     "ShiftedExponential",
@@ -141,7 +142,7 @@ __all__ = [
 
 HOMES = {
     "._api._operator": ["operator"],
-    ".engines": ["DaskPool", "LocalPool"],
+    ".engines": ["DaskPool", "LocalPool", "RayPool"],
     ".simulation": [
         "Constant", "Delayed", "Dying", "Exponential", "Pareto", "ShiftedExponential", "Slowdown", "Straggling",
         "Trace", "simulate",

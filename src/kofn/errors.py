@@ -181,6 +181,7 @@ PACKAGES = {
     "distributed": ("Dask", "kofn[dask]"),
     "joblib": ("joblib", "kofn[sklearn]"),
     "matplotlib": ("matplotlib", "kofn[plot]"),
+    "ray": ("Ray", "kofn[ray]"),
     "safetensors": ("safetensors", "kofn[torch]"),
     "sklearn": ("scikit-learn", "kofn[sklearn]"),
     "torch": ("PyTorch", "kofn[torch]"),

@@ -13,7 +13,8 @@ import kofn
 ROOT = Path(__file__).parents[2]
 
 HEAVY = ["scipy", "matplotlib", "torch", "sklearn", "cloudpickle", "multiprocessing", "threadpoolctl"]
-HEAVY += ["asyncio", "importlib.metadata", "dask", "distributed", "kofn.engines.dask._pool", "kofn.engines.local._pool"]
+HEAVY += ["asyncio", "importlib.metadata", "dask", "distributed", "ray"]
+HEAVY += ["kofn.engines.dask._pool", "kofn.engines.local._pool", "kofn.engines.ray._pool"]
 HEAVY += ["kofn.simulation", "kofn.tuning", "kofn_studies"]
 
 NEW = {"map", "sum"}

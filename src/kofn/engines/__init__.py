@@ -22,15 +22,16 @@ from ._validation import check_key, check_stop, check_task, check_worker, pack_a
 if TYPE_CHECKING:
     from .dask._pool import DaskPool
     from .local._pool import LocalPool
+    from .ray._pool import RayPool
 
 __all__ = [
     "Capabilities", "DaskPool", "Delays", "Engine", "EngineEntry", "Envelope", "ExecutorPool", "LocalPool", "Pool",
-    "Promise", "Stop", "ThreadPool", "WorkerState", "as_pool", "capabilities_of", "check_key", "check_stop",
+    "Promise", "RayPool", "Stop", "ThreadPool", "WorkerState", "as_pool", "capabilities_of", "check_key", "check_stop",
     "check_task", "check_worker", "count_in", "current_token", "dumps", "engines", "pack_argument", "processes",
     "processors", "resident_values", "run_pickled",
 ]  # fmt: skip
 
 __getattr__ = loader(
     __name__,
-    {"DaskPool": ".dask._pool:DaskPool", "LocalPool": ".local._pool:LocalPool"},
+    {"DaskPool": ".dask._pool:DaskPool", "LocalPool": ".local._pool:LocalPool", "RayPool": ".ray._pool:RayPool"},
 )

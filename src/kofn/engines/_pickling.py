@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .._base._pickles import dumps
+from .._base._pickles import NOTHING, Code, pickled
 from .local._mmap import map_private
 from .local._shared_memory import INLINE, Segment
 
@@ -25,6 +25,11 @@ class BufferedPickle:
     stream : bytes
     buffers : sequence of uint8 arrays
 
+    Attributes
+    ----------
+    code : set
+        Functions and classes that the value refers to, where it was pickled; nothing where it has arrived.
+
     Examples
     --------
     >>> payload = BufferedPickle.of({"a": np.arange(3)})
@@ -34,6 +39,7 @@ class BufferedPickle:
 
     def __init__(self, stream: bytes, buffers: Sequence[Buffer]) -> None:
         self.stream = stream
+        self.code: Code = NOTHING
         self._buffers: Sequence[Buffer] | None = buffers
         self._lengths = [len(buffer) for buffer in buffers]
         self._segment: Segment | None = None
@@ -44,9 +50,11 @@ class BufferedPickle:
     def of(cls, value: object, copy: bool = False) -> Self:
         """Pickle ``value``, functions and classes of ``__main__`` included; ``copy`` frees it to be changed."""
         buffers: list[pickle.PickleBuffer] = []
-        stream = dumps(value, buffers.append)
+        stream, code = pickled(value, buffers.append)
         views = [np.asarray(buffer.raw()) for buffer in buffers]
-        return cls(stream, [view.copy() for view in views] if copy else views)
+        payload = cls(stream, [view.copy() for view in views] if copy else views)
+        payload.code = code
+        return payload
 
     @property
     def size(self) -> int:

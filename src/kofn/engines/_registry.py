@@ -28,6 +28,7 @@ OWN = {
     "threads": "_threads:ENTRY",
     "dask": "dask._entry:ENTRY",
     "distributed": "dask._entry:ENTRY",
+    "ray": "ray._pool:ENTRY",
 }
 """The library's own engines, found in the same way; where several names are one engine, the first is its own."""
 

@@ -1,0 +1,72 @@
+"""The actor: runs one task after the other, and keeps what was placed at it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from ..._base._envelope import Envelope
+from .._future import pack_result
+from .._loading import load
+from .._pickling import BufferedPickle
+
+
+class RayWorker:
+    """What Ray makes an actor of.
+
+    Examples
+    --------
+    >>> worker = RayWorker()
+    >>> ok, answer = worker.perform(BufferedPickle.of((sum, (1,))), [7], [], [7], BufferedPickle.of([1, 2]))
+    >>> ok, BufferedPickle(*answer).open()
+    (True, 4)
+    """
+
+    def __init__(self) -> None:
+        load()  # what jobs need, before anybody waits for it
+        self._held: dict[int, BufferedPickle] = {}
+
+    def hello(self) -> tuple[int, str, frozenset[str]]:
+        """Process, version of kofn, and what is imported already."""
+        from importlib.metadata import version
+
+        return os.getpid(), version("kofn"), frozenset(sys.modules)
+
+    def perform(
+        self,
+        call: BufferedPickle,
+        order: Sequence[int],
+        forget: Sequence[int],
+        new: Sequence[int],
+        *values: BufferedPickle,
+    ) -> tuple[bool, Any]:
+        """Run a task, with some of what is held before its arguments.
+
+        Parameters
+        ----------
+        call : BufferedPickle
+            The function and its arguments.
+        order : sequence of int
+            The held values that it takes.
+        forget, new : sequence of int
+            What is not needed any more, and what is held from now on: the numbers of ``values``.
+
+        Returns
+        -------
+        bool
+            Whether it came to its end.
+        object
+            The parts of a `BufferedPickle` of the result, or a pickled `Envelope`.
+        """
+        for identity in forget:
+            self._held.pop(identity, None)
+        self._held.update(zip(new, values, strict=True))
+        try:
+            function, arguments = call.open()
+            value = function(*(self._held[identity].view() for identity in order), *arguments)
+            return True, pack_result(value, BufferedPickle.of).plain()
+        except BaseException as error:
+            return False, pickle.dumps(Envelope(error))

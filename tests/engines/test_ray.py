@@ -1,0 +1,345 @@
+"""A real Ray of this machine, its workers processes of their own."""
+
+from __future__ import annotations
+
+import colorsys
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kofn
+from kofn.engines import Capabilities, RayPool, as_pool
+from kofn.errors import ArgumentError, PoolClosed, WorkerLost
+from kofn.testing._engines import check_engine
+from processes import alive, crossed, opens, slow_but, until
+
+ray = pytest.importorskip("ray")
+
+RNG = np.random.default_rng(7)
+A, B = RNG.standard_normal((60, 30)), RNG.standard_normal((30, 40))
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """One Ray for all tests here that leave it as they found it: it takes seconds to start."""
+    options = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+    ray.init(address="local", num_cpus=6, object_store_memory=300_000_000, **options)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def shared(cluster: None) -> Iterator[RayPool]:
+    with RayPool(3, grace_seconds=0.1) as pool:
+        yield pool
+
+
+@pytest.fixture
+def pool(shared: RayPool) -> Iterator[RayPool]:
+    yield shared
+    until(lambda: [shared.state(worker) for worker in range(3)] == ["idle"] * 3, 60)
+
+
+def gone(pid: int | None) -> bool:
+    return pid is not None and not alive(pid)
+
+
+# -- the seam -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("payload", [10_000_000, 100_000_000])
+def test_the_battery(cluster: None, payload: int) -> None:
+    held = check_engine(lambda: RayPool(3), payload_bytes=payload, straggler_seconds=10.0, patience_seconds=60.0)
+    assert set(held.values()) == {"held"}
+
+
+def test_part_of_the_battery(pool: RayPool) -> None:
+    """What leaves a pool as it found it, and starts none."""
+    from kofn.testing._engines import _ALONE, ENGINE_CHECKS, BatterySettings, _straggler
+
+    settings = BatterySettings(lambda: pool, 10_000_000, 3.0, 60.0)
+    for check in ENGINE_CHECKS.values():
+        if check not in _ALONE and check is not _straggler:
+            check(pool, settings)
+
+
+@pytest.mark.parametrize(("name", "dtype"), crossed(["mds", "kronecker", "uncoded"], ["float64", "complex128"]))
+def test_products_equal_numpy(pool: RayPool, name: str, dtype: str) -> None:
+    left, right = A.astype(dtype), B.astype(dtype)
+    if dtype == "complex128":
+        left, right = left + 1j * A[::-1], right - 2j * B[:, ::-1]
+    answer = kofn.matmul(left, right, workers=pool, code=name, rng=3)
+    assert answer.exact
+    off = np.linalg.norm(answer.value - left @ right) / np.linalg.norm(left) / np.linalg.norm(right)
+    assert off <= 50 * answer.amplification * np.finfo(dtype).eps
+
+
+def test_sums_maps_and_operators(pool: RayPool) -> None:
+    assert np.isclose(kofn.sum([abs, np.square], -3.0, workers=pool).value, 12.0)
+    assert list(kofn.map(lambda x: x + 1, [1, 2, 3], workers=pool).value) == [2, 3, 4]
+    with kofn.operator(A, workers=pool) as operator:
+        assert np.allclose(operator @ B[:, 0], A @ B[:, 0])
+        assert np.allclose(operator @ B[:, 1], A @ B[:, 1])
+
+
+def test_it_says_what_it_can_do(pool: RayPool) -> None:
+    assert pool.capabilities == Capabilities(kills=True, revives=True)
+
+
+# -- what is resident ---------------------------------------------------------------------------------
+
+
+def test_a_large_value_is_stored_once_for_all_workers(pool: RayPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored: list[Any] = []
+    put = ray.put
+    monkeypatch.setattr(ray, "put", lambda value: stored.append(1) or put(value))
+    x, small = np.ones(200_000), np.ones(10)
+    for worker in range(3):
+        pool.put(worker, "x", x)
+        pool.put(worker, "small", small)
+    for worker in range(3):
+        for _ in range(2):
+            assert pool.submit(worker, lambda x, small: x.sum() + small.sum(), keys=("x", "small")).result() == 200_010
+    assert len(stored) == 1
+    pool.drop("x")
+    pool.drop("small")
+
+
+def test_what_was_changed_after_it_was_dropped_is_sent_anew(pool: RayPool) -> None:
+    x = np.ones(200_000)
+    pool.put(0, "x", x)
+    assert pool.submit(0, np.sum, keys=("x",)).result() == 200_000
+    pool.drop("x")
+    x[:] = 2.0
+    pool.put(0, "x", x)
+    assert pool.submit(0, np.sum, keys=("x",)).result() == 400_000
+    pool.drop("x")
+
+
+def test_a_value_under_two_keys_stays_until_both_are_dropped(pool: RayPool) -> None:
+    x = np.ones(200_000)
+    pool.put(1, "a", x)
+    pool.put(1, "b", x)
+    assert pool.submit(1, lambda a, b: a.sum() + b.sum(), keys=("a", "b")).result() == 400_000
+    pool.drop("a")
+    assert pool.submit(1, np.sum, keys=("b",)).result() == 200_000
+    pool.drop("b")
+
+
+def test_what_is_dropped_leaves_rays_store(pool: RayPool) -> None:
+    x = np.ones(2_000_000)
+    pool.put(0, "x", x)
+    pool.submit(0, np.sum, keys=("x",)).result()
+    stored = weakref.ref(pool._slots[0].residents["x"])
+    pool.drop("x")
+    assert pool.submit(0, int).result() == 0  # with which the actor hears of it
+    gc.collect()
+    assert stored() is None
+
+
+# -- stragglers and deaths ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", slow_but(["abandon", "interrupt", "kill"], {"abandon"}))
+def test_what_goes_on_after_the_grace_is_ended_and_its_data_come_back(pool: RayPool, how: str, tmp_path: Path) -> None:
+    pool.put(0, "x", np.arange(100_000.0))
+    assert pool.submit(0, np.sum, keys=("x",)).result() == 4999950000  # not the first task, which has longer
+    before = pool.pids()[0]
+    future = pool.submit(0, opens(tmp_path / "never"))
+    assert pool.stop(0, how) == ("kill" if how == "kill" else "abandon")
+    assert future.cancelled()
+    until(lambda: pool.state(0) == "idle" and pool.pids()[0] not in (before, None), 60)
+    until(lambda: gone(before), 60)
+    assert pool.submit(0, np.sum, keys=("x",)).result() == 4999950000
+    pool.drop("x")
+
+
+def test_a_task_that_ends_within_the_grace_keeps_its_worker(pool: RayPool) -> None:
+    pool.submit(0, int).result()
+    before = pool.pids()[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool._slots[0], "grace", 30.0)
+        pool.submit(0, time.sleep, 0.05).cancel()
+        until(lambda: pool.state(0) == "idle", 20)
+    assert pool.submit(0, os.getpid).result() == before
+
+
+def test_a_task_with_code_that_is_new_to_its_actor_has_longer(pool: RayPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr(pool._slots[0].clerk, "later", lambda seconds, *_: asked.append(seconds))
+    for function, seconds in ((colorsys.rgb_to_hsv, 10.0), (colorsys.rgb_to_hsv, 0.1), (abs, 0.1)):
+        pool.submit(0, lambda function: time.sleep(0.01), function).cancel()
+        until(lambda: pool.state(0) == "idle")
+        assert asked.pop() == seconds
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)])
+def test_a_job_with_a_worker_that_dies_or_hangs_is_exact(pool: RayPool, sign: int, tmp_path: Path) -> None:
+    """Uncoded: every row is needed, that of the lost worker too."""
+    me = os.getpid()
+    pool.warm()
+
+    def f(x: int) -> int:
+        if x == 1 and not (flag := tmp_path / "once").exists():
+            flag.touch()
+            assert os.getpid() != me
+            os.kill(os.getpid(), sign)
+        return x * x
+
+    answer = kofn.map(f, list(range(8)), workers=pool, scheduler="speculative")
+    assert answer.exact and list(answer.value) == [x * x for x in range(8)]
+
+
+def test_a_product_with_an_actor_killed_between_its_rows_is_exact(pool: RayPool) -> None:
+    scheme = kofn.schemes.uncoded(A, B, workers=3)
+    with kofn.prepare(scheme, pool) as plan:
+        assert plan.run().exact
+        os.kill(pool.pids()[1] or 0, signal.SIGKILL)
+        answer = plan.run()
+        assert answer.exact and np.allclose(answer.value, A @ B)
+
+
+def test_a_lost_worker_says_why(pool: RayPool) -> None:
+    error = pool.submit(2, os._exit, 1).exception(60)
+    assert isinstance(error, WorkerLost) and str(error).startswith("worker 2 is lost: ") and "\n" not in str(error)
+
+
+def test_a_task_that_cannot_be_opened_says_what_to_install(pool: RayPool) -> None:
+    class Unknown:
+        def __reduce__(self) -> Any:
+            return eval, ("__import__('no_such_module')",)
+
+    error = pool.submit(0, id, Unknown()).exception(60)
+    assert isinstance(error, ModuleNotFoundError) and "no_such_module" in str(error)
+    assert pool.submit(0, int).result() == 0
+
+
+# -- pools --------------------------------------------------------------------------------------------
+
+
+def test_a_name_joins_the_ray_that_is_there_and_leaves_it_running(cluster: None) -> None:
+    pool, owned = as_pool("ray:2")
+    with pool:
+        assert owned and isinstance(pool, RayPool) and pool.n == 2
+        pids = pool.pids()
+        assert pool.submit(1, int, "7").result() == 7
+    until(lambda: all(map(gone, pids)), 60)
+    assert ray.is_initialized()
+    with pytest.raises(PoolClosed):
+        pool.submit(0, int)
+
+
+def test_a_pool_that_nobody_holds_ends_its_actors(cluster: None) -> None:
+    pool = RayPool(1)
+    pids = pool.pids()
+    del pool
+    gc.collect()
+    until(lambda: all(map(gone, pids)), 60)
+    until(lambda: sum(thread.name == "kofn-ray" for thread in threading.enumerate()) <= 1)
+
+
+def test_workers_beyond_the_room_there_is_come_later(cluster: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kofn.engines.ray._pool.ENOUGH_SECONDS", 0.1)
+    with RayPool(2, options={"num_cpus": 2}) as pool:
+        states = [pool.state(0), pool.state(1)]
+        assert sorted(states) == ["idle", "starting"] and pool.pids()[states.index("starting")] is None
+        assert list(kofn.map(abs, [-1, -2], workers=pool).value) == [1, 2]
+
+
+def test_a_cluster_without_room_is_told(cluster: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kofn.engines.ray._pool.START_SECONDS", 0.5)
+    with pytest.raises(WorkerLost, match=r"no worker could be started: the cluster has no room for one$"):
+        RayPool(1, options={"num_cpus": 7})
+
+
+def test_another_version_at_the_workers_is_told(cluster: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kofn.engines.ray._slot.version", lambda name: "0.0.7")
+    with pytest.raises(WorkerLost, match=r"it has kofn \S+, and this process 0\.0\.7; install one version on all"):
+        RayPool(1)
+
+
+@pytest.mark.slow
+def test_an_actor_that_cannot_start_is_given_up(cluster: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Any) -> None:
+        raise LookupError("no licence")
+
+    monkeypatch.setattr("kofn.engines.ray._worker.RayWorker.__init__", refuse)
+    monkeypatch.setattr("kofn.engines.ray._worker.RayWorker.__module__", "__main__")  # so that it travels by value
+    with pytest.raises(WorkerLost, match=r"no worker could be started: .*no licence"):
+        RayPool(1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"n": 0}, "'n' must be an int of at least 1"),
+        ({"grace_seconds": -1}, "'grace_seconds' must be a finite number >= 0"),
+        ({"options": {"max_restarts": 3}}, "'options' must leave .* to kofn, but got max_restarts; leave them out"),
+        ({"options": {"number_of_gpus": 3}}, "'options' must be what Ray knows, but got ValueError"),
+    ],
+)
+def test_bad_arguments_get_one_sentence(cluster: None, arguments: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ArgumentError, match=f"kofn.RayPool: {sentence}"):
+        RayPool(**{"n": 1, **arguments})
+
+
+def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ImportError, match=r"kofn\.RayPool needs Ray; install it with pip install 'kofn\[ray\]'"):
+        RayPool(1)
+    monkeypatch.setattr("kofn.errors.find_spec", lambda name: None)
+    with pytest.raises(kofn.MissingPackage, match=r"kofn\.map: workers='ray:8' needs Ray; install it with"):
+        as_pool("ray:8", "kofn.map")
+
+
+ALONE = """
+import os, sys, time
+import numpy as np, ray
+import kofn
+from kofn.testing._belongings import belongings, left_since
+
+before = belongings()
+first = kofn.RayPool(2)
+second = kofn.engines.as_pool("ray:1", "kofn.map")[0]
+first.close()
+assert ray.is_initialized() and second.submit(0, int, "3").result() == 3
+second.close()
+assert not ray.is_initialized()
+answer = kofn.matmul(np.eye(6), np.eye(6), workers="ray:2")
+assert answer.exact and not ray.is_initialized()
+
+pool = kofn.RayPool(1)
+future = pool.submit(0, time.sleep, 600)
+ray.shutdown()
+error = future.exception(30)
+assert isinstance(error, kofn.PoolClosed), error
+assert pool.state(0) == "dead"
+try:
+    pool.submit(0, int)
+except kofn.PoolClosed as error:
+    assert "Ray was shut down" in str(error)
+pool.close()
+left = {name for name in left_since(before) if not name.startswith("shared")}
+print(left)
+"""
+
+
+@pytest.mark.slow
+def test_a_ray_that_was_started_for_a_pool_ends_with_the_last_one(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE], capture_output=True, text=True, timeout=240, cwd=tmp_path,
+        env={**os.environ, "RAY_ADDRESS": "local"},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["set()"]), done.stdout + done.stderr
