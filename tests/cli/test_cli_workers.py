@@ -11,7 +11,7 @@ import pytest
 from dask_processes import processes
 from kofn.cli import main
 
-pytest.importorskip("distributed")
+distributed = pytest.importorskip("distributed")
 
 
 @pytest.fixture
@@ -39,6 +39,8 @@ def test_the_demo_on_a_cluster(tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
     with processes(*(f"w{number}" for number in range(6))) as cluster:
+        with distributed.Client(cluster.address, set_as_default=False) as client:
+            client.wait_for_workers(6, 60)
         assert main(["demo", "--quick", "--workers", f"dask:{cluster.address}"]) == 0
     told = capsys.readouterr().out
     assert "6 worker processes" in told and "eigenvalues agree" in told
@@ -116,3 +118,14 @@ def test_an_address_without_a_port_is_refused_at_once_and_nothing_more_is_said(f
     command += ["--workers", "dask:nonsense"]
     done = subprocess.run(command, capture_output=True, timeout=60)
     assert done.returncode == 2 and done.stderr.count(b"\n") == 1 and b"missing port number" in done.stderr
+
+
+def test_an_engine_of_which_nothing_can_be_told_is_listed_by_its_name(tmp_path, monkeypatch, capsys):
+    metadata = tmp_path / "strange-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: strange\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[kofn.engines]\nplain = builtins:print\naway = strange.away:ENTRY\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert main(["engines"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1:] for line in lines if line.startswith(("plain ", "away "))] == [["?"] * 3] * 2

@@ -126,6 +126,8 @@ def test_a_package_that_is_missing_is_named(words, monkeypatch):
 
 
 def test_dask_is_told_where(dask_cluster):
+    with pytest.importorskip("distributed").Client(dask_cluster.address, set_as_default=False) as client:
+        client.wait_for_workers(4, 60)
     answer = kofn.matmul(np.eye(4), np.eye(4), workers=f"dask:{dask_cluster.address}")
     assert answer.exact and answer.report.workers == 4
     with pytest.raises(kofn.ArgumentError, match="'workers' must name a Dask scheduler"):
