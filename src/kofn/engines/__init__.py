@@ -8,6 +8,7 @@ from .._base._envelope import Envelope
 from .._base._extras import loader
 from .._base._machine import processors
 from .._base._pickles import dumps
+from .._base._results import result_empty
 from ._cancellation import current_token
 from ._delays import Delays
 from ._engine import Engine
@@ -28,7 +29,7 @@ __all__ = [
     "Capabilities", "DaskPool", "Delays", "Engine", "EngineEntry", "Envelope", "ExecutorPool", "LocalPool", "Pool",
     "Promise", "RayPool", "Stop", "ThreadPool", "WorkerState", "as_pool", "capabilities_of", "check_key", "check_stop",
     "check_task", "check_worker", "count_in", "current_token", "dumps", "engines", "pack_argument", "processes",
-    "processors", "resident_values", "run_pickled",
+    "processors", "resident_values", "result_empty", "run_pickled",
 ]  # fmt: skip
 
 __getattr__ = loader(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -12,8 +10,8 @@ from typing import Any, TypeAlias
 from ..._base._pickles import Code
 from ..._base._place import Place
 from .._future import Promise
-from ._mmap import MappedBytes, map_shared
-from ._shared_memory import KEPT_FROM, Frame, SharedPickle, map_received, unpack
+from ._mmap import MappedBytes
+from ._shared_memory import Frame, SharedPickle, unpack
 
 Outcome: TypeAlias = tuple[bool, list[Frame], dict[int, MappedBytes] | OSError]
 """What a worker sent: whether it is a result, its pickle, and the memory that this refers to."""
@@ -54,23 +52,3 @@ class LocalCall(Promise):
             return unpack(frames, mapped)
 
         self.take(ok, load)
-
-
-def map_results(
-    arriving: list[tuple[int, int]], fds: list[int], returned: deque[int]
-) -> dict[int, MappedBytes] | OSError:
-    """Map the segments of a result, or tell why that cannot be: it concerns this result alone.
-
-    Ids of large ones are added to ``returned`` when nobody looks at them any more.
-    """
-    large = [identity for identity, size in arriving if size >= KEPT_FROM]
-    try:
-        mapped = {
-            identity: map_received(map_shared, fd, size) for (identity, size), fd in zip(arriving, fds, strict=True)
-        }
-    except OSError as error:
-        returned.extend(large)
-        return error
-    for identity in large:
-        weakref.finalize(mapped[identity], returned.append, identity).atexit = False
-    return mapped

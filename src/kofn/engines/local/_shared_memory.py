@@ -15,10 +15,10 @@ import os
 import pickle
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -38,9 +38,6 @@ KEPT_FROM = 1 << 20
 
 KEPT_BYTES = 1 << 28
 """How much of it a pool keeps at most while nobody uses it."""
-
-RESULT_BYTES = 1 << 26
-"""How much a worker keeps at most for its results."""
 
 Frame = bytes | tuple[int, int, int]
 """Bytes as they are, or (segment id, offset, length)."""
@@ -149,11 +146,11 @@ class Spares:
         self._kept[memory.id] = memory
         return self.trim()
 
-    def trim(self) -> list[Memory]:
-        """Let go of what is too much."""
-        gone = []
+    def trim(self, most: int | None = None) -> list[Memory]:
+        """Let go of what is too much, the oldest first."""
+        gone, most = [], self.most if most is None else most
         for memory in list(self._kept.values()):
-            if sum(kept.size for kept in list(self._kept.values())) <= self.most:
+            if sum(kept.size for kept in list(self._kept.values())) <= most:
                 break
             if self._kept.pop(memory.id, None) is not None:
                 gone.append(memory)
@@ -174,6 +171,7 @@ class Segment:
         with _tell_limits(0):
             self.fd = anonymous_file()
         self.size = 0
+        self._block: MappedBytes | None = None
         owner = os.getpid()
         self._finalizer: weakref.finalize[Any, Any] = weakref.finalize(self, _release, self.fd, self.id, on_free, owner)
         self._finalizer.atexit = False
@@ -182,7 +180,7 @@ class Segment:
     def on(cls, memory: Memory, retire: Callable[[Memory], object], size: int = 0) -> Segment:
         """One on memory that ``retire`` is given when the last reference is gone."""
         segment = object.__new__(cls)
-        segment.id, segment.fd, segment.size = memory.id, memory.fd, size
+        segment.id, segment.fd, segment.size, segment._block = memory.id, memory.fd, size, memory.block
         segment._finalizer = weakref.finalize(segment, retire, memory)
         segment._finalizer.atexit = False
         return segment
@@ -194,6 +192,9 @@ class Segment:
             offset = -(-self.size // ALIGNMENT) * ALIGNMENT
             offsets.append(offset)
             self.size = offset + len(buffer)
+            if self._block is not None:  # a third of what the system takes for it
+                np.frombuffer(memoryview(self._block), np.uint8)[offset : self.size] = np.frombuffer(buffer, np.uint8)
+                continue
             with _tell_limits(self.size):
                 written = 0
                 while written < len(buffer):
@@ -301,44 +302,22 @@ class SegmentStore:
         return None
 
 
-class ResultMemory:
-    """Where a worker writes its results: memory that comes back when the client has let go of a result."""
+class Finder(Protocol):
+    """Knows which segment holds all of a buffer, and where in it, if one does."""
 
-    def __init__(self) -> None:
-        self._spares = Spares(RESULT_BYTES)
-        self._lent = Spares(RESULT_BYTES)
-
-    def new(self, size: int) -> Segment:
-        """A segment for so many bytes, to be sent."""
-        if size < KEPT_FROM:
-            return Segment()
-        return Segment.on(self._spares.take(size) or Memory.new(size), self._lend)
-
-    def _lend(self, memory: Memory) -> None:
-        _close(self._lent.give(memory))
-
-    def come_back(self, ids: Iterable[int]) -> None:
-        """Take what the client has no use for any more."""
-        for identity in ids:
-            if (memory := self._lent.pop(identity)) is not None:
-                _close(self._spares.give(memory))
-
-
-def _close(gone: Iterable[Memory]) -> None:
-    for memory in gone:
-        os.close(memory.fd)
+    def find(self, buffer: memoryview) -> tuple[Segment, int] | None: ...
 
 
 def pack(
-    value: object, store: SegmentStore | None = None, new: Callable[[int], Segment] = lambda size: Segment()
+    value: object, store: Finder | None = None, new: Callable[[int], Segment] = lambda size: Segment()
 ) -> SharedPickle:
     """Pickle ``value``, functions and classes of ``__main__`` included, copying large buffers once.
 
     Parameters
     ----------
     value : object
-    store : SegmentStore, optional
-        Whose arrays are not copied.
+    store : Finder, optional
+        Whose arrays are not copied: a `SegmentStore`, for example.
     new : callable
         Makes the segment for so many bytes that are.
 

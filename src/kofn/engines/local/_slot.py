@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import threading
-from collections import deque
 from collections.abc import Callable, Hashable
 from typing import TypeAlias
 
@@ -16,6 +15,7 @@ from .._protocol import Stop, WorkerState
 from .._slots import PoolSlot
 from ._call import LocalCall, PlacedValue
 from ._connection import MOST_DESCRIPTORS, Connection
+from ._results import MappedResults
 from ._shared_memory import Segment, SharedPickle
 from ._states import Slot
 from ._worker import Order
@@ -48,7 +48,7 @@ class WorkerSlot(PoolSlot):
         self.forget_segments: list[int] = []
         self.forget_residents: list[int] = []
         self.in_use: list[Segment] = []
-        self.returned: deque[int] = deque()  # memory of results of this process that nobody looks at any more
+        self.results = MappedResults()
 
     def knows(self, code: Code, modules: frozenset[str]) -> bool:
         """Whether none of it is new to the process, which began with these modules."""
@@ -111,7 +111,8 @@ class WorkerSlot(PoolSlot):
             place = None if call.place == self.place else call.place
             task = call.number, call.payload.frames, [resident.id for resident in call.residents]
         arriving = [(resident.id, resident.payload.frames) for resident in lacking]
-        returned = [self.returned.popleft() for _ in range(len(self.returned))]
+        back = self.results.returned
+        returned = [back.popleft() for _ in range(len(back))]
         order: Order = (self.forget_segments, self.forget_residents, [], arriving, place, task, returned)
         sent += self._send(order, [], patience)
         self.held.update(resident.id for resident in lacking)

@@ -24,7 +24,7 @@ from ...errors import PoolClosed, WorkerLost
 from .._engine import CLOSED
 from .._protocol import Stop, WorkerState
 from . import _events as on
-from ._call import LocalCall, map_results
+from ._call import LocalCall
 from ._connection import bell
 from ._forkserver_client import CLOSING, PATIENCE, ForkServerClient
 from ._shared_memory import SegmentStore
@@ -259,9 +259,9 @@ class Supervisor:
             return on.Hello()
         if kind == "loads":
             return on.Loads(*rest)
-        number, ok, frames, arriving = rest
-        self.bytes_sent["returned"] += sum(size for _, size in arriving)
-        return on.Replied(number, (ok, frames, map_results(arriving, fds, slot.returned)))
+        number, ok, frames, arriving, gone = rest
+        self.bytes_sent["returned"] += sum(frame[2] for frame in frames if isinstance(frame, tuple))
+        return on.Replied(number, (ok, frames, slot.results.map(frames, arriving, fds, gone)))
 
     # What any thread may ask
 

@@ -12,10 +12,12 @@ from typing import Any
 from ..._base._envelope import Envelope
 from ..._base._importing import become_worker, is_loading, loading
 from ..._base._place import Place
+from ..._base._results import results_in
 from .._future import pack_result
 from ._connection import Connection
 from ._mmap import MappedBytes, map_private, restore
-from ._shared_memory import Frame, ResultMemory, SharedPickle, map_received, pack, unpack
+from ._results import ResultMemory
+from ._shared_memory import Frame, SharedPickle, map_received, pack, unpack
 
 Order = tuple[
     list[int],  # segments to forget
@@ -114,8 +116,8 @@ class Worker:
         self.clean(frames, residents)
 
     def pack(self, value: object) -> SharedPickle:
-        """Pickle a result into memory that may have held one before."""
-        return pack(value, new=self.results.new)
+        """Pickle a result; what is large lies in memory that may have held one before."""
+        return pack(value, self.results, self.results.new)
 
     def resident(self, identity: int) -> ResidentValue:
         """Return a resident value, rebuilt from its payload the first time."""
@@ -127,7 +129,8 @@ class Worker:
         """Call ``function`` with interrupts let through."""
         self.running = True
         try:
-            return function(*arguments)
+            with results_in(self.results.empty):
+                return function(*arguments)
         finally:
             self.running = False
 
@@ -148,9 +151,8 @@ class Worker:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):  # a task may have closed it, or put something else in its place
                 stream.flush()
-        arriving = [(segment.id, segment.size) for segment in payload.segments]
-        fds = [segment.fd for segment in payload.segments]
-        self.connection.send(("reply", number, ok, payload.frames, arriving), fds)
+        arriving, fds, gone = self.results.lend(payload.segments)
+        self.connection.send(("reply", number, ok, payload.frames, arriving, gone), fds)
 
     def clean(self, frames: list[Frame], residents: list[int]) -> None:
         """Undo what the task wrote into memory that later tasks will see."""

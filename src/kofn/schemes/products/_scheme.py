@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._base._numbers import Array, Floats
+from ..._base._results import result_empty
 from ..._base._snapshots import Snapshot
 from ...arrays._blocks import Blocks, Grid
 from ...arrays._spec import ArraySpec
@@ -44,7 +45,9 @@ SKETCH_DIAGONAL = 1e-3
 
 def multiply(a: Array, b: Array) -> Array:
     """What a worker does: one block product."""
-    return a @ b
+    if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)):  # a sparse block
+        return a @ b
+    return np.matmul(a, b, out=result_empty((a.shape[0], b.shape[1]), np.result_type(a, b)))
 
 
 def multiply_combined(alpha: Sequence[float], a: Sequence[Array], beta: Sequence[float], b: Sequence[Array]) -> Array:
