@@ -26,6 +26,7 @@ import numpy as np
 from ._envelope import ESCAPES, text_of
 from ._numbers import Array
 from ._pickles import NOTHING, PLAIN, Code, Noted, noting, pickled
+from ._results import result_empty
 
 UNCHANGING = (
     bool, int, float, complex, str, bytes, range, slice, type(None), type, np.generic, np.dtype,
@@ -176,6 +177,10 @@ def call_protected(function: Callable[..., Any], *values: Any) -> Any:
         if is_write(error):
             raise ValueError(f"a task tried to write into its input, {IN_PLACE} ({error})") from error
         raise
+    if type(result) is np.ndarray and result.flags.c_contiguous and not result.dtype.hasobject:
+        kept = result_empty(result.shape, result.dtype)  # where it need not be copied again
+        kept[...] = result
+        return kept
     return copy.deepcopy(result) if isinstance(result, np.ndarray | list | dict) else result
 
 
