@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kofn.jobs._message import run_batch
+from kofn.jobs._message import run_batch, run_own_batch
 from kofn.simulation import VirtualPool
 
 
@@ -19,7 +19,7 @@ class SteadyPool(VirtualPool):
     def _start_of(slot):
         def start(call, values):
             function, arguments = call
-            slot.delays = [slot.seconds * (len(arguments[-1]) if function is run_batch else 1)]
+            slot.delays = [slot.seconds * (len(arguments[-1]) if function in (run_batch, run_own_batch) else 1)]
             return slot.begin(call, values)
 
         return start

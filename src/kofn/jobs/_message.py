@@ -17,6 +17,8 @@ from ..schemes._task import Task
 class Caught:
     """A function that runs at a worker, and whose exceptions are results to the engine.
 
+    Where ``reads_only`` an engine has nothing to undo afterwards: kofn's own functions write into nothing.
+
     So no engine's own way with exceptions sees what a task raises, and none takes a task's `kofn.WorkerLost`, or
     ``concurrent.futures.CancelledError``, for its own.
 
@@ -26,8 +28,8 @@ class Caught:
     (1, 'TypeError')
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[..., Any], reads_only: bool = False) -> None:
+        self.function, self.reads_only = function, reads_only
         self.__name__ = getattr(function, "__name__", "task")
 
     def __call__(self, *values: Any) -> Any:
@@ -60,6 +62,14 @@ def run_batch(*values: Any) -> list[Any] | Envelope:
     return results
 
 
+def run_own_batch(*values: Any) -> list[Any] | Envelope:
+    """`run_batch` of kofn's own functions."""
+    return run_batch(*values)
+
+
+run_own_batch.reads_only = True  # type: ignore[attr-defined]
+
+
 def send(pool: Pool, worker: int, tasks: Sequence[Task], keys: Sequence[Hashable]) -> Future[Any]:
     """Submit tasks as one message; it ends with the result of the only one, the results of several, or an envelope.
 
@@ -68,13 +78,13 @@ def send(pool: Pool, worker: int, tasks: Sequence[Task], keys: Sequence[Hashable
     keys : sequence
         Under which the pool knows the resident values of all of them.
     """
-    calls = [_call_of(task) for task in tasks]
+    calls, own = [_call_of(task) for task in tasks], all(is_own(task.function) for task in tasks)
     if len(tasks) == 1:
         function, arguments = calls[0]
-        return pool.submit(worker, Caught(function), *arguments, keys=tuple(keys))
+        return pool.submit(worker, Caught(function, own), *arguments, keys=tuple(keys))
     counts = (len(task.resident) for task in tasks)
     batch = [(function, count, arguments) for (function, arguments), count in zip(calls, counts, strict=True)]
-    return pool.submit(worker, run_batch, batch, keys=tuple(keys))
+    return pool.submit(worker, run_own_batch if own else run_batch, batch, keys=tuple(keys))
 
 
 def _call_of(task: Task) -> tuple[Callable[..., Any], tuple[Any, ...]]:

@@ -38,8 +38,7 @@ class ResidentValue:
 
     def __init__(self, frames: Sequence[Frame], segments: dict[int, MappedBytes]) -> None:
         self._pristine = [frame for frame in frames[1:] if isinstance(frame, bytes)]
-        used = {frame[0] for frame in frames if isinstance(frame, tuple)}
-        self._segments = [segments[identity] for identity in used]
+        self._shared = [(segments[frame[0]], *frame[1:]) for frame in frames if isinstance(frame, tuple)]
         copies = [bytearray(f) if isinstance(f, bytes) else f for f in frames[1:]]
         self._copies = [copy for copy in copies if isinstance(copy, bytearray)]
         self.value = unpack([frames[0], *copies], segments)
@@ -48,8 +47,8 @@ class ResidentValue:
         """Make the arrays what they were when they were placed."""
         for copy, pristine in zip(self._copies, self._pristine, strict=True):
             copy[:] = pristine
-        for mapping in self._segments:
-            restore(mapping)
+        for mapping, start, size in self._shared:  # others may have values in the same memory
+            restore(mapping, start, size)
 
 
 class Worker:
@@ -112,8 +111,10 @@ class Worker:
         except BaseException as error:
             payload, ok = pack(Envelope(error)), False
         self.reply(number, ok, payload)
+        reads_only = getattr(function, "reads_only", False)  # to look for what was written takes as long as to read it
         del function, arguments, value
-        self.clean(frames, residents)
+        if not reads_only:
+            self.clean(frames, residents)
 
     def pack(self, value: object) -> SharedPickle:
         """Pickle a result; what is large lies in memory that may have held one before."""
