@@ -200,7 +200,8 @@ class RunLoop:
         tasks = list(map(self._task, action.rows))
         placed = sum(self._placement.ensure(worker, task) for task in tasks)
         self._placed_bytes += placed
-        self._sent_bytes += sum(size_of(task.arguments) for task in tasks)
+        sent = {id(argument): argument for task in tasks for argument in task.arguments}  # each once in a message
+        self._sent_bytes += sum(map(size_of, sent.values()))
         keys = [key for task in tasks for key in self._placement.keys(task)]
         submitted = self._now()
         try:
