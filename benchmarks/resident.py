@@ -1,6 +1,7 @@
 """What a product with a resident matrix costs: `kofn.operator` beside the fastest plain product written by hand.
 
-    OMP_NUM_THREADS=1 python benchmarks/resident.py [--repeat 41] [--workers 2] [--shape 8192 4096] [--dead] [--sparse]
+    OMP_NUM_THREADS=1 python benchmarks/resident.py [--repeat 41] [--workers 2] [--shape 8192 4096]
+    python benchmarks/resident.py --dead | --sparse
 
 By hand: the same kind of warm processes; the matrix, x and y in shared memory that is kept, mapped and touched before;
 x is copied in, each worker multiplies its rows into its part of y where that lies, and y is copied out. That is the
@@ -86,17 +87,20 @@ def rows_of_product(names: list[str], shapes: list[tuple[int, ...]], span: tuple
     numpy.matmul(a[slice(*span)], x, out=y[slice(*span)])
 
 
-def table(shape: tuple[int, int], workers: int, repeat: int) -> None:
+def table(shape: tuple[int, int], workers: int, redundancy: int | None, repeat: int) -> None:
     """Run all kinds in turn and print their medians."""
     rng = np.random.default_rng(0)
     A, x = rng.standard_normal(shape), rng.standard_normal(shape[1])
     with kofn.LocalPool(workers, threads_per_worker=1) as own, kofn.LocalPool(workers, threads_per_worker=1) as pool:
-        hand, op = ByHand(own, A), kofn.operator(A, workers=pool, rng=0)
+        hand, op = ByHand(own, A), kofn.operator(A, workers=pool, redundancy=redundancy, rng=0)
         assert np.allclose(hand(x), A @ x) and np.allclose(op @ x, hand(x))
         del A
         for _ in range(3):
             hand(x), op @ x
-        pairs = np.array([(seconds(lambda: hand(x)), seconds(lambda: op @ x)) for _ in range(repeat)])
+        spare, pairs = 0, np.empty((repeat, 2))
+        for pair in pairs:
+            pair[:] = seconds(lambda: hand(x)), seconds(lambda: op @ x)
+            spare += sum(attempt.row >= op.answer.recovered.size for attempt in op.answer.report.attempts)
         report = op.answer.report
         op.close()
         hand.close()
@@ -104,7 +108,10 @@ def table(shape: tuple[int, int], workers: int, repeat: int) -> None:
     print(f"{shape[0]} × {shape[1]}, {workers} workers: by hand {1e3 * np.median(by_hand):.1f} ms, operator "
           f"{1e3 * np.median(ours):.1f} ms, ratio {np.median(ours / by_hand):.2f}, least "
           f"{1e3 * ours.min():.1f} / {1e3 * by_hand.min():.1f}")  # fmt: skip
-    print(f"  {len(report.attempts)} rows", "sent", report.sent_bytes, "received", report.received_bytes)
+    held = sum(report.resident_bytes) / (8 * shape[0] * shape[1])
+    print(
+        f"  holds {held:.3f} |A|, {spare / repeat:.1f} spare rows a product; {report.sent_bytes} bytes sent in the last"
+    )
 
 
 def dead(products: int = 20) -> None:
@@ -157,8 +164,8 @@ def sparse() -> None:
             held = sum(op.answer.report.resident_bytes)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    print(f"20 000² with density 1e-3, {size / 2**20:.0f} MiB: off by {off:.0e}; both directions hold {held / size:.2f} "
-          f"times that; peak {peak / 2**20:.0f} MiB, dense {20_000**2 * 8 / 2**20:.0f} MiB")  # fmt: skip
+    print(f"20 000² with density 1e-3, {size / 2**20:.0f} MiB: off by {off:.0e}; both directions hold")
+    print(f"{held / size:.2f} times that; peak {peak / 2**20:.0f} MiB, dense {20_000**2 * 8 / 2**20:.0f} MiB")
 
 
 def seconds(call: Callable[[], Any]) -> float:
@@ -171,6 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=41)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--redundancy", type=int)
     parser.add_argument("--shape", type=int, nargs=2)
     parser.add_argument("--dead", action="store_true")
     parser.add_argument("--sparse", action="store_true")
@@ -179,7 +187,7 @@ def main() -> None:
         (dead if chosen.dead else sparse)()
         return
     for shape in [tuple(chosen.shape)] if chosen.shape else SHAPES:
-        table(shape, chosen.workers, chosen.repeat)
+        table(shape, chosen.workers, chosen.redundancy, chosen.repeat)
 
 
 if __name__ == "__main__":
