@@ -53,7 +53,8 @@ BAD = [
     {"redundancy": np.array([1, 2])},
     {"aim": "median"},
     {"aim": np.array(["p99", "median"])},
-    {"verify": "detect"},
+    {"verify": "maybe"},
+    {"verify": np.array(["off", "detect"])},
 ]
 
 

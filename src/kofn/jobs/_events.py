@@ -65,6 +65,15 @@ class Arrived(OfWorker):
 
 
 @dataclass(frozen=True, slots=True)
+class Rejected(OfWorker):
+    """A worker returned results of its rows, of which those of ``rows`` are wrong; ``epsilons`` as of `Arrived`."""
+
+    state: str
+    epsilons: Sequence[float]
+    rows: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Lost(OfWorker):
     """What a worker had will never come: it died, or its task was stopped."""
 
@@ -119,7 +128,19 @@ class Closed:
 
 
 Event = (
-    Encoded | Sent | Refused | Arrived | Lost | Ended | Raised | Undelivered | Tick | CancelAsked | PoolGone | Closed
+    Encoded
+    | Sent
+    | Refused
+    | Arrived
+    | Rejected
+    | Lost
+    | Ended
+    | Raised
+    | Undelivered
+    | Tick
+    | CancelAsked
+    | PoolGone
+    | Closed
 )
 
 # -- actions: what is to be done ----------------------------------------------------------------------

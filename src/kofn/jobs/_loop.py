@@ -23,6 +23,7 @@ from ..schemes._scheme import Learner, Scheme
 from ..schemes._task import Task, name_some
 from . import _events as on
 from ._answer import Answer, answer_of
+from ._checks import Checks
 from ._collector import Collector
 from ._memory import RunMemory
 from ._message import failure, has_results, send, undelivered
@@ -67,6 +68,8 @@ class RunLoop:
         What was chosen for this run and why, for its report.
     pace : Pace, optional
         What runs before have told of the workers; this one adds to it.
+    checks : Checks, optional
+        What results are checked by; by default by nothing.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class RunLoop:
         out: Any = None,
         choice: str = "",
         pace: Pace | None = None,
+        checks: Checks | None = None,
     ) -> None:
         self._home = Home()
         self._clock: Clock = getattr(pool, "clock", RealClock())
@@ -90,13 +94,14 @@ class RunLoop:
         self._memory = RunMemory(scheme.encoding().encode) if memory is None else memory
         self._out = out
         self._choice = choice
+        self._checks = Checks() if checks is None else checks
         self.pool = pool
         self.collector = collector
         self._placement = placement
         scheduler = as_scheduler(CALL, "auto", scheme.adaptive) if scheduler is None else scheduler
         loop = proxy(self)  # a state that held its loop would keep operands and results until garbage is looked for
         lacks = lambda worker, row: loop._lacks(worker, row)  # noqa: E731
-        self._state = RunState(collector, pool.n, scheduler, lacks, scheme.rows, pace)
+        self._state = RunState(collector, pool.n, scheduler, lacks, scheme.rows, pace, self._checks.lies)
         self._inbox: queue.SimpleQueue[int | None] = queue.SimpleQueue()  # a message that is back, or a call
         self._futures: dict[int, Future[Any]] = {}
         self._messages = count()
@@ -246,7 +251,7 @@ class RunLoop:
 
     def _came_back(self, worker: int) -> on.Event:
         future, rows = self._futures.pop(worker), self._state.view.in_flight[worker].rows
-        del self._held[worker]
+        tasks = self._held.pop(worker)
         state = self.pool.state(worker)
         try:
             outcome = future.result()
@@ -262,14 +267,23 @@ class RunLoop:
             return on.Raised(worker, self.scheme.explain(failure(outcome, worker, rows[outcome.position])))
         try:
             payloads = outcome if len(rows) > 1 else [outcome]
-            return on.Arrived(worker, state, list(self._taken(worker, zip(rows, payloads, strict=True))))
+            wrong = self._found_wrong(worker, rows, tasks, payloads)
+            epsilons = list(self._taken(worker, zip(rows, payloads, strict=True), wrong))
         except TaskError as error:
             return on.Raised(worker, error)
+        return on.Rejected(worker, state, epsilons, wrong) if wrong else on.Arrived(worker, state, epsilons)
 
-    def _taken(self, worker: int, results: Iterable[tuple[int, Any]]) -> Iterable[float]:
-        """Keep the payloads of rows that are new, and tell how precise each is."""
+    def _found_wrong(
+        self, worker: int, rows: Sequence[int], tasks: Sequence[Task], payloads: Sequence[Any]
+    ) -> list[int]:
+        """Of rows that are new, those whose results do not stand a check."""
+        those = zip(rows, tasks, payloads, strict=True)
+        return [row for row, *one in those if row not in self._results and self._checks.refuse(worker, row, *one)]
+
+    def _taken(self, worker: int, results: Iterable[tuple[int, Any]], wrong: Sequence[int]) -> Iterable[float]:
+        """Keep the payloads of rows that are new and not wrong, and tell how precise each is."""
         for row, result in results:
-            if row not in self._results:
+            if row not in self._results and row not in wrong:
                 self._results[row] = self._memory.keep(row, self._learner.take(row, result, worker))
                 self._received_bytes += size_of(self._results[row])
             yield epsilon_of(result)
@@ -323,6 +337,7 @@ class RunLoop:
             fresh_rows=range(self.scheme.code.rows, self.collector.code.rows),
             choice=self._choice,
             resident_bytes=self._placement.bytes_at_workers,
+            wrong=tuple(self._checks.wrong),
         )
 
     def _answered(self) -> Answer:
@@ -355,4 +370,5 @@ class RunLoop:
             return ""
         rows = name_some("row", lost)
         held = self.scheme.describe(lost)
-        return f", {rows}{held and f' ({held})'} {'were' if lost[1:] else 'was'} given up after {ATTEMPTS} lost workers"
+        failed = "workers were lost or wrong" if self._checks.wrong else "lost workers"
+        return f", {rows}{held and f' ({held})'} {'were' if lost[1:] else 'was'} given up after {ATTEMPTS} {failed}"

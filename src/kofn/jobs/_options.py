@@ -10,6 +10,7 @@ from typing import Any, Literal, TypedDict
 from .. import checks
 from .._base._travel import Carrying
 from ..codes.decoding._estimators import Estimator, check_estimator
+from ._checks import LIES
 from ._collector import Progress
 from ._stop import StopRule, stop_rule
 from .scheduling import Scheduler
@@ -17,7 +18,7 @@ from .scheduling._names import as_scheduler
 
 CALL = "kofn.Options"
 
-NOT_BUILT = ("aim", "verify")
+NOT_BUILT = ("aim",)
 """Options that have one value for now."""
 
 GONE = {
@@ -86,8 +87,11 @@ class Options(Carrying):
         and schemes, have their rows: they refuse it.
     aim : "p99"
         Not there yet: what "auto" makes short.
-    verify : "off"
-        Not there yet: whether results are checked.
+    verify : {"off", "detect", "correct"}
+        Whether each result is checked where it arrives, against a secret that no worker knows. Wrong ones are never
+        used: they are in ``report.wrong``, and others compute their rows. With "correct" a worker that was wrong is
+        given nothing more in this run; with "detect" not after the third time. Products of floats only (`Freivalds`'
+        check): what moves some row of a result by less than rounding could is not seen.
 
     Examples
     --------
@@ -126,6 +130,9 @@ class Options(Carrying):
         if self.redundancy is not None:
             remedy = "say how many workers may be lost, or leave it out"
             checks.integer(CALL, "redundancy", self.redundancy, 0, remedy)
+        if not isinstance(self.verify, str) or self.verify not in LIES:
+            remedy = "leave it out for 'off'"
+            raise checks.refusal(CALL, "verify", "be 'off', 'detect' or 'correct'", repr(self.verify), remedy)
         for name in NOT_BUILT:
             given, default = getattr(self, name), getattr(type(self), name)
             if given is not default and (type(given) is not type(default) or given != default):

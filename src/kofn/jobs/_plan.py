@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from secrets import randbits
 from types import FunctionType
 from typing import Any, Unpack
 
@@ -24,6 +25,7 @@ from ..schemes._scheme import Learner, Scheme
 from ..schemes._task import Task
 from ..schemes._template import Template
 from ._answer import Answer
+from ._checks import LIES, Checks, require_verifier
 from ._collector import Collector
 from ._execution import Execution
 from ._job import Job
@@ -71,6 +73,7 @@ class Plan(Closeable):
         self._reached: tuple[LinearCode, float, Estimator, StopRule] | None = None
         self._memory: tuple[tuple[int | None, ...], MemoryPlan] | None = None
         self._pace: tuple[ArraySpec, Pace] | None = None
+        self._secret = randbits(128)  # no seed of the user's: who knows it can lie unseen
 
     @property
     def certificate(self) -> Decoding | None:
@@ -123,6 +126,7 @@ class Plan(Closeable):
         """Be made of what it is made of now, whatever becomes of that."""
         asked = self._asked
         if isinstance(asked, Scheme):
+            require_verifier(CALL, asked, self.options.verify, self._secret)
             self._check(asked, asked.encoding(), asked.learner(), self.options)
         self._asked = asked.taken(Snapshot(self._lease.by_reference))
 
@@ -147,6 +151,7 @@ class Plan(Closeable):
             check_place(CALL, out, scheme, encoding)
         estimator, stop, plan = self._check(scheme, encoding, learner, options, out)
         template = asked if isinstance(asked, Template) else None
+        verifier = require_verifier(CALL, scheme, options.verify, self._secret)
         if not scheme.code.rows:
             return Execution(scheme, None, {}, template, lease.n)
         results: dict[int, Any] = {}
@@ -165,6 +170,7 @@ class Plan(Closeable):
         loop = RunLoop(
             scheme, lease.pool, collector, lease.placement, scheduler,
             results=results, learner=learner, memory=memory, out=out, choice=self._choice, pace=pace,
+            checks=Checks(verifier, LIES[options.verify]),
         )  # fmt: skip
         return Execution(scheme, loop, results, template, lease.n, options.progress, end)
 

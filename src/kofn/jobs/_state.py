@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from operator import index
 from typing import Any
@@ -47,6 +47,8 @@ class RunState:
         Makes fresh rows; by default there are those of the code only.
     pace : Pace, optional
         What is known of the workers before; the run adds to it.
+    lies : int
+        A worker that has sent so many messages with wrong results is given nothing more.
 
     Examples
     --------
@@ -71,6 +73,7 @@ class RunState:
         lacks: Lacks = lambda worker, row: 0,
         rows: RowSource | None = None,
         pace: Pace | None = None,
+        lies: int = 1,
     ) -> None:
         self.phase = Phase.ENCODING
         self.collector = collector
@@ -83,6 +86,8 @@ class RunState:
         self._load: list[float] = collector.code.load.tolist()
         self._to_ask: deque[int] = deque()
         self._ends = False
+        self._lies, self._patience = Counter[int](), lies
+        self._was_wrong: set[tuple[int, int]] = set()
 
     def handle(self, event: on.Event, now: float) -> list[on.Action]:
         """Take an event in, at a time in seconds since the start, and return what is to be done, in order."""
@@ -131,9 +136,27 @@ class RunState:
         self.view.put_back(self.view.bring_back(event.worker, state, arrived=False).rows)
 
     def _arrived(self, event: on.Arrived) -> None:
-        message = self.view.bring_back(event.worker, event.state, arrived=True)
+        self._take(event, ())
+
+    def _rejected(self, event: on.Rejected) -> None:
+        """Take what is right, let another worker compute the rest, and remember who was wrong."""
+        worker = event.worker
+        self._lies[worker] += 1
+        if self._lies[worker] >= self._patience:
+            self.view.barred.add(worker)
+        self._take(event, event.rows)
+
+    def _take(self, event: on.Arrived | on.Rejected, wrong: Sequence[int]) -> None:
+        message = self.view.bring_back(event.worker, event.state, True, wrong)
         self._measure(message)
+        self._note(message, wrong, "wrong")
+        for row in wrong:  # twice by the same worker says as much as once
+            self._lives[row] -= (row, event.worker) not in self._was_wrong
+            self._was_wrong.add((row, event.worker))
+        self._put_back_or_give_up(wrong, self.view.another(event.worker))
         for row, epsilon in zip(message.rows, event.epsilons, strict=True):
+            if row in wrong:
+                continue
             if row in self.view.received:
                 self._note(message, [row], "late")
                 continue
@@ -148,11 +171,15 @@ class RunState:
         self._note(message, message.rows, "lost")
         for row in message.rows:
             self._lives[row] -= 1
-            if not self._lives[row]:
+        self._put_back_or_give_up(message.rows)
+        self._ask_all()
+
+    def _put_back_or_give_up(self, rows: Sequence[int], worker: int | None = None) -> None:
+        for row in rows:
+            if self._lives[row] <= 0:
                 self.view.given_up.add(row)
                 self.view.makes_rows = False  # what kills workers would do so in any combination
-        self.view.put_back([row for row in message.rows if row not in self.view.given_up])
-        self._ask_all()
+        self.view.put_back([row for row in rows if row not in self.view.given_up], worker)
 
     def _ended(self, event: on.Ended) -> None:
         message = self.view.bring_back(event.worker, event.state, arrived=False)
@@ -278,7 +305,8 @@ class RunState:
             return "everything that can arrive has arrived"
         if not view.idle and not view.absent:
             last = f"; the last: {self.loss}" if isinstance(self.loss, WorkerLost) else ""
-            return f"all {len(view.states)} workers are gone{last}"
+            wrong = f", {len(view.barred)} of them for wrong results" if view.barred else ""
+            return f"all {len(view.states)} workers are gone{wrong}{last}"
         if not view.absent and math.isinf(self.scheduler.next_look(view)):
             return f"{self.scheduler} gives out none of the rows that wait"
         return None
@@ -354,6 +382,7 @@ _STEPS: dict[Phase, dict[type, Step]] = {
         on.Sent: RunState._sent,
         on.Refused: RunState._refused,
         on.Arrived: RunState._arrived,
+        on.Rejected: RunState._rejected,
         on.Lost: RunState._lost,
         on.Ended: RunState._ended,
         on.Raised: RunState._raised,

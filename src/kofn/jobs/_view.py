@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from ..codes._linear import LinearCode
 from .scheduling._pace import Pace
@@ -41,6 +41,7 @@ class RunView:
         self.missing = set(range(code.unknowns))
         self.makes_rows = False
         self.given_up: set[int] = set()
+        self.barred: set[int] = set()
         self._restarts: Counter[int] = Counter()
         self.idle: set[int] = set()
         self.absent = set(range(workers))
@@ -93,7 +94,8 @@ class RunView:
         return self.speed.moving_seconds(lacking) if lacking else 0.0
 
     def set_state(self, worker: int, state: str) -> None:
-        """Take note of what a worker that has no rows of this run is doing."""
+        """Take note of what a worker that has no rows of this run is doing; one that is barred is as good as dead."""
+        state = "dead" if worker in self.barred else state
         self.states[worker] = state
         (self.idle.add if state == "idle" else self.idle.discard)(worker)
         (self.absent.add if state in ("starting", "busy") else self.absent.discard)(worker)
@@ -122,12 +124,18 @@ class RunView:
         flying = {row for message in self.in_flight.values() for row in message.rows}
         return next((row for row in rows if row in flying), next(filter(self.queue.is_waiting, rows), None))
 
-    def bring_back(self, worker: int, state: str, arrived: bool) -> InFlight:
-        """Take note that a worker has them no more."""
+    def bring_back(self, worker: int, state: str, arrived: bool, wrong: Collection[int] = ()) -> InFlight:
+        """Take note that a worker has them no more, and which of them have not arrived although others have."""
         message = self.in_flight.pop(worker)
         self.set_state(worker, state)
-        self.queue.mark_back(message.rows, arrived)
+        self.queue.mark_back([row for row in message.rows if row not in wrong], arrived)
+        self.queue.mark_back([row for row in message.rows if row in wrong], False)
         return message
+
+    def another(self, worker: int) -> int | None:
+        """A worker that can be given what this one had: an idle one if there is any, None where there is no other."""
+        there = [other for other, state in enumerate(self.states) if other != worker and state != "dead"]
+        return min(there, key=lambda other: self.states[other] != "idle", default=None)
 
     def put_back(self, rows: Sequence[int], worker: int | None = None) -> None:
         """Let those of these rows wait again, in their order, that have not arrived and that nobody else has.

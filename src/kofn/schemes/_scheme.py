@@ -26,6 +26,7 @@ from ..errors import CodeError, TaskError
 from ._encoding import Encoding
 from ._layout import Layout
 from ._task import Task, payload
+from ._verifier import Verifier
 
 
 class Judgement(NamedTuple):
@@ -232,6 +233,10 @@ class Scheme(Carrying, ABC):
     def learner(self) -> Learner:
         """What one run remembers and learns, with nothing of earlier ones."""
         return Learner(self)
+
+    def verifier(self, seed: int) -> Verifier | None:
+        """Keyed checks of single results, where there are any; ``seed`` is the key."""
+        return None
 
     def check(self, row: int, result: Any, like: ArraySpec | None = None) -> Any:
         """The payload that a worker's result is, or a `TaskError`.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
-Outcome = Literal["arrived", "late", "lost", "restarted", "abandoned"]
-"""``late``: another copy of the row arrived before; ``restarted``: ended and given out again (`Scheduler`);
+Outcome = Literal["arrived", "late", "lost", "wrong", "restarted", "abandoned"]
+"""``late``: another copy of the row arrived before; ``wrong``: its result was
+found wrong (``verify=``) and not used; ``restarted``: ended and given out again (`Scheduler`);
 ``abandoned``: still running when the job was done."""
 
 
@@ -21,7 +23,7 @@ class Attempt:
         Work of the row, in uncoded tasks.
     submitted, ended : float
         Seconds since the start of the job; for what was abandoned, when it was.
-    outcome : {"arrived", "late", "lost", "restarted", "abandoned"}
+    outcome : {"arrived", "late", "lost", "wrong", "restarted", "abandoned"}
     """
 
     row: int
@@ -35,3 +37,24 @@ class Attempt:
     def seconds(self) -> float:
         """How long the worker was occupied."""
         return self.ended - self.submitted
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A result that was found wrong and not used.
+
+    Parameters
+    ----------
+    row, worker : int
+    size : float
+        How far it is off, in units of what rounding can explain; inf where it is no result at all, such as NaN or
+        one of another shape.
+    """
+
+    row: int
+    worker: int
+    size: float
+
+    def __str__(self) -> str:
+        off = "no result at all" if self.size == math.inf else f"{self.size:.1e} times what rounding explains"
+        return f"worker {self.worker} returned a wrong result of row {self.row}: {off}; it was not used."

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
-from ._attempt import Attempt, Outcome
+from ._attempt import Attempt, Outcome, Wrong
 from ._timeline import draw
 
 
@@ -36,6 +36,8 @@ class Report:
         What ``code="auto"`` took, and the figures behind it; empty where the code was named.
     resident_bytes : sequence of int
         What stays at each worker for jobs to come, by worker.
+    wrong : sequence of Wrong
+        Results that a check found wrong, and who returned them (``verify=``).
 
     Examples
     --------
@@ -59,6 +61,7 @@ class Report:
     fresh_rows: Sequence[int] = ()
     choice: str = ""
     resident_bytes: Sequence[int] = ()
+    wrong: Sequence[Wrong] = ()
 
     @property
     def wasted(self) -> float:
@@ -85,6 +88,7 @@ class Report:
             "remarks": list(self.remarks),
             "fresh_rows": list(self.fresh_rows),
             "resident_bytes": list(self.resident_bytes),
+            "wrong": [asdict(one) for one in self.wrong],
             "wasted": self.wasted,
         }
 
@@ -92,7 +96,7 @@ class Report:
         counts = {kind: len(self.of(kind)) for kind in get_args(Outcome)}
         told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "no rows given out"
         lines = [f"{self.code} on {self.workers} workers: {told} in {self.seconds:.3f} s"]
-        lines += [f"  {remark}" for remark in (self.choice, *self.remarks) if remark]
+        lines += [f"  {remark}" for remark in (self.choice, *map(str, self.wrong), *self.remarks) if remark]
         for a in self.attempts:
             outcome = f"{a.outcome}, fresh" if a.row in self.fresh_rows else a.outcome
             times = f"{a.submitted:8.3f} s → {a.ended:8.3f} s"

@@ -8,7 +8,14 @@ from typing import Any
 from ...errors import require
 from ._attempt import Attempt
 
-COLOURS = {"arrived": "#2a9d8f", "late": "#8ab17d", "lost": "#e76f51", "restarted": "#f4a261", "abandoned": "#c9c9c9"}
+COLOURS = {
+    "arrived": "#2a9d8f",
+    "late": "#8ab17d",
+    "lost": "#e76f51",
+    "wrong": "#9b2226",
+    "restarted": "#f4a261",
+    "abandoned": "#c9c9c9",
+}
 
 
 def draw(code: str, workers: int, attempts: Sequence[Attempt], seconds: float, axes: Any = None) -> Any:

@@ -25,6 +25,8 @@ from .._encoding import Encoding, Factor, Found
 from .._layout import Layout
 from .._scheme import Parts, Scheme
 from .._task import Task
+from .._verifier import Verifier
+from ._freivalds import Freivalds, Sum
 
 SKETCH = 32
 """Width of the random sketch on either side: 32 × 32 numbers a block.
@@ -76,6 +78,22 @@ def combined(weights: Sequence[float], blocks: Sequence[Array]) -> Array:
 def multiply_tasks(rows: Sequence[int], blocks: Sequence[Sequence[Array]]) -> list[Task]:
     """The tasks of rows that multiply two encoded blocks."""
     return [Task(multiply, tuple(of_row)) for of_row in blocks]
+
+
+def sum_of_product(task: Task) -> Sum:
+    """What a task of a product, plain or fresh, asks for.
+
+    Examples
+    --------
+    >>> one = np.ones((2, 2))
+    >>> sum_of_product(Task(multiply_combined, ([2.0], [one], [1.0, 3.0], [one, one]))).weights
+    array([[2., 6.]])
+    """
+    values = [*task.resident.values(), *task.arguments]
+    if task.function is not multiply_combined:
+        return Sum.of(*values)
+    alpha, a, beta, b = values
+    return Sum(a, np.outer(alpha, beta), b, a[0].shape[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,6 +226,10 @@ class ProductScheme(GridScheme):
         pairs = zip(self.left.distinct[1].tolist(), self.right.distinct[1].tolist(), strict=True)
         needs = [((0, i), (1, j)) for i, j in pairs]
         return Encoding(needs, multiply_tasks, (self.left, self.right), self.result, self.counted_on)
+
+    def verifier(self, seed: int) -> Verifier:
+        """Freivalds' check of each block product."""
+        return Freivalds(sum_of_product, seed)
 
     @property
     def rows(self) -> RowSource:

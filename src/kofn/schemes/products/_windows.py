@@ -13,7 +13,9 @@ from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from .._encoding import Encoding
 from .._task import Task
+from .._verifier import Verifier
 from ._cuts import Cut
+from ._freivalds import Freivalds, Sum
 from ._scheme import GridScheme, Sketch, real_type
 
 
@@ -53,12 +55,23 @@ class WindowScheme(GridScheme):
         ]
         return Encoding(needs, self.tasks_of, (self.left, self.right), self.result, self.counted_on)
 
+    def verifier(self, seed: int) -> Verifier:
+        """Freivalds' check of each window."""
+        return Freivalds(sum_of_window, seed)
+
     def tasks_of(self, rows: Sequence[int], blocks: Sequence[Sequence[Array]]) -> list[Task]:
         """The tasks of some rows, each with the coefficients of its window."""
         windows = [self.coefficients[row] for row in rows]
         kind = real_type(self.result.dtype)
         chosen = [window[np.ix_(*_touched(window))].astype(kind) for window in windows]
         return [Task(multiply_window, (window, *of_row)) for window, of_row in zip(chosen, blocks, strict=True)]
+
+
+def sum_of_window(task: Task) -> Sum:
+    """What a task of a window asks for."""
+    weights, *blocks = task.arguments
+    a, b = blocks[: len(weights)], blocks[len(weights) :]
+    return Sum(a, np.asarray(weights, np.float64), b, len(a) * a[0].shape[1])
 
 
 def _touched(window: Floats) -> tuple[Indices, Indices]:
