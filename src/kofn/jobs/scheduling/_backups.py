@@ -118,12 +118,12 @@ class CodedBackups(_Backups):
     Examples
     --------
     >>> import numpy as np, kofn
-    >>> A = np.arange(12.0).reshape(6, 2)
+    >>> A = np.cos(np.arange(12.0)).reshape(6, 2)  # rows of like size: others are not mixed
     >>> pool = kofn.simulation.VirtualPool([[1.0], [60.0], [60.0], [1.0]])
     >>> scheme = kofn.schemes.uncoded(A, A.T, blocks=(4, 1), workers=4)
     >>> answer = kofn.run(scheme, pool, scheduler=kofn.CodedBackups())
     >>> answer.report.seconds, list(answer.report.fresh_rows), bool(np.allclose(answer.value, A @ A.T))
-    (2.0, [4, 5], True)
+    (2.0, [4, 5, 6], True)
     """
 
     def assign(self, worker: int, view: View) -> Assignment:
