@@ -93,6 +93,19 @@ def test_ctrl_c_ends_with_code_130_and_leaves_nothing(big, whom):
     assert sorted(path.name for path in big.iterdir()) == ["A.npy", "C.npy"]
 
 
+def test_ctrl_c_ends_a_bench_on_real_processes_and_leaves_nothing(tmp_path):
+    options = ["--real", "--workers", 2, "--traces", "dead-worker", "--policies", "plain", "--seconds", 60]
+    with begun("bench", *options, "--out", tmp_path / "new") as (process, mark):
+        while "plain, 1 tasks a worker" not in process.stderr.readline():
+            assert process.poll() is None
+        assert len(processes(mark)) >= 2
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+        assert (process.returncode, err.splitlines()[-1]) == (130, "kofn: interrupted.")
+        assert gone(mark)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_bad_input_ends_with_code_2_and_one_sentence(tmp_path):
     with begun("matmul", tmp_path / "A.npy", tmp_path / "B.npy", "--out", tmp_path / "C.npy") as (process, _):
         out, err = process.communicate(timeout=60)

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import checks
 from ..arrays._npy import check_target, replacing
+from ..engines.local._pool import LocalPool
 from ..errors import require, require_installed
 from ..jobs.report._progress import ProgressLine
-from ..simulation.bench import AUTO, POLICIES, TRACES, WORK, Result, bench, from_file, table
+from ..simulation.bench import (
+    AUTO,
+    POLICIES,
+    TRACES,
+    WORK,
+    RealWorkers,
+    Result,
+    bench,
+    from_file,
+    scheduler_of,
+    table,
+)
+from ..simulation.bench._bench import Play
 from ..simulation.bench._table import draw
 from ..simulation.bench._traces import Trace
 from ._codes import columns
@@ -26,8 +40,18 @@ EXAMPLES = """\
   kofn bench --workers 8 32 --trials 300 --out results
   kofn bench --traces slow-worker pareto --policies plain spark-3.5 coded auto-p99 --trials 10000 --out results
   kofn bench --work map --traces delays.npy --out mine
+  kofn bench --real --traces slow-worker slow-tasks --policies plain spark-3.5 coded --out real
 
 delays.npy is a record of your own: a row a task, a column a worker, times per unit of work (NaN: never came back)."""
+
+SIMULATED, REAL = 1000, 5
+"""Trials, unless it is said how many."""
+
+UNREAL = {name for name, policy in POLICIES.items() if scheduler_of(policy) is None}
+"""Policies that no scheduler follows."""
+
+SLEEPS = tuple(work for work in WORK if work != "operator")
+"""Work for which sleeps can stand: blocks of an operator lie at workers, and moving them is what counts."""
 
 LEGEND = "p50/p99 at 1, 2, 4 and 8 tasks a worker, in units of plain work where nothing straggles; work at the best p99"
 
@@ -37,55 +61,117 @@ def _add(parser: ArgumentParser) -> None:
     parser.add_argument("--workers", metavar="N", nargs="+", type=int, default=[8], help="how many (default: 8)")
     known = f"{', '.join(TRACES)}, or files of recorded delays (default: all of these)"
     parser.add_argument("--traces", metavar="T", nargs="+", default=list(TRACES), help=known)
-    known = f"{', '.join([*POLICIES, *AUTO])} (default: all of these)"
-    parser.add_argument("--policies", metavar="P", nargs="+", default=[*POLICIES, *AUTO], help=known)
-    parser.add_argument("--trials", metavar="N", type=int, default=1000, help="how often (default: 1000)")
+    known = f"{', '.join([*POLICIES, *AUTO])} (default: all of these, with --real all but hadoop)"
+    parser.add_argument("--policies", metavar="P", nargs="+", help=known)
+    known = f"how often (default: {SIMULATED}, with --real {REAL})"
+    parser.add_argument("--trials", metavar="N", type=int, help=known)
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="repeat the same delays (default: 0)")
+    parser.add_argument("--real", action="store_true", help="on processes of this machine, with sleeps for work")
+    known = "with --real: what plain work takes where nothing straggles (default: 1)"
+    parser.add_argument("--seconds", metavar="S", type=float, help=known)
     parser.add_argument("--out", metavar="DIR", required=True, help="folder for bench.json and bench.png")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
 
 def _execute(arguments: Namespace) -> int:
     traces = _checked(arguments)
-    folder = _folder(arguments.out)
-    require_installed(f"{CALL}: drawing", "matplotlib")
-    results: list[Result] = []
-    print(LEGEND)
-    with ProgressLine(sys.stderr, arguments.quiet) as line:
-        for workers in arguments.workers:
-            for name, trace in traces.items():
-                line.show(f"{name}, {workers} workers")
-                seed = [arguments.seed, list(traces).index(name)]
-                found = list(bench(arguments.work, workers, {name: trace}, arguments.policies, arguments.trials, seed))
-                print(f"\n{arguments.work}, {name}, {workers} workers", *columns(table(found), right=True), sep="\n")
-                results += found
-    _write(folder, results)
+    policies = arguments.policies or _policies(arguments.real)
+    with _folder(arguments.out) as folder:
+        require_installed(f"{CALL}: drawing", "matplotlib")
+        results: list[Result] = []
+        print(LEGEND)
+        with ProgressLine(sys.stderr, arguments.quiet) as line:
+            for workers in arguments.workers:
+                results += _all(arguments, workers, traces, policies, line)
+        _write(folder, results)
     print(f"\n{folder / 'bench.json'}: {len(results)} results; {folder / 'bench.png'}")
     return 0
+
+
+def _all(
+    arguments: Namespace, workers: int, traces: Mapping[str, Trace], policies: Sequence[str], line: ProgressLine
+) -> Iterator[Result]:
+    """The results of so many workers, each trace told and printed."""
+    trials = arguments.trials or (REAL if arguments.real else SIMULATED)
+    where = ""
+
+    def tell(text: str) -> None:
+        line.show(f"{where}: {text}")
+
+    with _play(arguments, workers, tell) as play:
+        for name, trace in traces.items():
+            where = f"{name}, {workers} workers"
+            line.show(where)
+            seed = [arguments.seed, list(traces).index(name)]
+            found = list(bench(arguments.work, workers, {name: trace}, policies, trials, seed, play))
+            title = f"{arguments.work}, {name}, {workers} workers{', real' * arguments.real}"
+            print(f"\n{title}", *columns(table(found), right=True), sep="\n", flush=True)
+            yield from found
+
+
+@contextlib.contextmanager
+def _play(arguments: Namespace, workers: int, tell: Callable[[str], None]) -> Iterator[Play | None]:
+    """How trials are played; None for the simulation."""
+    if not arguments.real:
+        yield None
+        return
+    with LocalPool(workers, threads_per_worker=1) as pool:
+        yield RealWorkers(pool, arguments.seconds or 1.0, tell).play
+
+
+def _policies(real: bool) -> list[str]:
+    """All there are; with real workers those that a scheduler can follow."""
+    return [name for name in (*POLICIES, *AUTO) if not real or name not in UNREAL]
 
 
 def _checked(arguments: Namespace) -> Mapping[str, Trace]:
     """The traces; what cannot be is refused before anything is simulated."""
     checks.choice(CALL, "--work", arguments.work, WORK, "see kofn bench --help")
-    for policy in arguments.policies:
+    for policy in arguments.policies or ():
         checks.choice(CALL, "--policies", policy, [*POLICIES, *AUTO], "see kofn bench --help")
     for workers in arguments.workers:
         checks.integer(CALL, "--workers", workers, 2, "with one worker there is nothing to wait for")
-    checks.integer(CALL, "--trials", arguments.trials, 1, "leave it out for 1000")
+    if arguments.trials is not None:
+        checks.integer(CALL, "--trials", arguments.trials, 1, f"leave it out for {SIMULATED}, with --real {REAL}")
     checks.integer(CALL, "--seed", arguments.seed, 0, "leave it out for 0")
+    _check_real(arguments)
     return {name: TRACES[name] if name in TRACES else from_file(name) for name in arguments.traces}
 
 
-def _folder(given: str) -> Path:
+def _check_real(arguments: Namespace) -> None:
+    if arguments.seconds is not None:
+        checks.number(CALL, "--seconds", arguments.seconds, "leave it out for 1", strict=True)
+        if not arguments.real:
+            raise checks.refusal(CALL, "--seconds", "be left out", arguments.seconds, "it is for --real")
+    if not arguments.real:
+        return
+    if arguments.work == "operator":
+        remedy = "use product, or leave out --real"
+        raise checks.refusal(CALL, "--work", f"be one of {', '.join(SLEEPS)} with --real", "operator", remedy)
+    for policy in UNREAL & set(arguments.policies or ()):
+        must = "be without hadoop with --real, as no task says how far it is"
+        raise checks.refusal(CALL, "--policies", must, policy, "leave it, or --real, out")
+
+
+@contextlib.contextmanager
+def _folder(given: str) -> Iterator[Path]:
+    """The folder for results; it is gone again if it was made for them and there are none."""
     folder = Path(given)
+    was_there = folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         must, got = "be a folder, or a place where one can be made", f"{given} ({error.strerror})"
         raise checks.refusal(CALL, "--out", must, got, "choose another name") from None
-    for name in ("bench.json", "bench.png"):
-        check_target(folder / name, "--out")
-    return folder
+    try:
+        for name in ("bench.json", "bench.png"):
+            check_target(folder / name, "--out")
+        yield folder
+    except BaseException:
+        if not was_there:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def _write(folder: Path, results: Sequence[Result]) -> None:

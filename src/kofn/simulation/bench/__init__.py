@@ -4,6 +4,7 @@ from ._bench import AUTO, TRACES, WORK, Result, bench
 from ._choose import Candidate, Choice, candidates, choose
 from ._draws import Draws
 from ._policies import POLICIES, Policy
+from ._real import RealWorkers, scheduler_of
 from ._recorded import Recorded, from_file
 from ._table import table
 
@@ -16,11 +17,13 @@ __all__ = [
     "Choice",
     "Draws",
     "Policy",
+    "RealWorkers",
     "Recorded",
     "Result",
     "bench",
     "candidates",
     "choose",
     "from_file",
+    "scheduler_of",
     "table",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from ._draws import Draws
 from ._learn import learn
 from ._policies import POLICIES, TASKS
 from ._recorded import MEASURED
+from ._run import Rules
 from ._simulate import Outcomes, outcomes
 from ._traces import DRAWN, Trace
 
@@ -26,6 +27,9 @@ AUTO: Mapping[str, str] = {"auto-median": "median", "auto-p99": "p99"}
 WORK = ("product", "operator", "map", "sum")
 
 WORKERS = (8, 32)
+
+Play = Callable[[Candidate, Rules, Draws], Outcomes | None]
+"""``play(candidate, rules, draws)`` plays all trials; None where it cannot."""
 
 CHUNK = 1000
 """Trials that are drawn at a time."""
@@ -79,8 +83,9 @@ def bench(
     policies: Sequence[str],
     trials: int = 1000,
     seed: int | Sequence[int] = 0,
+    play: Play | None = None,
 ) -> Iterator[Result]:
-    """Simulate policies over traces.
+    """Simulate policies over traces, or play them with real workers.
 
     Parameters
     ----------
@@ -91,6 +96,8 @@ def bench(
         Of `POLICIES` and `AUTO`; what the work does not allow is left out.
     trials : int
     seed : int or sequence of int
+    play : callable, optional
+        ``RealWorkers(…).play``, with the same delays; the simulation by default.
 
     Examples
     --------
@@ -99,17 +106,23 @@ def bench(
     [('plain', 1), ('mds-6-of-8', 1)]
     """
     base = [seed] if isinstance(seed, int) else list(seed)
+    is_real, play = play is not None, play or _simulated
     for place, (name, trace) in enumerate(traces.items()):
         wanted = [*_fixed(policies), *_chosen(work, workers, trace, policies, [*base, place, 2])]
         known = [(label, one, one.policy.rules(work, workers, one.tasks)) for label, one in wanted]
         found: dict[int, list[Outcomes]] = {}
         for drawn in _chunks(trace, trials, workers, [*base, place, 1]):
-            for number, (_, _, rules) in enumerate(known):
-                if rules is not None:
-                    found.setdefault(number, []).append(outcomes(rules, drawn))
+            for number, (_, one, rules) in enumerate(known):
+                result = None if rules is None else play(one, rules, drawn)
+                if result is not None:
+                    found.setdefault(number, []).append(result)
         for number, parts in found.items():
             label, one, _ = known[number]
-            yield _result(work, name, label, workers, one, Outcomes.joined(parts))
+            yield _result(work, name, label, workers, one, Outcomes.joined(parts), is_real)
+
+
+def _simulated(one: Candidate, rules: Rules, draws: Draws) -> Outcomes:
+    return outcomes(rules, draws)
 
 
 def _fixed(policies: Sequence[str]) -> Iterator[tuple[str, Candidate]]:
@@ -132,7 +145,7 @@ def _chunks(trace: Trace, trials: int, workers: int, seed: list[int]) -> Iterato
         yield trace(min(CHUNK, trials - begun), workers, np.random.default_rng([*seed, chunk]))
 
 
-def _result(work: str, trace: str, label: str, workers: int, one: Candidate, all_of: Outcomes) -> Result:
+def _result(work: str, trace: str, label: str, workers: int, one: Candidate, all_of: Outcomes, is_real: bool) -> Result:
     trials = len(all_of.times)
     return Result(
         work=work,
@@ -141,7 +154,7 @@ def _result(work: str, trace: str, label: str, workers: int, one: Candidate, all
         workers=workers,
         tasks_per_worker=one.tasks,
         trials=trials,
-        real=False,
+        real=is_real,
         p50=all_of.percentile(0.5),
         p99=all_of.percentile(0.99),
         p999=all_of.percentile(0.999) if trials >= ENOUGH else None,
