@@ -22,7 +22,7 @@ import kofn
 from kofn.engines import Capabilities, RayPool, as_pool
 from kofn.errors import ArgumentError, PoolClosed, WorkerLost
 from kofn.testing._engines import check_engine
-from processes import alive, crossed, opens, slow_but, until
+from processes import alive, crossed, linux, opens, slow_but, until
 
 ray = pytest.importorskip("ray")
 
@@ -115,6 +115,49 @@ def test_a_large_value_is_stored_once_for_all_workers(pool: RayPool, monkeypatch
     assert len(stored) == 1
     pool.drop("x")
     pool.drop("small")
+
+
+@linux
+def test_what_is_large_is_rays_own_memory_and_what_is_written_there_is_undone(pool: RayPool) -> None:
+    """Of a mapped array few pages are this process's own: those that were written to."""
+
+    def own_pages(x: Any, mark: float) -> tuple[float, int, int]:
+        x[:1000] = mark
+        place, pages = x.ctypes.data // 4096, x.nbytes // 4096
+        with Path("/proc/self/pagemap").open("rb") as file:
+            file.seek(8 * place)
+            entries = np.frombuffer(file.read(8 * pages), np.uint64)
+        total = float(x.sum())
+        mapped = (entries >> np.uint64(61)) & np.uint64(1)
+        there = entries >> np.uint64(63)
+        return total, pages, int(((there == 1) & (mapped == 0)).sum())
+
+    x = np.ones(1_000_000)
+    for worker in range(2):
+        pool.put(worker, "x", x)
+    for worker in range(2):
+        for mark in (3.0, 5.0):
+            total, pages, own = pool.submit(worker, own_pages, mark, keys=("x",)).result()
+            assert total == 1_000_000 + 1000 * (mark - 1) and pages == 1953 and own <= 4
+    pool.drop("x")
+
+
+@linux
+def test_an_array_that_a_task_keeps_stays_when_its_value_is_dropped(pool: RayPool) -> None:
+    def keep(x: Any) -> None:
+        sys.kept = x  # type: ignore[attr-defined]
+
+    def kept() -> float:
+        return float(sys.__dict__.pop("kept").sum())
+
+    pool.put(0, "x", np.ones(1_000_000))
+    pool.submit(0, keep, keys=("x",)).result()
+    pool.drop("x")
+    for _ in range(3):  # with the first of which the actor hears of it; others fill the place again
+        pool.put(0, "y", np.zeros(1_000_000))
+        assert pool.submit(0, np.sum, keys=("y",)).result() == 0
+        pool.drop("y")
+    assert pool.submit(0, kept).result() == 1_000_000
 
 
 def test_what_was_changed_after_it_was_dropped_is_sent_anew(pool: RayPool) -> None:

@@ -34,9 +34,9 @@ def map_shared(fd: int, size: int) -> MappedBytes:
     return _map(fd, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED)
 
 
-def map_private(fd: int, size: int) -> MappedBytes:
-    """Map ``size`` bytes of a file so that writes stay in this process, and `restore` undoes them."""
-    return _map(fd, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE)
+def map_private(fd: int, size: int, offset: int = 0) -> MappedBytes:
+    """Map ``size`` bytes of a file, from a page on, so that writes stay in this process; `restore` undoes them."""
+    return _map(fd, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE, offset)
 
 
 def address(buffer: memoryview | MappedBytes) -> int:
@@ -74,8 +74,8 @@ def _written(first: int, pages: int) -> bool:
     return len(entries) < pages or bool(np.any((entries & here != 0) & (entries & of_file == 0)))
 
 
-def _map(fd: int, size: int, protection: int, flags: int) -> MappedBytes:
-    place = _libc().mmap(None, size, protection, flags, fd, 0)
+def _map(fd: int, size: int, protection: int, flags: int, offset: int = 0) -> MappedBytes:
+    place = _libc().mmap(None, size, protection, flags, fd, offset)
     if place == ctypes.c_void_p(-1).value:
         raise OSError(ctypes.get_errno(), f"cannot map {size} bytes: {os.strerror(ctypes.get_errno())}")
     block = (ctypes.c_ubyte * size).from_address(place)

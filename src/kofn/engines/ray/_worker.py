@@ -12,6 +12,7 @@ from ..._base._envelope import Envelope
 from .._future import pack_result
 from .._loading import load
 from .._pickling import BufferedPickle
+from ._held import HeldValue
 
 
 class RayWorker:
@@ -27,7 +28,7 @@ class RayWorker:
 
     def __init__(self) -> None:
         load()  # what jobs need, before anybody waits for it
-        self._held: dict[int, BufferedPickle] = {}
+        self._held: dict[int, HeldValue] = {}
 
     def hello(self) -> tuple[int, str, frozenset[str]]:
         """Process, version of kofn, and what is imported already."""
@@ -63,7 +64,7 @@ class RayWorker:
         """
         for identity in forget:
             self._held.pop(identity, None)
-        self._held.update(zip(new, values, strict=True))
+        self._held.update(zip(new, map(HeldValue, values), strict=True))
         try:
             function, arguments = call.open()
             value = function(*(self._held[identity].view() for identity in order), *arguments)
