@@ -2,6 +2,7 @@
 # make test      install into .venv and run the fast tests: at most five minutes on two cores
 # make test-slow what is marked slow, and every property on all of its examples
 # make test-all  both
+# make test-engine jobs on the engine that KOFN_ENGINE names, as in KOFN_ENGINE=ray make test-engine
 # make check     formatting, lint, types
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,7 +12,7 @@ BIN := .venv/bin
 PROCESSES ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
 
-.PHONY: demo test test-slow test-all check clean
+.PHONY: demo test test-slow test-all test-engine check clean
 
 demo: .venv/demo
 	mkdir -p out
@@ -24,6 +25,10 @@ test-slow: .venv/installed
 	$(PYTEST) -m 'slow or hypothesis' --hypothesis-profile=long $(ARGUMENTS)
 
 test-all: test test-slow
+
+# One process, and so one pool.
+test-engine: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/engines/test_any_engine.py $(ARGUMENTS)
 
 check: .venv/installed
 	$(BIN)/ruff format --check .
