@@ -125,7 +125,7 @@ class RayPool(SlotPool[RaySlot]):
 
     def _slot(self, call: str, worker: int) -> RaySlot:
         slot = super()._slot(call, worker)
-        if not self._session.is_reachable:
+        if not self._session.is_connected:
             raise PoolClosed(f"{call}: {SHUT_DOWN}")
         return slot
 

@@ -38,6 +38,13 @@ class Session:
         """Whether this process is connected to it."""
         return _identity() == self.identity
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether this process is connected to Ray at all, which is told more quickly."""
+        import ray
+
+        return bool(ray.is_initialized())
+
     def leave(self) -> None:
         """Have one pool less; with the last one shut Ray down, if it was started here."""
         import ray

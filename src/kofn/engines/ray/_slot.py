@@ -185,8 +185,9 @@ class RaySlot(PoolSlot):
         actor = self.actor
         new = {placed.identity: placed.carried for placed in values if placed.identity not in self._held}
         order = [placed.identity for placed in values]
+        message = *call.plain(), order, list(self._forget), list(new)
         try:
-            answer = actor.perform.remote(call, order, list(self._forget), list(new), *new.values()).future()
+            answer = actor.perform.remote(message, *new.values()).future()
         except Exception as error:
             raise KofnError(f"submit: Ray takes no task: {last_line(error)}") from error
         self._held |= new.keys()

@@ -11,8 +11,12 @@ from typing import Any
 from ..._base._envelope import Envelope
 from .._future import pack_result
 from .._loading import load
-from .._pickling import BufferedPickle
+from .._pickling import Buffer, BufferedPickle
 from ._held import HeldValue
+
+Message = tuple[bytes, Sequence[Buffer], Sequence[int], Sequence[int], Sequence[int]]
+"""Stream and buffers of a function and its arguments; the held values that it takes, what is not needed any more, and
+what is new, each by its number."""
 
 
 class RayWorker:
@@ -21,7 +25,7 @@ class RayWorker:
     Examples
     --------
     >>> worker = RayWorker()
-    >>> ok, answer = worker.perform(BufferedPickle.of((sum, (1,))), [7], [], [7], BufferedPickle.of([1, 2]))
+    >>> ok, answer = worker.perform((*BufferedPickle.of((sum, (1,))).plain(), [7], [], [7]), BufferedPickle.of([1, 2]))
     >>> ok, BufferedPickle(*answer).open()
     (True, 4)
     """
@@ -36,24 +40,15 @@ class RayWorker:
 
         return os.getpid(), version("kofn"), frozenset(sys.modules)
 
-    def perform(
-        self,
-        call: BufferedPickle,
-        order: Sequence[int],
-        forget: Sequence[int],
-        new: Sequence[int],
-        *values: BufferedPickle,
-    ) -> tuple[bool, Any]:
+    def perform(self, message: Message, *values: BufferedPickle) -> tuple[bool, Any]:
         """Run a task, with some of what is held before its arguments.
 
         Parameters
         ----------
-        call : BufferedPickle
-            The function and its arguments.
-        order : sequence of int
-            The held values that it takes.
-        forget, new : sequence of int
-            What is not needed any more, and what is held from now on: the numbers of ``values``.
+        message : tuple
+            As one argument, and not an object of a class of ours: Ray would take longer.
+        *values : BufferedPickle
+            What is held from now on.
 
         Returns
         -------
@@ -62,11 +57,12 @@ class RayWorker:
         object
             The parts of a `BufferedPickle` of the result, or a pickled `Envelope`.
         """
+        stream, buffers, order, forget, new = message
         for identity in forget:
             self._held.pop(identity, None)
         self._held.update(zip(new, map(HeldValue, values), strict=True))
         try:
-            function, arguments = call.open()
+            function, arguments = BufferedPickle(stream, buffers).open()
             value = function(*(self._held[identity].view() for identity in order), *arguments)
             return True, pack_result(value, BufferedPickle.of).plain()
         except BaseException as error:
