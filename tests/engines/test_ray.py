@@ -195,7 +195,7 @@ def test_what_is_dropped_leaves_rays_store(pool: RayPool) -> None:
 # -- stragglers and deaths ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", slow_but(["abandon", "interrupt", "kill"], {"abandon"}))
+@pytest.mark.parametrize("how", slow_but(["abandon", "interrupt", "kill"], {"kill"}))
 def test_what_goes_on_after_the_grace_is_ended_and_its_data_come_back(pool: RayPool, how: str, tmp_path: Path) -> None:
     pool.put(0, "x", np.arange(100_000.0))
     assert pool.submit(0, np.sum, keys=("x",)).result() == 4999950000  # not the first task, which has longer
@@ -284,6 +284,7 @@ def test_a_name_joins_the_ray_that_is_there_and_leaves_it_running(cluster: None)
         pool.submit(0, int)
 
 
+@pytest.mark.slow
 def test_a_pool_that_nobody_holds_ends_its_actors(cluster: None) -> None:
     pool = RayPool(1)
     pids = pool.pids()
@@ -293,6 +294,7 @@ def test_a_pool_that_nobody_holds_ends_its_actors(cluster: None) -> None:
     until(lambda: sum(thread.name == "kofn-ray" for thread in threading.enumerate()) <= 1)
 
 
+@pytest.mark.slow
 def test_workers_beyond_the_room_there_is_come_later(cluster: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kofn.engines.ray._pool.ENOUGH_SECONDS", 0.1)
     with RayPool(2, options={"num_cpus": 2}) as pool:
@@ -301,12 +303,14 @@ def test_workers_beyond_the_room_there_is_come_later(cluster: None, monkeypatch:
         assert list(kofn.map(abs, [-1, -2], workers=pool).value) == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_cluster_without_room_is_told(cluster: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kofn.engines.ray._pool.START_SECONDS", 0.5)
     with pytest.raises(WorkerLost, match=r"no worker could be started: the cluster has no room for one$"):
         RayPool(1, options={"num_cpus": 7})
 
 
+@pytest.mark.slow
 def test_another_version_at_the_workers_is_told(cluster: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kofn.engines.ray._slot.version", lambda name: "0.0.7")
     with pytest.raises(WorkerLost, match=r"it has kofn \S+, and this process 0\.0\.7; install one version on all"):
