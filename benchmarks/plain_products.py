@@ -116,6 +116,7 @@ def main() -> None:
 def table(pool: kofn.LocalPool, A: Floats, B: Floats, shape: tuple[int, int, int], repeat: int) -> None:
     n = TASKS * pool.n
     kinds: dict[str, Callable[[], Any]] = {
+        "default": lambda: kofn.matmul(A, B, workers=pool, rng=0),
         "uncoded": lambda: kofn.matmul(A, B, workers=pool, code="uncoded", rows=n, rng=0),
         "uncoded by rows": lambda: kofn.matmul(A, B, workers=pool, code="uncoded", blocks=(n, 1), rng=0),
         "mds": lambda: kofn.matmul(A, B, workers=pool, code="mds", blocks=(n, 1), rows=n + 2, rng=0),

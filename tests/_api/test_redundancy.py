@@ -20,7 +20,7 @@ def lost_pools(workers, redundancy):
         yield VirtualPool([[math.inf] if worker in lost else [1.0] for worker in range(workers)])
 
 
-@pytest.mark.parametrize("code", [None, "mds", "mds-dense", "mds-chebyshev"])
+@pytest.mark.parametrize("code", ["auto", "mds", "mds-dense", "mds-chebyshev"])
 @pytest.mark.parametrize("redundancy", [0, 1, 2, 4])
 def test_a_product_does_without_any_so_many_workers(redundancy, code):
     for pool in lost_pools(5, redundancy):

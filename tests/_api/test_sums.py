@@ -135,7 +135,7 @@ def test_what_is_in_hand_at_a_tolerance_is_enough(pool):
         ({"terms": abs}, "'count' must be an int of at least 1"),
         ({"terms": abs, "count": 0}, "'count' must be an int of at least 1"),
         ({"terms": [abs], "count": 2}, "'count' must be left out"),
-        ({"terms": [abs], "code": "fast"}, "'code' must be one of 'one', 'uncoded'"),
+        ({"terms": [abs], "code": "fast"}, "'code' must be one of 'auto', 'one'"),
         ({"terms": [abs] * 4, "code": functools.partial(SUMS["sum-recovery"], degree=4)}, "'degree' must be at most 3"),
         (
             {"terms": [abs] * 4, "code": functools.partial(SUMS["sum-recovery"], degree=0)},

@@ -51,7 +51,7 @@ BAD = [
     {"scratch": 7},
     {"redundancy": -1},
     {"redundancy": np.array([1, 2])},
-    {"aim": "median"},
+    {"aim": "slowest"},
     {"aim": np.array(["p99", "median"])},
     {"verify": "maybe"},
     {"verify": np.array(["off", "detect"])},

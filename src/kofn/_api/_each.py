@@ -29,6 +29,9 @@ from ..schemes.functions._hedged import together
 
 NAME = "duplicates"
 
+DUPLICATES = "took duplicates: each input once, and again where a worker is late with it"
+"""What a report says of a map that mixes nothing."""
+
 
 class Inputs:
     """The inputs of one call, read as they are needed, each as it was when it was read.
@@ -214,6 +217,7 @@ class EachRun:
             placed_bytes=loop.placed_bytes,
             sent_bytes=loop.sent_bytes,
             received_bytes=loop.received_bytes,
+            choice=DUPLICATES,
         )
 
     def _not_decodable(self, reason: str, answer: Answer, remedy: str = "") -> NotDecodable:

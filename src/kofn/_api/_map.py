@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Literal, Protocol, Unpack
 
 from .. import checks
@@ -13,10 +14,12 @@ from ..jobs._answer import Answer
 from ..jobs._lease import PoolLease
 from ..jobs._options import OptionKeywords, Options
 from ..jobs._plan import Plan
+from ..jobs.scheduling import Duplicates
 from ..schemes import FUNCTIONS
 from ..schemes.functions._calls import CALL
 from ..schemes.functions._scheme import CallScheme, FunctionTemplate
-from ._each import run_each
+from ._auto import AUTO, FIRST_SECONDS, require_no_aim
+from ._each import DUPLICATES, run_each
 
 FACE = "kofn.CodedMap"
 
@@ -36,7 +39,7 @@ def map(
     f: Any,
     *iterables: Any,
     workers: Any = None,
-    code: str | Builder | FittedCode | None = None,
+    code: str | Builder | FittedCode = "auto",
     degree: int | None = None,
     recover: int | None = None,
     rows: int | None = None,
@@ -67,7 +70,8 @@ def map(
         worker. As many processes as processors by default.
     code : str, callable or fitted code, optional
         A name in `kofn.schemes.FUNCTIONS`; a builder, such as ``functools.partial(kofn.schemes.lagrange, private=1)``;
-        or what `kofn.fit` returns. "lagrange" where a degree is given.
+        or what `kofn.fit` returns. "auto" mixes nothing; where a degree is given it is "lagrange", where rows are
+        "repetition".
     degree : int, optional
         For "lagrange": of which degree f is a polynomial in the entries of its input.
     recover : int, optional
@@ -125,19 +129,36 @@ def map(
     """
     chosen = Options.of(options, keywords)
     parameters = {"degree": degree, "recover": recover, "rows": rows}
+    code, choice = _named(code), ""
     build = _build_of(f, code, parameters)
+    is_free = _is_free(f, code, parameters)
+    is_plain = is_free and chosen.estimator is None and chosen.scheduler == AUTO and chosen.verify == "off"
+    require_no_aim(CALL, chosen)
+    if is_free:
+        chosen, choice = _with_duplicates(chosen)
     _check_call(iterables, errors, stack)
-    if _is_plain(f, code, parameters, chosen):
+    if is_plain:
         return run_each(f, iterables, workers, chosen, errors, stack)
     _require_one(iterables, errors)
     with PoolLease(workers, CALL) as lease:
-        return Plan(FunctionTemplate(build, lease.n, rng), lease, chosen).run(*iterables)
+        return Plan(FunctionTemplate(build, lease.n, rng), lease, chosen, choice).run(*iterables)
 
 
-def _is_plain(f: Any, code: Any, parameters: Mapping[str, Any], options: Options) -> bool:
-    """Whether all that is asked for is every output as it is: no code, no estimates, no other scheduler."""
-    asked = code is None and not hasattr(f, "evaluations") and all(value is None for value in parameters.values())
-    return asked and options.estimator is None and options.scheduler == "auto" and options.verify == "off"
+def _named(code: Any) -> Any:
+    """The code that was named, or None."""
+    return None if isinstance(code, str) and code == AUTO else code
+
+
+def _is_free(f: Any, code: Any, parameters: Mapping[str, Any]) -> bool:
+    """Whether nothing is asked for but the outputs."""
+    return code is None and not hasattr(f, "evaluations") and all(value is None for value in parameters.values())
+
+
+def _with_duplicates(options: Options) -> tuple[Options, str]:
+    """How a map runs that mixes nothing, and what its report says; there is nothing else to choose."""
+    if options.scheduler != AUTO:
+        return options, ""
+    return replace(options, scheduler=Duplicates(first=FIRST_SECONDS)), DUPLICATES
 
 
 def _check_call(iterables: tuple[Any, ...], errors: Any, stack: Any) -> None:
@@ -164,7 +185,7 @@ class CodedMap(Closeable):
     Parameters
     ----------
     f, workers, code, degree, recover, rows, rng, options, **keywords
-        As for `kofn.map`; "repetition" without a code or a degree.
+        As for `kofn.map`.
 
     Attributes
     ----------
@@ -185,7 +206,7 @@ class CodedMap(Closeable):
         f: Any,
         *,
         workers: Any = None,
-        code: str | Builder | FittedCode | None = None,
+        code: str | Builder | FittedCode = "auto",
         degree: int | None = None,
         recover: int | None = None,
         rows: int | None = None,
@@ -195,10 +216,14 @@ class CodedMap(Closeable):
     ) -> None:
         chosen = Options.of(options, keywords)
         parameters = {"degree": degree, "recover": recover, "rows": rows}
+        code, choice = _named(code), ""
         _build_of(f, code, parameters)  # refuses what cannot work before any of it is copied
+        require_no_aim(CALL, chosen)
+        if _is_free(f, code, parameters):
+            chosen, choice = _with_duplicates(chosen)
         lease = PoolLease(workers, CALL)
         build = _build_of(*_snapshot_of(f, code, Snapshot(lease.by_reference)), parameters)
-        self.plan = Plan(FunctionTemplate(build, lease.n, rng), lease, chosen)
+        self.plan = Plan(FunctionTemplate(build, lease.n, rng), lease, chosen, choice)
 
     @checks.named(FACE)
     def __call__(self, inputs: Any, **changes: Unpack[OptionKeywords]) -> Answer:
@@ -232,7 +257,7 @@ def _build_of(f: Any, code: Any, options: dict[str, Any]) -> Builder:
     if not callable(f):
         raise checks.refusal(CALL, "f", "be callable", repr(f), "pass a function of one input")
     if code is None:
-        code = "repetition" if options.get("degree") is None else "lagrange"
+        code = "lagrange" if "degree" in options else "repetition" if options else "uncoded"
     builder = _named_builder(code)
     _require_taken(builder, repr(code), options)
     return lambda inputs, **team: builder(f, inputs, **team, **options)

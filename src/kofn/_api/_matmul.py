@@ -19,10 +19,11 @@ from ..jobs._lease import PoolLease
 from ..jobs._options import OptionKeywords, Options
 from ..jobs._out import require_place
 from ..jobs._plan import Plan
-from ..schemes import PRODUCTS, mds, repetition, uncoded
+from ..schemes import PRODUCTS, repetition, uncoded
 from ..schemes._scheme import Parts, Scheme
 from ..schemes.products._operands import Operands
 from ..schemes.products._plain import PlainOperands, is_sparse_matrix, must_stay_plain
+from ._auto import AUTO, Request, require_no_aim
 
 CALL = "kofn.matmul"
 
@@ -32,9 +33,6 @@ PLAIN = (uncoded, repetition)
 ONE_SIDED = ("mds", "mds-dense", "mds-chebyshev")
 """Codes of which any so many rows as A has blocks are enough."""
 
-PLAIN_ROWS = 4
-"""Blocks a worker where nothing is coded: what a slow one has not begun, others do."""
-
 
 @checks.named(CALL)
 def matmul(
@@ -42,7 +40,7 @@ def matmul(
     B: Any,
     *,
     workers: Any = None,
-    code: str | Callable[..., Scheme] | None = None,
+    code: str | Callable[..., Scheme] = "auto",
     blocks: tuple[int, int] | None = None,
     rows: int | None = None,
     rng: Any = None,
@@ -63,12 +61,15 @@ def matmul(
         A number of local processes, a pool made once and used for many calls, a Dask client, or one executor per
         worker. As many processes as processors by default.
     code : str or callable, optional
-        A name listed by ``kofn codes``, or your own builder with the signature of `kofn.schemes.mds`. By default "mds";
-        for integers, booleans and sparse matrices, which no code can combine, "uncoded", four blocks a worker.
+        A name listed by ``kofn codes``, or your own builder with the signature of `kofn.schemes.mds`. "auto" takes
+        what should be fastest, or most precise at the deadline, for what the pool remembers of its delays
+        (`kofn.engines.Delays`): plain blocks and combinations of what is late, to begin with. The report says what was
+        taken. Which it is may differ from run to run, and with it the last bits; to name a code fixes it. Integers,
+        booleans and sparse matrices, which no code can combine, are repeated where they are late.
     blocks : (N, P), optional
         Row blocks of A and column blocks of B; chosen from the pool and the shapes by default.
     rows : int, optional
-        Coded rows; one per worker by default.
+        Coded rows, one per worker by default; of "auto" plain blocks, and not together with ``blocks``.
     rng : None, int or Generator
         Draws coefficients and sketches.
     out : (m, n) array or ClusterArray, optional
@@ -105,9 +106,9 @@ def matmul(
     """
     chosen = Options.of(options, keywords)
     plain = must_stay_plain(A, B)
-    build = _builder(code, plain)
+    build = _builder(code, chosen, plain)
     with looked_at_once(), ExitStack() as ours:
-        operands = PlainOperands.of(A, B) if plain and build in PLAIN else Operands.of(A, B)
+        operands = PlainOperands.of(A, B) if plain and (build is None or build in PLAIN) else Operands.of(A, B)
         if out is not None:
             _require_place(out, operands, A, B)
         lease = ours.enter_context(PoolLease(workers, CALL))
@@ -117,13 +118,13 @@ def matmul(
             height = operands.shape[0]
             blocks, rows = _shares(code, plain, blocks, rows, chosen.redundancy, lease.n, height)
             chosen = chosen.settled(CALL, lease.n)
-        if plain and code is None and rows is None:
-            rows = PLAIN_ROWS * lease.n
-        given = (A, B) if plain else (operands.A, operands.B)
-        scheme = build(*given, blocks=blocks, rows=rows, workers=lease.n, rng=rng)
         if chosen.scratch is None:
             chosen = replace(chosen, scratch=_folder(out))
-        return Plan(scheme, lease, chosen).run(out=out)
+        request = Request((A, B) if plain else (operands.A, operands.B), blocks, rows, lease.n, rng)
+        if build is not None:
+            return Plan(request.scheme(build), lease, chosen).run(out=out)
+        scheme, scheduler, choice = request.chosen(lease, operands, chosen)
+        return Plan(scheme, lease, replace(chosen, scheduler=scheduler, aim="p99"), choice).run(out=out)
 
 
 def _require_place(out: Any, operands: Operands | PlainOperands, A: Any, B: Any) -> None:
@@ -143,7 +144,7 @@ def _shares(
 ) -> tuple[tuple[int, int] | None, int | None]:
     """Blocks and rows of a code that does without so many workers."""
     named = [(name, given) for name, given in (("blocks", blocks), ("rows", rows)) if given is not None]
-    if not (code is None or (isinstance(code, str) and code in ONE_SIDED and not plain)):
+    if not (isinstance(code, str) and (code == AUTO or (code in ONE_SIDED and not plain))):
         named.append(("code", code))
     if named:
         given, remedy = f"{redundancy} beside {named[0][0]}={named[0][1]!r}", "leave one of them out"
@@ -160,13 +161,17 @@ def _folder(out: Any) -> Path | None:
     return None if name is None else Path(name).parent
 
 
-def _builder(code: Any, plain: bool) -> Callable[..., Scheme]:
-    if code is None:
-        return uncoded if plain else mds
-    if callable(code):
-        builder: Callable[..., Scheme] = code
-        return builder
-    return PRODUCTS[checks.choice(CALL, "code", code, PRODUCTS, "see `kofn codes`, or pass a builder")]
+def _builder(code: Any, options: Options, plain: bool) -> Callable[..., Scheme] | None:
+    """What builds the scheme; None where that is to be chosen."""
+    if isinstance(code, str) and code == AUTO:
+        if options.redundancy is None or plain:
+            return None
+        code = "mds"
+    if not callable(code):
+        code = PRODUCTS[checks.choice(CALL, "code", code, [AUTO, *PRODUCTS], "see `kofn codes`, or pass a builder")]
+    require_no_aim(CALL, options)
+    builder: Callable[..., Scheme] = code
+    return builder
 
 
 def _empty(operands: Operands | PlainOperands, workers: int, out: Any) -> Answer:

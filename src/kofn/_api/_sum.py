@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Unpack
 
 import numpy as np
@@ -17,11 +18,12 @@ from ..jobs._answer import Answer
 from ..jobs._lease import PoolLease
 from ..jobs._options import OptionKeywords, Options
 from ..jobs._plan import Plan
-from ..schemes import SUMS, cyclic
+from ..schemes import SUMS, cyclic, sum_baselines
 from ..schemes.sums._code import CALL
 from ..schemes.sums._cyclic import usual_blocks
 from ..schemes.sums._scheme import SumTemplate
 from ..schemes.sums._terms import Terms
+from ._auto import AUTO, require_no_aim
 
 FACE = "kofn.CodedSum"
 CodeLike = str | LinearCode | Callable[..., LinearCode]
@@ -33,7 +35,7 @@ def sum(
     x: Any = None,
     *,
     workers: Any = None,
-    code: CodeLike = "cyclic",
+    code: CodeLike = "auto",
     count: int | None = None,
     energies: Any = None,
     rng: Any = None,
@@ -55,7 +57,9 @@ def sum(
         worker. As many processes as processors by default.
     code : str, LinearCode or callable, optional
         A name in `kofn.schemes.SUMS`; a code over the terms; or a builder, called as
-        ``code(m, workers=…, rng=…)``: ``functools.partial(kofn.schemes.sr, degree=5)``.
+        ``code(m, workers=…, rng=…)``: ``functools.partial(kofn.schemes.sr, degree=5)``. "auto" deals out shares of the
+        terms once, and repeats those that are late; how many shares depends on what the pool remembers of its delays
+        (`kofn.engines.Delays`), is said in the report, and may differ from run to run, and with it the last bits.
     count : int, optional
         Number of terms m of one callable over indices.
     energies : (m,) array, optional
@@ -96,7 +100,9 @@ def sum(
     chosen = Options.of(options, keywords)
     with PoolLease(workers, CALL) as lease:
         code = _shared(code, chosen.redundancy)
-        return Plan(_template(lease, terms, code, count, energies, rng), lease, chosen.settled(CALL, lease.n)).run(x)
+        chosen = chosen.settled(CALL, lease.n)
+        template, chosen, choice = _template(lease, chosen, terms, code, count, energies, rng)
+        return Plan(template, lease, chosen, choice).run(x)
 
 
 class CodedSum(Closeable):
@@ -132,7 +138,7 @@ class CodedSum(Closeable):
         terms: Any,
         *,
         workers: Any = None,
-        code: CodeLike = "cyclic",
+        code: CodeLike = "auto",
         count: int | None = None,
         energies: Any = None,
         rng: Any = None,
@@ -144,12 +150,13 @@ class CodedSum(Closeable):
         lease = PoolLease(workers, CALL)
         try:
             chosen = chosen.settled(CALL, lease.n)
-            template = _template(lease, terms, code, count, energies, rng).taken(Snapshot(lease.by_reference))
+            template, chosen, choice = _template(lease, chosen, terms, code, count, energies, rng)
+            template = template.taken(Snapshot(lease.by_reference))
         except BaseException:
             lease.close()
             raise
         self.code = template.code
-        self.plan = Plan(template, lease, chosen)
+        self.plan = Plan(template, lease, chosen, choice)
 
     @checks.named(FACE)
     def __call__(self, x: Any = None, **changes: Unpack[OptionKeywords]) -> Answer:
@@ -161,19 +168,30 @@ class CodedSum(Closeable):
         self.plan.close()
 
 
-def _template(lease: PoolLease, terms: Any, code: Any, count: Any, energies: Any, rng: Any) -> SumTemplate:
+def _template(
+    lease: PoolLease, options: Options, terms: Any, code: Any, count: Any, energies: Any, rng: Any
+) -> tuple[SumTemplate, Options, str]:
+    """The sum without its input, how it runs, and what was chosen."""
     given = Terms.of(terms, count)
     energies = _check_energies(energies, given.size)
     _check_code(code)
     checks.generator(CALL, rng)  # codes that draw nothing do not look at it
-    return SumTemplate(build_code(code, given.size, lease.n, rng), given, energies)
+    choice = ""
+    if isinstance(code, str) and code == AUTO:
+        from ..tuning.auto import sum_way  # which loads the simulation
+
+        way = sum_way(given.size, lease.n, lease.delays, options)
+        code, choice = partial(sum_baselines.uncoded, rows=way.rows), way.why
+        options = replace(options, scheduler=way.scheduler, aim="p99")
+    require_no_aim(CALL, options)
+    return SumTemplate(build_code(code, given.size, lease.n, rng), given, energies), options, choice
 
 
 def _shared(code: CodeLike, redundancy: int | None) -> CodeLike:
     """The code of which so many workers may be lost, where that is asked for: each block lies at one worker more."""
     if redundancy is None:
         return code
-    if not (isinstance(code, str) and code == "cyclic"):
+    if not (isinstance(code, str) and code in (AUTO, "cyclic")):
         given, remedy = f"{redundancy} beside code={code!r}", "leave one of them out, or build a code with more rows"
         raise checks.refusal(CALL, "redundancy", "say alone how many rows there are", given, remedy)
 
@@ -210,7 +228,7 @@ def build_code(code: CodeLike, m: int, workers: int, rng: Any) -> LinearCode:
 
 def _check_code(code: Any) -> None:
     if not callable(code) and not isinstance(code, LinearCode):
-        checks.choice(CALL, "code", code, SUMS, "or pass a LinearCode or a builder such as kofn.schemes.sr")
+        checks.choice(CALL, "code", code, [AUTO, *SUMS], "or pass a LinearCode or a builder such as kofn.schemes.sr")
 
 
 def _check_energies(energies: Any, m: int) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .._api._auto import AUTO
 from .._api._matmul import matmul
 from ..arrays._file import FileMatrix
 from ..arrays._npy import check_target, new_matrix, read_matrix, replacing
@@ -33,10 +34,12 @@ def _add(parser: ArgumentParser) -> None:
     parser.add_argument("A", metavar="A.npy", help="the left matrix")
     parser.add_argument("B", metavar="B.npy", help="the right matrix")
     parser.add_argument("--out", metavar="C.npy", required=True, help="where the product goes")
-    parser.add_argument("--code", metavar="NAME", default="mds", help=f"{', '.join(PRODUCTS)} (default: mds)")
+    parser.add_argument("--code", metavar="NAME", default=AUTO, help=f"{AUTO}, {', '.join(PRODUCTS)} (default: {AUTO})")
     add_workers(parser)
     parser.add_argument("--blocks", metavar=("N", "P"), nargs=2, type=int, help="row blocks of A, column blocks of B")
-    parser.add_argument("--rows", metavar="N", type=int, help="coded rows (default: one per worker)")
+    parser.add_argument(
+        "--rows", metavar="N", type=int, help="coded rows (default: one per worker; of auto, as is best)"
+    )
     parser.add_argument("--seed", metavar="S", type=int, help="repeat the same coefficients")
     add_options(parser)
     parser.add_argument("--timeline", metavar="PNG", help="draw who computed what when")

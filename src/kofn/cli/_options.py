@@ -15,6 +15,7 @@ OPTIONS = {
     "tolerance": ("ERROR", float, "stop at this expected error"),
     "estimator": ("NAME", str, "lmmse (default) or exact: zero fill"),
     "scheduler": ("NAME", str, f"what idle workers are given: {', '.join(NAMES)} (default: auto)"),
+    "aim": ("NAME", str, "what the code auto makes short: p99 (default) or median"),
     "memory_limit_bytes": ("B", int, "most for blocks and results"),
     "scratch": ("FOLDER", str, "for results that do not fit into memory (default: beside the output)"),
 }

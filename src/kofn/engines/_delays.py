@@ -84,8 +84,6 @@ class Delays:
         Jobs that were seen so far.
     busy : float
         Seconds that these took, all together.
-    choices : dict
-        What was chosen for which shape of job (`kofn.tuning`), and what it cost to find out.
 
     Examples
     --------
@@ -104,7 +102,6 @@ class Delays:
         self._line = SECONDS_PER_FLOP, MESSAGE_SECONDS
         self.count = 0
         self.busy = 0.0
-        self.choices: dict[Any, Any] = {}
 
     # -- what is known --------------------------------------------------------------------------------
 
@@ -254,7 +251,6 @@ class Delays:
             self._jobs = deque(np.split(lanes, length // TASKS, axis=1), maxlen=JOBS)
             self._again.clear()
             self.count += 1
-            self.choices.clear()
 
 
 def _table(workers: int, messages: Sequence[Message], usual: float) -> Floats | None:

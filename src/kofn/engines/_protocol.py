@@ -54,11 +54,15 @@ class Capabilities:
     revives : bool
         Whether a worker that died comes back, with the values that were put there. Elsewhere it is dead for good, and
         its rows go to others.
+    shares : bool
+        Whether arrays from ``empty`` lie where workers see them, however many tasks name them. Elsewhere they are sent
+        with each.
     """
 
     by_reference: bool = False
     kills: bool = False
     revives: bool = False
+    shares: bool = False
 
 
 def capabilities_of(pool: object) -> Capabilities:
@@ -67,7 +71,7 @@ def capabilities_of(pool: object) -> Capabilities:
     Examples
     --------
     >>> capabilities_of(object())
-    Capabilities(by_reference=False, kills=False, revives=False)
+    Capabilities(by_reference=False, kills=False, revives=False, shares=False)
     """
     told: Capabilities = getattr(pool, "capabilities", Capabilities())
     return told

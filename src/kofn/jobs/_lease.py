@@ -8,7 +8,8 @@ from typing import Any
 
 from .._base._closeable import Closeable, Home
 from ..engines import as_pool, processes
-from ..engines._protocol import Pool, capabilities_of
+from ..engines._delays import Delays, delays_of
+from ..engines._protocol import Capabilities, Pool, capabilities_of
 from ..errors import PoolClosed
 from ._placement import Placement
 
@@ -71,6 +72,16 @@ class PoolLease(Closeable):
     def by_reference(self) -> bool:
         """Whether workers run the caller's own functions, as threads do."""
         return capabilities_of(self._pool).by_reference
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What its engine can do; of processes that are not started yet, what they will."""
+        return Capabilities(kills=True, shares=True) if self._pool is None else capabilities_of(self._pool)
+
+    @property
+    def delays(self) -> Delays:
+        """What its pool remembers: nothing, if that is not started yet."""
+        return Delays() if self._pool is None else delays_of(self._pool)
 
     @property
     def placement(self) -> Placement:

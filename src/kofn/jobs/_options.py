@@ -18,8 +18,8 @@ from .scheduling._names import as_scheduler
 
 CALL = "kofn.Options"
 
-NOT_BUILT = ("aim",)
-"""Options that have one value for now."""
+AIMS = ("p99", "median")
+"""What may be made short."""
 
 GONE = {
     "backup": "it is scheduler='speculative' now",
@@ -70,7 +70,7 @@ class Options(Carrying):
         what is neither in nor under way anywhere, and then repetitions of what is ("adaptive"); rows of its own, and
         then what a slow worker is late with ("speculative"); any row that waits, and then copies of what is being
         computed ("duplicates"), or combinations of all that is missing, where the scheme can make some ("coded").
-        "auto" is what suits the scheme.
+        "auto" is what suits the scheme; with ``code="auto"`` it is chosen, too.
     progress : callable, optional
         Called with a `Progress` after every arrival.
     memory_limit_bytes : int, optional
@@ -85,8 +85,8 @@ class Options(Carrying):
         `kofn.operator`, `kofn.matmul` and `kofn.sum` choose their rows so, and say how; ``blocks`` and ``rows`` are
         left out then. `kofn.map` without a code evaluates again what is lost, whatever this is. Codes for functions,
         and schemes, have their rows: they refuse it.
-    aim : "p99"
-        Not there yet: what "auto" makes short.
+    aim : {"p99", "median"}
+        What ``code="auto"`` makes short: the time that all but one of a hundred jobs stay below, or the median.
     verify : {"off", "detect", "correct"}
         Whether each result is checked where it arrives, against a secret that no worker knows. Wrong ones are never
         used: they are in ``report.wrong``, and others compute their rows. With "correct" a worker that was wrong is
@@ -133,11 +133,11 @@ class Options(Carrying):
         if not isinstance(self.verify, str) or self.verify not in LIES:
             remedy = "leave it out for 'off'"
             raise checks.refusal(CALL, "verify", "be 'off', 'detect' or 'correct'", repr(self.verify), remedy)
-        for name in NOT_BUILT:
-            given, default = getattr(self, name), getattr(type(self), name)
-            if given is not default and (type(given) is not type(default) or given != default):
-                must = f"be {default!r}, as nothing else is built yet"
-                raise checks.refusal(CALL, name, must, repr(given), "leave it out")
+        checks.choice(CALL, "aim", self.aim, AIMS, "leave it out for 'p99'")
+        if self.aim != "p99" and self.scheduler != "auto":
+            must = "be left out where 'scheduler' is named"
+            remedy = "leave out one of them: it says what code='auto' chooses a scheduler for"
+            raise checks.refusal(CALL, "aim", must, repr(self.aim), remedy)
 
     def settled(self, call: str, workers: int) -> Options:
         """The same without ``redundancy``, which a call acts on; refused where there are not more workers."""

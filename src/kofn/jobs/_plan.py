@@ -144,6 +144,9 @@ class Plan(Closeable):
         """Check and set up one run; nothing of it has started yet."""
         options = Options.of(self.options, changes)
         _require_settled(options)
+        if options.aim != "p99":
+            remedy = "it says what kofn.matmul and kofn.sum choose a code for"
+            raise checks.refusal(CALL, "aim", "be left out where a code is named", repr(options.aim), remedy)
         asked, lease = self._asked, self._lease
         scheme = _bind(asked, operand, options)
         encoding, learner = scheme.encoding(), scheme.learner()

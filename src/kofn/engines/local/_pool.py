@@ -91,8 +91,8 @@ class LocalPool(SlotPool[WorkerSlot]):
 
     @property
     def capabilities(self) -> Capabilities:
-        """It ends what hangs, unless its grace is for ever."""
-        return Capabilities(kills=math.isfinite(self._supervisor.grace), revives=True)
+        """It ends what hangs, unless its grace is for ever, and shares memory."""
+        return Capabilities(kills=math.isfinite(self._supervisor.grace), revives=True, shares=True)
 
     @property
     def bytes_sent(self) -> dict[str, int]:

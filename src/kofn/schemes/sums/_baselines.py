@@ -26,8 +26,17 @@ def one(m: int, *, workers: int | None = None, rng: Any = None) -> LinearCode:
 
 
 @named("kofn.schemes.SUMS['uncoded']")
-def uncoded(m: int, *, workers: int | None = None, rng: Any = None) -> LinearCode:
+def uncoded(m: int, *, rows: int | None = None, workers: int | None = None, rng: Any = None) -> LinearCode:
     """Unc: every worker computes its share of the terms, and all of them are needed.
+
+    Parameters
+    ----------
+    m : int
+        Number of terms.
+    rows : int, optional
+        Shares, dealt round the workers; one a worker by default.
+    workers : int, optional
+        One per term by default.
 
     Examples
     --------
@@ -35,8 +44,8 @@ def uncoded(m: int, *, workers: int | None = None, rng: Any = None) -> LinearCod
     [[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]]
     """
     m, workers = team(m, workers)
-    parts = min(m, workers)
-    return _parts("uncoded", m, np.arange(parts), parts, threshold=parts)
+    parts = bounded_integer("rows", rows, 1, m, "the number of terms", min(m, workers))
+    return _parts("uncoded", m, np.arange(parts), parts, workers, threshold=parts)
 
 
 @named("kofn.schemes.rep")
@@ -91,9 +100,13 @@ def bcc(m: int, *, copies: int | None = None, workers: int | None = None, rng: A
     return _parts("bcc", m, generator(CALL, rng).integers(parts, size=workers), parts)
 
 
-def _parts(name: str, m: int, share: Indices, parts: int, threshold: int | None = None) -> LinearCode:
-    """One row a worker: the sum of the terms of its share."""
+def _parts(
+    name: str, m: int, share: Indices, parts: int, workers: int | None = None, threshold: int | None = None
+) -> LinearCode:
+    """Rows dealt round the workers, one each by default: the sum of the terms of its share."""
     bounds = spans(m, parts)
     lengths = np.diff(bounds)[share]
     columns = np.concatenate([np.arange(bounds[part], bounds[part + 1]) for part in share])
-    return sum_code(name, csr(columns, lengths, m), np.arange(len(share)), m, threshold=threshold)
+    return sum_code(
+        name, csr(columns, lengths, m), np.arange(len(share)) % (workers or len(share)), m, threshold=threshold
+    )

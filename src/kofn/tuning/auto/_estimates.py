@@ -1,0 +1,119 @@
+"""Which code tells most of a product at a deadline, or is soonest as precise as is asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..._base._numbers import Floats
+from ...codes.decoding._decode import decode
+from ...schemes._scheme import Scheme
+from ...simulation.bench import Recorded
+from ._book import Search
+
+TRIALS = 200
+"""Jobs that are drawn."""
+
+SETS = 4
+"""Sets of results of which the errors are averaged."""
+
+SAME = 1e-3
+"""Expected errors that differ by less are the same."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """The code that is best, and what is expected of it.
+
+    Parameters
+    ----------
+    code : str
+    rows : int
+    expected, plain : float
+        Relative error at the deadline, or seconds until the tolerance is met, of it and of plain rows.
+    """
+
+    code: str
+    rows: int
+    expected: float
+    plain: float
+
+
+def search(
+    record: Recorded,
+    share: float,
+    workers: int,
+    among: Sequence[tuple[str, int]],
+    build: Callable[[str, int], Scheme],
+    deadline: float | None,
+    tolerance: float,
+    seed: int,
+) -> Search:
+    """Try all, plain rows first, on the same draws; returns a `Told`.
+
+    Parameters
+    ----------
+    record : Recorded
+    share : float
+        Seconds that a worker needs for its share of plain work.
+    among : sequence of (code, rows)
+    build : callable
+        ``build(code, rows)`` gives the scheme.
+    """
+    rng = np.random.default_rng([seed, workers])
+    draws = record.draw(TRIALS, workers, rng)
+    yield
+    scores: list[float] = []
+    for name, rows in among:
+        scheme = build(name, rows)
+        yield
+        errors = yield from errors_of(scheme, rng)
+        code = scheme.code
+        load = workers / (code.threshold or code.rows)
+        times = share * arrivals(draws.pace, draws.message, load, code.rows, steals=name == "uncoded")
+        scores.append(_score(times, errors, deadline, tolerance))
+        yield
+    place = next(i for i, score in enumerate(scores) if score <= min(scores) + (SAME if deadline else 0.0))
+    return Told(*among[place], scores[place], scores[0])
+
+
+def arrivals(pace: Floats, message: Floats, load: float, rows: int, steals: bool) -> Floats:
+    """When results arrive, (trials, rows), in order, in units of a worker's share of plain work.
+
+    Examples
+    --------
+    >>> arrivals(np.array([[[1.0, 1.0], [4.0, 4.0]]]), np.zeros((1, 2, 1)), 0.5, 3, steals=True).tolist()
+    [[0.5, 1.0, 2.0]]
+    """
+    workers = pace.shape[1]
+    times = np.cumsum(message + pace * load, axis=2)
+    if not steals:
+        times = times[:, :, : -(-rows // workers)]
+    return np.sort(times.reshape(len(times), -1), axis=1)[:, :rows]
+
+
+def errors_of(scheme: Scheme, rng: np.random.Generator) -> Search:
+    """Expected relative error of an estimate from so many results, (rows + 1,): the mean over some sets of them."""
+    code, prior = scheme.code, scheme.prior()
+    errors = np.ones(code.rows + 1)
+    for count in range(1, code.rows + 1):
+        sets = np.array([rng.permutation(code.rows)[:count] for _ in range(SETS)])
+        errors[count] = float(np.mean([decode(code, rows, prior).error for rows in sets]))
+        if errors[count] == 0.0:
+            errors[count:] = 0.0
+            break
+        yield
+    return errors
+
+
+def _score(times: Floats, errors: Floats, deadline: float | None, tolerance: float) -> float:
+    """What is to be small: the mean error at the deadline, or else the 99th percentile of when the tolerance is met."""
+    if deadline is not None:
+        return float(errors[(times <= deadline).sum(axis=1)].mean())
+    enough = np.flatnonzero(errors <= tolerance)
+    if not enough.size or enough[0] == 0:
+        return 0.0 if enough.size else math.inf
+    return float(np.quantile(times[:, enough[0] - 1], 0.99, method="inverted_cdf"))

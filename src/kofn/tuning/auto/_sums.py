@@ -1,0 +1,55 @@
+"""How a sum is done where nobody says how."""
+
+from __future__ import annotations
+
+from ...engines._delays import Delays
+from ...jobs._options import Options
+from . import _search as exact
+from ._book import book_of
+from ._way import FIRST_SECONDS, NOT_YET, UNKNOWN, Way, scheduler_of, tasks_told, told
+
+USUAL = 4
+"""Shares of a worker where nothing is known."""
+
+
+def sum_way(terms: int, workers: int, delays: Delays, options: Options) -> Way:
+    """Choose into how many shares the terms of a sum are dealt, and the scheduler.
+
+    What is not linear is backed up by duplicates. How long terms take is not known before, so expected times are in
+    units of what they take where nothing straggles.
+
+    Parameters
+    ----------
+    terms, workers : int
+    delays : Delays
+        Of these workers.
+    options : Options
+        With ``scheduler="auto"``; another one is kept.
+
+    Examples
+    --------
+    >>> way = sum_way(1000, 8, Delays(), Options())
+    >>> way.code, way.rows, way.why
+    ('uncoded', 32, 'took duplicates, 4 tasks a worker: no delays of these workers are known yet')
+    """
+    if options.scheduler != "auto":
+        return Way(
+            "uncoded", min(USUAL * workers, terms), options.scheduler, "took plain rows: the scheduler was named"
+        )
+    estimated = options.deadline is not None or options.tolerance > 0 or options.stop is not None
+    found: exact.Found | None = None
+    if workers > 1 and terms > workers and not estimated:
+        among = exact.candidates("sum", terms / workers, ends=False)
+        search = lambda: exact.search(  # noqa: E731
+            exact.record_of(delays, None), workers, "sum", among, options.aim, delays.count
+        )
+        found = book_of(delays).look_up(delays, ("sum", terms, workers, options.aim), search)
+    if found is None:
+        rows = min(USUAL * workers, terms)
+        known = NOT_YET if delays.pace.size else UNKNOWN
+        why = f"took duplicates, {tasks_told(max(1, rows // workers))}: {known}"
+        return Way("uncoded", rows, scheduler_of(exact.usual("sum", 1), FIRST_SECONDS), why)
+    one, which = found.candidate, "p99" if options.aim == "p99" else "median"
+    figures = f"expected {which} {found.expected:.2g}, plain {found.plain:.2g}, where 1 is work without stragglers"
+    why = f"took {told(one)}: {figures}"
+    return Way("uncoded", min(workers * one.tasks * one.policy.batch, terms), scheduler_of(one, FIRST_SECONDS), why)
