@@ -8,6 +8,7 @@
      ├── CallError (TypeError)           arguments that the call does not take, such as a keyword of before
      ├── CodeError (ValueError)          a code whose mathematics does not hold
      ├── NotDecodable                    too little can arrive; carries the best estimate
+     ├── Corrupted                       results contradict each other; carries the rows that may be wrong
      ├── WorkerError                     something went wrong at a worker
      │    ├── TaskError                  the task's function raised; carries worker, row, traceback
      │    │    ├── TermError             a term of a sum raised or cannot be added; carries its index
@@ -87,6 +88,20 @@ class NotDecodable(KofnError):
     def __init__(self, message: str, estimate: Any = None) -> None:
         super().__init__(message)
         self.estimate = estimate
+
+
+class Corrupted(KofnError):
+    """Some results are wrong, and it is not certain which.
+
+    Attributes
+    ----------
+    candidates : sequence of int
+        Rows that may be wrong.
+    """
+
+    def __init__(self, message: str, candidates: Sequence[int] = ()) -> None:
+        super().__init__(message)
+        self.candidates = candidates
 
 
 class WorkerError(KofnError):

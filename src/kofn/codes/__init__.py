@@ -5,13 +5,14 @@ from ._certify import Certificate, certify
 from ._linear import LinearCode
 from ._prior import Prior
 from ._rows import FixedRows, RatelessRows, RowSource
-from .decoding import Decoding, decodable, decode
+from .decoding import Decoding, Location, decodable, decode, locate
 
 __all__ = [
     "Certificate",
     "Decoding",
     "FixedRows",
     "LinearCode",
+    "Location",
     "Prior",
     "RatelessRows",
     "RowSource",
@@ -21,5 +22,6 @@ __all__ = [
     "decodable",
     "decode",
     "gaussian_frame",
+    "locate",
     "row_kronecker",
 ]

@@ -8,14 +8,17 @@ from ._decode import decodable, decode
 from ._estimators import ESTIMATORS, Estimator
 from ._learning import TermLearner
 from ._peeling import solve_by_peeling
+from ._syndromes import Location, locate
 
 __all__ = [
     "ESTIMATORS",
     "Decoding",
     "Estimator",
+    "Location",
     "TermLearner",
     "decodable",
     "decode",
+    "locate",
     "scaled_conjugate_gradients",
     "solve_by_peeling",
 ]
