@@ -12,6 +12,7 @@ from kofn.jobs._collector import Collector
 from kofn.jobs._events import Arrived, Decode, Encoded, Fail, Rejected, Sent, Submit
 from kofn.jobs._state import ATTEMPTS, RunState
 from kofn.jobs.scheduling import Adaptive, Static
+from kofn.schemes.products._freivalds import Freivalds
 from kofn.testing import faults
 
 LARGE = [
@@ -188,3 +189,21 @@ def test_a_plan_checks_every_run_and_a_run_can_leave_it_out():
             for _ in range(3):
                 assert np.allclose(plan.run().value, a @ b)
             assert not np.allclose(plan.run(verify="off").value, a @ b)
+
+
+def test_a_plan_sketches_blocks_that_stay_once(monkeypatch):
+    a, b = operands()
+    sketched = []
+    real = Freivalds._sketch
+
+    def sketch(self, block, axis):
+        known = self._sketches.get((id(block), axis))
+        sketched.append(known is None or known[0]() is not block)
+        return real(self, block, axis)
+
+    monkeypatch.setattr(Freivalds, "_sketch", sketch)
+    with kofn.ThreadPool(3) as pool:
+        scheme = kofn.schemes.uncoded(a, b, blocks=(3, 1), workers=3)
+        with kofn.prepare(scheme, pool, verify="correct") as plan:
+            assert all(np.allclose(plan.run().value, a @ b) for _ in range(4))
+    assert len(sketched) >= 12 and sum(sketched) == 1

@@ -40,10 +40,8 @@ class Checks:
         return True
 
 
-def require_verifier(call: str, scheme: Scheme, verify: Verify, seed: int) -> Verifier | None:
+def require_verifier(call: str, scheme: Scheme, verify: Verify, seed: int) -> Verifier:
     """The check of a scheme's results that ``verify`` asks for, or a refusal where there is none."""
-    if verify == "off":
-        return None
     verifier = scheme.verifier(seed)
     if verifier is None:
         must, given = "be 'off' where single results cannot be checked", f"{verify!r} with {scheme!r}"

@@ -24,6 +24,7 @@ from ..schemes._encoding import Encoding
 from ..schemes._scheme import Learner, Scheme
 from ..schemes._task import Task
 from ..schemes._template import Template
+from ..schemes._verifier import Verifier
 from ._answer import Answer
 from ._checks import LIES, Checks, require_verifier
 from ._collector import Collector
@@ -74,6 +75,7 @@ class Plan(Closeable):
         self._memory: tuple[tuple[int | None, ...], MemoryPlan] | None = None
         self._pace: tuple[ArraySpec, Pace] | None = None
         self._secret = randbits(128)  # no seed of the user's: who knows it can lie unseen
+        self._verifier: tuple[type, Verifier] | None = None
 
     @property
     def certificate(self) -> Decoding | None:
@@ -126,7 +128,7 @@ class Plan(Closeable):
         """Be made of what it is made of now, whatever becomes of that."""
         asked = self._asked
         if isinstance(asked, Scheme):
-            require_verifier(CALL, asked, self.options.verify, self._secret)
+            self._verifier_of(asked, self.options)
             self._check(asked, asked.encoding(), asked.learner(), self.options)
         self._asked = asked.taken(Snapshot(self._lease.by_reference))
 
@@ -154,7 +156,7 @@ class Plan(Closeable):
             check_place(CALL, out, scheme, encoding)
         estimator, stop, plan = self._check(scheme, encoding, learner, options, out)
         template = asked if isinstance(asked, Template) else None
-        verifier = require_verifier(CALL, scheme, options.verify, self._secret)
+        verifier = self._verifier_of(scheme, options)
         if not scheme.code.rows:
             return Execution(scheme, None, {}, template, lease.n)
         results: dict[int, Any] = {}
@@ -176,6 +178,14 @@ class Plan(Closeable):
             checks=Checks(verifier, LIES[options.verify]),
         )  # fmt: skip
         return Execution(scheme, loop, results, template, lease.n, options.progress, end)
+
+    def _verifier_of(self, scheme: Scheme, options: Options) -> Verifier | None:
+        """What checks results, the same in every run: it keeps sketches of blocks that stay."""
+        if options.verify == "off":
+            return None
+        if self._verifier is None or self._verifier[0] is not type(scheme):
+            self._verifier = type(scheme), require_verifier(CALL, scheme, options.verify, self._secret)
+        return self._verifier[1]
 
     def _check(
         self, scheme: Scheme, encoding: Encoding, learner: Learner, options: Options, out: Any = None

@@ -235,7 +235,7 @@ class Scheme(Carrying, ABC):
         return Learner(self)
 
     def verifier(self, seed: int) -> Verifier | None:
-        """Keyed checks of single results, where there are any; ``seed`` is the key."""
+        """Keyed checks of single results, where there are any, good for all schemes of this kind; ``seed`` the key."""
         return None
 
     def check(self, row: int, result: Any, like: ArraySpec | None = None) -> Any:
