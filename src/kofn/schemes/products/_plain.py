@@ -16,6 +16,7 @@ import numpy as np
 from ..._base._numbers import EPSILON, Array
 from ..._base._snapshots import Snapshot
 from ...arrays._blocks import Blocks, Grid
+from ...arrays._source import Source
 from ...arrays._spec import ArraySpec
 from ...checks import is_dask_array, refusal
 from ...codes._copies import CopyCode
@@ -49,7 +50,7 @@ def must_stay_plain(*matrices: Any) -> bool:
 
 
 def _is_whole(value: Any) -> bool:
-    if is_dask_array(value) or isinstance(value, np.ma.MaskedArray):
+    if is_dask_array(value) or isinstance(value, np.ma.MaskedArray | Source):  # a source holds no such numbers
         return False
     try:
         array = value if isinstance(value, np.ndarray) else np.asarray(value)
