@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -144,6 +144,7 @@ def unknowns_of(scheme: Scheme, answer: Any) -> list[Array]:
     if not layout.is_direct:
         return _find_by_place(scheme, answer, shape)
     unknowns = []
+    layout = replace(layout, spec=ArraySpec(layout.spec.shape, answer.dtype))  # which may have more digits
     for target in layout.open(answer).targets:
         unknown = np.zeros(shape, answer.dtype)  # what stays zero is padding
         unknown[tuple(map(slice, target.shape))] = target.raised() if isinstance(target, View) else target
