@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
-from ..._base._numbers import Floats
-from ...checks import named, refusal
 from ...codes._bases import chebyshev_nodes, chebyshev_rows, gaussian_frame, parity_rows
-from .._deal import default_redundancy
+from .._request import builder
 from .._scheme import Scheme
-from ._operands import CALL, Operands, generator
-from ._row_column import choose_blocks, plain_grid, require_threshold, row_column_scheme, row_count
+from ._request import ProductRequest
 
 
-@named("kofn.schemes.mds")
-def mds(
-    A: Any,
-    B: Any,
-    *,
-    blocks: tuple[int, int] | None = None,
-    rows: int | None = None,
-    workers: int | None = None,
-    rng: Any = None,
-) -> Scheme:
+@builder(ProductRequest)
+def mds(asked: ProductRequest) -> Scheme:
     """The row blocks of A as they are, then combinations of them, each times B: any k of n results are enough.
 
     Load 1; threshold k; amplification 1 for what arrives as it is. What is missing is solved for alone, from as many
@@ -60,21 +46,12 @@ def mds(
     >>> code.threshold, code.generator.tolist()
     (3, [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 1.0, 1.0]])
     """
-    random = generator(rng)
-    systematic = lambda n, k: np.vstack([np.eye(k), parity_rows(n - k, k, random)])  # noqa: E731
-    return _one_sided("mds", A, B, blocks, rows, workers, random, systematic)
+    k = asked.choose_rows("mds")
+    return asked.one_sided("mds", np.vstack([np.eye(k), parity_rows(asked.count - k, k, asked.random)]))
 
 
-@named("kofn.schemes.mds_dense")
-def mds_dense(
-    A: Any,
-    B: Any,
-    *,
-    blocks: tuple[int, int] | None = None,
-    rows: int | None = None,
-    workers: int | None = None,
-    rng: Any = None,
-) -> Scheme:
+@builder(ProductRequest)
+def mds_dense(asked: ProductRequest) -> Scheme:
     """Gaussian combinations of the row blocks of A, each times B: no row is worth more than another.
 
     The form that is published, for figures and for estimates: each result tells something of every block. Load 1;
@@ -103,20 +80,12 @@ def mds_dense(
     >>> code.threshold, code.rows
     (6, 8)
     """
-    random = generator(rng)
-    return _one_sided("mds-dense", A, B, blocks, rows, workers, random, lambda n, k: gaussian_frame(n, k, random))
+    k = asked.choose_rows("mds-dense")
+    return asked.one_sided("mds-dense", gaussian_frame(asked.count, k, asked.random))
 
 
-@named("kofn.schemes.mds_chebyshev")
-def mds_chebyshev(
-    A: Any,
-    B: Any,
-    *,
-    blocks: tuple[int, int] | None = None,
-    rows: int | None = None,
-    workers: int | None = None,
-    rng: Any = None,
-) -> Scheme:
+@builder(ProductRequest)
+def mds_chebyshev(asked: ProductRequest) -> Scheme:
     """Combinations with Chebyshev polynomials at Chebyshev nodes as coefficients: deterministic.
 
     Load 1; threshold k; amplification is about 1 with all results and grows exponentially with the number of
@@ -142,28 +111,5 @@ def mds_chebyshev(
     >>> mds_chebyshev(np.eye(2), np.eye(2), blocks=(2, 1), rows=3).code.generator.round(3).tolist()
     [[1.0, 0.866], [1.0, 0.0], [1.0, -0.866]]
     """
-    coefficients = lambda n, k: chebyshev_rows(chebyshev_nodes(n), k)  # noqa: E731
-    return _one_sided("mds-chebyshev", A, B, blocks, rows, workers, generator(rng), coefficients)
-
-
-def _one_sided(
-    name: str,
-    A: Any,
-    B: Any,
-    blocks: tuple[int, int] | None,
-    rows: int | None,
-    workers: int | None,
-    rng: np.random.Generator,
-    coefficients: Callable[[int, int], Floats],
-) -> Scheme:
-    operands = Operands.of(A, B)
-    count = row_count(rows, workers)
-    k, columns = choose_blocks(operands, blocks, count - default_redundancy(count), only_rows=True)
-    if columns != 1:
-        raise refusal(CALL, "blocks", f"be (k, 1) for {name}, which codes only A", (k, columns),
-                      "use code='kronecker' or 'polynomial' to cut both")  # fmt: skip
-    require_threshold(name, k, count)
-    return row_column_scheme(
-        name, operands, plain_grid(operands, (k, 1)), coefficients(count, k), np.ones((count, 1)),
-        workers=workers, threshold=k, rng=rng,
-    )  # fmt: skip
+    k = asked.choose_rows("mds-chebyshev")
+    return asked.one_sided("mds-chebyshev", chebyshev_rows(chebyshev_nodes(asked.count), k))

@@ -10,9 +10,10 @@ import numpy as np
 
 from ..._base._numbers import Floats
 from ...arrays._blocks import Grid
+from ...checks import refusal
 from .._deal import default_redundancy
-from ._operands import Operands, generator
-from ._row_column import choose_blocks, require_threshold, row_column_scheme, row_count
+from ._operands import CALL, Operands, generator
+from ._row_column import choose_blocks, plain_grid, require_threshold, row_column_scheme, row_count
 from ._scheme import ProductScheme
 from .families import Family
 
@@ -64,6 +65,20 @@ class ProductRequest:
         n, p = choose_blocks(self.operands, self.blocks, limit)
         require_threshold(name, n * p, self.count)
         return n, p
+
+    def choose_rows(self, name: str) -> int:
+        """Number k of row blocks of A for a code that decodes from any k rows and leaves B whole."""
+        k, columns = choose_blocks(self.operands, self.blocks, self.enough, only_rows=True)
+        if columns != 1:
+            raise refusal(CALL, "blocks", f"be (k, 1) for {name}, which codes only A", (k, columns),
+                          "use code='kronecker' or 'polynomial' to cut both")  # fmt: skip
+        require_threshold(name, k, self.count)
+        return k
+
+    def one_sided(self, name: str, alpha: Floats) -> ProductScheme:
+        """The scheme of rows α, (rows, k), of the row blocks of A, any k of which are enough."""
+        k = alpha.shape[1]
+        return self.scheme(name, plain_grid(self.operands, (k, 1)), alpha, np.ones((len(alpha), 1)), threshold=k)
 
     def scheme(self, name: str, grid: Grid, alpha: Floats, beta: Floats, threshold: int | None) -> ProductScheme:
         """The scheme of rows α ⊗ β."""

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ...checks import named
+from .._request import builder
 from .._scheme import Scheme
 from ._classes import Classes
-from ._operands import Operands, generator
 from ._plain import must_stay_plain, plain_scheme
-from ._row_column import choose_blocks, plain_grid, row_column_scheme, row_count
+from ._request import ProductRequest
+from ._row_column import choose_blocks, plain_grid
 from .families import Copies
 
 
-@named("kofn.schemes.uncoded")
-def uncoded(
-    A: Any,
-    B: Any,
-    *,
-    blocks: tuple[int, int] | None = None,
-    rows: int | None = None,
-    workers: int | None = None,
-    rng: Any = None,
-) -> Scheme:
+@builder(ProductRequest)
+def uncoded(asked: ProductRequest) -> Scheme:
     """Every block product once: G is the identity.
 
     Load 1; threshold N·P of N·P; amplification 1. The master copies both matrices once and pastes the results.
@@ -52,11 +42,8 @@ def uncoded(
     >>> uncoded(np.eye(4), np.eye(4), blocks=(2, 2)).code.generator.shape
     (4, 4)
     """
-    if must_stay_plain(A, B):
-        return plain_scheme("uncoded", A, B, blocks, rows, workers, copies=1)
-    operands = Operands.of(A, B)
-    grid = plain_grid(operands, choose_blocks(operands, blocks, 1 if blocks else row_count(rows, workers)))
-    n, p = grid.rows.count, grid.columns.count
-    random = generator(rng)
-    factors = Copies(Classes.of_grid(n, p), "factor").factors(n * p, random)
-    return row_column_scheme("uncoded", operands, grid, *factors, workers=workers, threshold=n * p, rng=random)
+    if must_stay_plain(asked.A, asked.B):
+        return plain_scheme("uncoded", asked.A, asked.B, asked.blocks, asked.rows, asked.workers, copies=1)
+    n, p = choose_blocks(asked.operands, asked.blocks, 1 if asked.blocks else asked.count)
+    factors = Copies(Classes.of_grid(n, p), "factor").factors(n * p, asked.random)
+    return asked.scheme("uncoded", plain_grid(asked.operands, (n, p)), *factors, threshold=n * p)
