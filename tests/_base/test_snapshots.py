@@ -31,7 +31,7 @@ OPERANDS = {
 }
 
 
-@pytest.mark.parametrize("code", ["mds", "uncoded", "kronecker", "matdot"])
+@pytest.mark.parametrize("code", ["mds", "uncoded", "kronecker", "matdot", "entangled-polynomial"])
 @pytest.mark.parametrize("kind", OPERANDS)
 def test_a_started_product_is_that_of_what_was_passed(pool, kind, code):
     first, second = OPERANDS[kind](A), B.copy()

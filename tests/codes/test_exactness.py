@@ -47,7 +47,7 @@ def data(rng, rows, columns, inner=3):
 
 def scheme_of(name, blocks, extra, rng):
     n, p = blocks
-    if name == "matdot":
+    if name in ("matdot", "matdot-approximate"):
         A, B = data(rng, 4, 3, inner=max(1, (n * p + 1) // 2))
         return (
             PRODUCTS[name](A, B, blocks=(A.shape[1], A.shape[1]), rows=2 * A.shape[1] - 1 + extra, rng=rng),

@@ -26,7 +26,7 @@ B = np.random.default_rng(1).standard_normal((6, 8))
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_exact_from_the_first_decodable_row_on_and_right(name, seed):
     rng = np.random.default_rng(seed)
-    blocks = (3, 3) if name == "matdot" else (4, 1) if name.startswith("mds") else (2, 2)
+    blocks = (3, 3) if name.startswith("matdot") else (4, 1) if name.startswith("mds") else (2, 2)
     scheme = PRODUCTS[name](A, B, blocks=blocks, rows=8, rng=rng)
     results = results_of(scheme)
     collector = Collector(scheme.code, scheme.prior)

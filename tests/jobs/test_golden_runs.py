@@ -1,4 +1,4 @@
-"""Which row goes where, and when a job ends, is what it was: `golden_runs` keeps 260 runs in virtual time."""
+"""Which row goes where, and when a job ends, is what it was: `golden_runs` keeps runs in virtual time."""
 
 import json
 

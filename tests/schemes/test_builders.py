@@ -10,7 +10,19 @@ A, B, X = np.eye(4), np.eye(4), [1.0, 2.0]
 WRONG = {
     **{
         f"kofn.schemes.{name}": lambda name=name: getattr(kofn.schemes, name)(A, B, workers=0)
-        for name in ("uncoded", "repetition", "mds", "mds_chebyshev", "polynomial", "matdot", "kronecker")
+        for name in (
+            "uncoded",
+            "repetition",
+            "mds",
+            "mds_dense",
+            "mds_chebyshev",
+            "low_weight",
+            "polynomial",
+            "entangled",
+            "matdot",
+            "matdot_approximate",
+            "kronecker",
+        )
     },
     **{
         f"kofn.schemes.{name}": lambda name=name: getattr(kofn.schemes, name)(A, B, workers=3, weights="none")

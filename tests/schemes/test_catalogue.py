@@ -32,8 +32,12 @@ def test_every_row_of_the_table_has_every_column(entry):
         ("repetition", (2, 3), 12 - (2 - 1)),
         ("mds", (6, 1), 6),
         ("mds-chebyshev", (6, 1), 6),
+        ("mds-low-weight", (6, 1), 6),
         ("polynomial", (2, 3), 6),
+        ("entangled-polynomial", (2, 2), 2 * 2 * 2 + 2 - 1),
+        ("entangled-polynomial", (2, 1), 3 * 2 * 1 + 3 - 1),
         ("matdot", (3, 3), 2 * 3 - 1),
+        ("matdot-approximate", (3, 3), 2 * 3 - 1),
         ("kronecker", (2, 3), 6),
     ],
 )

@@ -10,7 +10,7 @@ from kofn.codes._linear import LinearCode
 from kofn.codes._prior import Prior
 from kofn.schemes import PRODUCTS, Scheme, mds, repetition, uncoded
 from kofn.testing._schemes import check_scheme, results_of, unknowns_of
-from oracles import chebyshev_coefficients, gaussian
+from oracles import chebyshev_coefficients, gaussian, power_coefficients, sine_coefficients
 from processes import crossed
 
 SHAPES = [(12, 8, 12), (13, 7, 11), (1, 5, 1), (9, 1, 9), (17, 9, 1), (1, 30, 17)]
@@ -27,6 +27,11 @@ def conforms(name, A, B, **layout):
     answer = A.astype(np.result_type(A, np.float64)) @ B
     if name == "matdot":
         unknowns = chebyshev_coefficients(A, B, (scheme.code.unknowns + 1) // 2)
+    elif name == "matdot-approximate":
+        unknowns = power_coefficients(A, B, (scheme.code.unknowns + 1) // 2)
+    elif name == "entangled-polynomial":
+        grid, parts = scheme.grid, scheme.left.blocks.inner.count
+        unknowns = sine_coefficients(A, B, grid.rows.count, grid.columns.count, parts)
     else:
         unknowns = unknowns_of(scheme, answer)
     check_scheme(scheme, answer, unknowns, scale=np.linalg.norm(A) * np.linalg.norm(B), subsets=12)
@@ -70,8 +75,8 @@ def test_zero_matrices_are_exact_and_expect_nothing(name):
 def test_polynomial_and_kronecker_cut_both_factors_unevenly():
     rng = np.random.default_rng(4)
     A, B = rng.standard_normal((11, 6)), rng.standard_normal((6, 10))
-    for name in ("uncoded", "repetition", "polynomial", "kronecker"):
-        conforms(name, A, B, blocks=(2, 3), rows=12, workers=5)
+    for name in ("uncoded", "repetition", "polynomial", "kronecker", "entangled-polynomial"):
+        conforms(name, A, B, blocks=(2, 3), rows=18, workers=5)
 
 
 def test_unknowns_are_the_block_products():

@@ -156,7 +156,7 @@ def test_a_dask_array_is_raised_chunk_by_chunk_and_written_back_on_the_cluster(p
     da = pytest.importorskip("dask.array")
     A, B = matrices(np.random.default_rng(7), (40, 9, 30), np.float64, ("uniform", "two"), "gauss")
     given = da.from_array(A, chunks=(7, 4)), da.from_array(B, chunks=(5, 11))
-    for code in ("mds", "kronecker", "matdot"):
+    for code in ("mds", "kronecker", "matdot", "entangled-polynomial"):
         answer = kofn.matmul(*given, workers=pool, code=code, rng=1)
         assert answer.exact
         assert excess(answer.value, A, B, answer.amplification, 2.0**-52) <= 1.0

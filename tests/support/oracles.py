@@ -67,8 +67,19 @@ def chebyshev_residues(nodes, count):
     return prime, [[(pow(root, j, prime) + pow(root, -j, prime)) * half % prime for j in row] for row in powers]
 
 
+def sine_residues(nodes, count):
+    """sin(jθ), j = 1 … count, at θ = πi / (nodes + 1), in `chebyshev_field`: 2i sin(jθ) = ζ^j − ζ^-j."""
+    prime, root = chebyshev_field(nodes + 1)
+    order = 4 * (nodes + 1)
+    powers = [[2 * i * j % order for j in range(1, count + 1)] for i in range(1, nodes + 1)]
+    return prime, [[(pow(root, j, prime) - pow(root, -j, prime)) % prime for j in row] for row in powers]
+
+
 def code_verdict(code, rows, blocks):
     """Which targets the rows recover, in the exact arithmetic of the published code."""
+    if code.name == "entangled-polynomial":
+        prime, values = sine_residues(code.rows, code.unknowns)
+        return in_row_space([values[row] for row in rows], residues(code.targets, prime), prime)[0]
     if code.name not in ("mds-chebyshev", "polynomial", "matdot"):
         return float_verdict(code.generator[rows], code.targets)[0]
     prime, values = chebyshev_residues(code.rows, code.unknowns)
@@ -99,6 +110,44 @@ def chebyshev_coefficients(A, B, parts):
             result[i + j] += pair / 2
             result[abs(i - j)] += pair / 2
     return result
+
+
+def cells(A, B, n, p, parts):
+    """Products A_ij B_j'l of blocks, padded, by (i, j, j', l)."""
+    height, width = -(-len(A) // n), -(-B.shape[1] // p)
+    rows, columns = np.array_split(A, n), np.array_split(B, p, axis=1)
+    left = [np.array_split(block, parts, axis=1) for block in rows]
+    right = [np.array_split(block, parts) for block in columns]
+    for i, j, other, l in np.ndindex(n, parts, parts, p):
+        a, b = left[i][j], right[l][other]
+        inner = min(a.shape[1], len(b))  # the rest meets padding
+        product = np.zeros((height, width), np.result_type(A, B))
+        product[: len(a), : b.shape[1]] = a[:, :inner] @ b[:inner]
+        yield (i, j, other, l), product
+
+
+def sine_coefficients(A, B, n, p, parts):
+    """Σ cos(jθ) cos(i·parts·θ) A_ij · Σ sin((parts − j)θ) cos(l·parts·n·θ) B_jl as a sum of sines."""
+    found = 0
+    for (i, j, other, l), product in cells(A, B, n, p, parts):
+        size = (2 if j else 1) ** 0.5 * (2 if other else 1) ** 0.5
+        result = np.zeros((parts * n * p + parts - 1, *product.shape), product.dtype)
+        for first in (j, -j):
+            for second in (i * parts, -i * parts):
+                for third in (l * parts * n, -l * parts * n):
+                    sine = parts - other + first + second + third
+                    if sine:
+                        result[abs(sine) - 1] += np.sign(sine) * size / 8 * product
+        found = found + result
+    return found
+
+
+def power_coefficients(A, B, parts):
+    """Σ x^m A_m · Σ x^(parts − 1 − m) B_m by powers of x."""
+    found = 0
+    for (_, j, other, _), product in cells(A, B, 1, 1, parts):
+        found = found + np.eye(2 * parts - 1)[j + parts - 1 - other][:, None, None] * product
+    return found
 
 
 def gaussian(shape, dtype, rng):

@@ -99,12 +99,16 @@ class Drawn:
         rng = np.random.default_rng(self.seed)
         n, p = self.blocks
         options = {"separate": rng.random() < 0.5} if self.name.endswith("-uep") and rng.random() < 0.3 else {}
-        if self.name == "matdot":
+        if self.name == "entangled-polynomial" and rng.random() < 0.6:
+            options = {"inner": 2}
+        if self.name in ("matdot", "matdot-approximate"):
             count, blocks = 2 * n - 1 + self.extra, (n, n)
         else:
             blocks = (n * p, 1) if self.name.startswith("mds") else (n, p)
             count = n * p + self.extra
-        if options:
+        if "inner" in options:
+            count = 2 * n * p + 1 + self.extra
+        elif options:
             options |= {"partition": "cxr"}
             blocks = (n, n)
             count = n * n + self.extra

@@ -32,8 +32,11 @@ from .functions._parity import parity as parity
 from .functions._scheme import CallScheme as CallScheme
 from .functions._scheme import FunctionScheme as FunctionScheme
 from .products._classes import Classes as Classes
+from .products._entangled import entangled as entangled
 from .products._kronecker import kronecker as kronecker
+from .products._low_weight import low_weight as low_weight
 from .products._matdot import matdot as matdot
+from .products._matdot_approximate import matdot_approximate as matdot_approximate
 from .products._mds import mds as mds
 from .products._mds import mds_chebyshev as mds_chebyshev
 from .products._mds import mds_dense as mds_dense
@@ -63,8 +66,11 @@ PRODUCTS = {
     "mds": mds,
     "mds-dense": mds_dense,
     "mds-chebyshev": mds_chebyshev,
+    "mds-low-weight": low_weight,
     "polynomial": polynomial,
+    "entangled-polynomial": entangled,
     "matdot": matdot,
+    "matdot-approximate": matdot_approximate,
     "kronecker": kronecker,
     "now-uep": now_uep,
     "ew-uep": ew_uep,

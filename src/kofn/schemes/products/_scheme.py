@@ -107,16 +107,20 @@ class Sketch:
         Of the sketch: every run of a scheme sees the same one.
     after : (combinations, products) array, optional
         What combinations of the products the unknowns are; each of them by default.
+    wanted : (targets, products) array, optional
+        Sums of the products that are wanted, which may all but cancel; by default each of them, or of column blocks
+        of A the sum of those that meet.
     """
 
     a: Blocks
     b: Blocks
     seed: int
     after: Floats | None = None
+    wanted: Floats | None = None
 
     def prior(self) -> Prior:
         """From one pass over each matrix."""
-        prior = sketch_prior(self.a, self.b, np.random.default_rng(self.seed))
+        prior = sketch_prior(self.a, self.b, np.random.default_rng(self.seed), self.wanted)
         return prior if self.after is None else prior.transformed(self.after)
 
     def taken(self, snapshot: Snapshot) -> Sketch:
@@ -268,7 +272,7 @@ def _is_unit(rows: Floats) -> NDArray[np.bool_]:
     return units
 
 
-def sketch_prior(a: Blocks, b: Blocks, rng: np.random.Generator) -> Prior:
+def sketch_prior(a: Blocks, b: Blocks, rng: np.random.Generator, wanted: Floats | None = None) -> Prior:
     """Estimate the covariance of all block products A_i B_j from Z_ij = (Ψ A_i)(B_j Ω), at O(size) cost.
 
     Ψ and Ω are Gaussian and the same for all blocks, so E⟨Z_ij, Z_kl⟩ = E⟨A_i B_j, A_k B_l⟩ whatever the data;
@@ -279,6 +283,8 @@ def sketch_prior(a: Blocks, b: Blocks, rng: np.random.Generator) -> Prior:
     a, b : Blocks
         Of the first and of the second factor; of column blocks of A the sum Σ A_m B_m is what is wanted.
     rng : numpy.random.Generator
+    wanted : (targets, products) array, optional
+        As of `Sketch`.
 
     Returns
     -------
@@ -287,8 +293,10 @@ def sketch_prior(a: Blocks, b: Blocks, rng: np.random.Generator) -> Prior:
     """
     left = rng.standard_normal((SKETCH, a.shape[0])).astype(real_type(a.dtype))
     right = rng.standard_normal((b.shape[1], SKETCH)).astype(real_type(b.dtype))
-    if a.axis == 1:  # blocks of unequal inner dimension are padded with zeros, which add nothing
-        return prior_of_samples(_pair_sketches(left, a, b, right), np.eye(len(a.slices)).reshape(1, -1))
+    if wanted is None and a.axis == 1:
+        wanted = np.eye(len(a.slices)).reshape(1, -1)
+    if wanted is not None:  # blocks of unequal inner dimension are padded with zeros, which add nothing
+        return prior_of_samples(_pair_sketches(left, a, b, right), wanted)
     size = SKETCH * (len(a.slices) + len(b.slices)) * np.dtype(np.float64).itemsize
     width, inner = max(1, SKETCH_BYTES // size), a.shape[1]
     slabs = [slice(start, min(start + width, inner)) for start in range(0, max(1, inner), width)]
