@@ -170,6 +170,15 @@ def test_with_nothing_known_estimates_come_of_a_code_that_gives_good_ones():
     assert product_way(large, Options(deadline=100 * large.share), None).code == "uncoded"
 
 
+@pytest.mark.parametrize("calm", [1.0, 1.2])
+def test_a_calm_day_begins_nothing_twice(calm):
+    large = np.ones((640, 300))
+    rows = kofn.matmul(large, large.T, workers=VirtualPool([[1.0], [1.0], [1.0], [calm]]), rows=16)
+    assert len(rows.report.attempts) == 16 and rows.exact
+    summed = kofn.sum([abs] * 16, 1.0, workers=VirtualPool([[1.0], [1.0], [1.0], [calm]]))
+    assert len(summed.report.attempts) == 16 and summed.exact
+
+
 def test_sums_are_shared_out_and_repeated():
     way = sum_way(1000, 8, remembered("slow-tasks"), Options())
     _book._Loading.thread.join()
@@ -230,7 +239,7 @@ def test_a_pool_learns_from_its_jobs_and_chooses_by_that():
         if _book._Loading.thread is not None:
             _book._Loading.thread.join()
     assert "no delays of these workers are known yet" in choices[0] and "expected p99" in choices[-1]
-    assert pool.delays.pace.shape == (4, 80)
+    assert len(pool.delays.pace) == 4 and pool.delays.pace.shape[1] >= 80
 
 
 BAD = {

@@ -23,6 +23,9 @@ AUTO = "auto"
 FIRST_SECONDS = 0.25
 """What is copied as it is counts as late after so long, before anything has come back."""
 
+LATE = 1.25
+"""And after so many medians from then on: not on a calm day."""
+
 PLAIN_ROWS = 4
 """Blocks a worker of what no code can combine: what a slow one has not begun, others do."""
 
@@ -92,7 +95,7 @@ class Request:
     def _as_it_is(self, options: Options) -> Chosen:
         rows = PLAIN_ROWS * self.workers if self.blocks is None and self.rows is None else self.rows
         why = "took duplicates: integers and sparse matrices are multiplied as they are"
-        scheduler = Duplicates(first=FIRST_SECONDS) if options.scheduler == AUTO else options.scheduler
+        scheduler = Duplicates(after=LATE, first=FIRST_SECONDS) if options.scheduler == AUTO else options.scheduler
         return self.scheme(PRODUCTS["uncoded"], rows=rows), scheduler, why
 
     def _cut_as_asked(self, options: Options) -> Chosen:

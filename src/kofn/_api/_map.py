@@ -18,7 +18,7 @@ from ..jobs.scheduling import Duplicates
 from ..schemes import FUNCTIONS
 from ..schemes.functions._calls import CALL
 from ..schemes.functions._scheme import CallScheme, FunctionTemplate
-from ._auto import AUTO, FIRST_SECONDS, require_no_aim
+from ._auto import AUTO, FIRST_SECONDS, LATE, require_no_aim
 from ._each import DUPLICATES, run_each
 
 FACE = "kofn.CodedMap"
@@ -158,7 +158,7 @@ def _with_duplicates(options: Options) -> tuple[Options, str]:
     """How a map runs that mixes nothing, and what its report says; there is nothing else to choose."""
     if options.scheduler != AUTO:
         return options, ""
-    return replace(options, scheduler=Duplicates(first=FIRST_SECONDS)), DUPLICATES
+    return replace(options, scheduler=Duplicates(after=LATE, first=FIRST_SECONDS)), DUPLICATES
 
 
 def _check_call(iterables: tuple[Any, ...], errors: Any, stack: Any) -> None:

@@ -14,6 +14,10 @@ FIRST_SECONDS = 0.25
 FIRST_TIMES = 4.0
 """... or after so many times as long as it should take."""
 
+LATE = 1.25
+"""A task is late after so many medians. At 1 half of all tasks are: on a calm day the last would be begun twice, and a
+process that is left with half a task is replaced."""
+
 PIECE = 10.0
 """A task takes so many times what its message costs, at least."""
 
@@ -62,7 +66,7 @@ def scheduler_of(candidate: Candidate, first: float = math.inf) -> str | Schedul
         return "auto"
     kind = CodedBackups if policy.name == "coded" else Duplicates
     restart = None if math.isinf(policy.restart) else policy.restart
-    return kind(Adaptive(batch=policy.batch), first=first, restart_after=restart)
+    return kind(Adaptive(batch=policy.batch), after=LATE, first=first, restart_after=restart)
 
 
 def told(candidate: Candidate) -> str:
