@@ -232,7 +232,7 @@ class LocalCluster:
     [
         (ThreadPoolExecutor(1), "one executor for each worker, in a list"),
         (LocalCluster(), r"distributed\.Client\(cluster\)"),
-        ("tcp://10.0.0.1:8786", r"distributed\.Client\(address\)"),
+        ("tcp://10.0.0.1:8786", "write 'dask:tcp://10.0.0.1:8786'"),
         (1.5, "leave it out to use every core"),
     ],
     ids=["executor", "cluster", "address", "number"],

@@ -78,7 +78,8 @@ BEHIND = {
     "tuning/learned/_saving.py": {"safetensors"},  # after `_library`
     "kofn_studies/figures/aicc_fig5.py": {"torch"},
     "engines/dask/_slot.py": {"distributed"},  # given a client
-    "cli/_engine.py": {"distributed"},
+    "engines/dask/_entry.py": {"distributed"},  # after `require_installed`
+    **{f"engines/ray/{name}.py": {"ray"} for name in ("_pool", "_session", "_slot")},  # of a pool that is there
 }
 """What is loaded only once the package is known to be there."""
 

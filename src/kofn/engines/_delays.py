@@ -163,9 +163,8 @@ class Delays:
             self.count += 1
             self.busy += seconds
             ended = sorted((message for message in messages if message.ended), key=lambda one: one.away)
-            if not ended:
-                return
-            middle = ended[len(ended) // 2]
+            if not ended or not (middle := ended[len(ended) // 2]).away:
+                return  # messages that take no time at all tell nothing
             if waits:
                 usual = max(float(np.median(waits)), 1e-9)
                 self._draw_line(0.0, usual)

@@ -72,7 +72,7 @@ class VirtualPool(SlotPool["_VirtualSlot"]):
     >>> import numpy as np
     >>> A = np.arange(6.0).reshape(3, 2)
     >>> pool = VirtualPool([[1.0], [3600.0], [2.0]])  # any two of three
-    >>> answer = kofn.matmul(A, A.T, workers=pool, rng=0)
+    >>> answer = kofn.matmul(A, A.T, workers=pool, code="mds", rng=0)
     >>> answer.report.seconds, bool(np.allclose(answer.value, A @ A.T))
     (2.0, True)
     """
