@@ -32,9 +32,12 @@ A, B = RNG.standard_normal((60, 30)), RNG.standard_normal((30, 40))
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    """One Ray for all tests here that leave it as they found it: it takes seconds to start."""
+    """One Ray for all tests here that leave it as they found it: it takes seconds to start.
+
+    Its processors are numbers: room for the workers of several pools at once.
+    """
     options = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
-    ray.init(address="local", num_cpus=6, object_store_memory=300_000_000, **options)
+    ray.init(address="local", num_cpus=12, object_store_memory=300_000_000, **options)
     yield
     ray.shutdown()
 
@@ -297,7 +300,7 @@ def test_a_pool_that_nobody_holds_ends_its_actors(cluster: None) -> None:
 @pytest.mark.slow
 def test_workers_beyond_the_room_there_is_come_later(cluster: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kofn.engines.ray._pool.ENOUGH_SECONDS", 0.1)
-    with RayPool(2, options={"num_cpus": 2}) as pool:
+    with RayPool(2, options={"num_cpus": 7}) as pool:
         states = [pool.state(0), pool.state(1)]
         assert sorted(states) == ["idle", "starting"] and pool.pids()[states.index("starting")] is None
         assert list(kofn.map(abs, [-1, -2], workers=pool).value) == [1, 2]
@@ -307,7 +310,7 @@ def test_workers_beyond_the_room_there_is_come_later(cluster: None, monkeypatch:
 def test_a_cluster_without_room_is_told(cluster: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kofn.engines.ray._pool.START_SECONDS", 0.5)
     with pytest.raises(WorkerLost, match=r"no worker could be started: the cluster has no room for one$"):
-        RayPool(1, options={"num_cpus": 7})
+        RayPool(1, options={"num_cpus": 13})
 
 
 @pytest.mark.slow

@@ -31,7 +31,9 @@ def conforms(name, A, B, **layout):
         unknowns = power_coefficients(A, B, (scheme.code.unknowns + 1) // 2)
     elif name == "entangled-polynomial":
         grid, parts = scheme.grid, scheme.left.blocks.inner.count
-        unknowns = sine_coefficients(A, B, grid.rows.count, grid.columns.count, parts)
+        raised = [1.0 if spans.exponents is None else 2.0**spans.exponents for spans in (grid.rows, grid.columns)]
+        given = (A.T * raised[0]).T, B * raised[1]  # in the units in which blocks are combined
+        unknowns = sine_coefficients(*given, grid.rows.count, grid.columns.count, parts)
     else:
         unknowns = unknowns_of(scheme, answer)
     check_scheme(scheme, answer, unknowns, scale=np.linalg.norm(A) * np.linalg.norm(B), subsets=12)

@@ -99,7 +99,7 @@ class Drawn:
         rng = np.random.default_rng(self.seed)
         n, p = self.blocks
         options = {"separate": rng.random() < 0.5} if self.name.endswith("-uep") and rng.random() < 0.3 else {}
-        if self.name == "entangled-polynomial" and rng.random() < 0.6:
+        if self.name == "entangled-polynomial" and self.A.shape[1] > 1 and rng.random() < 0.6:
             options = {"inner": 2}
         if self.name in ("matdot", "matdot-approximate"):
             count, blocks = 2 * n - 1 + self.extra, (n, n)

@@ -220,6 +220,8 @@ class RaySlot(PoolSlot):
         if is_of_task(error):
             remedy = "kofn and what the task needs must be installed, in one version, on all machines of the cluster"
             return WorkerError(f"worker {self.index} could not open its task: {last_line(error)}; {remedy}", self.index)
+        if "owner has died" in str(error):  # this process owns the actor: Ray was shut down here
+            return PoolClosed(SHUT_DOWN)
         return WorkerLost(f"worker {self.index} is lost: {last_line(error)}", self.index)
 
     def stop(self, task: Promise, how: Stop = Stop.ABANDON) -> Stop:
