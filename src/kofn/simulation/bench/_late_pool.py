@@ -8,16 +8,13 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
-
 from ..._base._naps import Lateness, run_late
-from ...engines._engine import Engine
-from ...engines._protocol import Capabilities, Pool, Stop, WorkerState, capabilities_of
+from ...engines._protocol import Capabilities, Pool, WorkerState, capabilities_of
+from ...engines._wrapped import WrappedPool
 from ._draws import Draws
 
 
-class LatePool(Engine):
+class LatePool(WrappedPool):
     """Workers of a pool on this machine, late in proportion to the work of each message; for tasks that `nap`.
 
     The i-th message of a worker is as late as the simulation would have it be. The wrapped pool is not closed with it.
@@ -33,7 +30,7 @@ class LatePool(Engine):
 
     Examples
     --------
-    >>> import kofn
+    >>> import numpy as np, kofn
     >>> from kofn._base._naps import nap
     >>> from kofn.simulation.bench._draws import draws_of
     >>> with kofn.ThreadPool(1) as pool:
@@ -42,8 +39,7 @@ class LatePool(Engine):
     """
 
     def __init__(self, pool: Pool, draws: Draws, trial: int, unit: float) -> None:
-        super().__init__()
-        self._pool = pool
+        super().__init__(pool)
         self._draws = draws
         self._trial = trial
         self._unit = unit
@@ -51,26 +47,9 @@ class LatePool(Engine):
         self._origin = time.monotonic()
 
     @property
-    def n(self) -> int:
-        """How many workers there are."""
-        return self._pool.n
-
-    @property
     def capabilities(self) -> Capabilities:
         """Those of the wrapped pool."""
         return capabilities_of(self._pool)
-
-    def empty(self, shape: tuple[int, ...], dtype: DTypeLike = np.float64) -> NDArray[Any]:
-        """Allocate an array as the wrapped pool does."""
-        return self._pool.empty(shape, dtype)
-
-    def put(self, worker: int, key: Hashable, value: object) -> None:
-        """As the wrapped pool does."""
-        self._pool.put(worker, key, value)
-
-    def drop(self, key: Hashable) -> None:
-        """As the wrapped pool does."""
-        self._pool.drop(key)
 
     def submit(
         self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
@@ -81,15 +60,11 @@ class LatePool(Engine):
         self._messages[worker] += 1
         return future
 
-    def stop(self, worker: int, how: str) -> Stop:
-        """Stop what a worker runs as the wrapped pool can."""
-        return self._pool.stop(worker, how)
-
     def state(self, worker: int) -> WorkerState:
         """What a worker does; before its time it is starting."""
         now = (time.monotonic() - self._origin) / self._unit
         is_there = now >= self._draws.start[self._trial, worker]
-        return self._pool.state(worker) if is_there else WorkerState.STARTING
+        return super().state(worker) if is_there else WorkerState.STARTING
 
     def _lateness(self, worker: int) -> Lateness:
         draws, place, message = self._draws, (self._trial, worker), self._messages[worker]

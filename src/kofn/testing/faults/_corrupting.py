@@ -10,12 +10,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
 from ..._base._envelope import Envelope
 from ...checks import refusal
-from ...engines._engine import Engine
-from ...engines._protocol import Pool, Stop, WorkerState
+from ...engines._protocol import Pool
+from ...engines._wrapped import WrappedPool
 from ._faults import Fault
 
 CALL = "kofn.testing.faults.Corrupting"
@@ -25,7 +24,7 @@ _last: dict[tuple[int, int, int], Any] = {}
 """At a worker, by pool and worker: what its task before should have returned."""
 
 
-class Corrupting(Engine):
+class Corrupting(WrappedPool):
     """A pool like the one that is wrapped, but that some workers return wrong results, as a fault says.
 
     The faults happen at the workers, after the task and before its result is sent. Wrap `kofn.Straggling` for workers
@@ -56,8 +55,8 @@ class Corrupting(Engine):
             if worker not in range(pool.n) or not isinstance(fault, Fault):
                 must = f"name workers from 0 to {pool.n - 1} and their faults"
                 raise refusal(CALL, "faults", must, f"{worker!r}: {fault!r}", "write {0: faults.BitFlip()}")
-        super().__init__()
-        self._pool, self._faults, self._seed = pool, dict(faults), seed
+        super().__init__(pool)
+        self._faults, self._seed = dict(faults), seed
         self._key = next(_tokens), os.getpid()
         self._counts = [0] * pool.n
 
@@ -65,23 +64,6 @@ class Corrupting(Engine):
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self._pool, name)
-
-    @property
-    def n(self) -> int:
-        """How many workers the pool has."""
-        return self._pool.n
-
-    def empty(self, shape: tuple[int, ...], dtype: DTypeLike = np.float64) -> NDArray[Any]:
-        """Allocate an array as the wrapped pool does."""
-        return self._pool.empty(shape, dtype)
-
-    def put(self, worker: int, key: Hashable, value: object) -> None:
-        """Make ``value`` resident at ``worker``."""
-        self._pool.put(worker, key, value)
-
-    def drop(self, key: Hashable) -> None:
-        """Forget ``key`` at every worker."""
-        self._pool.drop(key)
 
     def submit(
         self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
@@ -92,14 +74,6 @@ class Corrupting(Engine):
             task, self._counts[worker] = self._counts[worker], self._counts[worker] + 1
             function = partial(run_and_spoil, fault, [self._seed, worker, task], (*self._key, worker), function)
         return self._pool.submit(worker, function, *arguments, keys=keys)
-
-    def stop(self, worker: int, how: str) -> Stop:
-        """Stop what ``worker`` runs as the wrapped pool can."""
-        return self._pool.stop(worker, how)
-
-    def state(self, worker: int) -> WorkerState:
-        """Tell what ``worker`` is doing."""
-        return WorkerState(self._pool.state(worker))
 
     def close(self) -> None:
         """Close the wrapped pool."""
