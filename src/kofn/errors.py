@@ -13,7 +13,8 @@
      │    ├── TaskError                  the task's function raised; carries worker, row, traceback
      │    │    ├── TermError             a term of a sum raised or cannot be added; carries its index
      │    │    └── FunctionError         a function raised, or its values do not fit together
-     │    └── WorkerLost                 the worker died or cannot be reached
+     │    ├── WorkerLost                 the worker died or cannot be reached
+     │    └── ReferenceLost              what a task needs was lost with the worker that had it
      ├── NotDifferentiable (RuntimeError) an estimate has no derivative that PyTorch could be given
      ├── PoolClosed (RuntimeError)       the pool was closed before or during the call
      ├── Cancelled (CancelledError)      the job was cancelled
@@ -169,6 +170,10 @@ class FunctionError(TaskError):
 
 class WorkerLost(WorkerError):
     """The worker died, was killed, or cannot be reached; its rows can go to others."""
+
+
+class ReferenceLost(WorkerError):
+    """A value that lay at a worker is gone with it; whoever knows how it was made can make it again elsewhere."""
 
 
 class NotDifferentiable(KofnError, RuntimeError):

@@ -16,6 +16,7 @@ from ._entry import EngineEntry, count_in
 from ._executors import ExecutorPool
 from ._future import Promise, run_pickled
 from ._protocol import Capabilities, Pool, Stop, WorkerState, capabilities_of
+from ._references import Ref, ReferencePool, RemoteMatrix
 from ._registry import as_pool, engines, processes
 from ._threads import ThreadPool
 from ._validation import check_key, check_stop, check_task, check_worker, pack_argument, resident_values
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Capabilities", "DaskPool", "Delays", "Engine", "EngineEntry", "Envelope", "ExecutorPool", "LocalPool", "Pool",
-    "Promise", "RayPool", "Stop", "ThreadPool", "WorkerState", "as_pool", "capabilities_of", "check_key", "check_stop",
-    "check_task", "check_worker", "count_in", "current_token", "dumps", "engines", "pack_argument", "processes",
-    "processors", "resident_values", "result_empty", "run_pickled",
+    "Promise", "RayPool", "Ref", "ReferencePool", "RemoteMatrix", "Stop", "ThreadPool", "WorkerState", "as_pool",
+    "capabilities_of", "check_key", "check_stop", "check_task", "check_worker", "count_in", "current_token", "dumps",
+    "engines", "pack_argument", "processes", "processors", "resident_values", "result_empty", "run_pickled",
 ]  # fmt: skip
 
 __getattr__ = loader(

@@ -57,12 +57,15 @@ class Capabilities:
     shares : bool
         Whether arrays from ``empty`` lie where workers see them, however many tasks name them. Elsewhere they are sent
         with each.
+    references : bool
+        Whether values can stay at workers and be referred to: the pool has the members of `kofn.engines.ReferencePool`.
     """
 
     by_reference: bool = False
     kills: bool = False
     revives: bool = False
     shares: bool = False
+    references: bool = False
 
 
 def capabilities_of(pool: object) -> Capabilities:
@@ -71,7 +74,7 @@ def capabilities_of(pool: object) -> Capabilities:
     Examples
     --------
     >>> capabilities_of(object())
-    Capabilities(by_reference=False, kills=False, revives=False, shares=False)
+    Capabilities(by_reference=False, kills=False, revives=False, shares=False, references=False)
     """
     told: Capabilities = getattr(pool, "capabilities", Capabilities())
     return told
