@@ -66,7 +66,9 @@ def test_the_report_tells_fresh_rows():
     report = kofn.run(scheme, pool, scheduler=kofn.CodedBackups(after=0.0)).report
     fresh = report.to_dict()["fresh_rows"]
     assert fresh[:2] == [4, 5] and {a.row for a in report.of("arrived")} == {0, 1, 4, 5}
-    assert [line.split()[3] for line in str(report).splitlines() if line.endswith(", fresh")] == [str(r) for r in fresh]
+    assert [line.split()[3] for line in report.details().splitlines() if line.endswith(", fresh")] == [
+        str(r) for r in fresh
+    ]
 
 
 def test_where_nothing_straggles_nothing_is_made():

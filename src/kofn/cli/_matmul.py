@@ -17,7 +17,7 @@ from ..checks import named, refusal
 from ..errors import ArgumentError, KofnError, MissingPackage, require, require_installed
 from ..jobs._answer import Answer
 from ..jobs.report._progress import ProgressLine, format_progress
-from ..jobs.report._report import Report
+from ..jobs.report._report import Report, check_page
 from ..schemes import PRODUCTS
 from ._command import Command
 from ._options import add_options, options_of
@@ -27,6 +27,7 @@ EXAMPLES = """\
   kofn matmul A.npy B.npy --out C.npy
   kofn matmul A.npy B.npy --out C.npy --code kronecker --workers 8 --deadline 2
   kofn matmul A.npy B.npy --out C.npy --code kronecker --blocks 2 3 --tolerance 0.05 --timeline who.png
+  kofn matmul A.npy B.npy --out C.npy --html run.html
   kofn matmul A.npy B.npy --out C.npy --workers dask:tcp://scheduler:8786"""
 
 
@@ -43,6 +44,9 @@ def _add(parser: ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="S", type=int, help="repeat the same coefficients")
     add_options(parser)
     parser.add_argument("--timeline", metavar="PNG", help="draw who computed what when")
+    parser.add_argument(
+        "--html", metavar="HTML", help="write a page that shows the run, and its figures as JSON beside it"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
 
@@ -55,6 +59,9 @@ def _execute(arguments: Namespace) -> int:
     if arguments.timeline is not None:
         require_installed("kofn matmul: '--timeline'", "matplotlib")
         check_target(arguments.timeline, "--timeline")
+    if arguments.html is not None:
+        check_page("kofn matmul", "--html", arguments.html)
+        check_target(arguments.html, "--html")
     try:
         with new_matrix(arguments.out, shape, dtype, "--out") as out:
             answer, failure = _multiply_or_estimate(A, B, out, workers, arguments)
@@ -75,7 +82,7 @@ def _execute(arguments: Namespace) -> int:
 def _require_apart(arguments: Namespace) -> None:
     """Refuse to write over an input, or the picture over the product."""
     taken = {os.path.realpath(arguments.A): "A", os.path.realpath(arguments.B): "B"}
-    for option in ("out", "timeline"):
+    for option in ("out", "timeline", "html"):
         path = getattr(arguments, option)
         if path is not None and (other := taken.setdefault(os.path.realpath(path), f"--{option}")) != f"--{option}":
             must, remedy = f"be another file than {other}", "choose another name"
@@ -120,6 +127,8 @@ def _describe(answer: Answer, arguments: Namespace) -> str:
     if arguments.timeline is not None:
         with replacing(arguments.timeline, "--timeline") as file:
             _draw_timeline(answer.report).savefig(file, format="png", dpi=120)
+    if arguments.html is not None:
+        answer.report.save(arguments.html)
     how = "exact" if answer.exact else f"expected relative error {answer.error:.2g}"
     return f"{arguments.out}: {how}, {answer.count} results used, {answer.report.seconds:.3f} s"
 

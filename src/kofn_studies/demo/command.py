@@ -37,6 +37,7 @@ from . import (
 EXAMPLES = """\
   kofn demo
   kofn demo --seed 7 --out pictures
+  kofn demo --html            with a page for each run
   kofn demo --data DIR        with MNIST's images from DIR/mnist/t10k-images-idx3-ubyte.gz
   kofn demo --workers dask:tcp://scheduler:8786"""
 
@@ -70,6 +71,7 @@ def _add(parser: ArgumentParser) -> None:
     add_workers(parser, "8, and 6 at least")
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="of all delays and coefficients")
     parser.add_argument("--quick", action="store_true", help="fewer images, shorter delays")
+    parser.add_argument("--html", action="store_true", help="write a page for the run of each method as well")
 
 
 def _execute(arguments: Namespace) -> int:
@@ -91,7 +93,16 @@ def _execute(arguments: Namespace) -> int:
     with replacing(target, "--out") as file:
         picture(outcomes).savefig(file, format="png", dpi=90)
     print(f"Who computed what when: {target}")
+    if arguments.html:
+        _write_pages(outcomes, arguments.out)
     return 0
+
+
+def _write_pages(outcomes: Sequence[MethodResult], folder: Path) -> None:
+    for outcome in outcomes:
+        page = folder / f"kofn-demo-{outcome.name.replace(' ', '-')}.html"
+        outcome.report.save(page)
+        print(f"  {outcome.name}: {page}")
 
 
 @contextmanager

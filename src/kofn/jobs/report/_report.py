@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from os import PathLike
+from pathlib import Path
 from typing import Any, get_args
 
+from ...checks import refusal
+from ...errors import FileError
 from ._attempt import Attempt, Outcome, Wrong
+from ._html import Shown, fragment, page, size_text
 from ._timeline import draw
+from ._workers import worker_times
+
+LINES = 8
+"""Of a report that is printed."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,8 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """All of it, with ``wasted``, as `json.dumps` takes it; an attempt is a dict that names its row and worker.
 
+        A wrong result of size inf has None there, as JSON knows no such number.
+
         Examples
         --------
         >>> report = Report("mds", 2, [Attempt(0, 1, 1.0, 0.0, 0.5, "arrived")], 0.0, 0.0, 0.5, 0)
@@ -88,20 +101,83 @@ class Report:
             "remarks": list(self.remarks),
             "fresh_rows": list(self.fresh_rows),
             "resident_bytes": list(self.resident_bytes),
-            "wrong": [asdict(one) for one in self.wrong],
+            "wrong": [asdict(one) | {"size": one.size if math.isfinite(one.size) else None} for one in self.wrong],
             "wasted": self.wasted,
         }
 
-    def __str__(self) -> str:
+    @property
+    def headline(self) -> str:
+        """What was computed, how that ended, and how long it took, in one line."""
         counts = {kind: len(self.of(kind)) for kind in get_args(Outcome)}
         told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "no rows given out"
-        lines = [f"{self.code} on {self.workers} workers: {told} in {self.seconds:.3f} s"]
-        lines += [f"  {remark}" for remark in (self.choice, *map(str, self.wrong), *self.remarks) if remark]
+        return f"{self.code} on {self.workers} workers: {told} in {self.seconds:.3f} s"
+
+    @property
+    def spent(self) -> str:
+        """What it cost, in one line."""
+        seconds = f"encoding {self.encode_seconds:.3f} s, decoding {self.decode_seconds:.3f} s"
+        moved = f"{size_text(self.placed_bytes + self.sent_bytes)} out, {size_text(self.received_bytes)} in"
+        return f"{seconds}; {moved}; {100 * self.wasted:.0f} % of the workers' time did not count"
+
+    def __str__(self) -> str:
+        slow = sorted(
+            (one for one in worker_times(self.workers, self.attempts) if one.is_slow), key=lambda one: -one.ratio
+        )
+        told = f"{', '.join(map(str, slow[:3]))}{f', and {len(slow) - 3} more were slow' if len(slow) > 3 else ''}"
+        others = [*self._remarks, *filter(None, [told])]
+        room = LINES - 2
+        if len(others) > room:
+            others[room - 1 :] = [f"and {len(others) - room + 1} remarks more: see details()"]
+        return "\n  ".join([self.headline, self.spent, *others])
+
+    def details(self) -> str:
+        """All of it in words, one line a task."""
+        lines = [self.headline]
+        lines += [f"  {remark}" for remark in self._remarks]
         for a in self.attempts:
             outcome = f"{a.outcome}, fresh" if a.row in self.fresh_rows else a.outcome
             times = f"{a.submitted:8.3f} s → {a.ended:8.3f} s"
             lines.append(f"  worker {a.worker:3d}  row {a.row:3d}  {times}  {outcome}")
         return "\n".join(lines)
+
+    @property
+    def _shown(self) -> Shown:
+        told = [self.headline, self.spent, *self._remarks]
+        sizes = {
+            "encoded": self.encoded_bytes,
+            "placed at workers": self.placed_bytes,
+            "sent with tasks": self.sent_bytes,
+            "received": self.received_bytes,
+            "stays at workers": sum(self.resident_bytes),
+        }
+        return Shown(self.code, self.workers, self.attempts, self.seconds, told, sizes)
+
+    @property
+    def _remarks(self) -> list[str]:
+        return [one for one in (self.choice, *map(str, self.wrong), *self.remarks) if one]
+
+    def _repr_html_(self) -> str:
+        return fragment(self._shown)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write one page that needs no network, and all figures as JSON beside it.
+
+        Parameters
+        ----------
+        path : path
+            Of the page, such as "run.html"; the JSON is "run.json".
+
+        Raises
+        ------
+        FileError
+            If it cannot be written.
+        """
+        file = check_page("Report.save", "path", path)
+        try:
+            file.write_text(page(self._shown), encoding="utf-8")
+            file.with_suffix(".json").write_text(json.dumps(self.to_dict()), encoding="utf-8")
+        except OSError as error:
+            raise FileError(f"Report.save: {file} cannot be written: {error.strerror}.") from error
 
     def plot(self, axes: Any = None) -> Any:
         """Draw the timeline: one lane a worker, one bar an attempt, coloured by outcome.
@@ -116,3 +192,11 @@ class Report:
         matplotlib Axes
         """
         return draw(self.code, self.workers, self.attempts, self.seconds, axes)
+
+
+def check_page(call: str, name: str, path: str | PathLike[str]) -> Path:
+    """The path of a page, or a refusal of one that would not be opened as such."""
+    file = Path(path)
+    if file.suffix.lower() not in (".html", ".htm"):
+        raise refusal(call, name, "end in .html", repr(str(path)), "say run.html")
+    return file
