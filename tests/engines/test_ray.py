@@ -70,7 +70,8 @@ def test_the_battery(cluster: None, payload: int) -> None:
 
 def test_part_of_the_battery(pool: RayPool) -> None:
     """What leaves a pool as it found it, and starts none."""
-    from kofn.testing._engines import _ALONE, ENGINE_CHECKS, BatterySettings, _straggler
+    from kofn.testing._battery import BatterySettings
+    from kofn.testing._engines import _ALONE, ENGINE_CHECKS, _straggler
 
     settings = BatterySettings(lambda: pool, 10_000_000, 3.0, 60.0)
     for check in ENGINE_CHECKS.values():

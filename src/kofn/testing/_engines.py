@@ -10,30 +10,28 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import CancelledError, Future, wait
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..checks import choice
 from ..engines._protocol import Pool, Stop, WorkerState, capabilities_of
 from ..errors import ArgumentError, PoolClosed, WorkerError, WorkerLost
+from ._battery import (
+    BatterySettings,
+    MakePool,
+    await_idle,
+    await_right,
+    fail,
+    named,
+    raises,
+    require,
+    run_battery,
+    same,
+    spoil,
+)
 from ._belongings import belongings, left_since
-
-MakePool = Callable[[], AbstractContextManager[Pool]]
-
-
-@dataclass(frozen=True)
-class BatterySettings:
-    """What the checks are run with."""
-
-    make_pool: MakePool
-    payload_bytes: int
-    straggler_seconds: float
-    patience_seconds: float
 
 
 def check_engine(
@@ -78,30 +76,8 @@ def check_engine(
     >>> check_engine(lambda: ThreadPool(3), lacks=lacks, payload_bytes=1000, straggler_seconds=0.2)["death"]
     'lacks: threads cannot be killed'
     """
-    lacks = dict(lacks or {})
-    for name in lacks:
-        choice("check_engine", "lacks", name, ENGINE_CHECKS, "name the checks that cannot hold")
     settings = BatterySettings(make_pool, payload_bytes, straggler_seconds, patience_seconds)
-    wanted = [name for name in ENGINE_CHECKS if name not in lacks]
-    with make_pool() as pool:
-        for name in wanted:
-            if ENGINE_CHECKS[name] in _SHARED:
-                _run_check(name, pool, settings)
-    for name in wanted:
-        if ENGINE_CHECKS[name] not in _SHARED:
-            with make_pool() as pool:
-                _run_check(name, pool, settings)
-    return {name: f"lacks: {lacks[name]}" if name in lacks else "held" for name in ENGINE_CHECKS}
-
-
-def _run_check(name: str, pool: Pool, settings: BatterySettings) -> None:
-    _await_idle(pool, settings)
-    try:
-        ENGINE_CHECKS[name](pool, settings)
-    except AssertionError as error:
-        raise AssertionError(f"{name}: {error}") from error
-    except Exception as error:
-        raise AssertionError(f"{name}: the check was ended by {error!r}.") from error
+    return run_battery("check_engine", ENGINE_CHECKS, _SHARED, settings, lacks)
 
 
 # -- checks that leave the pool as they found it ------------------------------------------------------
@@ -114,8 +90,8 @@ def _seam(pool: Pool, settings: BatterySettings) -> None:
     seen: list[int] = []
     pool.submit(0, seen.append, 1).result()
     require(bool(seen) is capabilities_of(pool).by_reference, "capabilities.by_reference must tell the truth")
-    _raises(ArgumentError, lambda: pool.submit(-1, int), "worker -1 must be refused")
-    _raises(ArgumentError, lambda: pool.submit(pool.n, int), "a worker that is not there must be refused")
+    raises(ArgumentError, lambda: pool.submit(-1, int), "worker -1 must be refused")
+    raises(ArgumentError, lambda: pool.submit(pool.n, int), "a worker that is not there must be refused")
 
 
 def _identity(pool: Pool, settings: BatterySettings) -> None:
@@ -134,10 +110,10 @@ def _resident(pool: Pool, settings: BatterySettings) -> None:
             require(total == size * (size - 1) * scale, "resident values come first, in order, and stay")
         pool.put(1, "a", np.ones(size))
         require(pool.submit(1, np.sum, keys=("a",)).result() == size, "a second put under a key replaces the first")
-        _raises(ArgumentError, lambda: pool.submit(2, np.sum, keys=("a",)), "a value belongs to its worker")
+        raises(ArgumentError, lambda: pool.submit(2, np.sum, keys=("a",)), "a value belongs to its worker")
         for key in ("a", ("b", 2), "never there"):
             pool.drop(key)
-        _raises(ArgumentError, lambda: pool.submit(1, np.sum, keys=("a",)), "a dropped value must be refused")
+        raises(ArgumentError, lambda: pool.submit(1, np.sum, keys=("a",)), "a dropped value must be refused")
 
 
 def _private(pool: Pool, settings: BatterySettings) -> None:
@@ -146,7 +122,7 @@ def _private(pool: Pool, settings: BatterySettings) -> None:
         argument[:] = 1.0
         pool.put(0, "x", np.ones(size))
         for _ in range(2):
-            total = pool.submit(0, _spoil, argument, keys=("x",)).result()
+            total = pool.submit(0, spoil, argument, keys=("x",)).result()
             require(total == 2.0 * size, "what a task writes into resident values must not be seen by the next one")
         require(argument.sum() == size, "what a task writes into its arguments must not be seen by the caller")
         pool.drop("x")
@@ -159,32 +135,32 @@ def _results(pool: Pool, settings: BatterySettings) -> None:
         np.array(["text", None], dtype=object), np.arange(6, dtype=">i4"),
     ]  # fmt: skip
     for value in values:
-        back = pool.submit(0, _same, value).result()
+        back = pool.submit(0, same, value).result()
         equal = (back.dtype, back.shape) == (value.dtype, value.shape) and np.array_equal(back, value)
         require(equal, f"an array of {value.dtype} and shape {value.shape} must come back as it was")
     mixed = {"a": (1, "b", {2}), "c": None}
-    require(pool.submit(0, _same, mixed).result() == mixed, "results of any kind must come back as they were")
+    require(pool.submit(0, same, mixed).result() == mixed, "results of any kind must come back as they were")
     for size in (10, 100_000):
         result = pool.submit(0, np.zeros, size).result()
         require(result.flags.writeable, "an array that comes back can be written to")
 
 
 def _exception(pool: Pool, settings: BatterySettings) -> None:
-    error = pool.submit(0, _fail, LookupError("no such thing", 42)).exception()
+    error = pool.submit(0, fail, LookupError("no such thing", 42)).exception()
     same = isinstance(error, LookupError) and error.args == ("no such thing", 42)
     require(same, f"a task's exception, got {error!r}")
     notes = "".join(getattr(error, "__notes__", []))
-    require("Traceback" in notes and "_fail" in notes, "the remote traceback must be in __notes__")
+    require("Traceback" in notes and "fail" in notes, "the remote traceback must be in __notes__")
     for severe in (SystemExit(3), KeyboardInterrupt("x")):
-        error = pool.submit(0, _fail, severe).exception()
+        error = pool.submit(0, fail, severe).exception()
         require(isinstance(error, Exception), f"{severe!r} of a task must not end the program, got {error!r}")
     require(pool.submit(0, int, "3").result() == 3, "a worker goes on after an exception")
 
 
 def _unpicklable(pool: Pool, settings: BatterySettings) -> None:
     lock = threading.Lock()
-    _raises(ArgumentError, lambda: pool.submit(0, id, lock), "an argument that cannot travel must be refused")
-    _raises(ArgumentError, lambda: pool.put(0, "lock", lock), "a value that cannot travel must be refused")
+    raises(ArgumentError, lambda: pool.submit(0, id, lock), "an argument that cannot travel must be refused")
+    raises(ArgumentError, lambda: pool.put(0, "lock", lock), "a value that cannot travel must be refused")
     require(pool.state(0) == "idle", "a refused task leaves its worker idle")
     error = pool.submit(0, threading.Lock).exception()
     require(error is not None and "lock" in str(error), f"an unpicklable result must say its type, got {error!r}")
@@ -194,7 +170,7 @@ def _unpicklable(pool: Pool, settings: BatterySettings) -> None:
 def _one_task(pool: Pool, settings: BatterySettings) -> None:
     future = pool.submit(0, time.sleep, settings.straggler_seconds / 2)
     require(pool.state(0) == "busy", "a worker with a task is busy")
-    _raises(WorkerError, lambda: pool.submit(0, int), "a busy worker takes no second task")
+    raises(WorkerError, lambda: pool.submit(0, int), "a busy worker takes no second task")
     require(pool.submit(1, int).result() == 0, "other workers go on")
     future.result()
     require(pool.state(0) == "idle", "a worker is idle when its result is there")
@@ -218,22 +194,22 @@ def _callback(pool: Pool, settings: BatterySettings) -> None:
 
 def _straggler(pool: Pool, settings: BatterySettings) -> None:
     for how in (Stop.ABANDON, Stop.INTERRUPT, Stop.KILL):
-        _await_idle(pool, settings)
+        await_idle(pool, settings)
         started = time.monotonic()
         futures = [pool.submit(w, time.sleep, 0.0 if w else settings.straggler_seconds) for w in range(pool.n)]
         wait(futures[1:])
         happened = pool.stop(0, how)
         require(happened in ("abandon", how), f"stop(…, {how!r}) must say what happened, got {happened!r}")
-        _raises(CancelledError, futures[0].result, "the future of a stopped task is cancelled")
+        raises(CancelledError, futures[0].result, "the future of a stopped task is cancelled")
         again = [pool.submit(worker, int, "7").result() for worker in range(1, pool.n)]
         require(again == [7] * (pool.n - 1), "the next job gets its results")
         seconds = time.monotonic() - started
         require(seconds < settings.straggler_seconds, f"the next job waited for a straggler: {seconds:.2f} s")
-    _await_idle(pool, settings)
+    await_idle(pool, settings)
     future = pool.submit(0, time.sleep, settings.straggler_seconds)
     started = time.monotonic()
     require(future.cancel() and pool.submit(1, int, "7").result() == 7, "to cancel a future is to abandon its task")
-    _await_idle(pool, settings)
+    await_idle(pool, settings)
     ended = time.monotonic() - started < settings.straggler_seconds
     require(ended or not capabilities_of(pool).kills, "capabilities.kills: what is abandoned must be ended before long")
     require(pool.stop(0, "kill") == "nothing", "there is nothing to stop at an idle worker")
@@ -242,7 +218,7 @@ def _straggler(pool: Pool, settings: BatterySettings) -> None:
 
 def _payload(pool: Pool, settings: BatterySettings) -> None:
     large = np.arange(settings.payload_bytes // 8, dtype=np.float64)
-    back = pool.submit(0, _same, large).result()
+    back = pool.submit(0, same, large).result()
     require(np.array_equal(back, large), f"{settings.payload_bytes} bytes must travel there and back unchanged")
 
 
@@ -264,11 +240,11 @@ def _death(pool: Pool, settings: BatterySettings) -> None:
     require(isinstance(error, WorkerLost), f"a task whose worker dies must fail with WorkerLost, got {error!r}")
     require(pool.submit(1, int, "7").result() == 7, "other workers go on")
     starts = "a worker that starts must become idle or dead"
-    _await_right(lambda: starts if pool.state(0) == WorkerState.STARTING else "", settings)
+    await_right(lambda: starts if pool.state(0) == WorkerState.STARTING else "", settings)
     is_back = pool.state(0) != WorkerState.DEAD
     require(is_back is capabilities_of(pool).revives, "capabilities.revives must tell the truth")
     if not is_back:
-        _raises(WorkerLost, lambda: pool.submit(0, int), "a dead worker takes no task")
+        raises(WorkerLost, lambda: pool.submit(0, int), "a dead worker takes no task")
     else:
         total = pool.submit(0, np.sum, keys=("x",)).result()
         require(total == np.arange(100_000.0).sum(), "resident values are replayed to a worker that came back")
@@ -288,8 +264,8 @@ def _closing(pool: Pool, settings: BatterySettings) -> None:
     require(seconds < settings.straggler_seconds, f"closing must not wait for tasks: {seconds:.2f} s")
     require(pool.state(0) == "dead" and pool.stop(0, "kill") == "nothing", "workers of a closed pool are dead")
     pool.drop("x")
-    _raises(PoolClosed, lambda: pool.submit(0, int), "a closed pool takes no task")
-    _raises(PoolClosed, lambda: pool.put(0, "x", 1), "a closed pool takes no value")
+    raises(PoolClosed, lambda: pool.submit(0, int), "a closed pool takes no task")
+    raises(PoolClosed, lambda: pool.put(0, "x", 1), "a closed pool takes no value")
     require(result.sum() == 1_000_000 and mine.sum() == 200_000, "arrays outlive the pool")
 
 
@@ -298,12 +274,12 @@ def _nothing_left(pool: Pool, settings: BatterySettings) -> None:
     for running in (False, True):
         before = belongings()
         with settings.make_pool() as other:
-            _await_idle(other, settings)
+            await_idle(other, settings)
             other.put(0, "x", np.ones(100_000))
             other.submit(0, np.sum, keys=("x",)).result()
             if running:
                 other.submit(1, time.sleep, settings.straggler_seconds)
-    _await_right(lambda: f"a closed pool leaves behind {left}" if (left := left_since(before)) else "", settings)
+    await_right(lambda: f"a closed pool leaves behind {left}" if (left := left_since(before)) else "", settings)
 
 
 _SHARED = [
@@ -312,60 +288,9 @@ _SHARED = [
 ]  # fmt: skip
 _ALONE = [_death, _closing, _nothing_left]
 
-ENGINE_CHECKS = {check.__name__[1:].replace("_", " "): check for check in [*_SHARED, *_ALONE]}
+ENGINE_CHECKS = named(_SHARED, _ALONE)
 """Every check by its name."""
 
 
 def _who() -> tuple[int, int]:
     return os.getpid(), threading.get_ident()
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _fail(error: BaseException) -> None:
-    raise error
-
-
-def _spoil(resident: Any, other: Any) -> float:
-    resident += 1
-    other -= 1
-    return float(resident.sum() + other.sum())
-
-
-def _await_idle(pool: Pool, settings: BatterySettings) -> None:
-    def is_wrong() -> str:
-        states = [pool.state(worker) for worker in range(pool.n)]
-        return f"workers must become idle by themselves, got {states}" if set(states) != {WorkerState.IDLE} else ""
-
-    _await_right(is_wrong, settings)
-
-
-def _await_right(is_wrong: Callable[[], str], settings: BatterySettings) -> None:
-    """Wait until nothing is wrong any more."""
-    until = time.monotonic() + settings.patience_seconds
-    while sentence := is_wrong():
-        require(time.monotonic() < until, sentence)
-        time.sleep(0.01)
-
-
-def _raises(kind: type[BaseException], call: Callable[[], object], sentence: str) -> None:
-    try:
-        call()
-    except kind:
-        return
-    except Exception as error:
-        raise AssertionError(f"{sentence}: expected {kind.__name__}, got {error!r}.") from error
-    raise AssertionError(f"{sentence}: expected {kind.__name__}, got nothing.")
-
-
-def require(condition: object, sentence: str) -> None:
-    """Raise `AssertionError` with this sentence where the condition does not hold.
-
-    Examples
-    --------
-    >>> require(1 + 1 == 2, "numbers must add up")
-    """
-    if not condition:
-        raise AssertionError(sentence + ".")

@@ -28,7 +28,7 @@ from ..jobs._collector import Collector
 from ..schemes._scheme import Learner, Scheme
 from ..schemes._task import Task
 from ..schemes.functions._scheme import CallScheme
-from ._engines import require
+from ._battery import require
 
 ROUNDING = 50.0
 """How many times amplification·epsilon·scale an exact answer may be off."""
