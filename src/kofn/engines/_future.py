@@ -115,6 +115,15 @@ class Promise:
             condition.release()
         return free
 
+    def end_like(self, inner: Future[Any], change: Callable[[Any], Any] = lambda value: value) -> None:
+        """End the future as one that has ended did, with its result changed."""
+        if inner.cancelled():
+            self.cancel()
+        elif (error := inner.exception()) is not None:
+            self.fail(error)
+        else:
+            self.take(True, lambda: change(inner.result()))
+
     def orphan(self) -> None:
         """End the future in a forked child, where nobody is left to do it, or to hear of it."""
         self._claim = threading.Lock()
@@ -137,6 +146,37 @@ class Promise:
                 then(promise)
 
         self.future.add_done_callback(on_done)
+
+
+def failed(error: BaseException) -> Future[Any]:
+    """A future that has ended with an error."""
+    promise = Promise()
+    promise.fail(error)
+    return promise.future
+
+
+def following(inner: Future[Any], change: Callable[[Any], Any]) -> Future[Any]:
+    """A future that ends as ``inner`` does, with its result changed; to cancel it is to cancel the other.
+
+    Examples
+    --------
+    >>> first = Promise()
+    >>> second = following(first.future, abs)
+    >>> first.settle(-3)
+    >>> second.result()
+    3
+    """
+    promise = Promise()
+    inner.add_done_callback(lambda inner: promise.end_like(inner, change))
+    cancel = weakref.WeakMethod(inner.cancel)  # or each future would keep the other
+    promise.when_cancelled(lambda _: call_alive(cancel))
+    return promise.future
+
+
+def call_alive(method: weakref.WeakMethod[Any], *arguments: Any) -> None:
+    """Call a method of what is still there."""
+    if (alive := method()) is not None:
+        alive(*arguments)
 
 
 def _orphan_all() -> None:

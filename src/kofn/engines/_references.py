@@ -6,7 +6,7 @@ it sends coefficients and receives references. An engine that has these members 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -51,6 +51,36 @@ class Ref:
     def __post_init__(self) -> None:
         if not self.size and self.spec is not None:
             object.__setattr__(self, "size", self.spec.nbytes)
+
+
+def refs_in(value: Any) -> Iterator[Ref]:
+    """The references among the arguments of a task: by themselves, or in lists and tuples.
+
+    Examples
+    --------
+    >>> [ref.key for ref in refs_in((1, Ref("a", 0), [2, (Ref("b", 0),)], {"c": Ref("c", 0)}))]
+    ['a', 'b']
+    """
+    if isinstance(value, Ref):
+        yield value
+    elif type(value) in (list, tuple):
+        for part in value:
+            yield from refs_in(part)
+
+
+def with_values(value: Any, value_of: Callable[[Ref], Any]) -> Any:
+    """What holds references, with other values in their places.
+
+    Examples
+    --------
+    >>> with_values((1, Ref("a", 0), [2, (Ref("b", 0),)]), lambda ref: ref.key)
+    (1, 'a', [2, ('b',)])
+    """
+    if isinstance(value, Ref):
+        return value_of(value)
+    if type(value) in (list, tuple):
+        return type(value)(with_values(part, value_of) for part in value)
+    return value
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,23 +7,24 @@ import math
 import threading
 import time
 import weakref
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
 from .._base._closeable import at_end
 from ..checks import integer, refusal
 from ..engines._cancellation import current_token
 from ..engines._engine import Engine
-from ..engines._future import Promise
+from ..engines._future import Promise, call_alive, failed
 from ..engines._protocol import Pool, Stop, WorkerState
+from ..engines._references import Ref, refs_in
 from ..engines._validation import check_key, check_stop, check_task, check_worker
 from ..engines._warming import warm_up
-from ..errors import Cancelled, WorkerLost
+from ..engines._wrapped import Begin, WrappedPool
+from ..errors import Cancelled, ReferenceLost, WorkerError, WorkerLost
 from ._latency import Latency, check_latency, death_times
 from ._turns import arrivals_from
 
@@ -39,7 +40,7 @@ LONGEST_ELSEWHERE = 3600.0
 """Seconds that a task sleeps at most at a worker that is not ours to kill, in case its master is killed."""
 
 
-class Straggling(Engine):
+class Straggling(WrappedPool):
     """A pool with delays: the t-th task of worker w sleeps first, for as long as the model draws for (seed,
     t, w).
 
@@ -76,8 +77,7 @@ class Straggling(Engine):
         if isinstance(pool, type) or not isinstance(pool, Pool):
             raise refusal(call, "pool", "be a pool", repr(pool), "make one with kofn.LocalPool(4), for example")
         check_latency(call, "latency", latency)
-        super().__init__()
-        self._pool = pool
+        super().__init__(pool)
         self._latency = latency
         self._seed = integer(call, "seed", seed, 0, "leave it out for 0")
         self.delay(0, pool.n - 1)  # a record of too few workers is refused here, not in the middle of a job
@@ -89,20 +89,6 @@ class Straggling(Engine):
         self._timers: list[threading.Timer] = []
         self._deaths = np.asarray(death_times(latency, pool.n))
         self._finalizer = at_end(self, _wake, self._token, self._timers)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._pool, name)
-
-    @property
-    def n(self) -> int:
-        """How many workers the pool has."""
-        return self._pool.n
-
-    def empty(self, shape: tuple[int, ...], dtype: DTypeLike = np.float64) -> NDArray[Any]:
-        """Allocate an array as the wrapped pool does."""
-        return self._pool.empty(shape, dtype)
 
     def put(self, worker: int, key: Hashable, value: object) -> None:
         """Make ``value`` resident at ``worker``; a dead one forgets it."""
@@ -121,17 +107,43 @@ class Straggling(Engine):
         rng = np.random.default_rng([self._seed, task, worker])
         return float(arrivals_from(self._latency, task, np.ones(1), np.array([worker]), 1, rng)[0, 0])
 
-    def submit(
-        self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
+    def fetch(self, ref: Ref) -> Future[Any]:
+        """Bring a value here, unless the worker that has it is dead."""
+        return self._lost([ref]) or super().fetch(ref)
+
+    def send(self, ref: Ref, worker: int) -> Future[Ref]:
+        """Copy a value to another worker, unless either is dead."""
+        check_worker("send", worker, self.n)
+        return self._lost([ref], worker) or super().send(ref, worker)
+
+    def _lost(self, refs: Iterable[Ref], target: int | None = None) -> Future[Any] | None:
+        """What ends at once, as dead workers take with them what was kept there; None where all can be had."""
+        error: WorkerError | None = None
+        if target in self._dead:
+            error = WorkerLost(f"worker {target} has died", target)
+        for ref in refs:
+            if ref.worker in self._dead:
+                error = ReferenceLost(f"worker {ref.worker} has died with what was kept there", ref.worker)
+        return None if error is None else failed(error)
+
+    def _begin(
+        self,
+        begin: Begin,
+        worker: int,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        keys: tuple[Hashable, ...],
     ) -> Future[Any]:
-        """Run ``function`` at ``worker`` after the delay that is drawn for it."""
+        """Have a task begin after the delay that is drawn for it."""
         check_worker("submit", worker, self.n)
         self.require_open("submit")
         check_task(function, keys)
         if worker in self._dead:
             raise WorkerLost(f"worker {worker} has died", worker)
+        if lost := self._lost(refs_in(arguments)):
+            return lost
         late = partial(run_late, self._token, self.delay(self._counts[worker], worker), function)
-        inner = self._pool.submit(worker, late, *arguments, keys=keys)
+        inner = begin(worker, late, *arguments, keys=keys)
         task = self._tasks[worker] = Promise()
         if self._counts[worker] == 0 and self._deaths[worker] < math.inf:
             self._expect_death(worker)
@@ -139,7 +151,7 @@ class Straggling(Engine):
         # The promise holds the result, so the pool must not hold it for longer than the task takes.
         inner.add_done_callback(partial(_pass_on, task, self._tasks, worker))
         cancel = weakref.WeakMethod(inner.cancel)  # or each future would keep the other
-        task.when_cancelled(lambda _: _call(cancel))
+        task.when_cancelled(lambda _: call_alive(cancel))
         return task.future
 
     def stop(self, worker: int, how: str) -> Stop:
@@ -170,7 +182,7 @@ class Straggling(Engine):
         self._pool.close()
 
     def _expect_death(self, worker: int) -> None:
-        timer = threading.Timer(self._deaths[worker], _call, (weakref.WeakMethod(self._die), worker))
+        timer = threading.Timer(self._deaths[worker], call_alive, (weakref.WeakMethod(self._die), worker))
         timer.daemon = True
         self._timers.append(timer)
         timer.start()
@@ -203,17 +215,7 @@ def _sleep(seconds: float) -> None:
 def _pass_on(task: Promise, tasks: dict[int, Promise], worker: int, inner: Future[Any]) -> None:
     if tasks.get(worker) is task:
         tasks.pop(worker, None)
-    if inner.cancelled():
-        task.cancel()
-    else:
-        error = inner.exception()
-        task.take(error is None, lambda: inner.result() if error is None else error)
-
-
-def _call(method: weakref.WeakMethod[Any], *arguments: Any) -> None:
-    """Call a method of what is still there."""
-    if (alive := method()) is not None:
-        alive(*arguments)
+    task.end_like(inner)
 
 
 def _wake(token: int, timers: list[threading.Timer]) -> None:

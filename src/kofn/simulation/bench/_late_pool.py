@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 from ..._base._naps import Lateness, run_late
-from ...engines._protocol import Capabilities, Pool, WorkerState, capabilities_of
-from ...engines._wrapped import WrappedPool
+from ...engines._protocol import Pool, WorkerState
+from ...engines._wrapped import Begin, WrappedPool
 from ._draws import Draws
 
 
@@ -46,17 +46,17 @@ class LatePool(WrappedPool):
         self._messages = [0] * pool.n
         self._origin = time.monotonic()
 
-    @property
-    def capabilities(self) -> Capabilities:
-        """Those of the wrapped pool."""
-        return capabilities_of(self._pool)
-
-    def submit(
-        self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
+    def _begin(
+        self,
+        begin: Begin,
+        worker: int,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        keys: tuple[Hashable, ...],
     ) -> Future[Any]:
-        """Run ``function`` at ``worker``, which is late with it."""
+        """Have the worker be late with the task."""
         late = partial(run_late, self._lateness(worker), function)
-        future = self._pool.submit(worker, late, *arguments, keys=keys)
+        future = begin(worker, late, *arguments, keys=keys)
         self._messages[worker] += 1
         return future
 

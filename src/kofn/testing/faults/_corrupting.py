@@ -14,7 +14,7 @@ import numpy as np
 from ..._base._envelope import Envelope
 from ...checks import refusal
 from ...engines._protocol import Pool
-from ...engines._wrapped import WrappedPool
+from ...engines._wrapped import Begin, WrappedPool
 from ._faults import Fault
 
 CALL = "kofn.testing.faults.Corrupting"
@@ -60,20 +60,20 @@ class Corrupting(WrappedPool):
         self._key = next(_tokens), os.getpid()
         self._counts = [0] * pool.n
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._pool, name)
-
-    def submit(
-        self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
+    def _begin(
+        self,
+        begin: Begin,
+        worker: int,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        keys: tuple[Hashable, ...],
     ) -> Future[Any]:
-        """Run ``function`` at ``worker``, and spoil what it returns."""
+        """Spoil what the task returns, or keeps."""
         fault = self._faults.get(worker)
         if fault is not None:
             task, self._counts[worker] = self._counts[worker], self._counts[worker] + 1
             function = partial(run_and_spoil, fault, [self._seed, worker, task], (*self._key, worker), function)
-        return self._pool.submit(worker, function, *arguments, keys=keys)
+        return begin(worker, function, *arguments, keys=keys)
 
     def close(self) -> None:
         """Close the wrapped pool."""
