@@ -10,16 +10,18 @@ from .._base._machine import processors
 from .._base._pickles import dumps
 from .._base._results import result_empty
 from ._cancellation import current_token
+from ._client_references import ClientReferences, references_of
 from ._delays import Delays
 from ._engine import Engine
 from ._entry import EngineEntry, count_in
 from ._executors import ExecutorPool
 from ._future import Promise, run_pickled
 from ._protocol import Capabilities, Pool, Stop, WorkerState, capabilities_of
-from ._references import Ref, ReferencePool, RemoteMatrix
+from ._references import Ref, ReferencePool, RemoteMatrix, refs_in, with_values
 from ._registry import as_pool, engines, processes
 from ._threads import ThreadPool
 from ._validation import check_key, check_stop, check_task, check_worker, pack_argument, resident_values
+from ._wrapped import WrappedPool
 
 if TYPE_CHECKING:
     from .dask._pool import DaskPool
@@ -27,10 +29,11 @@ if TYPE_CHECKING:
     from .ray._pool import RayPool
 
 __all__ = [
-    "Capabilities", "DaskPool", "Delays", "Engine", "EngineEntry", "Envelope", "ExecutorPool", "LocalPool", "Pool",
-    "Promise", "RayPool", "Ref", "ReferencePool", "RemoteMatrix", "Stop", "ThreadPool", "WorkerState", "as_pool",
-    "capabilities_of", "check_key", "check_stop", "check_task", "check_worker", "count_in", "current_token", "dumps",
-    "engines", "pack_argument", "processes", "processors", "resident_values", "result_empty", "run_pickled",
+    "Capabilities", "ClientReferences", "DaskPool", "Delays", "Engine", "EngineEntry", "Envelope", "ExecutorPool",
+    "LocalPool", "Pool", "Promise", "RayPool", "Ref", "ReferencePool", "RemoteMatrix", "Stop", "ThreadPool",
+    "WorkerState", "WrappedPool", "as_pool", "capabilities_of", "check_key", "check_stop", "check_task", "check_worker",
+    "count_in", "current_token", "dumps", "engines", "pack_argument", "processes", "processors", "references_of",
+    "refs_in", "resident_values", "result_empty", "run_pickled", "with_values",
 ]  # fmt: skip
 
 __getattr__ = loader(
