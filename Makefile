@@ -3,6 +3,7 @@
 # make test-slow what is marked slow, and every property on all of its examples
 # make test-all  both
 # make test-engine jobs on the engine that KOFN_ENGINE names, as in KOFN_ENGINE=ray make test-engine
+# make docs      the site, in out/site: without a network, warnings are errors
 # make check     formatting, lint, types
 PYTHON ?= python3
 BIN := .venv/bin
@@ -12,7 +13,7 @@ BIN := .venv/bin
 PROCESSES ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
 
-.PHONY: demo test test-slow test-all test-engine check clean
+.PHONY: demo test test-slow test-all test-engine docs check clean
 
 demo: .venv/demo
 	mkdir -p out
@@ -29,6 +30,9 @@ test-all: test test-slow
 # One process, and so one pool.
 test-engine: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/engines/test_any_engine.py $(ARGUMENTS)
+
+docs: .venv/installed
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs out/site
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

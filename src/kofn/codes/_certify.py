@@ -22,7 +22,7 @@ class Certificate(NamedTuple):
     matrix : (…, targets, rows) array
         V, the smallest solution or the best attempt at one.
     backward_error : (…, targets) array
-        max |V G − T| / (|V||G| + |T|), componentwise; at most a small multiple of machine epsilon exactly when
+        ``max |V G − T| / (|V||G| + |T|)``, componentwise; at most a small multiple of machine epsilon exactly when
         V solves a system whose coefficients differ by rounding only.
     amplification : (…, targets) array
         ‖V_t D‖ / ‖T_t‖ with D the norms of the rows of G: how much rounding in the results is amplified.

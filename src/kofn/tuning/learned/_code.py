@@ -136,7 +136,7 @@ class LearnedCode:
         M.
     shape : tuple of int
         Of an output.
-    mean : (R + K, *shape) array
+    mean : (R + K, …) array
         Of the unknowns.
     prior : Prior
         Of the unknowns' deviations from it.
