@@ -15,7 +15,7 @@ from kofn.codes.decoding import TermLearner
 from kofn.schemes import SUMS
 from kofn_studies.figures import Request
 from kofn_studies.figures.sr_decode import points as decode_points
-from kofn_studies.figures.sr_setting import PACE, SCHEMES, TERMS, paper_delays, sr_code
+from kofn_studies.figures.sr_setting import PACE, SCHEMES, TERMS, Runs, paper_delays, sr_code
 from kofn_studies.sums.modular import rows_needed
 from kofn_studies.sums.rateless import arrived, rateless, rows_predicted
 from kofn_studies.sums.times import Delays
@@ -30,7 +30,7 @@ def table(title: str, delays: Delays, few: int, names: list[str]) -> None:
         mine = delays
         if name in RATELESS:
             mine = Delays(delays.wake[:few], delays.pace[:few], delays.death[:few])
-        found = SCHEMES[name](mine, 0)
+        found = SCHEMES[name](Runs(mine, 0))
         levels = np.quantile(found.times, [0.5, 0.9, 0.99], method="lower")
         limit = levels if limit is None else limit
         ratio = levels / limit
@@ -56,7 +56,7 @@ def theory(delays: Delays) -> None:
         "bcc": np.interp(levels, bcc, times),
     }
     for name, wanted in forms.items():
-        found = np.quantile(SCHEMES[name](delays, 0).times, levels, method="lower")
+        found = np.quantile(SCHEMES[name](Runs(delays, 0)).times, levels, method="lower")
         print(f"  {name:4s} {np.round(wanted, 3)} {np.round(found, 3)}  off by {np.abs(found / wanted - 1).max():.1%}")
 
 

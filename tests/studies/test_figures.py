@@ -23,7 +23,7 @@ ENERGIES = {"rxc": [120, 3, 0.21], "cxr": [300, 3, 0.03]}
 
 @pytest.fixture(scope="module")
 def figures():
-    return {name: FIGURES[name].points(Request(TRIALS)) for name in UEP}
+    return {name: FIGURES[name].figure(Request(TRIALS)) for name in UEP}
 
 
 def by_count(kind, partition):
@@ -123,7 +123,7 @@ def test_repetition_by_two_on_twice_the_workers_at_half_the_speed_is_uncoded_in_
 
 
 def test_a_series_depends_on_nothing_but_its_name_and_the_seed(figures):
-    again = FIGURES["uep-fig8"].points(Request(TRIALS))
+    again = FIGURES["uep-fig8"].figure(Request(TRIALS))
     assert again.json == figures["uep-fig8"].json
     shared = [figures[name]["now-cxr-lmmse"].y for name in ("uep-fig9", "uep-fig11")]
     assert shared[0] == shared[1]
@@ -153,7 +153,7 @@ def test_the_command_writes_points_and_picture(tmp_path, capsys):
     points = json.loads((folder / "uep-fig8.json").read_text())
     assert (points["id"], points["seed"], points["trials"]) == ("uep-fig8", 3, 4)
     assert (folder / "uep-fig8.png").read_bytes().startswith(b"\x89PNG")
-    assert sorted(path.name for path in folder.iterdir()) == ["uep-fig8.json", "uep-fig8.png"]
+    assert sorted(path.name for path in folder.iterdir()) == ["points", "uep-fig8.json", "uep-fig8.png"]
 
 
 @pytest.mark.parametrize("name", ["uep-fig9", "uep-fig11"])
@@ -176,7 +176,7 @@ def test_the_command_is_quick_and_says_what_it_begins(name, tmp_path, capsys):
     assert main(["figure", name, "--out", str(tmp_path), "--quick"]) == 0
     trials = FIGURES[name].quick_trials
     told = capsys.readouterr().err
-    assert told.startswith(f"{name}: {trials} trials") and told.count("\n") == 1
+    assert told.startswith(f"{name}: {trials} trials\n")
     assert json.loads((tmp_path / f"{name}.json").read_text())["trials"] == trials
 
 

@@ -9,43 +9,37 @@ from kofn_studies.figures import FIGURES, Request
 
 pytest.importorskip("torch")
 
-from kofn_studies.figures import aicc_contenders, aicc_fig4, aicc_setting
-from kofn_studies.figures.aicc_contenders import Cell, Contest
+from kofn_studies.figures import aicc_fig4
+from kofn_studies.figures.aicc_contenders import Cell, Contest, TrainedErrors
 
 CODED = {"aicc", "aicc-structured", "lagrange-fit", "berrut", "mean-predictor", "first-order"}
 ENDINGS = ("-p1", "-p2", "-p3", "-p4")
 
 
-def made(name, folder=None, **asked):
-    return FIGURES[name].points(Request(trials=2, quick=True, folder=folder, **asked))
+def made(name, **asked):
+    return FIGURES[name].figure(Request(trials=2, quick=True, **asked))
 
 
 @pytest.mark.slow
-def test_the_table_has_a_row_for_each_contender_and_keeps_what_it_has(tmp_path, monkeypatch):
-    figure = made("aicc-table1", str(tmp_path))
+def test_the_table_has_a_row_for_each_contender():
+    figure = made("aicc-table1")
     assert set(figure.names) == CODED and figure["aicc"].x == ("P1", "P2", "P3", "P4")
     assert figure.published[0].y == (4.64, 5.81, 7.85, 1.50)
     assert "quick" in figure.title and json.dumps(figure.json, allow_nan=False)
-    assert [path.name for path in tmp_path.iterdir()] == [aicc_setting.STORE]
-    monkeypatch.setattr(aicc_contenders.Contest, "errors", None)  # nothing may be computed again
-    again = made("aicc-table1", str(tmp_path))
-    assert again.json == figure.json
     assert FIGURES["aicc-table1"].draw(figure).axes
     for problem in range(1, 4):
         assert figure["aicc-structured"].y[problem] < figure["mean-predictor"].y[problem]
         assert figure["lagrange-fit"].y[problem] < figure["mean-predictor"].y[problem]
 
 
-def test_a_store_that_was_cut_short_loses_one_line(tmp_path):
-    runs = aicc_setting.Runs(str(tmp_path))
-    cell = Cell("P4", size=4, inputs=2, trials=3, quick=True)
-    wanted = {name: runs[name, cell] for name in ("mean-predictor", "lagrange-fit")}
-    store = tmp_path / aicc_setting.STORE
-    store.write_bytes(store.read_bytes()[:-20])
-    again = aicc_setting.Runs(str(tmp_path))
-    assert len(again._known) == 1
-    assert {name: again[name, cell] for name in wanted} == wanted
-    assert len(aicc_setting.Runs(str(tmp_path))._known) == 2
+def test_points_know_what_their_results_depend_on():
+    """Figures share a point where problem, M, K, trials, seed and schedule agree, and only there."""
+    studies = {name: FIGURES[name].study(Request(trials=9, seed=4)) for name in ("aicc-table1", "aicc-fig4")}
+    table, fourth = (set(studies[name].points) for name in ("aicc-table1", "aicc-fig4"))
+    assert table < fourth and len(table) == 12  # closed forms, aicc, aicc-structured of four problems
+    other = {point.digest for point in FIGURES["aicc-table1"].study(Request(trials=9, seed=5)).points}
+    assert not other & {point.digest for point in table}
+    assert all("first_rate" in point.identity for point in table if isinstance(point, TrainedErrors))
 
 
 @pytest.mark.parametrize(("name", "x"), [("aicc-fig4", (8, 16)), ("aicc-fig6", (2, 3, 6))])

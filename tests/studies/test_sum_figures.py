@@ -15,7 +15,7 @@ NAMES = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_tails(name):
-    figure = FIGURES[name].points(Request(3))
+    figure = FIGURES[name].figure(Request(3))
     assert figure.names == NAMES[name].split()
     for series in figure.series:
         assert np.all(np.diff(series.y) <= 0) and max(series.y) <= 1.0 and min(series.err) > 0
@@ -27,7 +27,7 @@ def test_tails(name):
 
 def test_decode_cost(monkeypatch):
     monkeypatch.setattr(sr_decode, "SIZES", (500, 1000))
-    figure = FIGURES["sr-decode"].points(Request(2))
+    figure = FIGURES["sr-decode"].figure(Request(2))
     assert figure.names == [f"{code}-{part}" for code in ("cyclic", "sr", "sr-3") for part in sr_decode.PARTS]
     assert max(figure["cyclic-messages"].y) < min(figure["sr-messages"].y)
     assert len(FIGURES["sr-decode"].draw(figure).axes) == 3
@@ -35,7 +35,7 @@ def test_decode_cost(monkeypatch):
 
 def test_a_quick_run_counts_smaller_sums_under_the_same_names():
     request = Request(2, quick=True)
-    counted, decoded = (FIGURES[name].points(request) for name in ("sr-fig2c", "sr-decode"))
+    counted, decoded = (FIGURES[name].figure(request) for name in ("sr-fig2c", "sr-decode"))
     assert counted.names == NAMES["sr-fig2c"].split() and "quick: m = 200" in counted.title
     assert counted["sr-symbols"].y[0] == 1.0 > counted["sr-symbols"].y[-1]
     assert decoded["cyclic-decode"].x == sr_decode.QUICK_SIZES

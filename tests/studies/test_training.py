@@ -1,7 +1,6 @@
 """Training studies: the paper's networks and settings, what is noted down, and going on after a kill."""
 
 import dataclasses
-import io
 import json
 import math
 import sys
@@ -13,22 +12,25 @@ torch = pytest.importorskip("torch")
 
 import kofn  # noqa: E402
 from kofn.errors import ArgumentError, FileError, KofnError  # noqa: E402
-from kofn_studies.datasets import load  # noqa: E402
-from kofn_studies.training.experiment import Experiment  # noqa: E402
+from kofn_studies.datasets.part import Part  # noqa: E402
 from kofn_studies.training.methods import METHODS  # noqa: E402
 from kofn_studies.training.networks import convolutional_network, dense_network  # noqa: E402
-from kofn_studies.training.parallel import side_by_side  # noqa: E402
-from kofn_studies.training.sgd import LearningCurve, SgdSchedule, accuracy, train  # noqa: E402
+from kofn_studies.training.run import TrainingRun, curve_of  # noqa: E402
+from kofn_studies.training.sgd import SgdSchedule, accuracy, train  # noqa: E402
 from kofn_studies.training.sparsity import fitted_before_relu, snapshot  # noqa: E402
-from kofn_studies.training.study import RunLog, TrainingRun, complete  # noqa: E402
 from processes import slow_but  # noqa: E402
 
+IMAGES = Part("digits", 256, 100)
 SHORT = SgdSchedule(epochs=1, batch=64, learning_rate=0.1, marks=2)
+
+
+def run(**options):
+    return dataclasses.replace(TrainingRun(IMAGES, "dense", SHORT, "ew", "rxc", 0.5, 0), **options)
 
 
 @pytest.fixture(scope="module")
 def data():
-    return load("digits").first(256, 100)
+    return IMAGES.load(None)
 
 
 # -- networks and the course ---------------------------------------------------------------------------
@@ -88,18 +90,17 @@ def test_courses_that_teach_nothing_are_refused(name, value):
 
 
 @pytest.fixture(scope="module")
-def plain(data):
-    return Experiment(data)(
-        TrainingRun(data.name, "dense", dataclasses.replace(SHORT, marks=4), "no-straggler", None, None, 0)
-    )
+def plain():
+    return run(
+        course=dataclasses.replace(SHORT, marks=4), contender="no-straggler", partition=None, deadline=None
+    ).curve(None)
 
 
 @pytest.mark.parametrize("partition", slow_but(["rxc", "cxr"], {"cxr"}))
 @pytest.mark.parametrize("name", METHODS)
-def test_with_all_the_time_in_the_world_everybody_trains_like_no_straggler(data, plain, name, partition):
-    curve = Experiment(data)(
-        TrainingRun(data.name, "dense", dataclasses.replace(SHORT, marks=4), name, partition, None, 0)
-    )
+def test_with_all_the_time_in_the_world_everybody_trains_like_no_straggler(plain, name, partition):
+    course = dataclasses.replace(SHORT, marks=4)
+    curve = run(course=course, contender=name, partition=partition, deadline=None).curve(None)
     assert np.allclose(curve.test, plain.test, atol=0.02) and np.allclose(curve.train, plain.train, atol=0.02)
 
 
@@ -111,93 +112,37 @@ def test_table_vii():
     assert coded == ["Conv2d", "Conv2d", "CodedLinear", "CodedLinear", "CodedLinear"]
 
 
-# -- studies -------------------------------------------------------------------------------------------
-
-
-def run(**options):
-    return dataclasses.replace(TrainingRun("d", "dense", SHORT, "ew", "rxc", 0.5, 0), **options)
-
-
-def curve_of(run):
-    return LearningCurve((1, 2), (0.1, 0.2), (0.3, 0.4 + run.seed / 10))
-
-
-def in_turn(missing):
-    return ((run, curve_of(run)) for run in missing)
-
-
-def test_a_killed_study_goes_on_and_ends_the_same(tmp_path):
-    path, runs = tmp_path / "runs.jsonl", [run(seed=seed) for seed in range(3)]
-
-    def killed_at_the_third(missing):
-        yield from ((run, curve_of(run)) for run in missing[:2])
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        complete(runs, RunLog(path), killed_at_the_third, io.StringIO())
-    with path.open("a") as file:
-        file.write('\n{"run": {"data": "cut sho')
-    computed = []
-    again = RunLog(path)
-    complete(runs, again, lambda missing: computed.extend(missing) or in_turn(missing), io.StringIO())
-    assert [run.seed for run in computed] == [2]
-    assert [again[run] for run in runs] == [RunLog(path)[run] for run in runs] == [curve_of(run) for run in runs]
+# -- runs ----------------------------------------------------------------------------------------------
 
 
 def test_whatever_a_result_depends_on_tells_runs_apart():
     changes = [
-        {"data": "e"}, {"network": "convolutional"}, {"course": SgdSchedule()}, {"contender": "now"},
-        {"partition": "cxr"}, {"deadline": 1.0}, {"seed": 1}, {"warm_up": SHORT}, {"device": "cuda"},
+        {"images": Part("digits", 255, 100)}, {"network": "convolutional"}, {"course": SgdSchedule()},
+        {"contender": "now"}, {"partition": "cxr"}, {"deadline": 1.0}, {"seed": 1}, {"warm_up": SHORT},
+        {"device": "cuda"},
     ]  # fmt: skip
     assert {name for change in changes for name in change} == {field.name for field in dataclasses.fields(TrainingRun)}
-    assert len({run(**change).key for change in [{}, *changes]}) == 10
+    assert len({run(**change).digest for change in [{}, *changes]}) == 10
 
 
-def test_progress_tells_what_is_done_and_what_is_left():
-    log = io.StringIO()
-    complete([run(), run(), run(seed=1)], RunLog(), in_turn, log)
-    wanted = ["networks to train: 2", *(f"trained {n + 1} of 2: ew-rxc, T = 0.5, seed {n}; 0 s left" for n in range(2))]
-    assert log.getvalue().splitlines() == wanted
-    complete([], RunLog(), in_turn, log)
-    assert log.getvalue().splitlines() == wanted
+def test_a_result_is_a_curve_in_arrays():
+    one = run(contender="kronecker")
+    assert curve_of(one.compute(None)) == one.curve(None)
 
 
-@pytest.mark.slow
-def test_side_by_side_is_as_one_after_the_other(data):
-    experiment = Experiment(data)
-    runs = [TrainingRun(data.name, "dense", SHORT, "kronecker", "rxc", 0.5, seed) for seed in range(3)]
-    found = dict(side_by_side(runs, experiment, processes=2))
-    assert set(found) == set(runs)
-    for run in runs:  # not equal to the last bit: a process of its own uses one thread
-        assert np.allclose(found[run].test, experiment(run).test, atol=0.02)
+def test_a_part_of_a_data_set_is_its_first_images(data):
+    whole = Part("digits").load(None)
+    assert np.array_equal(data.train_images, whole.train_images[:256]) and len(data.test_labels) == 100
+    assert Part("digits", 256, 100).load("nowhere") is not data  # digits need no folder, and yet it is another key
 
 
-def test_a_folder_that_holds_no_runs_is_refused(tmp_path):
-    with pytest.raises(FileError, match="must be a file of runs"):
-        RunLog(tmp_path)
-    store, computed = RunLog(tmp_path / "runs" / "all.jsonl"), []
-    (tmp_path / "runs").touch()
-    with pytest.raises(FileError, match="must be a file to write runs to"):
-        complete([run()], store, computed.extend, io.StringIO())
-    assert not computed  # it would have been lost
-
-
-def test_a_folder_for_runs_is_made(tmp_path):
-    path = tmp_path / "new" / "runs" / "all.jsonl"
-    complete([run()], RunLog(path), in_turn, io.StringIO())
-    assert run() in RunLog(path)
-
-
-def test_what_comes_first_is_the_same_for_everybody(data):
+def test_what_comes_first_is_the_same_for_everybody():
     warm = dataclasses.replace(SHORT, epochs=2)
-    plain, coded = (
-        TrainingRun(data.name, "dense", SHORT, name, part, 2.0 if part else None, 0, warm)
-        for name, part in (("no-straggler", None), ("kronecker-rescaled", "rxc"))
-    )
-    experiment = Experiment(data)
-    first = experiment(plain)
-    assert experiment(coded) == Experiment(data)(coded) != first == experiment(plain)
-    assert first.test[-1] > Experiment(data)(dataclasses.replace(plain, warm_up=None)).test[-1]
+    plain = run(contender="no-straggler", partition=None, deadline=None, warm_up=warm)
+    coded = run(contender="kronecker-rescaled", deadline=2.0, warm_up=warm)
+    first = plain.curve(None)
+    assert coded.curve(None) == coded.curve(None) != first == plain.curve(None)
+    assert first.test[-1] > dataclasses.replace(plain, warm_up=None).curve(None).test[-1]
 
 
 # -- communication -------------------------------------------------------------------------------------
@@ -263,15 +208,20 @@ SERIES = [
 
 
 @pytest.mark.slow
-def test_quick_figures_share_their_runs(tmp_path, monkeypatch, capsys):
+def test_quick_figures_share_their_runs(tmp_path, monkeypatch):
     from kofn_studies.figures import FIGURES, Request, training_setting, uep_fig15
 
     assert list(METHODS) == [*SERIES, *training_setting.WIDE] and list(training_setting.NAMES) == SERIES
     for module in (training_setting, uep_fig15):
         monkeypatch.setattr(module, "DEADLINES", (0.25,))
-    request = Request(2, quick=True, folder=str(tmp_path))
-    figures = {name: FIGURES[name].points(request) for name in ("uep-fig15", "uep-fig13", "uep-fig14")}
-    assert capsys.readouterr().err.count("trained ") == 2 * (1 + 10 * 2)
+    request, found = Request(2, quick=True), {}
+
+    def compute(points):
+        found.update({point: point.compute(None) for point in points if point not in found})
+        return found
+
+    figures = {name: FIGURES[name].figure(request, compute) for name in ("uep-fig15", "uep-fig13", "uep-fig14")}
+    assert len(found) == 2 * (1 + 10 * 2)
     by_deadline = figures["uep-fig15"]
     wanted = [f"{name}-{part}{end}" for part in ("rxc", "cxr") for name in SERIES for end in ("", "-train")]
     assert by_deadline.names == wanted and by_deadline["ew-cxr"].x == (0.25,)
@@ -293,7 +243,7 @@ def test_other_quick_figures(name, tmp_path, monkeypatch):
         for module in (uep_fig1, sys.modules["kofn_studies.figures.training_setting"]):
             monkeypatch.setattr(module, "NAMES", ("no-straggler", "kronecker-rescaled"))
         monkeypatch.setattr(uep_fig1, "WIDE", ("kronecker-principal-late-wide",))
-    figure = FIGURES[name].points(Request(2, quick=True))
+    figure = FIGURES[name].figure(Request(2, quick=True))
     assert json.loads(json.dumps(figure.json, allow_nan=False))["published"]
     if name == "uep-table2":
         assert figure["layer-2"].x == ("gradients", "weights", "inputs") and figure.names == [
@@ -313,11 +263,11 @@ def test_figures_refuse_what_is_not_there(tmp_path):
     from kofn_studies.figures import FIGURES, Request
 
     with pytest.raises(FileError, match=r"must hold mnist/train-images-idx3-ubyte\.gz"):
-        FIGURES["uep-fig13"].points(Request(2, data=str(tmp_path)))
+        FIGURES["uep-fig13"].figure(Request(2, data=str(tmp_path)))
     with pytest.raises(FileError, match="must hold cifar10/"):
-        FIGURES["uep-fig1"].points(Request(2, data=str(tmp_path)))
+        FIGURES["uep-fig1"].figure(Request(2, data=str(tmp_path)))
     with pytest.raises(ArgumentError, match="'--device' must be one that PyTorch has here, but got nonsense"):
-        FIGURES["uep-fig15"].points(Request(2, quick=True, device="nonsense"))
+        FIGURES["uep-fig15"].figure(Request(2, quick=True, device="nonsense"))
 
 
 def test_without_pytorch_there_is_a_sentence(monkeypatch):
@@ -328,4 +278,4 @@ def test_without_pytorch_there_is_a_sentence(monkeypatch):
     from kofn_studies.figures import FIGURES, Request
 
     with pytest.raises(KofnError, match=r"pip install 'kofn\[torch\]'"):
-        FIGURES["uep-fig15"].points(Request(2, quick=True))
+        FIGURES["uep-fig15"].figure(Request(2, quick=True))

@@ -27,6 +27,13 @@ HIDDEN = 100
 """Nodes in each of the two hidden layers (Agrawal et al. 2022, Sec. IV-B)."""
 
 
+START = 0.1
+"""How much a centred start varies, in units of what f does."""
+
+PUSH = 10.0
+"""How much all weights of a V_p change outputs in one step of Adam at the rate of 1, in units of what f varies."""
+
+
 @dataclass(frozen=True)
 class Sizes:
     """What an architecture is made of; its recovery threshold is R = GP + 1.
@@ -87,6 +94,13 @@ class Aicc(nn.Module):
     seed : int
         Draws the networks' weights.
 
+    Attributes
+    ----------
+    paces : dict of str to float
+        By what a parameter's learning rate is multiplied; 1 where it is not named.
+    scale : float
+        By what the cost is multiplied in training, so that gradients are not lost beside what Adam adds to them.
+
     Examples
     --------
     >>> model = Aicc(Sizes.paper(size=4, inputs=3, outputs=4, degree=2, power=2), Nodes.paper(3, 8).betas, seed=0)
@@ -114,6 +128,8 @@ class Aicc(nn.Module):
         self.register_buffer("start", torch.zeros(G + 1, K))
         self.register_buffer("constant", torch.zeros(sizes.outputs))
         self.register_buffer("basis", torch.as_tensor(powers(self.betas, G), dtype=torch.float32))
+        self.paces: dict[str, float] = {}
+        self.scale = 1.0
 
     @classmethod
     def from_code(cls, code: LearnedCode, seed: int) -> Aicc:
@@ -130,6 +146,36 @@ class Aicc(nn.Module):
             model.start.copy_(torch.as_tensor(code.encoder.weights))
             model.constant.copy_(torch.as_tensor(code.encoder.constant))
         return model
+
+    def centre(self, inputs: Tensor, values: Tensor) -> None:
+        """Let a random start answer with the mean of f, and vary a tenth as much around it as f does.
+
+        Sums over M² entries of e and its powers are far from f at the start, and step by step with Adam, which changes
+        every weight by as much: each V_p and the last layer of Λ_0 are scaled here, and learn at paces that change
+        outputs alike.
+
+        Parameters
+        ----------
+        inputs : (draws, K, M, M) tensor
+        values : (draws, K, V) tensor
+            f of the inputs.
+        """
+        mean = values.mean((0, 1))
+        spread = _spread(values, mean)
+        self.scale = 1.0 / spread
+        with torch.no_grad():
+            U, constant = self.coefficients(inputs)
+            encoded = encode(U, self.basis)
+            power = encoded
+            for number, weight in enumerate(self.weights):
+                self.paces[f"weights.{number}"] = PUSH * spread / float(power.abs().sum((-2, -1)).mean())
+                part = power.flatten(-2) @ weight.T
+                weight.mul_(START * spread / _spread(part, part.mean((0, 1))))
+                power = power @ encoded
+            last: Any = self.lambda_0[-1]
+            last.weight.mul_(START * spread / _spread(constant, constant.mean(0)))
+            self.paces |= {f"lambda_0.4.{name}": PUSH * spread / HIDDEN**0.5 for name in ("weight", "bias")}
+            self.constant.add_(mean - self(inputs).mean((0, 1)))
 
     def coefficients(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """U_0 … U_G, (…, G + 1, M, M), and V_0 Vec(I), (…, V), of inputs (…, K, M, M)."""
@@ -245,3 +291,8 @@ def _drawn(shape: tuple[int, ...], random: torch.Generator) -> nn.Parameter:
 
 def _plain(weight: Tensor) -> Floats:
     return weight.detach().cpu().double().numpy()
+
+
+def _spread(values: Tensor, mean: Tensor) -> float:
+    """Root mean square of what varies."""
+    return float((values - mean).square().mean().sqrt())

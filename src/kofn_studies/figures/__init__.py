@@ -23,7 +23,7 @@ from . import (
     uep_fig15,
     uep_table2,
 )
-from .figure import Figure, Published, Recipe, Request, Series
+from .figure import Figure, Published, Recipe, Request, Series, Study
 
 SUMS = (sr_fig2a.RECIPE, sr_fig2b.RECIPE, sr_fig2c.RECIPE, sr_pareto.RECIPE, sr_decode.RECIPE)
 
@@ -42,4 +42,4 @@ LEARNED = (aicc_table1.RECIPE, aicc_fig4.RECIPE, aicc_fig5.RECIPE, aicc_fig6.REC
 
 FIGURES: dict[str, Recipe] = {recipe.id: recipe for recipe in (*LOSSES, *TRAINING, *SUMS, *LEARNED)}
 
-__all__ = ["FIGURES", "Figure", "Published", "Recipe", "Request", "Series"]
+__all__ = ["FIGURES", "Figure", "Published", "Recipe", "Request", "Series", "Study"]

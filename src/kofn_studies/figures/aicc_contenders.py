@@ -5,7 +5,6 @@ PyTorch is imported when a network is trained, not before.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,9 +18,10 @@ from kofn_studies.aicc.problems import PROBLEMS
 
 from .._types import Floats
 from ..aicc.measure import errors, interpolated, nrmse
+from ..study import Point, Result
 
 if TYPE_CHECKING:
-    from ..aicc.training import Schedule, Trained
+    from ..aicc.training import Schedule
 
 ROWS = 8
 """N: of so many workers R random ones survive."""
@@ -59,6 +59,11 @@ class Cell:
     seed: int = 0
     quick: bool = False
     device: str = "cpu"
+
+    @property
+    def title(self) -> str:
+        """What a user reads."""
+        return f"{self.problem}, M = {self.size}, K = {self.inputs}"
 
     @property
     def draws(self) -> int:
@@ -114,12 +119,12 @@ class Contest:
     Parameters
     ----------
     cell : Cell
-    checkpoint : str, optional
-        Where training keeps what it has; a name without its ending.
+    schedule : Schedule, optional
+        Of the network that is trained.
     """
 
-    def __init__(self, cell: Cell, checkpoint: str | None = None) -> None:
-        self.cell, self.problem, self.checkpoint = cell, PROBLEMS[cell.problem], checkpoint
+    def __init__(self, cell: Cell, schedule: Schedule | None = None) -> None:
+        self.cell, self.problem, self.schedule = cell, PROBLEMS[cell.problem], schedule
 
     @cached_property
     def fitted(self) -> tuple[Floats, Floats]:
@@ -177,9 +182,8 @@ class Contest:
         nodes = Nodes.paper(cell.inputs, ROWS)
         sizes = Sizes.paper(cell.size, cell.inputs, self.problem.outputs(cell.size), degree=2, power=2)
         model = Aicc(sizes, nodes.betas, cell.seed)
-        self._train(model, "aicc", cell.schedule)
-        inputs, values = self.fitted
-        return model.code(nodes, inputs[:16], values[:16])
+        self._train(model)
+        return model.code(nodes, self.fitted[0][:16], self.fitted[1][:16])
 
     def tuned(self) -> LearnedCode:
         """The closed form with networks that start at zero; itself where these do not lower the validation cost."""
@@ -188,22 +192,19 @@ class Contest:
         if not self.cell.affords(dense=False) or self.closed.degree == 0:
             return self.closed
         model = Aicc.from_code(self.closed, self.cell.seed)
-        if self._train(model, "aicc-structured", self.cell.refining).best_epoch == 0:
+        if self._train(model) == 0:
             return self.closed
         return model.code(self.closed.nodes, *self.fitted, name="aicc-structured")
 
     def _survived(self, evaluations: Callable[[Floats], Any]) -> Floats:
         return errors(evaluations, *self.tested, RECOVER, np.random.default_rng([self.cell.seed, 3]))
 
-    def _train(self, model: Any, name: str, schedule: Schedule) -> Trained:
+    def _train(self, model: Any) -> int:
+        """Train a model, and tell after which epoch it was best."""
         from ..aicc.training import train
 
-        def progress(now: Trained) -> None:
-            cell, said = self.cell, f"epoch {now.epoch} of {schedule.epochs}, cost {now.costs[-1]:.4g}"
-            print(f"{cell.problem}, M = {cell.size}, K = {cell.inputs}: {name}, {said}", file=sys.stderr)
-
-        place = None if self.checkpoint is None else f"{self.checkpoint}-{name}.checkpoint"
-        return train(model, self.problem, schedule, device=self.cell.device, checkpoint=place, progress=progress)
+        assert self.schedule is not None
+        return train(model, self.problem, self.schedule, device=self.cell.device).best_epoch
 
 
 ERRORS: Mapping[str, Callable[[Contest], Floats]] = {
@@ -215,3 +216,54 @@ ERRORS: Mapping[str, Callable[[Contest], Floats]] = {
     "first-order": Contest.first_order,
 }
 """The contenders by the names of their series."""
+
+UNTRAINED = ("lagrange-fit", "berrut", "mean-predictor", "first-order")
+"""Those without a network: they share samples and fits, and a point."""
+
+
+@dataclass(frozen=True)
+class UntrainedErrors(Point):
+    """Eq. (6) of the contenders without a network, each (trials, K), in %."""
+
+    cell: Cell
+
+    @property
+    def title(self) -> str:
+        """What a user reads when it is done."""
+        return f"closed forms, {self.cell.title}"
+
+    @property
+    def weight(self) -> float:
+        """Seconds, about."""
+        return 2.0
+
+    def compute(self, data: str | None) -> Result:
+        """Fit and test."""
+        contest = Contest(self.cell)
+        return {name: contest.errors(name) for name in UNTRAINED}
+
+
+@dataclass(frozen=True)
+class TrainedErrors(Point):
+    """Eq. (6) of a contender with a network, ``errors`` (trials, K), in %."""
+
+    contender: str
+    cell: Cell
+    schedule: Any
+
+    @property
+    def title(self) -> str:
+        """What a user reads when it is done."""
+        return f"{self.contender}, {self.cell.title}"
+
+    @property
+    def weight(self) -> float:
+        """Seconds, about: a step reads every weight some ten times."""
+        outputs = PROBLEMS[self.cell.problem].outputs(self.cell.size) if self.contender == "aicc" else 0
+        weights = (100 * (3 * self.cell.inputs + 4) + 2 * outputs) * self.cell.size**2
+        steps: int = self.schedule.epochs * self.schedule.steps
+        return 1.0 + steps * (2e-3 + 6e-9 * weights)
+
+    def compute(self, data: str | None) -> Result:
+        """Train and test."""
+        return {"errors": Contest(self.cell, self.schedule).errors(self.contender)}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .aicc_setting import NAMES, PAPER, PROBLEMS, curves, full_title, require_torch
+from ..study import Results
+from .aicc_setting import NAMES, PAPER, PROBLEMS, contests, curves, full_title, point_of, require_torch
 from .drawing import panels
-from .figure import Figure, Published, Recipe, Request
+from .figure import Figure, Published, Recipe, Request, Study
 
 TITLE = "Coded evaluation of matrix functions by the size of the matrices"
 SIZES = (50, 100, 200, 400)
@@ -19,14 +20,19 @@ PUBLISHED = tuple(
 )
 
 
-def points(request: Request) -> Figure:
+def study(request: Request) -> Study:
     """A curve for each contender and problem over M."""
     require_torch(request.device)
     sizes = (8, 16) if request.quick else SIZES
-    lines = curves(request, [(size, INPUTS) for size in sizes], sizes)
-    title, paper = full_title(f"{TITLE}, K = {INPUTS}", request), f"{PAPER}, Fig. 4"
-    published = () if request.quick else PUBLISHED
-    return Figure("aicc-fig4", title, paper, "M", "NRMSE, %", request.seed, request.trials, lines, published)
+    at = [(size, INPUTS) for size in sizes]
+
+    def figure(results: Results) -> Figure:
+        lines = curves(request, at, sizes, results)
+        title, paper = full_title(f"{TITLE}, K = {INPUTS}", request), f"{PAPER}, Fig. 4"
+        published = () if request.quick else PUBLISHED
+        return Figure("aicc-fig4", title, paper, "M", "NRMSE, %", request.seed, request.trials, lines, published)
+
+    return Study([point_of(name, cell) for name, _, cell in contests(request, at)], figure)
 
 
 def by_problem(figure: Figure) -> Any:
@@ -35,4 +41,4 @@ def by_problem(figure: Figure) -> Any:
     return panels(figure, groups, bottom=0.5 * min(min(series.y) for series in figure.series))
 
 
-RECIPE = Recipe("aicc-fig4", TITLE, points, by_problem, trials=100, quick_trials=8, needs="torch")
+RECIPE = Recipe("aicc-fig4", TITLE, study, by_problem, trials=100, quick_trials=8, needs="torch")

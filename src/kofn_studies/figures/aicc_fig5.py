@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
+from ..study import Point, Result, Results
 from .aicc_setting import PAPER, require_torch
 from .drawing import panels
-from .figure import Figure, Recipe, Request, Series
+from .figure import Figure, Recipe, Request, Series, Study
 from .sampling import mean_and_error
 
 TITLE = "Runtime of coded and of direct evaluation"
@@ -24,22 +26,61 @@ LARGEST = 5e8
 """Weights of the largest network that is timed, 2 GB."""
 
 SERIES = ("numpy", "torch", "aicc", "aicc-structured")
+WAYS = ("numpy", "torch", "aicc-structured", "aicc")
+"""The same in the order in which they are timed."""
+
 ENDINGS = {"P1": "", "P3": "-p3"}
 
 
-def points(request: Request) -> Figure:
+@dataclass(frozen=True)
+class Runtimes(Point):
+    """Seconds of each way to evaluate a problem at one size, by name, each (trials,)."""
+
+    measures_time: ClassVar[bool] = True
+
+    problem: str
+    size: int
+    sets: int
+    trials: int
+    seed: int
+    device: str
+
+    @property
+    def title(self) -> str:
+        """What a user reads when it is done."""
+        return f"{self.problem}, M = {self.size}"
+
+    @property
+    def weight(self) -> float:
+        """Work grows with the cube of M, or so."""
+        return float(self.size**3)
+
+    def compute(self, data: str | None) -> Result:
+        """Run each way with a clock."""
+        return {name: timed(run, self.trials, self.device) for name, run in ways(self)}
+
+
+def study(request: Request) -> Study:
     """A curve for each way and problem over M; ``numpy-p3`` is SciPy's ``expm``."""
     require_torch(request.device)
     sizes, sets = ((8, 16), 8) if request.quick else (SIZES, SETS)
-    found: dict[str, list[tuple[int, float, float]]] = {}
-    for problem, ending in ENDINGS.items():
-        for size in sizes:
-            for name, run in ways(problem, size, sets, request):
-                mean, error = mean_and_error(timed(run, request.trials, request.device))
-                found.setdefault(name + ending, []).append((size, float(mean), float(error)))
-    lines = [Series(name, *zip(*values, strict=True)) for name, values in found.items()]
-    title = f"{TITLE}: {sets} sets of {INPUTS} matrices on one {request.device}"
-    return Figure("aicc-fig5", title, f"{PAPER}, Fig. 5", "M", "seconds", request.seed, request.trials, lines)
+    points = [
+        Runtimes(problem, size, sets, request.trials, request.seed, request.device)
+        for problem in ENDINGS
+        for size in sizes
+    ]
+
+    def figure(results: Results) -> Figure:
+        found: dict[str, list[tuple[int, float, float]]] = {}
+        for point in points:
+            for name in (name for name in WAYS if name in results[point]):
+                mean, error = mean_and_error(results[point][name])
+                found.setdefault(name + ENDINGS[point.problem], []).append((point.size, float(mean), float(error)))
+        lines = [Series(name, *zip(*values, strict=True)) for name, values in found.items()]
+        title = f"{TITLE}: {sets} sets of {INPUTS} matrices on one {request.device}"
+        return Figure("aicc-fig5", title, f"{PAPER}, Fig. 5", "M", "seconds", request.seed, request.trials, lines)
+
+    return Study(points, figure)
 
 
 def timed(run: Callable[[], Any], trials: int, device: str) -> Any:
@@ -56,24 +97,24 @@ def timed(run: Callable[[], Any], trials: int, device: str) -> Any:
     return np.array(seconds[1:])
 
 
-def ways(problem: str, size: int, sets: int, request: Request) -> Iterator[tuple[str, Callable[[], Any]]]:
+def ways(point: Runtimes) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Name and what to time, one at a time, as each holds large arrays."""
     import torch
     from kofn_studies.aicc.problems import PROBLEMS
 
     from ..aicc.network import Aicc, Sizes
 
-    known = PROBLEMS[problem]
-    X = known.sample(np.random.default_rng([request.seed, size]), (sets, INPUTS), size).astype(np.float32)
-    tensor = torch.as_tensor(X, device=request.device)
+    known, size = PROBLEMS[point.problem], point.size
+    X = known.sample(np.random.default_rng([point.seed, size]), (point.sets, INPUTS), size).astype(np.float32)
+    tensor = torch.as_tensor(X, device=point.device)
     yield "numpy", lambda: known.function(X)
     yield "torch", lambda: known.function_torch(tensor)
-    code = closed_form(problem, size, request.seed)
+    code = closed_form(point.problem, size, point.seed)
     yield "aicc-structured", structured(code, tensor)
     outputs = known.outputs(size)
     if 100 * (3 * (INPUTS + 1) + INPUTS) * size**2 + 2 * outputs * size**2 <= LARGEST:
         sizes = Sizes.paper(size, INPUTS, outputs, degree=2, power=2)
-        yield "aicc", networks(Aicc(sizes, code.nodes.betas, request.seed), code, tensor)
+        yield "aicc", networks(Aicc(sizes, code.nodes.betas, point.seed), code, tensor)
 
 
 def closed_form(problem: str, size: int, seed: int) -> Any:
@@ -137,4 +178,4 @@ def draw(figure: Figure) -> Any:
     return panels(figure, groups, bottom=0.5 * min(min(series.y) for series in figure.series))
 
 
-RECIPE = Recipe("aicc-fig5", TITLE, points, draw, trials=3, quick_trials=2, needs="torch")
+RECIPE = Recipe("aicc-fig5", TITLE, study, draw, trials=3, quick_trials=2, needs="torch")

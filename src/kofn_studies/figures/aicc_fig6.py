@@ -6,23 +6,29 @@ K > R some differences of the inputs are lost, whatever is trained (docs/learned
 
 from __future__ import annotations
 
+from ..study import Results
 from .aicc_fig4 import by_problem
-from .aicc_setting import PAPER, curves, full_title, require_torch
-from .figure import Figure, Recipe, Request
+from .aicc_setting import PAPER, contests, curves, full_title, point_of, require_torch
+from .figure import Figure, Recipe, Request, Study
 
 TITLE = "Coded evaluation of matrix functions by the number of inputs"
 SIZE = 10
 INPUTS = tuple(range(2, 11))
 
 
-def points(request: Request) -> Figure:
+def study(request: Request) -> Study:
     """A curve for each contender and problem over K."""
     require_torch(request.device)
     inputs = (2, 3, 6) if request.quick else INPUTS
     size = 6 if request.quick else SIZE
-    lines = curves(request, [(size, K) for K in inputs], inputs)
-    title, paper = full_title(f"{TITLE}, M = {size}", request), f"{PAPER}, Fig. 6"
-    return Figure("aicc-fig6", title, paper, "K", "NRMSE, %", request.seed, request.trials, lines)
+    at = [(size, K) for K in inputs]
+
+    def figure(results: Results) -> Figure:
+        lines = curves(request, at, inputs, results)
+        title, paper = full_title(f"{TITLE}, M = {size}", request), f"{PAPER}, Fig. 6"
+        return Figure("aicc-fig6", title, paper, "K", "NRMSE, %", request.seed, request.trials, lines)
+
+    return Study([point_of(name, cell) for name, _, cell in contests(request, at)], figure)
 
 
-RECIPE = Recipe("aicc-fig6", TITLE, points, by_problem, trials=100, quick_trials=8, needs="torch")
+RECIPE = Recipe("aicc-fig6", TITLE, study, by_problem, trials=100, quick_trials=8, needs="torch")

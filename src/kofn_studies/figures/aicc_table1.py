@@ -6,28 +6,29 @@ from typing import Any
 
 from kofn.errors import require
 
-from .aicc_setting import NAMES, PAPER, PROBLEMS, Runs, cells, full_title, require_torch
-from .figure import Figure, Published, Recipe, Request, Series
+from ..study import Results
+from .aicc_setting import NAMES, PAPER, PROBLEMS, cells, full_title, measured, point_of, require_torch
+from .figure import Figure, Published, Recipe, Request, Series, Study
 
 TITLE = "Coded evaluation of matrix functions: NRMSE in percent"
 SIZE, INPUTS = 50, 3
 PUBLISHED = (Published("aicc", PROBLEMS, (4.64, 5.81, 7.85, 1.50), "Table I"),)
 
 
-def points(request: Request) -> Figure:
+def study(request: Request) -> Study:
     """One row a contender; mean over outputs of tested sets, each from 5 random survivors of 8."""
     require_torch(request.device)
-    runs = Runs(request.folder)
     size = 12 if request.quick else SIZE
     columns = [cells(request, problem, [(size, INPUTS)])[0] for problem in PROBLEMS]
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in NAMES}
-    for cell in columns:
-        for name in NAMES:
-            found[name].append(runs[name, cell])
-    rows = [Series(name, PROBLEMS, *zip(*values, strict=True)) for name, values in found.items()]
-    title = full_title(f"{TITLE}, M = {size}, K = {INPUTS}", request)
-    paper = f"{PAPER}, Table I"
-    return Figure("aicc-table1", title, paper, "", "NRMSE, %", request.seed, columns[0].trials, rows, PUBLISHED)
+
+    def figure(results: Results) -> Figure:
+        found = {name: [measured(name, cell, results) for cell in columns] for name in NAMES}
+        rows = [Series(name, PROBLEMS, *zip(*values, strict=True)) for name, values in found.items()]
+        title = full_title(f"{TITLE}, M = {size}, K = {INPUTS}", request)
+        paper, trials = f"{PAPER}, Table I", columns[0].trials
+        return Figure("aicc-table1", title, paper, "", "NRMSE, %", request.seed, trials, rows, PUBLISHED)
+
+    return Study([point_of(name, cell) for cell in columns for name in NAMES], figure)
 
 
 def draw(figure: Figure) -> Any:
@@ -47,4 +48,4 @@ def draw(figure: Figure) -> Any:
     return canvas
 
 
-RECIPE = Recipe("aicc-table1", TITLE, points, draw, trials=100, quick_trials=8, needs="torch")
+RECIPE = Recipe("aicc-table1", TITLE, study, draw, trials=100, quick_trials=8, needs="torch")

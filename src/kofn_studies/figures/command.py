@@ -1,9 +1,10 @@
-"""``kofn figure``: a published figure, computed again."""
+"""``kofn figure``: published figures, computed again."""
 
 from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,31 +16,48 @@ from kofn.errors import MissingPackage, require_installed
 from .._folders import make_folder
 
 if TYPE_CHECKING:
+    from kofn.engines import LocalPool
+
+    from ..study import Point, Results, Store
     from . import Figure, Recipe, Request
 
 USAGE = """\
-kofn figure ID --out DIR [--trials N] [--seed S] [--data DIR] [--quick] [--device NAME]
+kofn figure ID --out DIR [--trials N] [--seed S] [--data DIR] [--quick] [--jobs N] [--device NAME]
+       kofn figure --all --out DIR --data DIR
        kofn figure --list"""
 
 NOTES = """
 
+A figure is made of points. Each is kept in DIR/points as soon as it is there, so a run that was interrupted or killed
+goes on where it was, several runs may share a folder, and figures share points. The same seed gives the same
+numbers with any --jobs; measured times aside (aicc-fig5, sr-decode).
+
 Figures of training and of learned codes need kofn[torch]. Figures of sums (sr-*) count in loops that kofn[compiled]
 compiles; without it they take some ten times as long. --list says which are which."""
+
+CALL = "kofn figure"
+
+POINTS = "points"
+"""In the folder of the figures: the points that they are made of."""
 
 
 def _add(parser: ArgumentParser) -> None:
     parser.usage = USAGE
     parser.epilog = (parser.epilog or "") + NOTES
     parser.add_argument("id", metavar="ID", nargs="?", help="which figure; --list names them")
-    parser.add_argument("--list", action="store_true", help="list the figures and which of them need PyTorch")
+    parser.add_argument("--list", action="store_true", help="list the figures, what they need and how long they take")
+    parser.add_argument("--all", action="store_true", help="all figures, one after the other")
     parser.add_argument("--out", metavar="DIR", help="needed: folder for ID.json and ID.png; made if need be")
     parser.add_argument(
-        "--trials", metavar="N", type=int, help="random trials; by default what takes a minute, for training 3"
+        "--trials", metavar="N", type=int, help="random trials; by default what takes a minute, for training seeds"
     )
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="of all that is random (default 0)")
     parser.add_argument("--data", metavar="DIR", help="folder that holds mnist/, fashion-mnist/, cifar10/")
     parser.add_argument(
         "--quick", action="store_true", help="seconds instead of minutes: few trials, less or smaller data"
+    )
+    parser.add_argument(
+        "--jobs", metavar="N", type=int, help="processes, of one thread each; by default one a processor"
     )
     parser.add_argument("--device", metavar="NAME", default="cpu", help="where PyTorch computes: cpu (default), cuda")
 
@@ -48,15 +66,18 @@ def _figure(arguments: Namespace) -> int:
     from . import FIGURES
 
     if arguments.list:
-        if arguments.id is not None:
-            remedy = f"say `kofn figure {arguments.id} --out figures` to compute a figure"
-            raise refusal("kofn figure", "ID", "be left out with --list", repr(arguments.id), remedy)
+        if arguments.id is not None or arguments.all:
+            got = "--all" if arguments.id is None else repr(arguments.id)
+            remedy = f"say `kofn figure {'--all' if arguments.id is None else arguments.id} --out figures` to compute"
+            raise refusal(CALL, "ID", "be left out with --list", got, remedy)
         print(*columns([(recipe.id, recipe.title, _extras(recipe)) for recipe in FIGURES.values()]), sep="\n")
         return 0
-    if arguments.id not in FIGURES:
+    if arguments.all and arguments.id is not None:
+        raise refusal(CALL, "ID", "be left out with --all", repr(arguments.id), "name one figure or ask for all")
+    if not arguments.all and arguments.id not in FIGURES:
         must = f"be one of {', '.join(FIGURES)}"
-        raise refusal("kofn figure", "ID", must, repr(arguments.id), "see `kofn figure --list`")
-    return _write(FIGURES[arguments.id], arguments)
+        raise refusal(CALL, "ID", must, repr(arguments.id), "see `kofn figure --list`")
+    return _write(list(FIGURES.values()) if arguments.all else [FIGURES[arguments.id]], arguments)
 
 
 def _extras(recipe: Recipe) -> str:
@@ -66,42 +87,65 @@ def _extras(recipe: Recipe) -> str:
     return f"faster with kofn[{recipe.faster}]" if recipe.faster else ""
 
 
-def _write(recipe: Recipe, arguments: Namespace) -> int:
-    from .figure import Request, write
+def _write(recipes: Sequence[Recipe], arguments: Namespace) -> int:
+    """Compute and write figures, on workers that stay for all of them."""
+    from kofn.engines import LocalPool, processors
 
-    if arguments.out is None:
-        raise refusal("kofn figure", "--out", "name a folder", None, f"say `kofn figure {recipe.id} --out figures`")
-    remedy = "leave it out for the usual number"
-    trials = recipe.trials if arguments.trials is None else arguments.trials
-    integer("kofn figure", "--trials", trials, 2, remedy)
-    integer("kofn figure", "--seed", arguments.seed, 0, "any int will do")
-    asked = Request(trials, arguments.seed, arguments.data, arguments.quick, arguments.device, folder=arguments.out)
-    require_installed(f"kofn figure: {recipe.id}", *recipe.packages(asked))
-    make_folder("kofn figure", Path(arguments.out))
-    print(_begun(recipe, asked), file=sys.stderr)
-    print(*write(recipe, _computed(recipe, asked), arguments.out), sep="\n")
+    from ..study import Store
+    from .figure import write
+
+    asked = [_asked(recipe, arguments) for recipe in recipes]
+    jobs = processors() if arguments.jobs is None else arguments.jobs
+    integer(CALL, "--jobs", jobs, 1, "leave it out for one process a processor")
+    packages = [name for recipe, request in zip(recipes, asked, strict=True) for name in recipe.packages(request)]
+    whose = recipes[0].id if len(recipes) == 1 else "--all"
+    require_installed(f"{CALL}: {whose}", *dict.fromkeys(packages))
+    make_folder(CALL, Path(arguments.out))
+    store = Store(Path(arguments.out) / POINTS)
+    with LocalPool(jobs, threads_per_worker=1) as pool:
+        for recipe, request in zip(recipes, asked, strict=True):
+            print(_begun(recipe, request), file=sys.stderr)
+            print(*write(recipe, _computed(recipe, request, store, pool), arguments.out), sep="\n", flush=True)
     return 0
 
 
-def _computed(recipe: Recipe, asked: Request) -> Figure:
+def _asked(recipe: Recipe, arguments: Namespace) -> Request:
+    """What is asked of one figure."""
+    from .figure import Request
+
+    if arguments.out is None:
+        which = "--all" if arguments.all else recipe.id
+        raise refusal(CALL, "--out", "name a folder", None, f"say `kofn figure {which} --out figures`")
+    trials = recipe.trials if arguments.trials is None else arguments.trials
+    integer(CALL, "--trials", trials, 2, "leave it out for the usual number")
+    integer(CALL, "--seed", arguments.seed, 0, "any int will do")
+    return Request(trials, arguments.seed, arguments.data, arguments.quick, arguments.device)
+
+
+def _computed(recipe: Recipe, request: Request, store: Store, pool: LocalPool) -> Figure:
+    from ..study import complete
+
+    def compute(points: Sequence[Point]) -> Results:
+        return complete(points, store, pool, request.data, sys.stderr)
+
     try:
-        return recipe.compute(asked)
+        return recipe.figure(request, compute)
     except MissingPackage as error:  # of data that another package carries
-        error.call = "kofn figure"
+        error.call = CALL
         raise
 
 
-def _begun(recipe: Recipe, asked: Request) -> str:
+def _begun(recipe: Recipe, request: Request) -> str:
     """One line for who waits."""
-    line = f"{recipe.id}: {recipe.trials_of(asked)} trials"
+    line = f"{recipe.id}: {recipe.trials_of(request)} trials"
     if recipe.faster and find_spec("numba") is None:
         line += f"; pip install 'kofn[{recipe.faster}]' makes it some ten times faster"
-    return line if asked.quick else f"{line}; --quick takes seconds"
+    return line if request.quick else f"{line}; --quick takes seconds"
 
 
 COMMAND = Command(
-    "compute a published figure again, with its points as JSON",
-    "  kofn figure --list\n  kofn figure uep-fig10 --out figures\n  kofn figure sr-fig2a --out figures --quick",
+    "compute published figures again, with their points as JSON",
+    "  kofn figure --list\n  kofn figure uep-fig10 --out figures\n  kofn figure --all --out figures --data data",
     _add,
     _figure,
 )

@@ -13,6 +13,8 @@ import numpy as np
 from kofn.arrays import replacing
 from kofn.errors import CodeError
 
+from ..study import Point, Results
+
 Values = tuple[Any, ...]
 
 
@@ -136,8 +138,6 @@ class Request:
         A run of seconds that shows that everything works, on less data than the figure is about.
     device : str
         Where PyTorch computes, as ``"cpu"`` or ``"cuda"``; other figures take no notice.
-    folder : str, optional
-        Where a long run keeps what it has, to go on from there after an interruption.
     """
 
     trials: int
@@ -145,7 +145,22 @@ class Request:
     data: str | None = None
     quick: bool = False
     device: str = "cpu"
-    folder: str | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a figure is computed from.
+
+    Parameters
+    ----------
+    points : sequence of Point
+        Each is computed by itself, and kept; figures may share points.
+    figure : callable
+        ``figure(results)`` puts the results of the points together, at once.
+    """
+
+    points: Sequence[Point]
+    figure: Callable[[Results], Figure]
 
 
 @dataclass(frozen=True)
@@ -155,8 +170,8 @@ class Recipe:
     Parameters
     ----------
     id, title : str
-    points : callable
-        ``points(request)`` computes a `Figure` as a `Request` asks.
+    study : callable
+        ``study(request)`` tells the `Study` that a `Request` asks for; it computes nothing.
     draw : callable
         ``draw(figure)`` returns a matplotlib Figure.
     trials : int
@@ -173,7 +188,7 @@ class Recipe:
 
     id: str
     title: str
-    points: Callable[[Request], Figure]
+    study: Callable[[Request], Study]
     draw: Callable[[Figure], Any]
     trials: int
     quick_trials: int = 10
@@ -186,17 +201,26 @@ class Recipe:
         digits = self.digits and (request.quick or request.data is None)
         return ["matplotlib", *[self.needs] * bool(self.needs), *["sklearn"] * digits]
 
-    def compute(self, request: Request) -> Figure:
-        """The points, of fewer trials where the request is a quick one.
+    def figure(self, request: Request, compute: Callable[[Sequence[Point]], Results] | None = None) -> Figure:
+        """The figure, of fewer trials where the request is a quick one.
+
+        Parameters
+        ----------
+        request : Request
+        compute : callable, optional
+            Computes points; left out, they are computed here, one after the other.
 
         Examples
         --------
-        >>> def points(request):
-        ...     return Figure("f", "A figure", "a paper", "x", "y", 0, request.trials, [])
-        >>> Recipe("f", "A figure", points, print, trials=100, quick_trials=4).compute(Request(100, quick=True)).trials
+        >>> def study(request):
+        ...     return Study([], lambda results: Figure("f", "A figure", "a paper", "x", "y", 0, request.trials, []))
+        >>> Recipe("f", "A figure", study, print, trials=100, quick_trials=4).figure(Request(100, quick=True)).trials
         4
         """
-        return self.points(replace(request, trials=self.trials_of(request)))
+        study = self.study(replace(request, trials=self.trials_of(request)))
+        if compute is None:
+            return study.figure({point: point.compute(request.data) for point in dict.fromkeys(study.points)})
+        return study.figure(compute(study.points))
 
     def trials_of(self, request: Request) -> int:
         """How many trials are computed for a request."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,11 +17,12 @@ from kofn.schemes import cyclic as cyclic_code
 from kofn.schemes.sums import starts_of, usual_blocks
 
 from .._types import Floats
+from ..study import Point, Result, Results
 from ..sums.modular import rows_covering
 from ..sums.rateless import arrived, rateless, rows_predicted
 from ..sums.times import Delays, SumTimes
 from .drawing import curve
-from .figure import Figure, Recipe, Request, Series
+from .figure import Figure, Recipe, Request, Series, Study
 from .sr_setting import PAPER, cyclic, paper_delays, sr_code
 
 TITLE = "Decode time, latency and messages against the number of terms"
@@ -33,25 +35,52 @@ PEELING_DEGREE, PEELING_ROWS = 3, 4.4
 """With three terms a row, 4.4 m rows peel."""
 
 
-def points(request: Request) -> Figure:
+@dataclass(frozen=True)
+class DecodeRun(Point):
+    """One run of a code: processor seconds to decode, seconds until the sum is there, rows by then, ``found`` (3,)."""
+
+    measures_time: ClassVar[bool] = True
+
+    code: str
+    terms: int
+    number: int
+    seed: int
+
+    @property
+    def weight(self) -> float:
+        """Work grows with the terms."""
+        return float(self.terms)
+
+    def compute(self, data: str | None) -> Result:
+        """Wait, and decode with a clock."""
+        delays = paper_delays(1, self.seed, self.terms, self.number)
+        return {"found": RUNS[self.code](delays, self.seed + self.number)}
+
+
+def study(request: Request) -> Study:
     """Processor seconds to decode, seconds until the sum is there, and rows by then, for three codes."""
-    trials, seed = request.trials, request.seed
-    runs, sizes = min(trials, 3), QUICK_SIZES if request.quick else SIZES
-    found = {name: np.array([_averaged(run, m, runs, seed) for m in sizes]) for name, run in RUNS.items()}
-    series = [
-        Series(f"{name}-{part}", sizes, values[:, 0, place], values[:, 1, place])
-        for name, values in found.items()
-        for place, part in enumerate(PARTS)
-    ]
-    where, y = f"{PAPER}, open question 3", "seconds, or messages"
-    return Figure("sr-decode", TITLE, where, "terms m", y, seed, runs, series)
+    runs, sizes = min(request.trials, 3), QUICK_SIZES if request.quick else SIZES
+    points = {
+        (name, m): [DecodeRun(name, m, number, request.seed) for number in range(runs)] for name in RUNS for m in sizes
+    }
+
+    def figure(results: Results) -> Figure:
+        found = {name: np.array([_averaged(points[name, m], results) for m in sizes]) for name in RUNS}
+        series = [
+            Series(f"{name}-{part}", sizes, values[:, 0, place], values[:, 1, place])
+            for name, values in found.items()
+            for place, part in enumerate(PARTS)
+        ]
+        where, y = f"{PAPER}, open question 3", "seconds, or messages"
+        return Figure("sr-decode", TITLE, where, "terms m", y, request.seed, runs, series)
+
+    return Study([point for mine in points.values() for point in mine], figure)
 
 
-def _averaged(run: Callable[[Delays, int], Floats], m: int, runs: int, seed: int) -> Floats:
+def _averaged(points: Sequence[Point], results: Results) -> Floats:
     """Mean and standard error of decode time, latency and messages, (2, 3)."""
-    delays = paper_delays(runs, seed, m)
-    measured = np.array([run(Delays(delays.wake[i : i + 1], delays.pace[i : i + 1]), seed + i) for i in range(runs)])
-    return np.array([measured.mean(axis=0), measured.std(axis=0) / np.sqrt(runs)])
+    measured = np.array([results[point]["found"] for point in points])
+    return np.array([measured.mean(axis=0), measured.std(axis=0) / np.sqrt(len(points))])
 
 
 def _cyclic(delays: Delays, seed: int) -> Floats:
@@ -124,4 +153,4 @@ def draw(figure: Figure) -> Any:
     return canvas
 
 
-RECIPE = Recipe("sr-decode", TITLE, points, draw, trials=2, quick_trials=2, faster="compiled")
+RECIPE = Recipe("sr-decode", TITLE, study, draw, trials=2, quick_trials=2, faster="compiled")

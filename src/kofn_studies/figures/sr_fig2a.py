@@ -6,21 +6,24 @@ from typing import Any
 
 import numpy as np
 
+from ..study import Results
 from .drawing import panels
-from .figure import Figure, Recipe, Request
-from .sr_setting import PAPER, SCHEMES, paper_delays, tail
+from .figure import Figure, Recipe, Request, Study
+from .sr_setting import PAPER, SCHEMES, runs_of, tails
 
 TITLE = "Tail of the latency of sums, m = 1000 terms and workers, exponential delays"
 NAMES = [name for name in SCHEMES if name not in ("sr-400", "sr-100")]
 TIMES = np.concatenate([np.arange(0.16, 1.0, 0.02), np.geomspace(1.0, 60.0, 30)]).round(4)
 
 
-def points(request: Request) -> Figure:
+def study(request: Request) -> Study:
     """P(T > t) by scheme, and the load-balancing bound; the same delays for all."""
-    trials, seed = request.trials, request.seed
-    delays = paper_delays(trials, seed)
-    series = [tail(name, SCHEMES[name](delays, seed).times, TIMES.tolist()) for name in NAMES]
-    return Figure("sr-fig2a", TITLE, f"{PAPER}, Fig. 2a", "t (s)", "P(T > t)", seed, trials, series)
+
+    def figure(results: Results) -> Figure:
+        lines = tails(NAMES, "exponential", TIMES.tolist(), request, results)
+        return Figure("sr-fig2a", TITLE, f"{PAPER}, Fig. 2a", "t (s)", "P(T > t)", request.seed, request.trials, lines)
+
+    return Study([point for name in NAMES for point in runs_of(name, "exponential", request)], figure)
 
 
 def draw(figure: Figure) -> Any:
@@ -32,4 +35,4 @@ def draw(figure: Figure) -> Any:
     return canvas
 
 
-RECIPE = Recipe("sr-fig2a", TITLE, points, draw, trials=200, quick_trials=2, faster="compiled")
+RECIPE = Recipe("sr-fig2a", TITLE, study, draw, trials=200, quick_trials=2, faster="compiled")

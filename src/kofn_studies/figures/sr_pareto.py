@@ -6,25 +6,26 @@ from typing import Any
 
 import numpy as np
 
-from ..sums.times import Delays
+from ..study import Results
 from .drawing import panels
-from .figure import Figure, Recipe, Request
-from .sr_setting import PACE, PAPER, SCHEMES, TERMS, tail
+from .figure import Figure, Recipe, Request, Study
+from .sr_setting import PAPER, SCHEMES, runs_of, tails
 
 TITLE = "Tail of the latency of sums, m = 1000 terms and workers, Pareto delays of mean 5 s"
-SHAPE, LEAST = 1.25, 1.0
 NAMES = [name for name in SCHEMES if name not in ("sr-400", "sr-100")]
 TIMES = np.concatenate([np.arange(1.0, 2.0, 0.02), np.geomspace(2.0, 500.0, 30)]).round(4)
 
 
-def points(request: Request) -> Figure:
+def study(request: Request) -> Study:
     """P(T > t) by scheme, with P(X > x) = x^(−1.25) for x ≥ 1."""
-    trials, seed = request.trials, request.seed
-    wake = LEAST * (1.0 + np.random.default_rng([seed, 6]).pareto(SHAPE, (trials, TERMS)))
-    delays = Delays(wake, PACE)  # type: ignore[arg-type]
-    series = [tail(name, SCHEMES[name](delays, seed).times, TIMES.tolist()) for name in NAMES]
-    where = f"{PAPER}, Sec. IV (Pareto)"
-    return Figure("sr-pareto", TITLE, where, "t (s)", "P(T > t)", seed, trials, series)
+
+    def figure(results: Results) -> Figure:
+        lines = tails(NAMES, "pareto", TIMES.tolist(), request, results)
+        return Figure(
+            "sr-pareto", TITLE, f"{PAPER}, Sec. IV (Pareto)", "t (s)", "P(T > t)", request.seed, request.trials, lines
+        )
+
+    return Study([point for name in NAMES for point in runs_of(name, "pareto", request)], figure)
 
 
 def draw(figure: Figure) -> Any:
@@ -36,4 +37,4 @@ def draw(figure: Figure) -> Any:
     return canvas
 
 
-RECIPE = Recipe("sr-pareto", TITLE, points, draw, trials=200, quick_trials=2, faster="compiled")
+RECIPE = Recipe("sr-pareto", TITLE, study, draw, trials=200, quick_trials=2, faster="compiled")

@@ -5,26 +5,25 @@ PyTorch is imported when a figure is computed, not before.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kofn.checks import refusal
-from kofn.engines import processors
 from kofn.errors import require
 
-from ..datasets import Dataset, load
+from ..datasets import Dataset
+from ..datasets.part import Part
+from ..study import Point, Results
 from .drawing import panels
-from .figure import Figure, Published, Request, Series
+from .figure import Figure, Published, Request, Series, Study
 from .sampling import mean_and_error
 
 if TYPE_CHECKING:
+    from ..training.run import TrainingRun
     from ..training.sgd import LearningCurve, SgdSchedule
-    from ..training.study import TrainingRun
 
 PAPER = "Tegin et al. 2022, Sec. VII"
 
@@ -42,9 +41,6 @@ WIDE = (
 DEADLINES = (0.25, 0.5, 1.0, 2.0)
 """T_max, Sec. VII-C."""
 
-STORE = "training-runs.jsonl"
-"""In the folder of a `Request`; figures share the runs in it."""
-
 IMAGES_ON_CPU = (10_000, 2_000)
 """CIFAR-10 without a GPU: so many images are trained on and tested with."""
 
@@ -55,7 +51,9 @@ class Setting:
 
     Parameters
     ----------
+    images : Part
     data : Dataset
+        The same, loaded.
     network : str
     course : SgdSchedule
     warm_up : SgdSchedule, optional
@@ -63,6 +61,7 @@ class Setting:
     device : str
     """
 
+    images: Part
     data: Dataset
     network: str
     course: SgdSchedule
@@ -71,12 +70,10 @@ class Setting:
 
     def run(self, name: str, partition: str, deadline: float, seed: int) -> TrainingRun:
         """One training; where nothing straggles, the same whatever the partition and the deadline."""
-        from ..training.study import TrainingRun
+        from ..training.run import TrainingRun
 
         part, seconds = (None, None) if name == "no-straggler" else (partition, deadline)
-        return TrainingRun(
-            self.data.name, self.network, self.course, name, part, seconds, seed, self.warm_up, self.device
-        )
+        return TrainingRun(self.images, self.network, self.course, name, part, seconds, seed, self.warm_up, self.device)
 
     @property
     def title(self) -> str:
@@ -93,32 +90,33 @@ def mnist(request: Request) -> Setting:
     """Sec. VII-A on MNIST with ``--data``, else on scikit-learn's digits, whose few mini-batches are learnt faster."""
     from ..training.sgd import SgdSchedule
 
-    device = checked(request.device)
+    images, course = Part("mnist"), SgdSchedule()
     if request.quick:
-        return Setting(
-            load("digits").first(512, 360), "dense", SgdSchedule(1, learning_rate=0.1, marks=2), device=device
-        )
-    if request.data is None:
-        return Setting(load("digits"), "dense", SgdSchedule(15, learning_rate=0.1, marks=1), device=device)
-    return Setting(load("mnist", request.data), "dense", SgdSchedule(), device=device)
+        images, course = Part("digits", 512, 360), SgdSchedule(1, learning_rate=0.1, marks=2)
+    elif request.data is None:
+        images, course = Part("digits"), SgdSchedule(15, learning_rate=0.1, marks=1)
+    return _setting(request, images, "dense", course)
 
 
 def cifar(request: Request) -> Setting:
     """Sec. VII-A on CIFAR-10 with ``--data``: 30 + 90 epochs on a GPU; fewer, and of fewer images, on a CPU."""
     from ..training.sgd import SgdSchedule
 
-    device = checked(request.device)
+    images, epochs, rate = Part("cifar10"), (90, 30), 0.01
     if request.quick or request.data is None:
-        epochs = 1 if request.quick else 20
-        data = load("digits").first(256, 360) if request.quick else load("digits")
-        courses = SgdSchedule(epochs, learning_rate=0.1, marks=1), SgdSchedule(1, learning_rate=0.1, marks=1)
-        return Setting(data, "convolutional", *courses, device)
-    data = load("cifar10", request.data)
-    if device == "cpu":
-        return Setting(
-            data.first(*IMAGES_ON_CPU), "convolutional", SgdSchedule(6, marks=1), SgdSchedule(2, marks=1), device
-        )
-    return Setting(data, "convolutional", SgdSchedule(90, marks=1), SgdSchedule(30, marks=1), device)
+        images = Part("digits", 256, 360) if request.quick else Part("digits")
+        epochs, rate = (1 if request.quick else 20, 1), 0.1
+    elif request.device == "cpu":
+        images, epochs = Part("cifar10", *IMAGES_ON_CPU), (6, 2)
+    course, warm_up = (SgdSchedule(count, learning_rate=rate, marks=1) for count in epochs)
+    return _setting(request, images, "convolutional", course, warm_up)
+
+
+def _setting(
+    request: Request, images: Part, network: str, course: SgdSchedule, warm_up: SgdSchedule | None = None
+) -> Setting:
+    device = checked(request.device)
+    return Setting(images, images.load(request.data), network, course, warm_up, device)
 
 
 def checked(device: str) -> str:
@@ -136,41 +134,55 @@ def checked(device: str) -> str:
     return device
 
 
-def trained(setting: Setting, request: Request, runs: Sequence[TrainingRun]) -> list[LearningCurve]:
-    """The curve of every run: from the folder of the request where it is there already, else computed.
-
-    On a CPU there are as many processes as processors to use, but in quick runs, which would end before these begin.
-    """
-    from ..training.experiment import Experiment
-    from ..training.parallel import side_by_side
-    from ..training.study import RunLog, complete
-
-    experiment = Experiment(setting.data)
-
-    def compute(missing: Sequence[TrainingRun]) -> Iterable[tuple[TrainingRun, LearningCurve]]:
-        processes = min(processors(), len(missing))
-        if request.quick or setting.device != "cpu" or processes < 2:
-            return ((run, experiment(run)) for run in missing)
-        return side_by_side(missing, experiment, processes)
-
-    store = RunLog(None if request.folder is None else Path(request.folder) / STORE)
-    complete(runs, store, compute, sys.stderr)
-    return [store[run] for run in runs]
-
-
 def seeds(request: Request) -> range:
     """One seed a trial; quick runs make do with two."""
     return range(request.seed, request.seed + (min(2, request.trials) if request.quick else request.trials))
 
 
-def compared(
-    setting: Setting, request: Request, names: Sequence[str], partitions: Sequence[str], deadlines: Sequence[float]
-) -> Mapping[tuple[str, float], list[LearningCurve]]:
-    """The named contenders' curves, one a seed, by name with the partition (as ``ew-rxc``) and deadline."""
-    cases = [(name, part, deadline) for part in partitions for deadline in deadlines for name in names]
-    runs = [setting.run(*case, seed) for case in cases for seed in seeds(request)]
-    curves = iter(trained(setting, request, runs))
-    return {(f"{name}-{part}", deadline): [next(curves) for _ in seeds(request)] for name, part, deadline in cases}
+Case = tuple[str, str, float]
+"""Contender, partition, deadline."""
+
+Curves = Mapping[tuple[str, float], "list[LearningCurve]"]
+"""One curve a seed, by name with the partition (as ``ew-rxc``) and deadline."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Contenders that are trained in one setting, each in all partitions and with all deadlines.
+
+    Parameters
+    ----------
+    setting : Setting
+    request : Request
+    names, partitions : sequence of str
+    deadlines : sequence of float
+    """
+
+    setting: Setting
+    request: Request
+    names: Sequence[str]
+    partitions: Sequence[str]
+    deadlines: Sequence[float]
+
+    @property
+    def points(self) -> list[Point]:
+        """The runs; some are the same."""
+        return [run for case in self._cases() for run in self._runs(case)]
+
+    def curves(self, results: Results) -> Curves:
+        """The curves that came of them."""
+        from ..training.run import curve_of
+
+        return {
+            (f"{case[0]}-{case[1]}", case[2]): [curve_of(results[run]) for run in self._runs(case)]
+            for case in self._cases()
+        }
+
+    def _cases(self) -> Iterator[Case]:
+        return ((n, part, seconds) for part in self.partitions for seconds in self.deadlines for n in self.names)
+
+    def _runs(self, case: Case) -> list[TrainingRun]:
+        return [self.setting.run(*case, seed) for seed in seeds(self.request)]
 
 
 def spread(name: str, x: Any, values: Sequence[Any]) -> Series:
@@ -178,15 +190,21 @@ def spread(name: str, x: Any, values: Sequence[Any]) -> Series:
     return Series(name, x, *mean_and_error(np.asarray(values, dtype=np.float64)))
 
 
-def by_step(identity: str, title: str, partition: str, request: Request) -> Figure:
+def by_step(identity: str, title: str, partition: str, request: Request) -> Study:
     """Figs. 13 and 14, which differ in the partition alone: test accuracy, and ``-train`` that on mini-batches."""
-    setting, series = mnist(request), list[Series]()
-    for (name, deadline), curves in compared(setting, request, NAMES, [partition], DEADLINES).items():
-        steps = curves[0].steps
-        series.append(spread(f"{name}@{deadline:g}", steps, [curve.test for curve in curves]))
-        series.append(spread(f"{name}-train@{deadline:g}", steps, [curve.train for curve in curves]))
-    paper = f"{PAPER}, Fig. {identity[-2:]}"
-    return figure_of(identity, f"{title}: {setting.title}", paper, "mini-batch", request, series)
+    setting = mnist(request)
+    comparison = Comparison(setting, request, NAMES, [partition], DEADLINES)
+
+    def figure(results: Results) -> Figure:
+        series: list[Series] = []
+        for (name, deadline), curves in comparison.curves(results).items():
+            steps = curves[0].steps
+            series.append(spread(f"{name}@{deadline:g}", steps, [curve.test for curve in curves]))
+            series.append(spread(f"{name}-train@{deadline:g}", steps, [curve.train for curve in curves]))
+        paper = f"{PAPER}, Fig. {identity[-2:]}"
+        return figure_of(identity, f"{title}: {setting.title}", paper, "mini-batch", request, series)
+
+    return Study(comparison.points, figure)
 
 
 def figure_of(

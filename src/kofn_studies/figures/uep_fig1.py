@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..study import Results
 from .drawing import panels
-from .figure import Figure, Published, Recipe, Request, Series
-from .training_setting import NAMES, PAPER, WIDE, cifar, compared, figure_of, spread
+from .figure import Figure, Published, Recipe, Request, Series, Study
+from .training_setting import NAMES, PAPER, WIDE, Comparison, cifar, figure_of, spread
 
 TITLE = "Accuracy of coded training by epoch, T_max = 1, row × column"
 DEADLINE = 1.0
@@ -19,16 +20,23 @@ PUBLISHED = (
 )
 
 
-def points(request: Request) -> Figure:
+def study(request: Request) -> Study:
     """Test accuracy after each epoch, and as ``-train`` the accuracy on mini-batches that the paper plots."""
-    setting, series = cifar(request), list[Series]()
-    before = 0 if setting.warm_up is None else setting.warm_up.epochs
-    steps = setting.course.steps_per_epoch(len(setting.data.train_labels))
-    for (name, _), curves in compared(setting, request, (*NAMES, *WIDE), ("rxc",), (DEADLINE,)).items():
-        epochs = [before + step / steps for step in curves[0].steps]
-        series.append(spread(name, epochs, [curve.test for curve in curves]))
-        series.append(spread(f"{name}-train", epochs, [curve.train for curve in curves]))
-    return figure_of("uep-fig1", f"{TITLE}: {setting.title}", f"{PAPER}, Fig. 1", "epoch", request, series, PUBLISHED)
+    setting = cifar(request)
+    comparison = Comparison(setting, request, (*NAMES, *WIDE), ("rxc",), (DEADLINE,))
+
+    def figure(results: Results) -> Figure:
+        before = 0 if setting.warm_up is None else setting.warm_up.epochs
+        steps = setting.course.steps_per_epoch(len(setting.data.train_labels))
+        series: list[Series] = []
+        for (name, _), curves in comparison.curves(results).items():
+            epochs = [before + step / steps for step in curves[0].steps]
+            series.append(spread(name, epochs, [curve.test for curve in curves]))
+            series.append(spread(f"{name}-train", epochs, [curve.train for curve in curves]))
+        title = f"{TITLE}: {setting.title}"
+        return figure_of("uep-fig1", title, f"{PAPER}, Fig. 1", "epoch", request, series, PUBLISHED)
+
+    return Study(comparison.points, figure)
 
 
 def draw(figure: Figure) -> Any:
@@ -37,4 +45,4 @@ def draw(figure: Figure) -> Any:
     return panels(figure, {title: [f"{name}-rxc{end}" for name in (*NAMES, *WIDE)] for title, end in sides.items()})
 
 
-RECIPE = Recipe("uep-fig1", TITLE, points, draw, trials=3, quick_trials=2, needs="torch", digits=True)
+RECIPE = Recipe("uep-fig1", TITLE, study, draw, trials=3, quick_trials=2, needs="torch", digits=True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from ..study import Results
 from .drawing import panels
-from .figure import Figure, Published, Recipe, Request, Series
-from .sampling import SampledCode, mean_and_error
+from .figure import Figure, Published, Recipe, Request, Series, Study
+from .uep_series import by_count, counted
 from .uep_setting import PAPER, WORKERS, closed_forms, column_row, published, row_column, uncoded
 
 TITLE = "Normalised loss of approximate products by the number of received packets"
@@ -21,22 +20,19 @@ PUBLISHED = (
 )  # fmt: skip
 
 
-def points(request: Request) -> Figure:
+def study(request: Request) -> Study:
     """The paper's curves in closed form and sampled (``-mc``), and what least squares and other codes do."""
-    trials, seed = request.trials, request.seed
-    exact = closed_forms("rxc") | closed_forms("cxr")
-    lines = [Series(name, range(WORKERS + 1), loss) for name, loss in exact.items()]
-    lines += [Series(f"uncoded-{partition}", range(10), uncoded(partition)) for partition in ("rxc", "cxr")]
     contenders = [*row_column(), *column_row(), *published("rxc"), *published("cxr")]
-    lines += [sampled(contender, trials, seed) for contender in contenders]
-    x, y = "received packets", "normalised loss"
-    return Figure("uep-fig10", TITLE, f"{PAPER}, Fig. 10", x, y, seed, trials, lines, PUBLISHED)
 
+    def figure(results: Results) -> Figure:
+        exact = closed_forms("rxc") | closed_forms("cxr")
+        lines = [Series(name, range(WORKERS + 1), loss) for name, loss in exact.items()]
+        lines += [Series(f"uncoded-{partition}", range(10), uncoded(partition)) for partition in ("rxc", "cxr")]
+        lines += by_count(contenders, request, results)
+        x, y = "received packets", "normalised loss"
+        return Figure("uep-fig10", TITLE, f"{PAPER}, Fig. 10", x, y, request.seed, request.trials, lines, PUBLISHED)
 
-def sampled(contender: SampledCode, trials: int, seed: int) -> Series:
-    """One contender's mean loss by count with its standard error."""
-    mean, error = mean_and_error(contender.losses(trials, WORKERS, seed), contender.unseen)
-    return Series(contender.name, np.arange(WORKERS + 1), mean, error)
+    return Study(counted(contenders, request), figure)
 
 
 def by_partition(figure: Figure) -> Any:
@@ -47,4 +43,4 @@ def by_partition(figure: Figure) -> Any:
     return panels(figure, names, bottom=1e-4)
 
 
-RECIPE = Recipe("uep-fig10", TITLE, points, by_partition, trials=500)
+RECIPE = Recipe("uep-fig10", TITLE, study, by_partition, trials=500)

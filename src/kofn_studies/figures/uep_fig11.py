@@ -8,22 +8,28 @@ from typing import Any
 from kofn.schemes.products import GAMMA
 from kofn.simulation.theory import KINDS, at_times, decoding_probabilities, theorem_2_bound
 
+from ..study import Results
 from .drawing import panels
-from .figure import Figure, Recipe, Request, Series
+from .figure import Figure, Recipe, Request, Series, Study
+from .uep_series import bound, counted, load_balancing, loaded, mixed, timed
 from .uep_setting import PAPER, PARTS, SIZES, WORKERS, class_energies, column_row, published, windows
-from .uep_times import TIMES, answered, exact, load_balancing, loaded, mixed
+from .uep_times import TIMES, answered, exact
 
 TITLE = "Loss of column × row products by time, and the bound of Theorem 2"
 
 
-def points(request: Request) -> Figure:
+def study(request: Request) -> Study:
     """Theorem 2 (``-bound``), the exact loss of independent blocks, samples of it, and other codes."""
-    trials, seed = request.trials, request.seed
-    sampled = mixed([*published("cxr"), *column_row()], trials, seed)
-    others = loaded(windows(), trials, seed)
-    lines = [*exact("cxr"), *_bounds(), *sampled, *others, load_balancing("cxr", trials, seed)]
-    x, y = "time", "normalised loss"
-    return Figure("uep-fig11", TITLE, f"{PAPER}, Fig. 11", x, y, seed, trials, lines)
+    load_1 = [*published("cxr"), *column_row()]
+
+    def figure(results: Results) -> Figure:
+        sampled = mixed(load_1, request, results)
+        others = loaded(windows(), request, results)
+        lines = [*exact("cxr"), *_bounds(), *sampled, *others, load_balancing("cxr", request, results)]
+        x, y = "time", "normalised loss"
+        return Figure("uep-fig11", TITLE, f"{PAPER}, Fig. 11", x, y, request.seed, request.trials, lines)
+
+    return Study([*counted(load_1, request), *timed(windows(), request), bound("cxr", request)], figure)
 
 
 def _bounds() -> Iterator[Series]:
@@ -44,4 +50,4 @@ def draw(figure: Figure) -> Any:
     )
 
 
-RECIPE = Recipe("uep-fig11", TITLE, points, draw, trials=500)
+RECIPE = Recipe("uep-fig11", TITLE, study, draw, trials=500)

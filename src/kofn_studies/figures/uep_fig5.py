@@ -9,9 +9,10 @@ import numpy as np
 from kofn.errors import require
 
 from .._types import Floats
-from .figure import Figure, Published, Recipe, Request, Series
-from .training_setting import PAPER, seeds, spread
-from .uep_table2 import KINDS, LAYERS, matrices
+from ..study import Results
+from .figure import Figure, Published, Recipe, Request, Series, Study
+from .training_setting import PAPER, spread
+from .uep_table2 import KINDS, LAYERS, matrices, snapshots
 
 TITLE = "Gaussians fitted to the non-zero entries of the matrices of a training"
 FIT = ("mean", "variance")
@@ -30,18 +31,21 @@ PUBLISHED = (
 """Gradients and weights of the paper are in units of their own: a Glorot weight of layer 1 has variance 0.002."""
 
 
-def points(request: Request) -> Figure:
+def study(request: Request) -> Study:
     """For each matrix its fit, the density of the fit, and as ``-histogram`` what there is."""
-    matrix, seen = matrices(request)
-    series: list[Series] = []
-    for kind in KINDS:
-        for layer in LAYERS:
-            if (kind, layer) != ("inputs", 1):  # pixels, which went through no ReLU
-                series += fitted_series(kind, layer, [one[kind, layer] for one in seen])
-    title = f"{TITLE}: {matrix}"
-    return Figure(
-        "uep-fig5", title, f"{PAPER}, Fig. 5", "entry", "density", request.seed, len(seeds(request)), series, PUBLISHED
-    )
+    matrix, points = snapshots(request)
+
+    def figure(results: Results) -> Figure:
+        seen = [matrices(results[point]) for point in points]
+        series: list[Series] = []
+        for kind in KINDS:
+            for layer in LAYERS:
+                if (kind, layer) != ("inputs", 1):  # pixels, which went through no ReLU
+                    series += fitted_series(kind, layer, [one[kind, layer] for one in seen])
+        title, paper = f"{TITLE}: {matrix}", f"{PAPER}, Fig. 5"
+        return Figure("uep-fig5", title, paper, "entry", "density", request.seed, len(seen), series, PUBLISHED)
+
+    return Study(points, figure)
 
 
 def fitted_series(kind: str, layer: int, samples: list[Floats]) -> list[Series]:
@@ -92,4 +96,4 @@ def draw(figure: Figure) -> Any:
     return canvas
 
 
-RECIPE = Recipe("uep-fig5", TITLE, points, draw, trials=3, quick_trials=2, needs="torch", digits=True)
+RECIPE = Recipe("uep-fig5", TITLE, study, draw, trials=3, quick_trials=2, needs="torch", digits=True)

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from kofn.simulation.theory import at_times
 
-from .figure import Figure, Published, Recipe, Request, Series
+from ..study import Results
+from .figure import Figure, Published, Recipe, Request, Series, Study
 from .uep_fig10 import by_partition
+from .uep_series import bound, counted, load_balancing, loaded, mixed, timed
 from .uep_setting import PAPER, closed_forms, column_row, published, row_column, windows
-from .uep_times import answered, crossing, exact, load_balancing, loaded, mixed
+from .uep_times import answered, crossing, exact
 
 TITLE = "Normalised loss of approximate products by time, exponential latency"
 
@@ -17,15 +19,20 @@ CROSSINGS = {"now-rxc": 0.44, "now-cxr": 0.44, "ew-rxc": 0.825, "ew-cxr": 0.975}
 """When each curve meets that of MDS, as Sec. VI states."""
 
 
-def points(request: Request) -> Figure:
+def study(request: Request) -> Study:
     """The paper's curves, their crossings with MDS, and codes that workers can run at their true loads."""
-    trials, seed = request.trials, request.seed
-    series = {line.name: line for part in ("rxc", "cxr") for line in exact(part)}  # "mds" is the same in both
     load_1 = [*row_column(), *column_row(), *published("rxc"), *published("cxr")]
-    bounds = [load_balancing(partition, trials, seed) for partition in ("rxc", "cxr")]
-    lines = [*series.values(), *mixed(load_1, trials, seed), *loaded(windows(), trials, seed), *bounds, *_crossings()]
-    x, y = "time", "normalised loss"
-    return Figure("uep-fig9", TITLE, f"{PAPER}, Fig. 9", x, y, seed, trials, lines, tuple(_published()))
+    bounds = [bound(partition, request) for partition in ("rxc", "cxr")]
+
+    def figure(results: Results) -> Figure:
+        series = {line.name: line for part in ("rxc", "cxr") for line in exact(part)}  # "mds" is the same in both
+        lines = [*series.values(), *mixed(load_1, request, results), *loaded(windows(), request, results)]
+        lines += [load_balancing(partition, request, results) for partition in ("rxc", "cxr")]
+        lines += _crossings()
+        x, y, published = "time", "normalised loss", tuple(_published())
+        return Figure("uep-fig9", TITLE, f"{PAPER}, Fig. 9", x, y, request.seed, request.trials, lines, published)
+
+    return Study([*counted(load_1, request), *timed(windows(), request), *bounds], figure)
 
 
 def _crossings() -> Iterator[Series]:
@@ -43,4 +50,4 @@ def _published() -> Iterator[Published]:
         yield Published(f"{name}-crossing", [time], height, source)
 
 
-RECIPE = Recipe("uep-fig9", TITLE, points, by_partition, trials=500)
+RECIPE = Recipe("uep-fig9", TITLE, study, by_partition, trials=500)

@@ -8,7 +8,9 @@ from typing import Any
 from kofn.errors import require
 
 from .._types import Floats
-from .figure import Figure, Published, Recipe, Request, Series
+from ..datasets.part import Part
+from ..study import Point, Result, Results
+from .figure import Figure, Published, Recipe, Request, Series, Study
 from .training_setting import PAPER, mnist, seeds, spread
 
 TITLE = "Share of zeros in the matrices of a training, in percent"
@@ -25,36 +27,42 @@ PUBLISHED = (
 )
 
 
-def points(request: Request) -> Figure:
+def study(request: Request) -> Study:
     """One row a layer, mean over seeds; zero is what τ of eq. (28) makes zero."""
-    from ..training.sparsity import TAU, zero_share
+    matrix, points = snapshots(request)
 
-    matrix, seen = matrices(request)
-    rows = [
-        spread(f"layer-{i}", KINDS, [[100 * zero_share(one[kind, i], TAU[kind]) for kind in KINDS] for one in seen])
-        for i in LAYERS
-    ]
-    title = f"{TITLE}: {matrix}"
-    paper = f"{PAPER}, {SOURCE}"
-    return Figure("uep-table2", title, paper, "", "percent", request.seed, len(seen), rows, PUBLISHED)
+    def figure(results: Results) -> Figure:
+        from ..training.sparsity import TAU, zero_share
+
+        seen = [matrices(results[point]) for point in points]
+        rows = [
+            spread(f"layer-{i}", KINDS, [[100 * zero_share(one[kind, i], TAU[kind]) for kind in KINDS] for one in seen])
+            for i in LAYERS
+        ]
+        title, paper = f"{TITLE}: {matrix}", f"{PAPER}, {SOURCE}"
+        return Figure("uep-table2", title, paper, "", "percent", request.seed, len(seen), rows, PUBLISHED)
+
+    return Study(points, figure)
 
 
-def matrices(request: Request) -> tuple[str, list[Mapping[tuple[str, int], Floats]]]:
-    """What was trained, and the matrices of the next mini-batch for each seed; shared with Fig. 5."""
-    from ..training.networks import dense_network
+def snapshots(request: Request) -> tuple[str, list[Point]]:
+    """What is trained, and the points with the matrices of the next mini-batch, one a seed; shared with Fig. 5."""
     from ..training.sgd import SgdSchedule
-    from ..training.sparsity import snapshot
+    from ..training.snapshot import Snapshot
 
     setting = mnist(request)
-    data, batch = setting.data, setting.course.batch
-    wanted = 46 if request.quick else TRAINED
-    whole = len(data.train_labels) // batch - 1
+    batch, wanted = setting.course.batch, 46 if request.quick else TRAINED
+    whole = len(setting.data.train_labels) // batch - 1
     steps, epochs = min(wanted, whole), max(1, wanted // whole)
-    data = data.first((steps + 1) * batch, 100)
+    images = Part(setting.images.name, (steps + 1) * batch, 100)
     course = SgdSchedule(epochs, batch, setting.course.learning_rate, marks=1)
-    shape, classes = data.shape, len(data.classes)
-    seen = [snapshot(dense_network(shape, classes, seed), data, course, seed) for seed in seeds(request)]
-    return f"{setting.data.name}, after {steps * epochs} mini-batches", seen
+    points: list[Point] = [Snapshot(images, course, seed) for seed in seeds(request)]
+    return f"{setting.data.name}, after {steps * epochs} mini-batches", points
+
+
+def matrices(result: Result) -> Mapping[tuple[str, int], Floats]:
+    """The matrices of a snapshot by kind and layer, in double precision."""
+    return {(kind, layer): result[f"{kind}-{layer}"].astype(float) for kind in KINDS for layer in LAYERS}
 
 
 def draw(figure: Figure) -> Any:
@@ -77,4 +85,4 @@ def _cell(row: Series, kind: str, published: Mapping[str, float]) -> str:
     return f"{ours} ({published[kind]:.2f})" if kind in published else ours
 
 
-RECIPE = Recipe("uep-table2", TITLE, points, draw, trials=3, quick_trials=2, needs="torch", digits=True)
+RECIPE = Recipe("uep-table2", TITLE, study, draw, trials=3, quick_trials=2, needs="torch", digits=True)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from scipy.optimize import brentq
 
 from kofn.simulation import Exponential
-from kofn.simulation.theory import at_times, count_probabilities, load_balancing_times, oracle_loss
+from kofn.simulation.theory import at_times, load_balancing_times, oracle_loss
 
 from .._types import Floats
 from .figure import Series
-from .sampling import SampledCode, mean_and_error
 from .uep_setting import ENERGIES, PARTS, WORKERS, closed_forms, uncoded
 
 TIMES = np.linspace(0.0, 2.0, 161)
@@ -34,29 +33,14 @@ def exact(partition: str) -> Iterator[Series]:
     yield Series(f"uncoded-{partition}", TIMES, at_times(uncoded(partition), answered(TIMES)))
 
 
-def mixed(contenders: Iterable[SampledCode], trials: int, seed: int) -> Iterator[Series]:
-    """Codes of load 1: losses by count are sampled, the number of answers is mixed over exactly."""
-    chance = count_probabilities(answered(TIMES), WORKERS)
-    for contender in contenders:
-        mean, error = mean_and_error(contender.losses(trials, WORKERS, seed) @ chance.T, contender.unseen)
-        yield Series(contender.name, TIMES, mean, error)
-
-
-def loaded(contenders: Iterable[SampledCode], trials: int, seed: int) -> Iterator[Series]:
-    """Codes of other loads: a row takes its load times the worker's time."""
-    for contender in contenders:
-        mean, error = mean_and_error(contender.losses_at(TIMES, trials, WORKERS, seed))
-        yield Series(contender.name, TIMES, mean, error)
-
-
-def load_balancing(partition: str, trials: int, seed: int) -> Series:
-    """Loss if all workers together did the most important ninetieth first, and then the next: no code is better."""
+def load_balancing_losses(partition: str, trials: int, seed: int) -> Floats:
+    """Losses if all workers together did the most important ninetieth first, and then the next, (trials, times)."""
     arrivals = load_balancing_times(Exponential(1.0), WORKERS, float(PARTS), PIECES, trials, seed)
     by_part = oracle_loss(ENERGIES[partition].ravel(), PARTS)
     by_piece = np.interp(np.linspace(0, PARTS, PIECES + 1), np.arange(PARTS + 1), by_part)
     done = np.stack([np.sum(arrivals <= time, axis=1) for time in TIMES], axis=1)
-    mean, error = mean_and_error(by_piece[done])
-    return Series(f"load-balancing-{partition}", TIMES, mean, error)
+    losses: Floats = by_piece[done]
+    return losses
 
 
 def crossing(first: Floats, second: Floats) -> tuple[float, float]:

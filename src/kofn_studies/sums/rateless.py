@@ -30,7 +30,7 @@ Needed = Callable[[Any], int]
 
 
 def rateless(
-    delays: Delays, build: Build, needed: Needed, *, least: float, cap: int, rng: Any = None
+    delays: Delays, build: Build, needed: Needed, *, least: float, cap: int, rng: Any = None, first: int = 0
 ) -> tuple[SumTimes, Indices]:
     """Draw a code for each run and tell when enough of its rows have arrived.
 
@@ -46,6 +46,8 @@ def rateless(
     cap : int
         Most rows of a worker.
     rng : None, int or Generator
+    first : int
+        The number of the first of these runs; what is drawn for a run depends on its number and ``rng`` alone.
 
     Returns
     -------
@@ -60,7 +62,7 @@ def rateless(
     >>> rateless(delays, lambda workers, rows, rng: SUMS["uncoded"](2), rows_predicted, least=2, cap=1)[0].times
     array([2.])
     """
-    draws = np.random.default_rng(rng).spawn(delays.runs)
+    draws = np.random.default_rng(rng).spawn(first + delays.runs)[first:]
     found = [_one_run(delays, run, build, needed, least, cap, draws[run]) for run in range(delays.runs)]
     times, counts = (np.array(part) for part in zip(*found, strict=True))
     return SumTimes(times, np.where(np.isfinite(times), counts, np.inf)), counts

@@ -1,7 +1,7 @@
 """Studies of coded training: Tegin et al. 2022, Sec. VII, and past it.
 
 Importing this package needs PyTorch: ``pip install 'kofn[torch]'``. Read in this order: `networks` (Fig. 12 and
-Table V), `course` (Table IV), `methods` (Table VII and what beats it), `study`.
+Table V), `sgd` (Table IV), `methods` (Table VII and what beats it), `run`.
 """
 
 from __future__ import annotations

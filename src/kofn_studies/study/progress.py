@@ -1,0 +1,62 @@
+"""What is done of a study and how long the rest will take, for whoever waits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TextIO
+
+from .point import Point
+
+EVERY_SECONDS = 2.0
+"""A log is told no more often."""
+
+
+class Progress:
+    """Tells a log how far a study is.
+
+    Parameters
+    ----------
+    total : int
+        Points in all.
+    missing : sequence of Point
+        Those that are not done yet.
+    log : text file
+    """
+
+    def __init__(self, total: int, missing: Sequence[Point], log: TextIO) -> None:
+        self._total, self._left, self._log = total, len(missing), log
+        self._weight_left = sum(point.weight for point in missing)
+        self._weight_done = 0.0
+        self._start = self._told_at = time.monotonic()
+        if 0 < self._left < total:
+            print(f"{total - self._left} of {total} points are there already", file=log, flush=True)
+
+    def done(self, point: Point, *, elsewhere: bool = False) -> None:
+        """Say that one more is done; another process's does not tell how fast this one is."""
+        self._left -= 1
+        self._weight_left -= point.weight
+        if not elsewhere:
+            self._weight_done += point.weight
+        now = time.monotonic()
+        if now - self._told_at >= EVERY_SECONDS:
+            self._told_at = now
+            left = told(self._seconds_left()) + " left" if self._weight_done else "others work at it, too"
+            line = f"{self._total - self._left} of {self._total}, {left}: {point.title}"
+            print(line, file=self._log, flush=True)
+
+    def _seconds_left(self) -> float:
+        return (time.monotonic() - self._start) / self._weight_done * max(0.0, self._weight_left)
+
+
+def told(seconds: float) -> str:
+    """Seconds as somebody would say them.
+
+    Examples
+    --------
+    >>> told(59.4), told(3599), told(7300)
+    ('59 s', '60 min', '2.0 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
