@@ -58,10 +58,14 @@ MODULES = {
 }
 
 
+HIDDEN = {"kofn": ("map", "sum")}
+"""Names that ``from kofn import *`` leaves alone, as Python has them, too."""
+
+
 def public_names(module: str) -> dict[str, object]:
     """What a module offers, by name: ``__all__``, or what is defined there and has no underscore."""
     loaded = importlib.import_module(module)
-    names = getattr(loaded, "__all__", None)
+    names = [*getattr(loaded, "__all__", ()), *HIDDEN.get(module, ())]
     found = {name: getattr(loaded, name) for name in names or dir(loaded) if not name.startswith("_")}
     within = "kofn" if names else module
     return {name: value for name, value in found.items() if _is_defined(value, within)}
@@ -86,7 +90,7 @@ def write_reference() -> None:
             page.write_text(title + lists, encoding="utf-8")
     pages = "\n".join(f"   {module}" for module in MODULES)
     told = ":doc:`Names by what they are for </api>` tells them in a line each."
-    index = f"Reference\n=========\n\n{told}\n\n.. toctree::\n\n{pages}\n"
+    index = f"Reference\n=========\n\n{told}\n\n.. toctree::\n\n   /api\n   /glossary\n{pages}\n"
     (folder / "index.rst").write_text(index, encoding="utf-8")
 
 
