@@ -6,7 +6,6 @@ import colorsys
 import gc
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -19,9 +18,11 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn.engines import Capabilities, RayPool, as_pool
+from kofn.engines import Capabilities, RayPool, as_pool, references_of
 from kofn.errors import ArgumentError, PoolClosed, WorkerLost
+from kofn.testing import REFERENCE_CHECKS
 from kofn.testing._engines import check_engine
+from kofn.testing._reference_checks import SHARED, ReferenceSettings
 from processes import alive, crossed, linux, opens, slow_but, until
 
 ray = pytest.importorskip("ray")
@@ -79,6 +80,14 @@ def test_part_of_the_battery(pool: RayPool) -> None:
             check(pool, settings)
 
 
+def test_part_of_the_battery_for_references(pool: RayPool) -> None:
+    """What leaves a pool as it found it, and waits for no new actor."""
+    settings = ReferenceSettings(lambda: pool, 1_000_000, 1.0, 60.0, None)
+    for name, check in REFERENCE_CHECKS.items():
+        if check in SHARED and name not in {"cancel", "while busy", "matrix"}:
+            check(pool, settings)
+
+
 @pytest.mark.parametrize(("name", "dtype"), crossed(["mds", "kronecker", "uncoded"], ["float64", "complex128"]))
 def test_products_equal_numpy(pool: RayPool, name: str, dtype: str) -> None:
     left, right = A.astype(dtype), B.astype(dtype)
@@ -99,7 +108,8 @@ def test_sums_maps_and_operators(pool: RayPool) -> None:
 
 
 def test_it_says_what_it_can_do(pool: RayPool) -> None:
-    assert pool.capabilities == Capabilities(kills=True, revives=True)
+    assert pool.capabilities == Capabilities(kills=True, revives=True, references=True)
+    assert references_of(pool) is pool
 
 
 # -- what is resident ---------------------------------------------------------------------------------
@@ -258,6 +268,20 @@ def test_a_product_with_an_actor_killed_between_its_rows_is_exact(pool: RayPool)
         assert answer.exact and np.allclose(answer.value, A @ B)
 
 
+def test_a_value_outlives_the_actor_that_made_it(pool: RayPool) -> None:
+    process = pool.pids()[0]
+    assert process is not None
+    ref = pool.keep(0, np.arange, 100_000.0).result()
+    small = pool.keep(0, np.arange, 10.0).result()
+    os.kill(process, signal.SIGKILL)
+    until(lambda: not alive(process))
+    for each, total in ((ref, np.arange(100_000.0).sum()), (small, 45.0)):
+        assert pool.submit(1, np.sum, each).result() == total
+        assert pool.fetch(each).result().sum() == total
+    with pytest.raises(kofn.WorkerLost):
+        pool.submit(0, int).result()
+
+
 def test_a_lost_worker_says_why(pool: RayPool) -> None:
     error = pool.submit(2, os._exit, 1).exception(60)
     assert isinstance(error, WorkerLost) and str(error).startswith("worker 2 is lost: ") and "\n" not in str(error)
@@ -344,53 +368,3 @@ def test_an_actor_that_cannot_start_is_given_up(cluster: None, monkeypatch: pyte
 def test_bad_arguments_get_one_sentence(cluster: None, arguments: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ArgumentError, match=f"kofn.RayPool: {sentence}"):
         RayPool(**{"n": 1, **arguments})
-
-
-def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ImportError, match=r"kofn\.RayPool needs Ray; install it with pip install 'kofn\[ray\]'"):
-        RayPool(1)
-    monkeypatch.setattr("kofn.errors.find_spec", lambda name: None)
-    with pytest.raises(kofn.MissingPackage, match=r"kofn\.map: workers='ray:8' needs Ray; install it with"):
-        as_pool("ray:8", "kofn.map")
-
-
-ALONE = """
-import os, sys, time
-import numpy as np, ray
-import kofn
-from kofn.testing._belongings import belongings, left_since
-
-before = belongings()
-first = kofn.RayPool(2)
-second = kofn.engines.as_pool("ray:1", "kofn.map")[0]
-first.close()
-assert ray.is_initialized() and second.submit(0, int, "3").result() == 3
-second.close()
-assert not ray.is_initialized()
-answer = kofn.matmul(np.eye(6), np.eye(6), workers="ray:2")
-assert answer.exact and not ray.is_initialized()
-
-pool = kofn.RayPool(1)
-future = pool.submit(0, time.sleep, 600)
-ray.shutdown()
-error = future.exception(30)
-assert isinstance(error, kofn.PoolClosed), error
-assert pool.state(0) == "dead"
-try:
-    pool.submit(0, int)
-except kofn.PoolClosed as error:
-    assert "Ray was shut down" in str(error)
-pool.close()
-left = {name for name in left_since(before) if not name.startswith("shared")}
-print(left)
-"""
-
-
-@pytest.mark.slow
-def test_a_ray_that_was_started_for_a_pool_ends_with_the_last_one(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", ALONE], capture_output=True, text=True, timeout=240, cwd=tmp_path,
-        env={**os.environ, "RAY_ADDRESS": "local"},
-    )  # fmt: skip
-    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["set()"]), done.stdout + done.stderr

@@ -113,10 +113,13 @@ class SlotPool(Engine, Generic[AnySlot]):
         """Run ``function(*(resident values of keys), *arguments)`` at an idle ``worker``."""
         slot = self._slot("submit", worker)
         check_task(function, keys)
-        call = self._pack_call(function, arguments)
+        return self._give(slot, self._pack_call(function, arguments), keys)
+
+    def _give(self, slot: AnySlot, call: Any, keys: Sequence[Hashable]) -> Future[Any]:
+        """Have a slot start a call that is ready for it."""
         with slot.lock:
             self.require_open("submit")
-            values = resident_values(worker, keys, slot.residents)
+            values = resident_values(slot.index, keys, slot.residents)
             slot.require_free()
             task = slot.start(call, values)
             task.when_cancelled(slot.stop)

@@ -30,7 +30,8 @@ def check_references(
         What the engine cannot do, by the names of `REFERENCE_CHECKS`.
     held_bytes : callable, optional
         Says of a pool how many bytes of kept values there are, by the count of the workers, or of whatever holds them,
-        rather than by the pool's own books. Without it nobody looks whether released values are really gone.
+        rather than by the pool's own books; none in a fresh pool. Without it nobody looks whether what is released is
+        really gone.
     payload_bytes : int
         Size of the large array that is kept, sent and released.
     straggler_seconds : float

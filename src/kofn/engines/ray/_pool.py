@@ -12,12 +12,13 @@ from ..._base._closeable import at_end
 from ..._base._envelope import error_line
 from ...checks import integer, number, refusal
 from ...errors import PoolClosed, WorkerLost, require, require_installed
+from .._engine import CLOSED
 from .._entry import EngineEntry, count_in
-from .._pickling import BufferedPickle
 from .._protocol import Capabilities, WorkerState
-from .._slots import SlotPool, close_slots
-from .._validation import pack_argument
+from .._slots import close_slots
 from ._clerk import Clerk
+from ._keeping import RayKeeping
+from ._kept import Travels
 from ._session import Session, join
 from ._slot import SHUT_DOWN, RaySlot, Shelf
 from ._worker import RayWorker
@@ -31,7 +32,7 @@ OWN: Mapping[str, object] = MappingProxyType({"max_restarts": 0, "max_task_retri
 """What kofn says to Ray of each actor: that kofn gives its task to another one is not for Ray to do again."""
 
 
-class RayPool(SlotPool[RaySlot]):
+class RayPool(RayKeeping):
     """``n`` actors of a Ray cluster.
 
     The Ray that this process is connected to is used, else one that runs on this machine or at ``RAY_ADDRESS`` is
@@ -82,16 +83,16 @@ class RayPool(SlotPool[RaySlot]):
             wanted = {"num_cpus": 0 if session.is_ours else 1, **(options or {}), **OWN}
             make = _maker(ray.remote(RayWorker), wanted)
             count = n or _room(wanted["num_cpus"])
-            shelf, slots = Shelf(), list[RaySlot]()
-            clerk = Clerk(lambda: _look(session, slots))
+            shelf, slots, travels = Shelf(), list[RaySlot](), Travels()
+            clerk = Clerk(lambda: _look(session, slots, travels))
         except BaseException:
             session.leave()
             raise
-        self._finalizer = at_end(self, _end, slots, clerk, session)
+        self._finalizer = at_end(self, _end, slots, shelf, travels, clerk, session)
         self._session, self._grace = session, float(grace_seconds)
         try:
             slots += [RaySlot(index, make, clerk, shelf, self._grace) for index in range(count)]
-            super().__init__(slots)
+            super().__init__(slots, clerk, shelf, travels)
             self._await_start()
         except BaseException:
             self._finalizer()
@@ -100,7 +101,7 @@ class RayPool(SlotPool[RaySlot]):
     @property
     def capabilities(self) -> Capabilities:
         """It ends what hangs, unless its grace is for ever."""
-        return Capabilities(kills=math.isfinite(self._grace), revives=True)
+        return Capabilities(kills=math.isfinite(self._grace), revives=True, references=True)
 
     def pids(self) -> list[int | None]:
         """Return the process id of each worker on its machine, None while it has none."""
@@ -129,9 +130,6 @@ class RayPool(SlotPool[RaySlot]):
             raise PoolClosed(f"{call}: {SHUT_DOWN}")
         return slot
 
-    def _pack_call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> BufferedPickle:
-        return pack_argument("submit", "function and arguments", (function, arguments), BufferedPickle.of)
-
 
 def _maker(actor: Any, wanted: Mapping[str, Any]) -> Callable[[], Any]:
     try:
@@ -148,14 +146,17 @@ def _room(processors: float) -> int:
     return max(1, int(ray.cluster_resources().get("CPU", 1) // (processors or 1)))
 
 
-def _look(session: Session, slots: Sequence[RaySlot]) -> None:
+def _look(session: Session, slots: Sequence[RaySlot], travels: Travels) -> None:
     if not session.is_reachable:
+        travels.end(PoolClosed(SHUT_DOWN))
         for slot in slots:
             slot.lose_ray()
 
 
-def _end(slots: Sequence[RaySlot], clerk: Clerk, session: Session) -> None:
+def _end(slots: Sequence[RaySlot], shelf: Shelf, travels: Travels, clerk: Clerk, session: Session) -> None:
     close_slots(slots)
+    travels.end(PoolClosed(CLOSED))
+    shelf.clear()
     clerk.end()
     session.leave()
 
@@ -172,6 +173,6 @@ ENTRY = EngineEntry(
     _make,
     "actors of a running Ray, else of one that is started here",
     "ray, or ray:8",
-    Capabilities(kills=True, revives=True),
+    Capabilities(kills=True, revives=True, references=True),
     "ray",
 )

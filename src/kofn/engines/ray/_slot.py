@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import pickle
 import threading
+import uuid
 import weakref
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
@@ -15,14 +16,16 @@ from typing import Any
 
 from ..._base._envelope import error_line
 from ..._base._pickles import NOTHING, Code
-from ...errors import KofnError, PoolClosed, WorkerError, WorkerLost
+from ...errors import KofnError, PoolClosed, ReferenceLost, WorkerError, WorkerLost
 from .._future import Promise
 from .._pickling import BufferedPickle
 from .._protocol import Stop, WorkerState
+from .._references import Ref
 from .._slots import PoolSlot
 from .._validation import pack_argument
 from .._warming import TRIES
 from ._clerk import Clerk
+from ._kept import KeptObject, RayCall
 
 INLINE = 100_000
 """Bytes from which a resident value goes to Ray's object store; below, it travels with the first task that uses it."""
@@ -48,10 +51,14 @@ class PlacedValue:
 
 
 class Shelf:
-    """Values placed at several workers, of which Ray gets one: it has one copy for all workers of a machine."""
+    """Values placed at several workers, of which Ray gets one: it has one copy for all workers of a machine.
+
+    And those that workers keep, as long as somebody refers to them.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._kept: weakref.WeakSet[KeptObject] = weakref.WeakSet()
         self._placed: dict[int, tuple[weakref.ref[Any], PlacedValue]] = {}
 
     def take(self, value: object) -> PlacedValue:
@@ -72,6 +79,17 @@ class Shelf:
             placed.users -= 1
             if not placed.users:
                 self._placed = {key: pair for key, pair in self._placed.items() if pair[1] is not placed}
+
+    def keep(self, reference: Any, home: str) -> KeptObject:
+        """Have an object in Ray's store that lies at a machine."""
+        kept = KeptObject(reference, home)
+        self._kept.add(kept)
+        return kept
+
+    def clear(self) -> None:
+        """Let go of all that is kept."""
+        for kept in list(self._kept):
+            kept.reference = None
 
 
 class RaySlot(PoolSlot):
@@ -94,6 +112,7 @@ class RaySlot(PoolSlot):
         self.settled = threading.Event()
         self.actor: Any = None
         self.process: int | None = None
+        self.node = ""
         self.why = ""
         self._is_up = self._is_dead = False
         self._tries = 0
@@ -102,6 +121,7 @@ class RaySlot(PoolSlot):
         self._modules: frozenset[str] = frozenset()
         self._code: set[tuple[str, Hashable]] = set()  # it has run that once, so it is loaded there
         self._running: Code = NOTHING
+        self._needs: list[Any] = []
         self.spawn(None)
 
     @property
@@ -127,12 +147,12 @@ class RaySlot(PoolSlot):
                 return
         said.add_done_callback(partial(self.clerk.call, self._on_hello, actor))
 
-    def _on_hello(self, actor: Any, said: Future[tuple[int, str, frozenset[str]]]) -> None:
+    def _on_hello(self, actor: Any, said: Future[tuple[int, str, frozenset[str], str]]) -> None:
         with self.lock:
             if self.actor is not actor or self.closed:
                 return
             if (error := said.exception()) is None:
-                self.process, theirs, self._modules = said.result()
+                self.process, theirs, self._modules, self.node = said.result()
                 if theirs == (ours := version("kofn")):
                     self._is_up, self._tries = True, 0
                     self.settled.set()
@@ -152,7 +172,7 @@ class RaySlot(PoolSlot):
 
     def _replace(self) -> None:
         """Be without actor and task until there is another one; with the lock held."""
-        old, self.actor, self.task, self.process = self.actor, None, None, None
+        old, self.actor, self.task, self.process, self.node = self.actor, None, None, None, ""
         self._is_up = False
         for known in (self._held, self._forget, self._code):
             known.clear()
@@ -180,24 +200,31 @@ class RaySlot(PoolSlot):
 
     # -- a task ---------------------------------------------------------------------------------------
 
-    def start(self, call: BufferedPickle, values: list[PlacedValue]) -> Promise:
+    def start(self, call: RayCall, values: list[PlacedValue]) -> Promise:
         """Hand a call to the actor, with those values that it lacks."""
-        actor = self.actor
+        actor, payload = self.actor, call.payload
         new = {placed.identity: placed.carried for placed in values if placed.identity not in self._held}
         order = [placed.identity for placed in values]
-        message = *call.plain(), order, list(self._forget), list(new)
+        message = *payload.plain(), order, list(self._forget), list(new)
         try:
-            answer = actor.perform.remote(message, *new.values()).future()
+            inputs = message, *new.values(), *call.references
+            kept: Any = None
+            if call.keeps:
+                kept, said = actor.keep.options(num_returns=2).remote(*inputs)
+            else:
+                said = actor.perform.remote(*inputs)
+            answer = said.future()
         except Exception as error:
             raise KofnError(f"submit: Ray takes no task: {last_line(error)}") from error
         self._held |= new.keys()
         self._forget.clear()
-        self._running = call.code.union(*(placed.code for placed in values))
+        self._running = payload.code.union(*(placed.code for placed in values))
+        self._needs = call.references
         task = self.task = Promise()
-        answer.add_done_callback(partial(self.clerk.call, self._on_answer, task, actor))
+        answer.add_done_callback(partial(self.clerk.call, self._on_answer, task, actor, kept))
         return task
 
-    def _on_answer(self, task: Promise, actor: Any, done: Future[tuple[bool, Any]]) -> None:
+    def _on_answer(self, task: Promise, actor: Any, kept: Any, done: Future[tuple[bool, Any]]) -> None:
         error = done.exception()
         with self.lock:
             if self.actor is not actor or self.task is not task:
@@ -205,18 +232,32 @@ class RaySlot(PoolSlot):
             if error is None:
                 self.task = None
                 self._code |= self._running
-            elif is_of_task(error):
+            elif is_of_task(error) or self._lacked(error):
                 self.task = None
                 self._held.clear()  # nobody knows how far it came
             elif not self.closed:
                 self._replace()
-        if error is None:
-            ok, answer = done.result()
-            task.take(ok, lambda: BufferedPickle(*answer).open() if ok else pickle.loads(answer))
-        else:
+        if error is not None:
+            hush(kept)
             task.fail(self._explain(error))
+            return
+        ok, answer = done.result()
+        task.take(ok, partial(self._read, ok, answer, kept))
+
+    def _read(self, ok: bool, answer: Any, kept: Any) -> Any:
+        if not ok:
+            return pickle.loads(answer)
+        if kept is None:
+            return BufferedPickle(*answer).open()
+        return Ref(uuid.uuid4().hex, self.index, answer, self.shelf.keep(kept, self.node))
+
+    def _lacked(self, error: BaseException) -> bool:
+        """Whether a task could not begin as what it needs is lost."""
+        return bool(self._needs) and is_lost(error)
 
     def _explain(self, error: BaseException) -> Exception:
+        if self._lacked(error):
+            return lost(f"worker {self.index} cannot have what its task needs", self.index, error)
         if is_of_task(error):
             remedy = "kofn and what the task needs must be installed, in one version, on all machines of the cluster"
             return WorkerError(f"worker {self.index} could not open its task: {last_line(error)}; {remedy}", self.index)
@@ -279,6 +320,27 @@ def is_of_task(error: BaseException) -> bool:
     from ray.exceptions import RayTaskError
 
     return isinstance(error, RayTaskError)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether Ray tells of an object that nobody has any more."""
+    from ray.exceptions import ObjectLostError
+
+    return isinstance(error, ObjectLostError) or isinstance(getattr(error, "cause", None), ObjectLostError)
+
+
+def lost(what: str, worker: int, error: BaseException) -> ReferenceLost:
+    """Build (not raise) the exception for an object that Ray cannot bring."""
+    told = ReferenceLost(f"{what}: no machine of the cluster has it any more; make it again", worker)
+    told.__cause__ = error
+    return told
+
+
+def hush(reference: Any) -> None:
+    """Have Ray not print the error of an object, if there is one, that nobody will look at."""
+    if reference is not None:
+        with contextlib.suppress(Exception):
+            reference.future().add_done_callback(lambda done: done.exception())
 
 
 def last_line(error: BaseException) -> str:

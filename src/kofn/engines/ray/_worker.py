@@ -8,10 +8,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ..._base._envelope import Envelope
+from ...arrays._spec import ArraySpec
 from .._future import pack_result
 from .._loading import load
 from .._pickling import Buffer, BufferedPickle
+from .._references import with_values
 from ._held import HeldValue
 
 Message = tuple[bytes, Sequence[Buffer], Sequence[int], Sequence[int], Sequence[int]]
@@ -34,21 +38,24 @@ class RayWorker:
         load()  # what jobs need, before anybody waits for it
         self._held: dict[int, HeldValue] = {}
 
-    def hello(self) -> tuple[int, str, frozenset[str]]:
-        """Process, version of kofn, and what is imported already."""
+    def hello(self) -> tuple[int, str, frozenset[str], str]:
+        """Process, version of kofn, what is imported already, and Ray's name for the machine."""
         from importlib.metadata import version
 
-        return os.getpid(), version("kofn"), frozenset(sys.modules)
+        import ray
 
-    def perform(self, message: Message, *values: BufferedPickle) -> tuple[bool, Any]:
+        return os.getpid(), version("kofn"), frozenset(sys.modules), str(ray.get_runtime_context().get_node_id())
+
+    def perform(self, message: Message, *values: Any) -> tuple[bool, Any]:
         """Run a task, with some of what is held before its arguments.
 
         Parameters
         ----------
         message : tuple
             As one argument, and not an object of a class of ours: Ray would take longer.
-        *values : BufferedPickle
-            What is held from now on.
+        *values : object
+            As many `BufferedPickle` as are new, which are held from now on; then what references among the arguments
+            refer to.
 
         Returns
         -------
@@ -57,13 +64,36 @@ class RayWorker:
         object
             The parts of a `BufferedPickle` of the result, or a pickled `Envelope`.
         """
+        try:
+            return True, pack_result(self._run(message, values), BufferedPickle.of).plain()
+        except BaseException as error:
+            return False, pickle.dumps(Envelope(error))
+
+    def keep(self, message: Message, *values: Any) -> tuple[Any, tuple[bool, Any]]:
+        """Run a task as `perform` does, and return its result apart, which Ray leaves in the store.
+
+        Returns
+        -------
+        object
+            The result.
+        (bool, object)
+            Whether it came to its end, and shape and type where it is an array; or a pickled `Envelope`.
+        """
+        try:
+            value = self._run(message, values)
+            if isinstance(value, np.ndarray):
+                return value, (True, ArraySpec.of(value))
+            pack_result(value, BufferedPickle.of)
+            return value, (True, None)
+        except BaseException as error:
+            return None, (False, pickle.dumps(Envelope(error)))
+
+    def _run(self, message: Message, values: tuple[Any, ...]) -> Any:
         stream, buffers, order, forget, new = message
         for identity in forget:
             self._held.pop(identity, None)
-        self._held.update(zip(new, map(HeldValue, values), strict=True))
-        try:
-            function, arguments = BufferedPickle(stream, buffers).open()
-            value = function(*(self._held[identity].view() for identity in order), *arguments)
-            return True, pack_result(value, BufferedPickle.of).plain()
-        except BaseException as error:
-            return False, pickle.dumps(Envelope(error))
+        self._held.update(zip(new, map(HeldValue, values), strict=False))
+        function, arguments = BufferedPickle(stream, buffers).open()
+        if kept := values[len(new) :]:
+            arguments = with_values(arguments, lambda ref: kept[int(ref.key)])
+        return function(*(self._held[identity].view() for identity in order), *arguments)

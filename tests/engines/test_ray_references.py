@@ -1,0 +1,135 @@
+"""Values that stay in Ray's object store, on a real Ray of this machine."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kofn
+from kofn.engines import RayPool, Ref, RemoteMatrix
+from kofn.errors import ArgumentError, PoolClosed, ReferenceLost
+from kofn.testing import check_references
+from processes import until
+
+ray = pytest.importorskip("ray")
+
+pytestmark = pytest.mark.slow
+"""Another Ray takes seconds to start; what is fast is in `test_ray`."""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    options = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+    ray.init(address="local", num_cpus=12, object_store_memory=300_000_000, **options)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def shared(cluster: None) -> Iterator[RayPool]:
+    with RayPool(3, grace_seconds=0.1) as pool:
+        yield pool
+
+
+@pytest.fixture
+def pool(shared: RayPool) -> Iterator[RayPool]:
+    yield shared
+    until(lambda: [shared.state(worker) for worker in range(3)] == ["idle"] * 3, 60)
+
+
+def stored(_: Any = None) -> int:
+    """Bytes in Ray's store, as Ray tells, about once a second."""
+    gc.collect()
+    return int(ray.cluster_resources()["object_store_memory"] - ray.available_resources()["object_store_memory"])
+
+
+def test_the_battery(cluster: None) -> None:
+    options: Any = {"straggler_seconds": 10.0, "patience_seconds": 60.0, "held_bytes": stored}
+    assert set(check_references(lambda: RayPool(3), **options).values()) == {"held"}
+
+
+def test_what_is_kept_does_not_come_here(pool: RayPool) -> None:
+    ref = pool.keep(0, np.ones, 1_000_000).result()
+    nodes = {node["NodeID"] for node in ray.nodes()}
+    location = ray.experimental.get_object_locations([ref.handle.reference])[ref.handle.reference]
+    assert set(location["node_ids"]) == nodes == {ref.handle.home}
+    assert pool.submit(1, np.sum, ref).result() == 1e6
+    assert pool.moved() == {}  # all workers are at this machine
+
+
+def test_what_is_fetched_is_ones_own(pool: RayPool) -> None:
+    ref = pool.keep(0, np.ones, 100_000).result()
+    mine = pool.fetch(ref).result()
+    mine += 1.0
+    assert pool.fetch(ref).result().sum() == 100_000
+
+
+def test_a_result_that_cannot_be_kept_says_its_type(pool: RayPool) -> None:
+    import threading
+
+    error = pool.keep(0, threading.Lock).exception()
+    assert error is not None and "a _thread.lock, cannot be sent back" in str(error)
+    assert pool.keep(0, np.ones, 2).result().size == 16
+
+
+def test_a_reference_of_another_engine_is_lost_here(pool: RayPool) -> None:
+    with kofn.ThreadPool(1) as threads:
+        theirs = kofn.engines.references_of(threads).keep(0, np.ones, 3).result()
+        for future in (pool.submit(0, np.sum, theirs), pool.fetch(theirs), pool.send(theirs, 1)):
+            with pytest.raises(ReferenceLost):
+                future.result()
+    pool.release(theirs)
+    assert pool.state(0) == "idle"
+
+
+# -- matrices of Ray's own ----------------------------------------------------------------------------
+
+
+def test_lists_of_object_refs_are_taken_where_they_are(pool: RayPool) -> None:
+    heights, widths = (3, 2), (4, 300_000, 1)
+    value: Any = [[ray.put(np.full((h, w), 10.0 * i + j)) for j, w in enumerate(widths)] for i, h in enumerate(heights)]
+    matrix = pool.adopt(value)
+    assert matrix is not None
+    assert (matrix.heights, matrix.widths, matrix.dtype) == (heights, widths, np.dtype(float))
+    for (i, j), ref in np.ndenumerate(matrix.blocks):
+        assert isinstance(ref, Ref) and ref.spec is not None
+        assert ref.spec.shape == (heights[i], widths[j])
+        assert ref.handle.reference == value[i][j]  # nothing has moved
+        assert pool.submit(2, np.mean, ref).result() == 10.0 * i + j
+    pool.release(matrix.blocks[0, 0])
+    assert ray.get(value[0][0]).shape == (3, 4)  # it stays whoever's it was
+
+
+def test_blocks_that_do_not_fit_are_refused(pool: RayPool) -> None:
+    square, line, long = (ray.put(np.ones(shape)) for shape in ((2, 2), (2,), (3, 2)))
+    for value in (3, [square], [[square], [square, square]], [[np.ones((2, 2))]], [], [[]]):
+        assert pool.adopt(value) is None
+    with pytest.raises(ArgumentError, match="blocks that are matrices"):
+        pool.adopt([[square, line]])
+    with pytest.raises(ArgumentError, match=r"blocks that are matrices.*a str"):
+        pool.adopt([[square, ray.put("text")]])
+    with pytest.raises(ArgumentError, match="one height in each row"):
+        pool.adopt([[square, long]])
+
+    def fails() -> None:
+        raise LookupError("no such block")
+
+    with pytest.raises(ArgumentError, match=r"could be computed.*no such block"):
+        pool.adopt([[square, ray.remote(fails).remote()]])
+
+
+def test_an_exported_matrix_outlives_the_pool(cluster: None) -> None:
+    with RayPool(1) as pool:
+        blocks = np.empty((1, 2), object)
+        blocks[0, 0] = pool.keep(0, np.ones, (100, 1000)).result()
+        blocks[0, 1] = pool.keep(0, np.zeros, (100, 1)).result()
+        exported = pool.export(RemoteMatrix(blocks, (100,), (1000, 1), np.dtype(float)))
+        outstanding = pool.keep(0, np.ones, (100, 1000)).result()
+    assert [[ray.get(block).sum() for block in row] for row in exported] == [[100_000.0, 0.0]]
+    assert outstanding.handle.reference is None
+    with pytest.raises(PoolClosed):
+        pool.fetch(outstanding)
