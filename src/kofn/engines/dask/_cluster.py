@@ -125,6 +125,11 @@ def cluster_of(client: Client) -> Cluster:
         return cluster
 
 
+def unreachable(cluster: Cluster) -> str:
+    """Say that the scheduler is gone."""
+    return f"the Dask scheduler at {cluster.scheduler} cannot be reached any more"
+
+
 def _ignore(event: Any) -> None:
     """Take what nobody listens for any more."""
 

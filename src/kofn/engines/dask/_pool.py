@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future, wait
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..._base._closeable import at_end
 from ...checks import refusal
 from ...errors import PoolClosed, require
 from .._delays import delays_of
-from .._pickling import BufferedPickle
 from .._protocol import Capabilities
-from .._slots import SlotPool, close_slots
-from .._validation import pack_argument
+from .._slots import close_slots
 from ._cluster import cluster_of
 from ._output import is_client
-from ._slot import DaskSlot, DaskSlots, start, unreachable
+from ._references import DaskReferences
+from ._slot import DaskSlots, start
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -30,7 +28,7 @@ FAREWELL = 1.0
 """Seconds that closing takes at most to tell workers what is not wanted any more."""
 
 
-class DaskPool(SlotPool[DaskSlot]):
+class DaskPool(DaskReferences):
     """The workers of a `distributed.Client` as they are when the pool is made, one slot each.
 
     Resident values are scattered to their worker once, and again to the process that replaces it. Tasks are
@@ -41,6 +39,10 @@ class DaskPool(SlotPool[DaskSlot]):
     queued at its worker; otherwise the worker stays busy until the function ends, and kofn gives its rows to
     others. A task can ask `kofn.engines.current_token` and end itself. ``"kill"`` ends the worker process, with
     everything that others run in it, if a nanny will start another; without one, it abandons.
+
+    *What stays at workers* lies there as if it had been scattered: Dask may spill it to disk, and moves it when it
+    retires a worker, where references follow; what is lost with a worker is not made again by Dask. ``adopt`` takes a
+    `dask.array`, ``export`` gives one of futures, which lives as long as the client. Travelling needs no task.
 
     *Who comes and goes.* A slot belongs to a worker's name. A worker that leaves fails its task with
     `WorkerLost`; its slot is starting for two seconds if it has a nanny, then dead, and alive again when a
@@ -65,7 +67,7 @@ class DaskPool(SlotPool[DaskSlot]):
     6
     """
 
-    capabilities = Capabilities(revives=True)
+    capabilities = Capabilities(revives=True, references=True)
 
     def __init__(self, client: Client) -> None:
         with require(CALL, "distributed"):
@@ -75,14 +77,13 @@ class DaskPool(SlotPool[DaskSlot]):
             raise refusal(CALL, "client", must, got, "make one with Client(address)")
         if not _is_served(client.loop.asyncio_loop):
             raise PoolClosed(f"{CALL}: the client belongs to another process; make another in this one")
-        self._cluster = cluster_of(client)
-        self._loop = client.loop.asyncio_loop
-        seats = DaskSlots(self._cluster, client)
+        cluster = cluster_of(client)
+        seats = DaskSlots(cluster, client)
         if not seats.all:
-            start(self._loop, self._cluster.stop())
+            start(client.loop.asyncio_loop, cluster.stop())
             remedy = "wait for them with client.wait_for_workers(n)"
             raise refusal(CALL, "client", "have at least one worker", "none", remedy)
-        super().__init__(seats.all)
+        super().__init__(seats)
         self.delays = delays_of(client)  # each call may make a pool of it
         self._finalizer = at_end(self, _end, seats, self._loop)
 
@@ -93,17 +94,6 @@ class DaskPool(SlotPool[DaskSlot]):
         if self._home.is_here and not _is_running_here(self._loop):
             # The user may close the client next, and then nobody could tell the workers any more.
             wait(told, timeout=FAREWELL)
-
-    def _slot(self, call: str, worker: int) -> DaskSlot:
-        slot = super()._slot(call, worker)
-        if not self._cluster.is_reachable:
-            raise PoolClosed(f"{call}: {unreachable(self._cluster)}")
-        return slot
-
-    def _pack_call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[str, BufferedPickle]:
-        pack = partial(BufferedPickle.of, copy=True)
-        name = getattr(function, "__name__", "task").strip("<>")
-        return name, pack_argument("submit", "function and arguments", (function, arguments), pack)
 
 
 def _is_served(loop: asyncio.AbstractEventLoop) -> bool:
@@ -122,4 +112,6 @@ def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
 def _end(slots: DaskSlots, loop: asyncio.AbstractEventLoop) -> list[Future[None]]:
     """End every task; return what ends once their workers have been told."""
     close_slots(slots.all)
+    with contextlib.suppress(RuntimeError):  # the client was closed, and its loop with it
+        loop.call_soon_threadsafe(slots.travel.close)
     return [start(loop, slots.cluster.stop()), *(slot.telling for slot in slots.all if slot.telling)]

@@ -10,63 +10,36 @@ import concurrent.futures
 import contextlib
 import pickle
 import time
-from collections.abc import Coroutine, Hashable, Sequence
+from collections.abc import Coroutine, Hashable
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from ..._base._envelope import error_line
-from ...errors import PoolClosed, WorkerLost
+from ...arrays._spec import ArraySpec
+from ...errors import PoolClosed, ReferenceLost, WorkerLost
 from .._future import Promise
 from .._pickling import BufferedPickle
 from .._protocol import Stop, WorkerState
+from .._references import Ref
 from .._slots import PoolSlot
 from .._validation import pack_argument
-from ._cluster import Cluster, Member
-from ._worker import end_process, perform, refuse
+from ._call import Call, DaskCall, DaskPlacedValue, Spent
+from ._cluster import Cluster, Member, unreachable
+from ._hold import Hold
+from ._travel import Travel
+from ._worker import end_process, refuse
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client
 
 REVIVAL = 2.0
 """Seconds that a nanny has to bring its worker back before the slot counts as dead."""
 
-INLINE = 1 << 20
-"""Bytes up to which a task travels inside its message; what is larger is scattered to the worker first."""
-
-RELEASE = 0.1
-"""Seconds after which a fetched result is released at the latest. A client sends at most once in 10 ms: let go at
-once, each result would hold up the task that follows it; it is let go together with that task.
-"""
-
 LOSSES = ("KilledWorker", "NoValidWorkerError")
 """What Dask calls a task whose worker is gone; by name, as not every version has both."""
 
-LOOKING = 0.5
-"""Seconds between looks at the scheduler's connection: a call to one that is gone tries for half a minute."""
-
 SETTLING = 0.2
 """Seconds after which a broken connection shows whose fault it was: the worker's or the scheduler's."""
-
-
-@dataclass
-class DaskPlacedValue:
-    """A value placed at a worker, kept for replay; ``future`` is Dask's handle on it at ``address``."""
-
-    payload: BufferedPickle
-    address: str = ""
-    future: Future | None = None
-
-
-class DaskCall(Promise):
-    """One call at one worker; its key is like no other, so equal calls stay two."""
-
-    def __init__(self, name: str, call: BufferedPickle, residents: Sequence[DaskPlacedValue]) -> None:
-        super().__init__()
-        self.call = call
-        self.residents = residents
-        self.key = f"kofn-{name}-{uuid4().hex}"
 
 
 class DaskSlot(PoolSlot):
@@ -74,13 +47,14 @@ class DaskSlot(PoolSlot):
 
     task: DaskCall | None
 
-    def __init__(self, index: int, member: Member, cluster: Cluster, client: Client) -> None:
+    def __init__(self, index: int, member: Member, cluster: Cluster, travel: Travel) -> None:
         super().__init__(index)
         self.cluster = cluster
-        self.client = client
-        self.loop = client.loop.asyncio_loop
+        self.travel = travel
+        self.client = travel.client
+        self.loop = self.client.loop.asyncio_loop
         self._running: asyncio.Task[tuple[str, Any]] | None = None
-        self._spent: Future | None = None
+        self._spent = Spent()
         self.telling: concurrent.futures.Future[None] | None = None
         self.take(member)
 
@@ -90,6 +64,7 @@ class DaskSlot(PoolSlot):
         self.has_nanny = member.has_nanny
         self._lost_at = 0.0
         self.address: str | None = member.address
+        self.travel.index[member.address] = self.index
 
     def lose(self) -> float:
         """Lose the process and its task; return the seconds until the slot may be given to another name."""
@@ -114,9 +89,9 @@ class DaskSlot(PoolSlot):
         """Make ``value`` resident."""
         self.residents[key] = DaskPlacedValue(pack_argument("put", "value", value, BufferedPickle.of))
 
-    def start(self, call: tuple[str, BufferedPickle], values: list[DaskPlacedValue]) -> DaskCall:
+    def start(self, call: Call, values: list[DaskPlacedValue]) -> DaskCall:
         """Reserve the slot for a task, and begin it."""
-        task = self.task = DaskCall(*call, values)
+        task = self.task = DaskCall(call, values, self.travel, self._spent)
         try:
             self.loop.call_soon_threadsafe(self.begin, task)
         except RuntimeError as error:  # the client was closed, and its loop with it
@@ -151,6 +126,8 @@ class DaskSlot(PoolSlot):
             task.cancel()
         elif kind == "error":
             task.fail(answer)
+        elif kind == "kept":
+            task.settle(self.refer(*answer))
         else:
             ok = kind == "value"
             task.take(ok, lambda: BufferedPickle(*answer).open() if ok else pickle.loads(answer))
@@ -158,65 +135,15 @@ class DaskSlot(PoolSlot):
     async def _attempt(self, task: DaskCall, address: str) -> tuple[str, Any]:
         if not address:
             return "error", self._lost()
-        work = asyncio.ensure_future(self._outcome(task, address))
         try:
-            while not work.done():
-                await asyncio.wait([work], timeout=LOOKING)
-                if not self.cluster.is_reachable:
-                    return "error", self._lost()
-            return work.result()
+            outcome: tuple[str, Any] = await self.travel.watched(task.outcome(address))
+            return outcome
         except Exception as error:
             return "error", await self._explain(error)
-        finally:
-            work.cancel()
 
-    async def _outcome(self, task: DaskCall, address: str) -> tuple[str, Any]:
-        if task.is_claimed:
-            return "refused", None
-        residents = [await self._place(resident, address) for resident in task.residents]
-        call = task.call if task.call.size <= INLINE else await self._scatter(task.call, address)
-        if task.is_claimed:
-            return "refused", None
-        future = self.client.submit(
-            perform, task.key, call, *residents,
-            key=task.key, workers=[address], allow_other_workers=False, pure=False, retries=0,
-        )  # fmt: skip
-        self._spent = None
-        error = await future.exception()
-        if error is not None or future.status != "finished":
-            raise error or CancelledError()
-        outcome = ("refused", None) if task.is_claimed else await self._fetch(future, address)
-        self._spent = future
-        asyncio.get_running_loop().call_later(RELEASE, self._release, future)
-        return outcome
-
-    def _release(self, future: Future) -> None:
-        if self._spent is future:
-            self._spent = None
-
-    async def _place(self, resident: DaskPlacedValue, address: str) -> Future:
-        """Scatter a resident value unless this very process holds it."""
-        future = resident.future
-        if future is None or resident.address != address or future.status != "finished":
-            future = resident.future = await self._scatter(resident.payload, address)
-            resident.address = address
-        return future
-
-    async def _scatter(self, payload: BufferedPickle, address: str) -> Future:
-        return await self.client.scatter(payload, workers=[address], broadcast=False, hash=False)
-
-    async def _fetch(self, future: Future, address: str) -> tuple[str, Any]:
-        """Fetch one result by itself; `Client.gather` would make it wait for those on slower links."""
-        from distributed.worker import get_data_from_worker
-
-        if self.client.direct_to_workers:
-            response = await get_data_from_worker(self.client.rpc, [future.key], address)
-        else:
-            response = await self.client.scheduler.gather(keys=[future.key])
-        if response["status"] != "OK":
-            raise OSError("its result went with it")
-        outcome: tuple[str, Any] = response["data"][future.key]
-        return outcome
+    def refer(self, hold: Hold, spec: ArraySpec | None, size: int) -> Ref:
+        """A reference to a value at this worker."""
+        return Ref(hold.key, self.index, spec, hold, spec.nbytes if spec else size)
 
     # -- the end of one -------------------------------------------------------------------------------
 
@@ -244,6 +171,8 @@ class DaskSlot(PoolSlot):
     async def _explain(self, error: Exception) -> Exception:
         """Tell what went wrong with Dask in kofn's terms."""
         await asyncio.sleep(SETTLING if isinstance(error, OSError) else 0.0)
+        if isinstance(error, (ReferenceLost, PoolClosed)):
+            return error
         if isinstance(error, (OSError, CancelledError, KeyError)) or type(error).__name__ in LOSSES:
             return self._lost("Dask cancelled its task" if isinstance(error, CancelledError) else str(error))
         if not self.cluster.is_reachable:
@@ -259,8 +188,9 @@ class DaskSlots:
 
     def __init__(self, cluster: Cluster, client: Client) -> None:
         self.cluster = cluster
+        self.travel = Travel(client, cluster)
         members = sorted(cluster.members.values(), key=lambda m: (isinstance(m.name, str), m.name))
-        self.all = [DaskSlot(index, member, cluster, client) for index, member in enumerate(members)]
+        self.all = [DaskSlot(index, member, cluster, self.travel) for index, member in enumerate(members)]
         cluster.listeners.add(self)
 
     def on_join(self) -> None:
@@ -280,11 +210,6 @@ class DaskSlots:
         for slot in self.all:
             if slot.address == address:
                 asyncio.get_running_loop().call_later(slot.lose() + 0.01, self.on_join)
-
-
-def unreachable(cluster: Cluster) -> str:
-    """Say that the scheduler is gone."""
-    return f"the Dask scheduler at {cluster.scheduler} cannot be reached any more"
 
 
 _started: set[concurrent.futures.Future[None]] = set()

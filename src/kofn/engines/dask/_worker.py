@@ -6,26 +6,43 @@ import os
 import pickle
 import threading
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from ..._base._envelope import Envelope
 from .._cancellation import running_with
 from .._future import pack_result
 from .._pickling import BufferedPickle
+from .._references import with_values
+from ._keeping import Missing, keep, values_here
 
-Outcome = tuple[Literal["value", "failed", "refused"], Any]
+Outcome = tuple[Literal["value", "kept", "missing", "failed", "refused"], Any]
 
 _lock = threading.Lock()
 _begun: dict[str, threading.Event] = {}
 _refused: deque[str] = deque(maxlen=1000)
 
 
-def perform(key: str, call: BufferedPickle, *residents: BufferedPickle) -> Outcome:
+def perform(
+    key: str, call: BufferedPickle, needs: Mapping[str, str], client: str, *residents: BufferedPickle
+) -> Outcome:
     """Run the task in ``call``, unless it was refused; its exceptions are results to Dask, as envelopes.
+
+    Parameters
+    ----------
+    key : str
+    call : BufferedPickle
+        Of the function and its arguments.
+    needs : mapping
+        Where this worker has what the references among the arguments stand for.
+    client : str
+        For whom the result stays at this worker; nobody if this is empty.
+    *residents : BufferedPickle
+        What comes before the arguments.
 
     Examples
     --------
-    >>> kind, value = perform("task-1", BufferedPickle.of((sum, ([1, 2],))))
+    >>> kind, value = perform("task-1", BufferedPickle.of((sum, ([1, 2],))), {}, "")
     >>> kind, BufferedPickle(*value).open()
     ('value', 3)
     """
@@ -34,15 +51,34 @@ def perform(key: str, call: BufferedPickle, *residents: BufferedPickle) -> Outco
             return "refused", None
         token = _begun.setdefault(key, threading.Event())
     try:
+        values = values_here(needs)
         function, arguments = call.open()
+        if values:
+            arguments = with_values(arguments, lambda ref: values[ref.key])
         with running_with(token):
             value = function(*(resident.view() for resident in residents), *arguments)
+        if client:
+            about = keep(value, key, kept_key(key), client)
+            return ("kept", about) if about else ("refused", None)
         # As plain tuples: Dask takes two to three times longer to fetch an object of a class of ours.
         return "value", pack_result(value, BufferedPickle.of).plain()
+    except Missing as missing:
+        return "missing", missing.args[0]
     except BaseException as error:
         return "failed", pickle.dumps(Envelope(error))
     finally:
         del _begun[key]
+
+
+def kept_key(key: str) -> str:
+    """Under which key the result of a task stays.
+
+    Examples
+    --------
+    >>> kept_key("kofn-ones-1f")
+    'kofn-ones-1f-kept'
+    """
+    return f"{key}-kept"
 
 
 def refuse(key: str) -> bool:
@@ -50,7 +86,7 @@ def refuse(key: str) -> bool:
 
     Examples
     --------
-    >>> refuse("task-2"), perform("task-2", BufferedPickle.of(None))
+    >>> refuse("task-2"), perform("task-2", BufferedPickle.of(None), {}, "")
     (True, ('refused', None))
     """
     with _lock:

@@ -1,0 +1,159 @@
+"""What runs at a Dask worker so that values stay there: kept, found for tasks, and copied from worker to worker.
+
+A value is stored as Dask stores what a client scatters: it can be spilled, moved by Dask when its worker retires, and
+used by anybody's tasks, and the scheduler knows no task that would make it again. Travelling is no task: it runs
+beside whatever the worker computes, and leaves no second copy under one key, of which Dask would drop either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from distributed import Worker
+
+ORPHAN = 30.0
+"""Seconds after which a copy is let go that its client has not asked the scheduler for: it died meanwhile."""
+
+PAUSE = 0.01
+"""Seconds until a worker that serves many others is asked again."""
+
+REGISTERING = 60.0
+"""Seconds that a scheduler has to take note of a value."""
+
+_pulls: dict[str, asyncio.Task[Any]] = {}
+
+
+class Missing(Exception):
+    """Values that a task needs are not here."""
+
+
+def values_here(needs: Mapping[str, str]) -> dict[str, Any]:
+    """The values of a task's references, by the references' keys; arrays cannot be written to."""
+    from distributed import get_worker
+
+    data = get_worker().data if needs else {}
+    found = {}
+    for name, key in needs.items():
+        try:
+            found[name] = _guarded(data[key])
+        except KeyError:
+            raise Missing(name) from None
+    return found
+
+
+def _guarded(value: Any) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    view = value.view()
+    view.flags.writeable = False
+    return view
+
+
+def keep(value: Any, task: str, key: str, client: str) -> tuple[Any, int] | None:
+    """Store the result of a task at this worker; return shape and type, where it is an array, and its size.
+
+    Called in the task's own thread. Nothing is stored for a client that is gone, or has given up the task: nobody
+    would ever let go of it.
+    """
+    from distributed import get_worker
+
+    worker = get_worker()
+    value = _compact(value)
+    storing = asyncio.run_coroutine_threadsafe(_store(worker, value, task, key, client), worker.loop.asyncio_loop)
+    size = storing.result(REGISTERING)
+    about = (value.shape, value.dtype) if isinstance(value, np.ndarray) else None
+    return None if size is None else (about, size)
+
+
+def _compact(value: Any) -> Any:
+    """A part of a larger array by itself, or all of it would stay."""
+    if not isinstance(value, np.ndarray):
+        return value
+    base = value
+    while isinstance(base.base, np.ndarray):
+        base = base.base
+    return value.copy() if base.nbytes > value.nbytes else value
+
+
+async def _store(worker: Worker, value: Any, task: str, key: str, client: str) -> int | None:
+    state = worker.state.tasks.get(task)
+    if state is None or state.state not in ("executing", "long-running"):
+        return None
+    size: int = worker.update_data({key: value})["nbytes"][key]
+    await worker.scheduler.update_data(who_has={key: [worker.address]}, nbytes={key: size}, client=client)
+    return size
+
+
+async def pull(source: str, key: str, address: str, dask_worker: Worker) -> tuple[str, Any]:
+    """Copy a value from the worker at ``address`` to this one, under a key of its own.
+
+    Returns
+    -------
+    str
+        ``"held"``, ``"missing"`` there, ``"unreachable"``, or ``"off"`` where `call_off` was quicker.
+    int or str
+        Bytes, or what went wrong.
+    """
+    task = _pulls[key] = asyncio.ensure_future(_pull(source, key, address, dask_worker))
+    try:
+        await asyncio.wait([task])
+        return ("off", "") if task.cancelled() else task.result()
+    finally:
+        task.cancel()
+        _pulls.pop(key, None)
+
+
+async def _pull(source: str, key: str, address: str, worker: Worker) -> tuple[str, Any]:
+    try:
+        data = worker.data if address == worker.address else await _asked(source, address, worker)
+        value = data[source]
+    except KeyError:
+        return "missing", ""
+    except OSError as error:
+        return "unreachable", str(error)
+    size = worker.update_data({key: value})["nbytes"][key]
+    asyncio.get_running_loop().call_later(ORPHAN, _look_after, key, worker)
+    return "held", size
+
+
+async def _asked(source: str, address: str, worker: Worker) -> Mapping[str, Any]:
+    from distributed.worker import get_data_from_worker
+
+    while True:
+        response = await get_data_from_worker(worker.rpc, [source], address, who=worker.address)
+        if response["status"] != "busy":
+            data: Mapping[str, Any] = response.get("data", {})
+            return data
+        await asyncio.sleep(PAUSE)
+
+
+def call_off(key: str, dask_worker: Worker) -> None:
+    """End a copy that nobody waits for any more."""
+    if key in _pulls:
+        _pulls[key].cancel()
+
+
+def _look_after(key: str, worker: Worker) -> None:
+    if key in worker.data:
+        _pulls[key] = asyncio.ensure_future(_free_orphan(key, worker))
+        _pulls[key].add_done_callback(lambda _: _pulls.pop(key, None))
+
+
+async def _free_orphan(key: str, worker: Worker) -> None:
+    with contextlib.suppress(OSError):
+        if not (await worker.scheduler.who_has(keys=[key])).get(key):
+            free(key, worker)
+
+
+def free(key: str, worker: Worker) -> None:
+    """Let go of a value that the scheduler does not know."""
+    from distributed.worker_state_machine import FreeKeysEvent
+
+    worker.handle_stimulus(FreeKeysEvent(keys=[key], stimulus_id=f"kofn-free-{time.time()}"))

@@ -1,0 +1,165 @@
+"""Values on their way: from worker to worker of a Dask cluster, and to this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from ...errors import PoolClosed
+from ._cluster import Cluster, unreachable
+from ._hold import Hold, known, lost
+from ._keeping import call_off, pull
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+PATIENCE = (0.05, 0.1, 0.2, 0.5, 1.0)
+"""Seconds between tries to reach a worker that the scheduler believes to be there; the last one again and again."""
+
+LOOKING = 0.5
+"""Seconds between looks at the scheduler's connection."""
+
+POLL = 0.05
+"""Seconds between looks at a value that Dask is making again."""
+
+
+class Travel:
+    """Where values of one pool lie, and how they get elsewhere. All of it runs on the client's event loop.
+
+    Parameters
+    ----------
+    client : Client
+    cluster : Cluster
+
+    Attributes
+    ----------
+    index : dict of address to int
+        The worker that each process serves, or served.
+    moved : counter of pairs of addresses
+        Bytes from worker to worker.
+    """
+
+    def __init__(self, client: Client, cluster: Cluster) -> None:
+        self.client = client
+        self.cluster = cluster
+        self.index: dict[str, int] = {}
+        self.moved: Counter[tuple[str, str]] = Counter()
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    async def bring(self, hold: Hold, address: str) -> Hold:
+        """The value at the worker at ``address``: itself if it lies there, or a copy."""
+        mine = hold.taken()
+        if mine.address not in self.cluster.members:
+            await self._locate(hold, mine, address)
+        return mine if mine.address == address else await self.copy(hold, address)
+
+    async def copy(self, hold: Hold, address: str) -> Hold:
+        """A copy with a key of its own; a worker that is out of reach is tried until the scheduler drops it.
+
+        To cancel this has the worker call off what it fetches; what arrives nevertheless is let go.
+        """
+        key = f"kofn-copy-{uuid4().hex}"
+        copying = self.start(self._copy(hold, key, address))
+        try:
+            held: Hold = await asyncio.shield(copying)
+        except asyncio.CancelledError:
+            if not copying.done():
+                self.start(self.client.run(call_off, key, workers=[address]))
+            raise
+        return held
+
+    async def fetch(self, hold: Hold) -> Any:
+        """The value itself; a worker that is out of reach is tried until the scheduler drops it."""
+        mine, tries = hold.taken(), iter(PATIENCE)
+        while True:
+            if mine.address not in self.cluster.members:
+                await self._locate(hold, mine)
+            with contextlib.suppress(OSError, KeyError):
+                return await get(self.client, mine.key, mine.address)
+            mine.address = ""
+            await asyncio.sleep(next(tries, PATIENCE[-1]))
+
+    def close(self) -> None:
+        """Stop whatever is under way."""
+        for task in list(self._under_way):
+            task.cancel()
+
+    # -- a copy ---------------------------------------------------------------------------------------
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Do something beside, until the pool is closed."""
+        task = asyncio.ensure_future(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def watched(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """The result of ``work``, as long as the scheduler is there: a call to one that is gone tries for long."""
+        task = asyncio.ensure_future(work)
+        try:
+            while not task.done():
+                await asyncio.wait([task], timeout=LOOKING)
+                if not self.cluster.is_reachable:
+                    raise PoolClosed(unreachable(self.cluster))
+            return task.result()
+        finally:
+            task.cancel()
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # nobody may be there any more to be told
+
+    async def _copy(self, hold: Hold, key: str, address: str) -> Hold:
+        mine, tries = hold.taken(), iter(PATIENCE)
+        while True:
+            if mine.address not in self.cluster.members:
+                await self._locate(hold, mine, address)
+            answer, about = await self._pull(mine, key, address)
+            if answer == "held":
+                return await self._take_note(mine, key, address, about)
+            if answer == "off":
+                raise asyncio.CancelledError
+            mine.address = ""
+            await asyncio.sleep(next(tries, PATIENCE[-1]))
+
+    async def _pull(self, hold: Hold, key: str, address: str) -> tuple[str, Any]:
+        answers = await self.client.run(pull, hold.key, key, hold.address, workers=[address])
+        answer: tuple[str, Any] = answers[address]
+        return answer
+
+    async def _take_note(self, hold: Hold, key: str, address: str, size: int) -> Hold:
+        """Have the scheduler know of a copy, on our behalf."""
+        await self.client.scheduler.update_data(who_has={key: [address]}, nbytes={key: size}, client=self.client.id)
+        copy = Hold(key, known(self.client, key), address)
+        if hold.address != address:
+            self.moved[hold.address, address] += size
+        return copy
+
+    async def _locate(self, hold: Hold, mine: Hold, near: str = "") -> None:
+        """Find out where a value lies, and wait for what Dask makes again."""
+        while True:
+            holders = await self.client.scheduler.who_has(keys=[mine.key])
+            if found := [address for address in holders.get(mine.key, ()) if address in self.cluster.members]:
+                hold.address = mine.address = near if near in found else found[0]
+                return
+            if mine.is_lost or not self.cluster.is_reachable:
+                raise lost(mine.key, self.index.get(hold.address, -1))
+            await asyncio.sleep(POLL)
+
+
+async def get(client: Client, key: str, address: str) -> Any:
+    """Fetch a value by itself; `Client.gather` would make it wait for those on slower links."""
+    from distributed.worker import get_data_from_worker
+
+    if client.direct_to_workers:
+        response = await get_data_from_worker(client.rpc, [key], address)
+    else:
+        response = await client.scheduler.gather(keys=[key])
+    if response["status"] != "OK":
+        raise OSError("it went with its worker")
+    return response["data"][key]
