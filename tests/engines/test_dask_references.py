@@ -14,6 +14,7 @@ import pytest
 from dask_processes import Processes
 from kofn.engines import DaskPool, RemoteMatrix
 from kofn.errors import ArgumentError, PoolClosed, ReferenceLost
+from kofn.testing import check_references
 from processes import opens, until
 
 distributed = pytest.importorskip("distributed")
@@ -49,6 +50,24 @@ def address(pool: DaskPool, worker: int) -> str:
     found = pool._slots[worker].address
     assert found is not None
     return found
+
+
+# -- the seam -----------------------------------------------------------------------------------------
+
+
+def held_bytes(pool: DaskPool) -> int:
+    """Bytes at the workers, as they count them."""
+    client = pool._travel.client
+    return sum(
+        client.run(lambda dask_worker: sum(task.nbytes or 0 for task in dask_worker.state.tasks.values())).values()
+    )
+
+
+@pytest.mark.parametrize("payload", [10_000_000, pytest.param(200_000_000, marks=pytest.mark.slow)])
+def test_the_battery(client: Any, payload: int) -> None:
+    options = {"payload_bytes": payload, "straggler_seconds": 3.0, "patience_seconds": 60.0}
+    held = check_references(lambda: DaskPool(client), held_bytes=held_bytes, **options)
+    assert set(held.values()) == {"held"}
 
 
 # -- kept ---------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ REGISTERING = 60.0
 """Seconds that a scheduler has to take note of a value."""
 
 _pulls: dict[str, asyncio.Task[Any]] = {}
+_called_off: deque[str] = deque(maxlen=1000)
 
 
 class Missing(Exception):
@@ -101,6 +103,8 @@ async def pull(source: str, key: str, address: str, dask_worker: Worker) -> tupl
     int or str
         Bytes, or what went wrong.
     """
+    if key in _called_off:
+        return "off", ""
     task = _pulls[key] = asyncio.ensure_future(_pull(source, key, address, dask_worker))
     try:
         await asyncio.wait([task])
@@ -138,6 +142,8 @@ def call_off(key: str, dask_worker: Worker) -> None:
     """End a copy that nobody waits for any more."""
     if key in _pulls:
         _pulls[key].cancel()
+    else:
+        _called_off.append(key)  # it may be asked for later
 
 
 def _look_after(key: str, worker: Worker) -> None:

@@ -23,7 +23,7 @@ from .._validation import check_task, pack_argument
 from ._arrays import adopted, exported, is_array
 from ._call import Call
 from ._cluster import unreachable
-from ._hold import Hold, lost
+from ._hold import Hold
 from ._slot import DaskSlot, DaskSlots
 
 
@@ -127,17 +127,14 @@ class DaskReferences(SlotPool[DaskSlot], ABC):
     def _set_out(
         self, journey: Journey, work: Callable[[], Coroutine[Any, Any, Any]], change: Callable[[Any], Any]
     ) -> None:
-        journey.task = self._travel.start(self._travel.watched(work()))
-        journey.task.add_done_callback(lambda done: _arrive(journey, done, change))
-        if journey.is_claimed:
-            journey.task.cancel()
+        if not journey.is_claimed:
+            journey.task = self._travel.start(work)
+            journey.task.add_done_callback(lambda done: _arrive(journey, done, change))
 
 
 def hold_of(ref: Ref) -> Hold:
-    """The handle of a reference to what lies at a Dask worker."""
-    if isinstance(ref.handle, Hold):
-        return ref.handle
-    raise lost(ref.key, ref.worker)
+    """The handle of a reference; one of another engine refers to nothing here."""
+    return ref.handle if isinstance(ref.handle, Hold) else Hold(ref.key, None, "")
 
 
 def _writable(value: Any) -> Any:

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 REVIVAL = 2.0
 """Seconds that a nanny has to bring its worker back before the slot counts as dead."""
 
+DYING = "dying"
+"""Stands among the tasks of a process that is to end."""
+
 LOSSES = ("KilledWorker", "NoValidWorkerError")
 """What Dask calls a task whose worker is gone; by name, as not every version has both."""
 
@@ -100,9 +103,13 @@ class DaskSlot(PoolSlot):
 
     def stop(self, task: DaskCall, how: Stop = Stop.ABANDON) -> Stop:
         """Have a task taken back that has not begun, or end its process where a nanny starts another."""
-        kill = how is Stop.KILL and self.has_nanny
-        self.telling = start(self.loop, self.kill() if kill else self.abandon(task))
-        return Stop.KILL if kill else Stop.ABANDON
+        address = self.address if how is Stop.KILL and self.has_nanny else None
+        if address is None:
+            self.telling = start(self.loop, self.abandon(task))
+            return Stop.ABANDON
+        self.cluster.running[address].add(DYING)  # it takes no task any more
+        self.telling = start(self.loop, self.kill(address))
+        return Stop.KILL
 
     # -- a task ---------------------------------------------------------------------------------------
 
@@ -136,7 +143,7 @@ class DaskSlot(PoolSlot):
         if not address:
             return "error", self._lost()
         try:
-            outcome: tuple[str, Any] = await self.travel.watched(task.outcome(address))
+            outcome: tuple[str, Any] = await self.travel.watched(lambda: task.outcome(address))
             return outcome
         except Exception as error:
             return "error", await self._explain(error)
@@ -157,11 +164,12 @@ class DaskSlot(PoolSlot):
             if refused.get(address) and self.task is task and self._running is not None:
                 self._running.cancel()
 
-    async def kill(self) -> None:
-        """End the worker process; its nanny starts another."""
-        if self.address is not None:
-            with contextlib.suppress(Exception):
-                await self.client.run(end_process, workers=[self.address])
+    async def kill(self, address: str) -> None:
+        """End the process at ``address``; its nanny starts another."""
+        with contextlib.suppress(Exception):
+            await self.client.run(end_process, workers=[address])
+        still = self.cluster.running[address]  # of a process that could not be reached
+        self.loop.call_later(REVIVAL, still.discard, DYING)
 
     def _lost(self, why: str = "it left the cluster") -> Exception:
         if not self.cluster.is_reachable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -48,7 +48,7 @@ class Travel:
         self.cluster = cluster
         self.index: dict[str, int] = {}
         self.moved: Counter[tuple[str, str]] = Counter()
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self._journeys: set[asyncio.Task[Any]] = set()
 
     async def bring(self, hold: Hold, address: str) -> Hold:
         """The value at the worker at ``address``: itself if it lies there, or a copy."""
@@ -60,15 +60,15 @@ class Travel:
     async def copy(self, hold: Hold, address: str) -> Hold:
         """A copy with a key of its own; a worker that is out of reach is tried until the scheduler drops it.
 
-        To cancel this has the worker call off what it fetches; what arrives nevertheless is let go.
+        To cancel this has the worker call off what it fetches; what arrives nevertheless is let go, once it is known.
         """
         key = f"kofn-copy-{uuid4().hex}"
-        copying = self.start(self._copy(hold, key, address))
+        copying = _start(self._copy(hold, key, address))
         try:
             held: Hold = await asyncio.shield(copying)
         except asyncio.CancelledError:
             if not copying.done():
-                self.start(self.client.run(call_off, key, workers=[address]))
+                _start(self._call_off(key, address))
             raise
         return held
 
@@ -83,23 +83,23 @@ class Travel:
             mine.address = ""
             await asyncio.sleep(next(tries, PATIENCE[-1]))
 
+    def start(self, begin: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
+        """Do something until it has ended, or the pool is closed."""
+        task = _start(self.watched(begin))
+        self._journeys.add(task)
+        task.add_done_callback(self._journeys.discard)
+        return task
+
     def close(self) -> None:
-        """Stop whatever is under way."""
-        for task in list(self._under_way):
+        """Give up whatever is under way."""
+        for task in list(self._journeys):
             task.cancel()
 
     # -- a copy ---------------------------------------------------------------------------------------
 
-    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Do something beside, until the pool is closed."""
-        task = asyncio.ensure_future(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    async def watched(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """The result of ``work``, as long as the scheduler is there: a call to one that is gone tries for long."""
-        task = asyncio.ensure_future(work)
+    async def watched(self, begin: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """What ``begin`` ends with, as long as the scheduler is there: a call to one that is gone tries for long."""
+        task = asyncio.ensure_future(begin())
         try:
             while not task.done():
                 await asyncio.wait([task], timeout=LOOKING)
@@ -108,11 +108,6 @@ class Travel:
             return task.result()
         finally:
             task.cancel()
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._under_way.discard(task)
-        if not task.cancelled():
-            task.exception()  # nobody may be there any more to be told
 
     async def _copy(self, hold: Hold, key: str, address: str) -> Hold:
         mine, tries = hold.taken(), iter(PATIENCE)
@@ -126,6 +121,9 @@ class Travel:
                 raise asyncio.CancelledError
             mine.address = ""
             await asyncio.sleep(next(tries, PATIENCE[-1]))
+
+    async def _call_off(self, key: str, address: str) -> None:
+        await self.client.run(call_off, key, workers=[address])
 
     async def _pull(self, hold: Hold, key: str, address: str) -> tuple[str, Any]:
         answers = await self.client.run(pull, hold.key, key, hold.address, workers=[address])
@@ -150,6 +148,24 @@ class Travel:
             if mine.is_lost or not self.cluster.is_reachable:
                 raise lost(mine.key, self.index.get(hold.address, -1))
             await asyncio.sleep(POLL)
+
+
+_started: set[asyncio.Task[Any]] = set()
+"""A loop holds its tasks only weakly."""
+
+
+def _start(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """Have something done that comes to its end whoever waits for it."""
+    task = asyncio.ensure_future(work)
+    _started.add(task)
+    task.add_done_callback(_ended)
+    return task
+
+
+def _ended(task: asyncio.Task[Any]) -> None:
+    _started.discard(task)
+    if not task.cancelled():
+        task.exception()  # nobody may be there any more to be told
 
 
 async def get(client: Client, key: str, address: str) -> Any:
