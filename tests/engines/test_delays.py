@@ -62,6 +62,25 @@ def test_jobs_of_different_sizes_tell_what_work_and_messages_cost():
     assert delays.message_seconds == pytest.approx(3e-3, rel=1e-6)
 
 
+def test_what_tasks_would_usually_take_is_remembered_beside_how_slow_they_were(tmp_path):
+    delays = Delays()
+    for unit in (1.0, 5.0):  # jobs of different sizes: four tasks a worker, the last of a quarter of the load
+        loads = [4.0, 4.0, 4.0, 1.0]
+        times = [
+            unit * load + 30.0 * (unit == 5.0 and task == worker)
+            for worker in (0, 1)
+            for task, load in enumerate(loads)
+        ]
+        messages = [Message(number // 4, number % 4, time, loads[number % 4]) for number, time in enumerate(times)]
+        delays.see(2, messages, 100.0)
+    assert delays.work_seconds.tolist() == [[4.0, 4.0, 4.0, 1.0, 20.0, 20.0, 20.0, 5.0]] * 2
+    late = (delays.pace - 1.0) * delays.work_seconds
+    assert late[:, 4:].tolist() == [[30.0, 0.0, 0.0, 0.0], [0.0, 30.0, 0.0, 0.0]]
+    delays.save(tmp_path / "delays.npy")
+    delays.load(tmp_path / "delays.npy")  # a trace holds no loads
+    assert delays.work_seconds is None
+
+
 def test_messages_of_little_work_tell_what_messages_cost_and_nothing_of_paces():
     delays = Delays()
     delays.see(2, [], 1.0)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,11 +104,35 @@ def test_each_trace_is_drawn_with_what_it_promises(trace):
         ("heterogeneous", True, False),
         ("dead-worker", True, False),
         ("skewed-tasks", False, True),
+        ("pause", False, False),
     ],
 )
 def test_what_is_recorded_says_whose_delays_they_are(trace, persistent, of_tasks):
     record = learn(TRACES[trace], 8, np.random.default_rng(1))
     assert (record.is_persistent, record.belongs_to_tasks) == (persistent, of_tasks)
+    assert (record.pauses.size > 0) == (trace == "pause")
+
+
+def test_a_pause_is_as_long_in_a_bootstrap_and_as_frequent_whatever_the_load_of_tasks():
+    record = learn(TRACES["pause"], 8, np.random.default_rng(1))  # in each job one of 8 workers stands still for 3
+    assert record.pauses == pytest.approx(3.0, abs=0.1)
+    draws = record.draw(4000, 8, np.random.default_rng(2))
+    assert np.mean(draws.pause_at < 1.0) == pytest.approx(1 - math.exp(-1 / 8), abs=0.01)
+    assert draws.pace.max() < 1.2 and draws.pause == pytest.approx(3.0, abs=0.1)
+
+
+def test_tasks_of_one_load_do_not_tell_pauses_from_slowness():
+    record = learn(TRACES["pause"], 8, np.random.default_rng(1))
+    one = replace(record, load=np.full(record.pace.shape, 0.25))
+    assert not one.pauses.size and not replace(record, load=None).pauses.size
+
+
+def test_the_fastest_at_the_median_is_found_where_a_worker_pauses():
+    names = ["spark-3.5", "spark-4", "hadoop", "flink", "cubed", "auto-median"]
+    best = {}
+    for result in bench("product", 8, {"pause": TRACES["pause"]}, names, trials=300):
+        best[result.policy] = min(best.get(result.policy, math.inf), result.p50)
+    assert best["auto-median"] <= 1.02 * min(best[name] for name in names[:-1])
 
 
 def test_a_bootstrap_has_the_law_of_what_was_recorded():

@@ -73,6 +73,21 @@ class Message(NamedTuple):
         return max(self.away, 1e-9) / max(self.load, 1e-12)
 
 
+class Job(NamedTuple):
+    """Tasks of a job, or of a part of a long one: (workers, `TASKS`) arrays.
+
+    Parameters
+    ----------
+    pace : array
+        In units of what is usual in the job.
+    seconds : array, optional
+        What each would have taken at the usual pace.
+    """
+
+    pace: Floats
+    seconds: Floats | None = None
+
+
 class Delays:
     """How long tasks took at the workers of a pool, in units of what they took in the median of their job.
 
@@ -95,7 +110,7 @@ class Delays:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._jobs: deque[Floats] = deque(maxlen=JOBS)
+        self._jobs: deque[Job] = deque(maxlen=JOBS)
         self._again: deque[tuple[float, float]] = deque(maxlen=AGAIN)
         self._waits: deque[float] = deque(maxlen=WAITS)
         self._lines: deque[tuple[float, float]] = deque(maxlen=JOBS)
@@ -109,7 +124,17 @@ class Delays:
     def pace(self) -> Floats:
         """(workers, tasks) array, in the order of time, `TASKS` of each job; one without tasks before the first."""
         with self._lock:
-            return np.concatenate(self._jobs, axis=1) if self._jobs else np.empty((0, 0))
+            return np.concatenate([job.pace for job in self._jobs], axis=1) if self._jobs else np.empty((0, 0))
+
+    @property
+    def work_seconds(self) -> Floats | None:
+        """(workers, tasks) array: what each task of `pace` would have taken at the usual pace; None: nobody knows.
+
+        What is late by as many seconds whatever its load has stood still; it has not been slow.
+        """
+        with self._lock:
+            known = [job.seconds for job in self._jobs if job.seconds is not None]
+            return np.concatenate(known, axis=1) if known and len(known) == len(self._jobs) else None
 
     @property
     def again(self) -> Floats:
@@ -179,11 +204,9 @@ class Delays:
 
     def _note_paces(self, workers: int, messages: Sequence[Message], again: Sequence[tuple[float, float]]) -> None:
         usual = float(np.median([message.pace for message in messages if message.ended]))
-        job = _table(workers, messages, usual)
-        if self._jobs and len(self._jobs[0]) != workers:
+        if self._jobs and len(self._jobs[0].pace) != workers:
             self._jobs.clear()
-        if job is not None:
-            self._jobs.extend(np.split(job, job.shape[1] // TASKS, axis=1))
+        self._jobs.extend(_jobs(workers, messages, usual))
         self._again.extend((first / usual, second / usual) for first, second in again)
 
     def _draw_line(self, work: float, seconds: float) -> None:
@@ -207,7 +230,7 @@ class Delays:
     # -- files ----------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write what is remembered to a ``.npy`` file, (jobs, tasks, workers), which ``kofn bench --traces`` reads.
+        """Write `pace` to a ``.npy`` file, (jobs, tasks, workers), which ``kofn bench --traces`` reads.
 
         Raises
         ------
@@ -247,25 +270,26 @@ class Delays:
         length = -(-lanes.shape[1] // TASKS) * TASKS
         lanes = np.take(lanes, np.arange(length), axis=1, mode="wrap") / np.median(lanes[np.isfinite(lanes)])
         with self._lock:
-            self._jobs = deque(np.split(lanes, length // TASKS, axis=1), maxlen=JOBS)
+            self._jobs = deque(map(Job, np.split(lanes, length // TASKS, axis=1)), maxlen=JOBS)
             self._again.clear()
             self.count += 1
 
 
-def _table(workers: int, messages: Sequence[Message], usual: float) -> Floats | None:
-    """Factors of each worker in the order of time, whole runs of `TASKS`; None where too few workers took part."""
-    lanes: list[list[float]] = [[] for _ in range(workers)]
+def _jobs(workers: int, messages: Sequence[Message], usual: float) -> list[Job]:
+    """Tasks of each worker in the order of time, whole runs of `TASKS`; none where too few workers took part."""
+    lanes: list[list[tuple[float, float]]] = [[] for _ in range(workers)]
     messages = sorted(messages, key=lambda one: one.sent)
     for message, pace in zip(messages, _times(messages, lambda one: one.pace), strict=True):
         if pace is not None:
-            lanes[message.worker].append(pace / usual)
+            lanes[message.worker].append((pace / usual, message.load * usual))
     there = [lane for lane in lanes if lane]
     if len(there) < max(2, (workers + 1) // 2):
-        return None
+        return []
     runs = min(JOBS, max(1, int(np.median([len(lane) for lane in there])) // TASKS))
     places = np.arange(runs * TASKS) / (runs * TASKS)
     full = (lane or there[number % len(there)] for number, lane in enumerate(lanes))
-    return np.array([np.array(lane)[(places * len(lane)).astype(int)] for lane in full])
+    table = np.array([np.array(lane)[(places * len(lane)).astype(int)] for lane in full])
+    return [Job(part[:, :, 0], part[:, :, 1]) for part in np.split(table, runs, axis=1)]
 
 
 def _times(messages: Sequence[Message], time_of: Callable[[Message], float]) -> list[float | None]:

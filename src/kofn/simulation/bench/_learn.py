@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.random import Generator
 
+from ..._base._numbers import Floats
 from ._draws import Draws
 from ._kernel import duration
 from ._recorded import SLOW, Recorded
 from ._traces import Trace
 
-JOBS, TASKS_OF_JOB = 50, 4
-"""Jobs that are watched, and tasks of each worker in them: 200 tasks a worker."""
+LOADS = (0.25, 0.25, 0.25, 0.125, 0.125)
+"""Of the tasks of a worker in a job that is watched. Backups are smaller than what they back up, so tasks of a real job
+differ too, and tell what grows with the load from what does not."""
+
+JOBS = 40
+"""Jobs that are watched: 200 tasks a worker."""
 
 
 def learn(trace: Trace, workers: int, rng: Generator) -> Recorded:
@@ -25,28 +32,35 @@ def learn(trace: Trace, workers: int, rng: Generator) -> Recorded:
     ((8, 200), False, True)
     """
     draws = trace(JOBS, workers, rng)
-    pace = np.empty((workers, JOBS, TASKS_OF_JOB))
+    pace = np.empty((workers, JOBS, len(LOADS)))
     for job in range(JOBS):
         for worker in range(workers):
             now = float(draws.start[job, worker])
-            for task in range(TASKS_OF_JOB):
+            for task, load in enumerate(LOADS):
                 pace[worker, job, task] = seconds = _pace(draws, job, worker, task, worker + workers * task, now)
-                now += seconds / TASKS_OF_JOB + _message(draws, job, worker, task)
-    message = draws.message[:, :, :TASKS_OF_JOB].transpose(1, 0, 2).reshape(workers, -1)
-    record = Recorded(pace.reshape(workers, -1), message if message.any() else None, TASKS_OF_JOB)
-    slow = np.argwhere(pace > SLOW * record.median)
-    again = [
-        (pace[worker, job, task], _pace(draws, job, (worker + 1) % workers, task + 8, worker + workers * task, 0.0))
-        for worker, job, task in slow
-    ]
-    return Recorded(record.pace, record.message, record.job, np.array(again) if again else None)
+                now += seconds * load + _message(draws, job, worker, task)
+    message = draws.message[:, :, : len(LOADS)].transpose(1, 0, 2).reshape(workers, -1)
+    loads = np.tile(LOADS, (workers, JOBS))
+    record = Recorded(pace.reshape(workers, -1), message if message.any() else None, len(LOADS), load=loads)
+    return replace(record, again=_again(draws, record))
 
 
-def _pace(draws: Draws, job: int, worker: int, attempt: int, row: int, now: float) -> float:
+def _again(draws: Draws, record: Recorded) -> Floats | None:
+    """What was slow, computed once more by another worker."""
+    pairs = []
+    for worker, place in np.argwhere(record.pace > SLOW * record.median):
+        job, task = divmod(int(place), len(LOADS))
+        other, row = (worker + 1) % len(record.pace), worker + len(record.pace) * task
+        pairs.append((record.pace[worker, place], _pace(draws, job, other, task, row, 0.0, attempt=task + 8)))
+    return np.array(pairs) if pairs else None
+
+
+def _pace(draws: Draws, job: int, worker: int, task: int, row: int, now: float, attempt: int | None = None) -> float:
     """What a worker sees of a task: seconds for load 1 without the message."""
-    load = float(draws.skew[job, row]) / TASKS_OF_JOB
+    attempt = task if attempt is None else attempt
+    load = float(draws.skew[job, row]) * LOADS[task]
     seconds = duration(draws, job, worker, attempt, load, now) - _message(draws, job, worker, attempt)
-    return float(seconds * TASKS_OF_JOB)
+    return float(seconds / LOADS[task])
 
 
 def _message(draws: Draws, job: int, worker: int, attempt: int) -> float:

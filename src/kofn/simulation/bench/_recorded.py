@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ PERSISTENT = 1.5
 ENOUGH = 5
 """Slow tasks that must have been computed twice before it is said whether slowness belongs to tasks."""
 
+CERTAIN = 3.0
+"""By how many standard errors delays must grow less than the load before they count as pauses."""
+
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
@@ -42,6 +45,9 @@ class Recorded:
         Tasks of a worker that belonged to one job: within it, a worker that is slow stays so.
     again : (pairs, 2) array, optional
         Seconds per unit of load of tasks that were computed twice, the first time and the second.
+    load : (workers, tasks) array, optional
+        Of each task, where a worker's share of a job to come is 1. Tasks of different loads tell delays that grow with
+        the load from workers that stand still for a while; without it all delays are taken to grow.
 
     Examples
     --------
@@ -54,6 +60,7 @@ class Recorded:
     message: Floats | None = None
     job: int = 1
     again: Floats | None = None
+    load: Floats | None = None
 
     def __post_init__(self) -> None:
         pace = np.array(self.pace, dtype=np.float64)
@@ -64,6 +71,7 @@ class Recorded:
         if not (fits and pace.min() > 0 and np.isfinite(pace).any()):
             raise checks.refusal(call, "pace", must, f"shape {pace.shape}", remedy)
         object.__setattr__(self, "pace", pace)
+        assert self.load is None or np.shape(self.load) == pace.shape
 
     @property
     def median(self) -> float:
@@ -88,12 +96,36 @@ class Recorded:
         slow = first > SLOW * self.median
         return bool(slow.sum() >= ENOUGH and np.mean(second[slow] > SLOW * self.median) > 0.5)
 
+    @cached_property
+    def pauses(self) -> Floats:
+        """For how long workers stood still, one number a time; none where delays grow with the load."""
+        if self.load is None or self.belongs_to_tasks:
+            return np.empty(0)
+        slow = self._slow
+        load = np.asarray(self.load)[slow]
+        seconds = (self.pace[slow] - self.median) * load
+        return seconds if _is_constant(seconds, load) else np.empty(0)
+
+    @property
+    def _slow(self) -> NDArray[np.bool_]:
+        return np.asarray(np.isfinite(self.pace) & (self.pace > SLOW * self.median))
+
     def draw(self, trials: int, workers: int, rng: Generator) -> Draws:
         """Draw jobs with replacement; a `Trace`.
 
         Where tasks of a worker in a job are alike, whole jobs are drawn, with workers in any order; elsewhere each task
-        by itself.
+        by itself. Pauses come as often in time as they did, once a job at most.
         """
+        if self.load is None or not self.pauses.size:
+            return self._draw(trials, workers, rng)
+        calm = replace(self, pace=np.where(self._slow, self.median, self.pace))
+        worked = float(np.sum(self.load, where=np.isfinite(self.pace))) * self.median
+        return calm._draw(trials, workers, rng)._replace(
+            pause_at=rng.exponential(worked / len(self.pauses), (trials, workers)),
+            pause=rng.choice(self.pauses, (trials, workers)),
+        )
+
+    def _draw(self, trials: int, workers: int, rng: Generator) -> Draws:
         others: dict[str, Floats] = {}
         if self.is_persistent:
             pace, others["death"] = self._jobs(trials, workers, rng)
@@ -115,14 +147,35 @@ class Recorded:
 
     def _jobs(self, trials: int, workers: int, rng: Generator) -> tuple[Floats, Floats]:
         """Whole jobs, and when workers died in them: at some moment of the first task that never came back."""
-        rows = self.pace.reshape(len(self.pace), -1, self.job)
-        of_job = rows[_any_workers(self.pace, trials, workers, rng), rng.integers(rows.shape[1], size=(trials, 1))]
+        shape = (len(self.pace), -1, self.job)
+        which = (
+            _any_workers(self.pace, trials, workers, rng),
+            rng.integers(self.pace.shape[1] // self.job, size=(trials, 1)),
+        )
+        of_job = self.pace.reshape(shape)[which]
+        load = np.ones_like(of_job) if self.load is None else np.reshape(self.load, shape)[which]
+        load = load / load.sum(axis=2, keepdims=True)
         place = rng.integers(self.job, size=(trials, workers, ATTEMPTS))
         place[:, :, : self.job] = np.arange(self.job)
         alive = np.cumprod(np.isfinite(of_job), axis=2, dtype=bool)
-        lived = (np.where(alive, of_job, 0.0).sum(axis=2) + self.median * rng.random((trials, workers))) / self.job
+        last = np.take_along_axis(load, np.minimum(alive.sum(axis=2), self.job - 1)[:, :, None], axis=2)[:, :, 0]
+        lived = np.where(alive, of_job * load, 0.0).sum(axis=2) + last * self.median * rng.random((trials, workers))
         pace = np.take_along_axis(np.where(alive, of_job, self.median), place, axis=2)
         return pace, np.where(alive.all(axis=2), np.inf, lived)
+
+
+def _is_constant(seconds: Floats, load: Floats) -> bool:
+    """Whether delays are the same for tasks of different loads, rather than in proportion to them.
+
+    The slope of a line through the logarithms says by which power of the load delays grow.
+    """
+    x, y = np.log(load), np.log(seconds)
+    if len(x) < ENOUGH or not np.ptp(x) > 0.1:
+        return False
+    x, y = x - x.mean(), y - y.mean()
+    slope = (x @ y) / (x @ x)
+    error = np.linalg.norm(y - slope * x) / np.sqrt((len(x) - 2) * (x @ x))
+    return bool(slope < 0.5 and slope + CERTAIN * error < 1.0)
 
 
 def _any_workers(pace: Floats, trials: int, workers: int, rng: Generator) -> NDArray[np.intp]:

@@ -84,8 +84,9 @@ def record_of(delays: Delays, share: float | None) -> Recorded:
     """What a pool remembers, for jobs of which each worker's share takes so many seconds; None: nobody knows."""
     waits = delays.waits * delays.message_seconds if delays.waits.size else np.array([delays.message_seconds])
     message = None if share is None else waits.reshape(1, -1) / share
-    again = delays.again
-    return Recorded(delays.pace, message, OF_JOB, again if len(again) else None)
+    again, seconds = delays.again, delays.work_seconds
+    load = None if share is None or seconds is None else seconds / share
+    return Recorded(delays.pace, message, OF_JOB, again if len(again) else None, load)
 
 
 def search(record: Recorded, workers: int, work: str, among: Sequence[Candidate], aim: Aim, seed: int) -> Search:
