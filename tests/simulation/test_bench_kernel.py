@@ -159,20 +159,9 @@ def test_the_simulation_and_run_state_make_the_same_choices_at_the_same_times(na
         together(name, trace, workers, tasks, 4, [7, workers])
 
 
-POLLED = pytest.mark.xfail(
-    strict=True, reason="a run asks a worker that waited again after 5 ms, where another took a row at that moment"
-)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "trace"),
-    [
-        pytest.param(name, trace, marks=POLLED if (name, trace) == ("duplicates, in threes, ended", "pareto") else ())
-        for name in PAIRS
-        for trace in ANY
-    ],
-)
+@pytest.mark.parametrize("trace", ANY)
+@pytest.mark.parametrize("name", list(PAIRS))
 def test_they_do_over_thousands_of_histories(name, trace):
     for workers, tasks in ((4, 2), (6, 1), (3, 4)):
         together(name, trace, workers, tasks, 30, [8, workers])

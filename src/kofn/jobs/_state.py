@@ -85,6 +85,7 @@ class RunState:
         self._lives = [ATTEMPTS] * collector.code.rows
         self._load: list[float] = collector.code.load.tolist()
         self._to_ask: deque[int] = deque()
+        self._has_waited = self._asks_again = False
         self._ends = False
         self._lies, self._patience = Counter[int](), lies
         self._was_wrong: set[tuple[int, int]] = set()
@@ -134,6 +135,7 @@ class RunState:
         # One that calls itself idle and takes nothing is looked at again before it is asked.
         state = "busy" if event.state == "idle" else event.state
         self.view.put_back(self.view.bring_back(event.worker, state, arrived=False).rows)
+        self._ask_all()
 
     def _arrived(self, event: on.Arrived) -> None:
         self._take(event, ())
@@ -240,11 +242,16 @@ class RunState:
     def _ask_all(self) -> None:
         """Ask what each idle worker is to be given, in turn."""
         self._to_ask.clear()
+        self._has_waited = self._asks_again = False
         if self.view.idle and self.scheduler.has_work(self.view):
             self._to_ask.extend(sorted(self.view.idle))
 
     def _assign(self) -> on.Submit | None:
-        while self._to_ask:
+        """Ask on; one that waited is asked again where another has been given something since, which may be late."""
+        while self._to_ask or self._asks_again:
+            if not self._to_ask:
+                self._ask_all()
+                continue
             worker = self._to_ask.popleft()
             if worker not in self.view.idle:
                 continue
@@ -252,7 +259,9 @@ class RunState:
             if isinstance(assignment, Fresh):
                 assignment = self._fresh(worker, assignment)
             if not isinstance(assignment, Wait):
+                self._asks_again = self._has_waited
                 return self._submit(worker, assignment)
+            self._has_waited = True
         return None
 
     def _fresh(self, worker: int, asked: Fresh) -> Rows | Copy | Wait:

@@ -94,15 +94,21 @@ def send(rules: Rules, draws: Draws, trial: int, run: Run, worker: int, now: flo
 
 @compiled
 def ask(rules: Rules, draws: Draws, trial: int, run: Run, now: float) -> None:
-    """Ask what each idle worker is given, in turn."""
-    for worker in range(len(run.state)):
-        if run.state[worker] != IDLE:
-            continue
-        waiting = run.counts[WAITING]
-        if assign(rules, run, worker, now):
-            send(rules, draws, trial, run, worker, now)
-        elif waiting == 0 and rules.holders == 0:
-            return  # it depends on nothing that is this worker's own, so the others are given nothing either
+    """Ask what each idle worker is given, in turn; once more who waited before another was given something."""
+    asks_again = True
+    while asks_again:
+        asks_again = has_waited = False
+        for worker in range(len(run.state)):
+            if run.state[worker] != IDLE:
+                continue
+            waiting = run.counts[WAITING]
+            if assign(rules, run, worker, now):
+                send(rules, draws, trial, run, worker, now)
+                asks_again = has_waited
+            elif waiting == 0 and rules.holders == 0:
+                return  # it depends on nothing that is this worker's own, so the others are given nothing either
+            else:
+                has_waited = True
 
 
 @compiled
