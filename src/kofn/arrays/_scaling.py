@@ -206,6 +206,11 @@ def spread_of(first: Floats, second: Floats) -> Floats | None:
     return np.asarray(np.kron(_ratios(first), _ratios(second)))
 
 
+def largest_spread(epsilon: float) -> float:
+    """How unlike in size numbers may be that are mixed as they are: as unlike as those that were raised still are."""
+    return max(LIKE, 2.0 ** (1 + (SINGLE_CLIP if epsilon > SINGLE else CLIP)))
+
+
 def _ratio(sizes: Floats) -> float:
     """The largest size beside the smallest; inf where that is zero."""
     least = float(sizes.min(initial=np.inf))

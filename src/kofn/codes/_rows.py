@@ -64,9 +64,12 @@ class FixedRows(RowSource):
     Parameters
     ----------
     code : LinearCode
+    why : str
+        Why there are no others, for the report of a run that was asked to make some; empty where that is known.
     """
 
     code: LinearCode
+    why: str = ""
 
     @property
     def is_open(self) -> bool:

@@ -15,6 +15,7 @@ from .._base._clock import Clock, RealClock
 from .._base._closeable import Home
 from .._base._envelope import Envelope
 from .._base._numbers import epsilon_of
+from ..codes._rows import FixedRows
 from ..engines._delays import delays_of
 from ..engines._protocol import Pool, capabilities_of
 from ..errors import Cancelled, CodeError, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
@@ -32,7 +33,7 @@ from ._state import ATTEMPTS, RunState
 from ._stream import TaskStream
 from ._watch import remember
 from .report._report import Report
-from .scheduling import Scheduler
+from .scheduling import CodedBackups, Scheduler
 from .scheduling._names import as_scheduler
 from .scheduling._pace import Pace
 
@@ -317,9 +318,16 @@ class RunLoop:
     def estimate(self, out: Any = None) -> Answer:
         """The best answer from what has arrived so far, by default in an array of its own."""
         caution = "" if self.collector.decoding.exact else self.scheme.caution()
-        remarks = (*self.collector.remarks, *filter(None, [caution]))
+        remarks = (*self.collector.remarks, *filter(None, [caution, self._why_copied()]))
         report = replace(self._report(), remarks=remarks)
         return answer_of(self.scheme, self.collector, self._learner, self._results, report, out)
+
+    def _why_copied(self) -> str:
+        """Why rows were copied where combinations were asked for."""
+        rows = self._state.rows
+        why = rows.why if isinstance(rows, FixedRows) and isinstance(self._state.scheduler, CodedBackups) else ""
+        attempted = [attempt.row for attempt in self._state.attempts] if why else []
+        return f"{why}." if len(set(attempted)) < len(attempted) else ""
 
     def _report(self) -> Report:
         attempts = sorted(self._state.attempts, key=lambda attempt: (attempt.submitted, attempt.row))

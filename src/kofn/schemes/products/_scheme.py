@@ -17,6 +17,7 @@ from ..._base._numbers import Array, Floats
 from ..._base._results import result_empty
 from ..._base._snapshots import Snapshot
 from ...arrays._blocks import Blocks, Grid
+from ...arrays._scaling import largest_spread
 from ...arrays._spec import ArraySpec
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
@@ -239,10 +240,23 @@ class ProductScheme(GridScheme):
     def rows(self) -> RowSource:
         """Fresh ones where each product of two plain blocks is a row, and what lies in these is of like size."""
         shape = len(self.left.blocks.slices), len(self.right.blocks.slices)
-        is_alike = self.code.spread is None or self.code.mixes
-        if not is_alike or not math.prod(shape) == self.code.unknowns == len(self._plain_rows):
+        if not math.prod(shape) == self.code.unknowns == len(self._plain_rows):
             return FixedRows(self.code)
+        if why := self._why_unlike(shape):
+            return FixedRows(self.code, f"{why}: what was late was copied and not combined")
         return RatelessRows(self.code, shape, self.expected.seed if isinstance(self.expected, Sketch) else 0)
+
+    def _why_unlike(self, shape: tuple[int, int]) -> str:
+        """Why plain blocks, which are not raised, lose digits where they are mixed; empty where they do not."""
+        if self.code.mixes:
+            return ""  # what is mixed is raised
+        for which, one, blocks in zip(("rows of A", "columns of B"), self.found, shape, strict=False):
+            if blocks > 1 and one.norms.any() and not one.norms.all():
+                return f"some {which} are zero"
+        spread = 1.0 if self.code.spread is None else float(self.code.spread.max())
+        if spread > largest_spread(self.epsilon):
+            return f"rows of A or columns of B differ in size by a factor of {spread:.0e}"
+        return ""
 
     @property
     def _plain_rows(self) -> dict[int, int]:
