@@ -87,6 +87,16 @@ def test_options_come_one_by_one_or_together_and_a_keyword_changes_one(door, poo
 def test_keywords_of_before_say_where_they_went(old, where, pool):
     with pytest.raises(kofn.ArgumentError, match=rf"kofn\.run: '{old}' must be left out, .*{where}"):
         kofn.run(scheme(), pool, **{old: True})
+    with pytest.raises(kofn.ArgumentError, match=rf"kofn\.Options: '{old}' must be left out, .*{where}"):
+        kofn.Options(**{old: True})
+
+
+def test_options_refuse_what_there_is_not_before_anything_starts(tmp_path):
+    with pytest.raises(TypeError, match=r"kofn\.Options: got an unexpected keyword argument 'dedline'"):
+        kofn.Options(dedline=2.0)
+    with pytest.raises(kofn.ArgumentError, match="'scratch' must be a folder that is there"):
+        kofn.Options(scratch=tmp_path / "none")
+    assert kofn.Options(scratch=tmp_path).scratch == tmp_path
 
 
 def test_keywords_are_the_fields_and_each_is_documented():

@@ -163,3 +163,33 @@ def test_a_stop_rule_beside_a_tolerance_or_a_deadline_is_refused(options):
         with pytest.raises(ArgumentError, match="'stop' must be a stop rule, but got 'soon'"):
             total(1.0, stop="soon")
         assert total(1.0, **options).exact and total(1.0, stop=kofn.Count(1)).exact
+
+
+@pytest.mark.parametrize("wrong", ["soon", None, math.nan])
+def test_a_rule_that_names_no_moment_is_refused_in_a_sentence(wrong):
+    class Vague(StopRule):
+        def is_met(self, now):
+            return now.exact
+
+        def next_change(self, after=-math.inf):
+            return wrong
+
+    for rule in (Vague(), Vague() | Deadline(5.0)):
+        with pytest.raises(kofn.ArgumentError, match=r"'stop' must answer next_change with seconds since the start"):
+            kofn.sum([abs, abs], 1.0, workers=kofn.simulation.VirtualPool([[1.0]] * 2), stop=rule)
+        with pytest.raises(kofn.ArgumentError, match=r"'stop' must answer next_change with seconds since the start"):
+            kofn.map(abs, [1, 2], workers=kofn.simulation.VirtualPool([[1.0]] * 2), stop=rule)
+
+
+def test_a_tolerance_that_everything_meets_is_refused_as_a_rule_too():
+    with pytest.raises(kofn.ArgumentError, match=r"kofn.Tolerance: 'error' must be at most 1"):
+        kofn.Tolerance(2)
+
+
+def test_a_map_that_a_rule_ends_before_anything_came_says_which_rule():
+    class AtOnce(StopRule):
+        def is_met(self, now):
+            return True
+
+    with pytest.raises(kofn.NotDecodable, match=r"was met before any result arrived.*let it look at now.count"):
+        kofn.map(abs, [1, 2], workers=kofn.simulation.VirtualPool([[1.0]] * 2), stop=AtOnce())

@@ -16,6 +16,7 @@ from ..jobs._answer import Answer
 from ..jobs._collector import Progress
 from ..jobs._lease import PoolLease
 from ..jobs._options import Options
+from ..jobs._stop import next_change, nothing_arrived
 from ..jobs.calls._loop import CallLoop, Result
 from ..jobs.calls._state import ATTEMPTS
 from ..jobs.calls._words import failure_of_call, own_failure
@@ -131,7 +132,7 @@ class EachRun:
                 self._read()  # first: it may be the end of the inputs
                 if self._stop.is_met(self._standing) or self._has_ended():
                     break
-                self._take(self._loop.turn(self._stop.next_change(self._loop.now)))
+                self._take(self._loop.turn(next_change(self._stop, self._loop.now)))
         finally:
             self._loop.close()
         return self._answered()
@@ -180,8 +181,8 @@ class EachRun:
             reason = str(end) if self._loop.is_over else "everything else has arrived"
             raise self._not_decodable(reason, answer) from self._loop.loss
         if not self._outputs and self._inputs.size != 0:
-            remedy = "use a longer deadline, or call pool.warm(…) first, where workers had to import or load something"
-            raise self._not_decodable("the deadline passed before any result arrived", answer, remedy)
+            reason, remedy = nothing_arrived(self._stop)
+            raise self._not_decodable(reason, answer, remedy)
         answer.value  # noqa: B018  it may refuse to be stacked
         return answer
 

@@ -22,7 +22,7 @@ from ..codes.decoding._estimators import Estimator
 from ..codes.decoding._rank import track_rank
 from ..errors import CodeError
 from ..schemes._scheme import Judge, Judgement
-from ._stop import Decodable, StopRule
+from ._stop import Decodable, StopRule, next_change
 
 
 @dataclass(frozen=True)
@@ -189,6 +189,10 @@ class Collector(Carrying):
     def done(self) -> bool:
         """Whether the stop rule is met."""
         return self.stop.is_met(self)
+
+    def next_change(self) -> float:
+        """When the stop rule may be met without an arrival; inf for never."""
+        return next_change(self.stop, self.time)
 
     @property
     def decoding(self) -> Decoding:

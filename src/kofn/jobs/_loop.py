@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import queue
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
@@ -30,6 +29,7 @@ from ._memory import RunMemory
 from ._message import failure, has_results, send, undelivered
 from ._placement import Placement, size_of
 from ._state import ATTEMPTS, RunState
+from ._stop import nothing_arrived
 from ._stream import TaskStream
 from ._watch import remember
 from .report._report import Report
@@ -350,19 +350,12 @@ class RunLoop:
 
     def _answered(self) -> Answer:
         if not self.collector.count:
-            raise self._not_decodable(*self._nothing_arrived())
+            raise self._not_decodable(*nothing_arrived(self.collector.stop))
         answer = self.estimate(self._out)
         before = self._now()
         value = answer.value  # decoding is part of the job, and of its time
         report = replace(answer.report, decode_seconds=self._now() - before, seconds=self._now())
         return replace(answer, report=report, assemble=lambda: value)
-
-    def _nothing_arrived(self) -> tuple[str, str]:
-        """Why a run is over in which nothing has arrived, and what to do."""
-        if math.isinf(self.collector.stop.next_change()):
-            return f"{self.collector.stop} was met before any result arrived", "let it look at now.count, too"
-        remedy = "use a longer deadline, or call pool.warm(…) first, where workers had to import or load something"
-        return "the deadline passed before any result arrived", remedy
 
     def _not_decodable(self, reason: str, remedy: str = "use more or faster workers") -> NotDecodable:
         name, have = self.scheme.code.name, f"{self.collector.count} of {self.collector.code.rows} results arrived"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypedDict
+from pathlib import Path
+from typing import Any, Literal, Self, TypedDict
 
 from .. import checks
 from .._base._travel import Carrying
@@ -114,6 +115,11 @@ class Options(Carrying):
     aim: Literal["p99", "median"] = "p99"
     verify: Literal["off", "detect", "correct"] = "off"
 
+    def __new__(cls, **given: Any) -> Self:
+        """Refuse names of options that there are not, before the fields are set."""
+        check_names(given)
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         self.stop_rule  # noqa: B018  it refuses what contradicts itself
         if self.estimator is not None:
@@ -124,9 +130,9 @@ class Options(Carrying):
         if self.memory_limit_bytes is not None:
             remedy = "leave it out for half of the memory there is"
             checks.integer(CALL, "memory_limit_bytes", self.memory_limit_bytes, 0, remedy)
-        if self.scratch is not None and not isinstance(self.scratch, str | os.PathLike):
+        if self.scratch is not None and not _is_folder(self.scratch):
             remedy = "leave it out for that of temporary files"
-            raise checks.refusal(CALL, "scratch", "be the path of a folder", repr(self.scratch), remedy)
+            raise checks.refusal(CALL, "scratch", "be a folder that is there", repr(self.scratch), remedy)
         if self.redundancy is not None:
             remedy = "say how many workers may be lost, or leave it out"
             checks.integer(CALL, "redundancy", self.redundancy, 0, remedy)
@@ -165,9 +171,18 @@ class Options(Carrying):
         if options is not None and not isinstance(options, cls):
             remedy = "write kofn.Options(deadline=2.0), for example"
             raise checks.refusal(CALL, "options", "be an Options", repr(options), remedy)
-        for name, given in changes.items():
-            if name in GONE:
-                raise checks.refusal(CALL, name, "be left out", repr(given), GONE[name])
-            if name not in OptionKeywords.__annotations__:
-                raise checks.unknown(CALL, name, "see kofn.Options for those there are")
+        check_names(changes)
         return replace(options or cls(), **changes)
+
+
+def check_names(given: Mapping[str, Any]) -> None:
+    """Refuse what is no option, or no longer."""
+    for name, value in given.items():
+        if name in GONE:
+            raise checks.refusal(CALL, name, "be left out", repr(value), GONE[name])
+        if name not in OptionKeywords.__annotations__:
+            raise checks.unknown(CALL, name, "see kofn.Options for those there are")
+
+
+def _is_folder(given: Any) -> bool:
+    return isinstance(given, str | os.PathLike) and Path(given).is_dir()

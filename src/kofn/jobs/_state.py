@@ -85,8 +85,7 @@ class RunState:
         self._lives = [ATTEMPTS] * collector.code.rows
         self._load: list[float] = collector.code.load.tolist()
         self._to_ask: deque[int] = deque()
-        self._has_waited = self._asks_again = False
-        self._ends = False
+        self._ends = self._has_waited = self._asks_again = False
         self._lies, self._patience = Counter[int](), lies
         self._was_wrong: set[tuple[int, int]] = set()
 
@@ -323,9 +322,7 @@ class RunState:
     def _end(self, reason: str) -> on.Decode | on.Fail:
         """Let a run end now that only time would end later; its answer can only stay what it is."""
         collector = self.collector
-        while (
-            collector.count and math.isfinite(wake := collector.stop.next_change(collector.time)) and not collector.done
-        ):
+        while collector.count and math.isfinite(wake := collector.next_change()) and not collector.done:
             collector.advance(wake)
         if not collector.done:
             collector.settle()
@@ -335,7 +332,7 @@ class RunState:
     def _wake_at(self) -> float:
         view = self.view
         # What the rule last heard of counts: a deadline may have passed since, while rows were given out.
-        wake = self.collector.stop.next_change(self.collector.time)
+        wake = self.collector.next_change()
         if view.waiting and view.absent:
             wake = min(wake, view.now + POLL_SECONDS)
         if view.idle:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Protocol, final
 
 from .. import checks
@@ -104,6 +105,7 @@ class Tolerance(StopRule):
 
     def __post_init__(self) -> None:
         checks.number("kofn.Tolerance", "error", self.error, "use Decodable() for the exact answer", strict=True)
+        check_error("kofn.Tolerance", "error", self.error)
 
     def is_met(self, now: Situation) -> bool:
         return now.count > 0 and (now.exact or now.error <= self.error)
@@ -118,7 +120,7 @@ class TwoRules(StopRule):
 
     def next_change(self, after: float = -math.inf) -> float:
         # Where both must be met not the later of the two: the other can have been met by an arrival before.
-        return min(self.first.next_change(after), self.second.next_change(after))
+        return min(next_change(self.first, after), next_change(self.second, after))
 
 
 @final
@@ -137,6 +139,30 @@ class Both(TwoRules):
         return self.first.is_met(now) and self.second.is_met(now)
 
 
+def check_error(call: str, name: str, error: float) -> None:
+    """Refuse a tolerance that everything would meet."""
+    if error > 1:
+        must, remedy = "be at most 1, the error of an answer of zeros", "use 0.1 for an error of 10 %, for example"
+        raise checks.refusal(call, name, must, error, remedy)
+
+
+def next_change(rule: StopRule, after: float = -math.inf) -> float:
+    """What a rule, which may be a user's own, says of the next moment to look at it."""
+    when: Any = rule.next_change(after)
+    if not isinstance(when, Real) or math.isnan(when):
+        must = "answer next_change with seconds since the start"
+        raise checks.refusal("kofn.run", "stop", must, f"{when!r} from {rule}", "return math.inf for never")
+    return float(when)
+
+
+def nothing_arrived(rule: StopRule) -> tuple[str, str]:
+    """Why a run is over in which nothing has arrived, and what to do."""
+    if math.isinf(next_change(rule)):
+        return f"{rule} was met before any result arrived", "let it look at now.count, too"
+    remedy = "use a longer deadline, or call pool.warm(…) first, where workers had to import or load something"
+    return "the deadline passed before any result arrived", remedy
+
+
 def stop_rule(
     call: str, tolerance: float = 0.0, deadline: float | None = None, stop: StopRule | None = None
 ) -> StopRule:
@@ -151,9 +177,7 @@ def stop_rule(
     Either(first=Tolerance(error=0.1), second=Deadline(seconds=5.0))
     """
     checks.number(call, "tolerance", tolerance, "use 0.0 for the exact answer")
-    if tolerance > 1:
-        must, remedy = "be at most 1, the error of an answer of zeros", "use 0.1 for an error of 10 %, for example"
-        raise checks.refusal(call, "tolerance", must, tolerance, remedy)
+    check_error(call, "tolerance", tolerance)
     if stop is not None:
         return _alone(call, tolerance, deadline, stop)
     done: StopRule = Tolerance(tolerance) if tolerance else Decodable()

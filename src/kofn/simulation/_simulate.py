@@ -322,7 +322,7 @@ def _replay(judge: _Judge, arrivals: _Arrivals, stop: StopRule, trial: int) -> f
     came = arrivals.came[trial]
     times, rows = arrivals.times[trial, 1 : came + 1], arrivals.order[trial, :came]
     for time, row in [(0.0, None), *zip(map(float, times), map(int, rows), strict=True), (math.inf, None)]:
-        while collector.time < (wake := stop.next_change(collector.time)) < time:
+        while collector.time < (wake := collector.next_change()) < time:
             collector.advance(wake)
             if collector.done:
                 return wake

@@ -141,7 +141,10 @@ SPARK_3_5 = Speculative(0.75, 1.5, 2, Adaptive())
 """
 
 SPARK_4 = Speculative(0.9, 3.0, 2, Adaptive())
-"""Apache Spark 4: the same from nine tenths on, after 3 medians (its guide to migration of the core)."""
+"""Apache Spark 4: the same from nine tenths on, after 3 medians.
+
+SPARK-47720 (pull request 45858 of ``apache/spark``), merged for 4.0.0.
+"""
 
 FLINK = Speculative(0.75, 1.5, 1, Adaptive(), usual="median of first")
 """Apache Flink: 1.5 times the median of the fastest three quarters of all tasks, weighed with the size of inputs.
