@@ -257,7 +257,7 @@ def test_a_folder_without_room_for_results_is_refused(pool, tmp_path, monkeypatc
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=10))
     with pytest.raises(kofn.ArgumentError, match=r"'scratch' must be a folder with \d+ bytes to spare"):
         kofn.run(scheme, workers=pool, memory_limit_bytes=least(scheme), scratch=tmp_path)
-    with pytest.raises(kofn.ArgumentError, match="'scratch' must be a folder for results"):
+    with pytest.raises(kofn.ArgumentError, match="'scratch' must be a folder that is there"):
         kofn.run(scheme, workers=pool, memory_limit_bytes=least(scheme), scratch=tmp_path / "none")
 
 
