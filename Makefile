@@ -27,9 +27,13 @@ test-slow: .venv/installed
 
 test-all: test test-slow
 
-# One process, and so one pool.
+# One process, and so one pool; with MPI a program of four ranks, one of which runs the tests.
+ifeq ($(KOFN_ENGINE),mpi)
+RANKS := $(BIN)/mpirun -n 4 --oversubscribe $(if $(filter 0,$(shell id -u)),--allow-run-as-root)
+endif
+
 test-engine: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/engines/test_any_engine.py $(ARGUMENTS)
+	OMP_NUM_THREADS=1 $(RANKS) $(BIN)/python -m pytest tests/engines/test_any_engine.py $(ARGUMENTS)
 
 docs: .venv/installed
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs out/site

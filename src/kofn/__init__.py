@@ -53,7 +53,7 @@ from .schemes._template import Template
 
 if TYPE_CHECKING:
     from ._api._operator import operator
-    from .engines import DaskPool, LocalPool, RayPool
+    from .engines import DaskPool, LocalPool, MPIPool, RayPool
     from .simulation import (
         Constant,
         Delayed,
@@ -102,6 +102,7 @@ __all__ = [
     "KofnError",
     "LinearCode",
     "LocalPool",
+    "MPIPool",
     "MissingPackage",
     "NotDecodable",
     "NotDifferentiable",
@@ -146,7 +147,7 @@ __all__ = [
 
 HOMES = {
     "._api._operator": ["operator"],
-    ".engines": ["DaskPool", "LocalPool", "RayPool"],
+    ".engines": ["DaskPool", "LocalPool", "MPIPool", "RayPool"],
     ".simulation": [
         "Constant", "Delayed", "Dying", "Exponential", "Pareto", "ShiftedExponential", "Slowdown", "Straggling",
         "Trace", "simulate",

@@ -201,6 +201,7 @@ PACKAGES = {
     "distributed": ("Dask", "kofn[dask]"),
     "joblib": ("joblib", "kofn[sklearn]"),
     "matplotlib": ("matplotlib", "kofn[plot]"),
+    "mpi4py": ("mpi4py", "kofn[mpi]"),
     "ray": ("Ray", "kofn[ray]"),
     "safetensors": ("safetensors", "kofn[torch]"),
     "sklearn": ("scikit-learn", "kofn[sklearn]"),

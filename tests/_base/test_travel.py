@@ -78,7 +78,7 @@ STAYS = {
     "VirtualPool": lambda pool: VirtualPool([[1.0]]),
 }
 ELSEWHERE = {
-    "ClusterArray", "DaskPool", "LocalPool", "RayPool",  # as the pools above, and tested where there is a cluster
+    "ClusterArray", "DaskPool", "LocalPool", "MPIPool", "RayPool",  # as those above; tested where there is a cluster
     "Design", "FitReport", "Fitted",  # below
 }  # fmt: skip
 ERRORS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind.__module__ == errors.__name__]

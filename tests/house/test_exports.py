@@ -13,8 +13,9 @@ import kofn
 ROOT = Path(__file__).parents[2]
 
 HEAVY = ["scipy", "matplotlib", "torch", "sklearn", "cloudpickle", "multiprocessing", "threadpoolctl"]
-HEAVY += ["asyncio", "importlib.metadata", "dask", "distributed", "ray"]
-HEAVY += ["kofn.engines.dask._pool", "kofn.engines.local._pool", "kofn.engines.ray._pool"]
+HEAVY += ["asyncio", "importlib.metadata", "dask", "distributed", "ray", "mpi4py"]
+HEAVY += ["kofn.engines.dask._pool", "kofn.engines.local._pool"]
+HEAVY += ["kofn.engines.mpi._pool", "kofn.engines.ray._pool"]
 HEAVY += ["kofn.simulation", "kofn.tuning", "kofn_studies"]
 
 NEW = {"map", "sum"}

@@ -26,11 +26,12 @@ from ._wrapped import WrappedPool
 if TYPE_CHECKING:
     from .dask._pool import DaskPool
     from .local._pool import LocalPool
+    from .mpi._pool import MPIPool
     from .ray._pool import RayPool
 
 __all__ = [
     "Capabilities", "ClientReferences", "DaskPool", "Delays", "Engine", "EngineEntry", "Envelope", "ExecutorPool",
-    "LocalPool", "Pool", "Promise", "RayPool", "Ref", "ReferencePool", "RemoteMatrix", "Stop", "ThreadPool",
+    "LocalPool", "MPIPool", "Pool", "Promise", "RayPool", "Ref", "ReferencePool", "RemoteMatrix", "Stop", "ThreadPool",
     "WorkerState", "WrappedPool", "as_pool", "capabilities_of", "check_key", "check_stop", "check_task", "check_worker",
     "count_in", "current_token", "dumps", "engines", "pack_argument", "processes", "processors", "references_of",
     "refs_in", "resident_values", "result_empty", "run_pickled", "with_values",
@@ -38,5 +39,10 @@ __all__ = [
 
 __getattr__ = loader(
     __name__,
-    {"DaskPool": ".dask._pool:DaskPool", "LocalPool": ".local._pool:LocalPool", "RayPool": ".ray._pool:RayPool"},
+    {
+        "DaskPool": ".dask._pool:DaskPool",
+        "LocalPool": ".local._pool:LocalPool",
+        "MPIPool": ".mpi._pool:MPIPool",
+        "RayPool": ".ray._pool:RayPool",
+    },
 )

@@ -29,6 +29,8 @@ OWN = {
     "dask": "dask._entry:ENTRY",
     "distributed": "dask._entry:ENTRY",
     "ray": "ray._pool:ENTRY",
+    "mpi": "mpi._pool:ENTRY",
+    "mpi4py": "mpi._pool:ENTRY",
 }
 """The library's own engines, found in the same way; where several names are one engine, the first is its own."""
 
