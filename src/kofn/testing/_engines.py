@@ -193,13 +193,15 @@ def _callback(pool: Pool, settings: BatterySettings) -> None:
 
 
 def _straggler(pool: Pool, settings: BatterySettings) -> None:
-    for how in (Stop.ABANDON, Stop.INTERRUPT, Stop.KILL):
+    ways = (Stop.ABANDON, Stop.INTERRUPT, Stop.KILL)
+    for place, how in enumerate(ways):
         await_idle(pool, settings)
         started = time.monotonic()
         futures = [pool.submit(w, time.sleep, 0.0 if w else settings.straggler_seconds) for w in range(pool.n)]
         wait(futures[1:])
         happened = pool.stop(0, how)
-        require(happened in ("abandon", how), f"stop(…, {how!r}) must say what happened, got {happened!r}")
+        gentle = f"stop(…, {how!r}) must say what happened, which is nothing harsher, got {happened!r}"
+        require(happened in ways[: place + 1], gentle)
         raises(CancelledError, futures[0].result, "the future of a stopped task is cancelled")
         again = [pool.submit(worker, int, "7").result() for worker in range(1, pool.n)]
         require(again == [7] * (pool.n - 1), "the next job gets its results")
