@@ -46,20 +46,11 @@ def test_of_two_sides_a_row_is_one_product():
     assert np.flatnonzero(row.any(axis=1)).tolist() == [0, 2] and np.flatnonzero(row.any(axis=0)).tolist() == [0, 1, 3]
 
 
-def test_rows_of_low_weight_take_what_others_have_taken_least():
-    source = RatelessRows(plain(6), weight=2)
-    code = extended(source, range(6), range(6), range(6))
-    assert np.count_nonzero(code.generator[6:], axis=1).tolist() == [2, 2, 2]
-    assert np.count_nonzero(code.generator[6:], axis=0).tolist() == [1] * 6
-
-
 def test_what_cannot_be_is_refused():
     with pytest.raises(kofn.CodeError, match="makes no fresh rows"):
         FixedRows(plain(2)).fresh(plain(2), [0])
     with pytest.raises(kofn.CodeError, match="6 products of blocks"):
         RatelessRows(plain(6), (2, 2))
-    with pytest.raises(kofn.CodeError, match="weight must be at least 2"):
-        RatelessRows(plain(6), weight=1)
     for row in (np.ones(3), np.array([1.0, np.nan])):
         with pytest.raises(kofn.CodeError, match="2 finite numbers"):
             plain(2).extended(row, 0)

@@ -99,9 +99,6 @@ class RatelessRows(RowSource):
         Unknowns are products of N by P blocks, the second running fastest, and a row is α ⊗ β, one product of two
         combinations; by default a row may be any combination. It is zero where no product of a block is missing.
     seed : int
-    weight : int, optional
-        How many unknowns, or blocks of either side, a row combines at most: few where reading blocks costs as much as
-        computing. Those are taken that fresh rows combine least so far. All that is missing by default.
 
     References
     ----------
@@ -120,13 +117,10 @@ class RatelessRows(RowSource):
     code: LinearCode
     shape: tuple[int, int] | None = None
     seed: int = 0
-    weight: int | None = None
 
     def __post_init__(self) -> None:
         if self.shape is not None and self.shape[0] * self.shape[1] != self.code.unknowns:
             raise CodeError(f"there must be {self.code.unknowns} products of blocks, got {self.shape}.")
-        if self.weight is not None and self.weight < 2:
-            raise CodeError(f"weight must be at least 2, got {self.weight}.")
 
     @property
     def is_open(self) -> bool:
@@ -136,7 +130,7 @@ class RatelessRows(RowSource):
     def fresh(self, code: LinearCode, missing: Sequence[int]) -> Floats:
         """Coefficients of one row more, of unit size."""
         made = code.generator[self.code.rows :]
-        lines = self._lines(np.asarray(missing, dtype=np.intp), made)
+        lines = self._lines(np.asarray(missing, dtype=np.intp))
         drawn = (
             np.ones((1, 1)) if all(len(line) == 1 for line in lines) else self._drawn(lines, code.rows, len(missing))
         )
@@ -147,17 +141,10 @@ class RatelessRows(RowSource):
         row[where] = drawn[_best(drawn[:, looked_at], made[:, where[looked_at]])]
         return row
 
-    def _lines(self, missing: Indices, made: Floats) -> tuple[Indices, Indices]:
+    def _lines(self, missing: Indices) -> tuple[Indices, Indices]:
         """The blocks of either side that are combined: those of which a product is missing."""
-        sizes = (self.code.unknowns, 1) if self.shape is None else self.shape
-        used = np.count_nonzero(made, axis=0).reshape(sizes)
-        rows, columns = np.unique(missing // sizes[1]), np.unique(missing % sizes[1])
-        return self._fewest(rows, used.sum(axis=1)), self._fewest(columns, used.sum(axis=0))
-
-    def _fewest(self, line: Indices, used: Indices) -> Indices:
-        if self.weight is None or len(line) <= self.weight:
-            return line
-        return np.sort(line[np.argsort(used[line], kind="stable")[: self.weight]])
+        columns = 1 if self.shape is None else self.shape[1]
+        return np.unique(missing // columns), np.unique(missing % columns)
 
     def _drawn(self, lines: tuple[Indices, Indices], row: int, missing: int) -> Floats:
         rng = np.random.default_rng([self.seed, row, missing])
