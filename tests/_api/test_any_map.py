@@ -222,3 +222,9 @@ def test_a_pool_that_is_closed_under_a_map_is_told_of(engine):
     with pytest.raises(kofn.PoolClosed):
         kofn.map(abs, range(9), workers=slow)
     timer.join()
+
+
+@pytest.mark.parametrize("option", [{"memory_limit_bytes": 10**9}, {"scratch": "."}])
+def test_memory_is_not_limited_where_outputs_may_be_anything(option):
+    with pytest.raises(kofn.ArgumentError, match=rf"kofn\.map: '{next(iter(option))}' must be left out where no code"):
+        kofn.map(len, ["a", "bb"], workers=2, **option)

@@ -138,6 +138,7 @@ def map(
         chosen, choice = _with_duplicates(chosen)
     _check_call(iterables, errors, stack)
     if is_plain:
+        _require_no_memory(chosen)
         return run_each(f, iterables, workers, chosen, errors, stack)
     _require_one(iterables, errors)
     with PoolLease(workers, CALL) as lease:
@@ -167,6 +168,14 @@ def _check_call(iterables: tuple[Any, ...], errors: Any, stack: Any) -> None:
     checks.choice(CALL, "errors", errors, ("raise", "return"), "leave it out to raise what f raises")
     if stack not in (None, True, False):
         raise checks.refusal(CALL, "stack", "be True, False or None", repr(stack), "leave it out")
+
+
+def _require_no_memory(options: Options) -> None:
+    """Refuse to keep within a limit: how large outputs of any kind are is not known before."""
+    for name in ("memory_limit_bytes", "scratch"):
+        if (given := getattr(options, name)) is not None:
+            remedy = "name a code for arrays of one shape, or take outputs one by one with kofn.imap"
+            raise checks.refusal(CALL, name, "be left out where no code is named", repr(given), remedy)
 
 
 def _require_one(iterables: tuple[Any, ...], errors: str) -> None:
