@@ -78,6 +78,8 @@ def _glorot(network: nn.Sequential) -> nn.Sequential:
             nn.init.xavier_uniform_(parameter)
         else:
             nn.init.zeros_(parameter)
+        if parameter.ndim == 4:  # convolutions take a tenth to a third less time with channels last in memory
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return network
 
 
