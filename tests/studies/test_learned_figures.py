@@ -52,10 +52,18 @@ def test_curves_of_all_four_problems(name, x, monkeypatch):
 
 
 def test_networks_that_would_take_too_long_are_left_out():
-    assert Cell("P3", 50, 3, 2).affords(dense=True) and not Cell("P3", 100, 3, 2).affords(dense=False)
+    assert Cell("P3", 50, 3, 2).affords(dense=True) and Cell("P2", 200, 3, 2).affords(dense=True)
+    assert not Cell("P3", 100, 3, 2).affords(dense=True) and not Cell("P2", 400, 3, 2).affords(dense=True)
+    assert not Cell("P3", 100, 3, 2).affords(dense=False)
     assert Cell("P3", 100, 3, 2, device="cuda").affords(dense=True)
     assert not Cell("P3", 400, 3, 2, device="cuda").affords(dense=True)
     assert Cell("P3", 400, 3, 2, device="cuda").affords(dense=False)
+
+
+def test_larger_networks_are_trained_in_fewer_steps_on_a_cpu():
+    steps = {(p, M): Cell(p, M, 3, 2).schedule.steps for p, M in (("P1", 50), ("P1", 100), ("P1", 200), ("P3", 50))}
+    assert steps["P1", 50] == 100 and steps["P1", 100] < 30 > steps["P3", 50] and 6 <= steps["P1", 200] < 10
+    assert {Cell("P1", M, 3, 2).refining.steps for M in (10, 50)} == {100}
 
 
 def test_runtimes_of_everybody():

@@ -115,6 +115,25 @@ def test_training_lowers_the_cost_and_keeps_the_best_epoch():
     assert again.costs == trained.costs
 
 
+@pytest.mark.parametrize("name", ["P2", "P4"])
+def test_a_centred_start_answers_with_the_mean_and_learns_at_paces_of_its_own(name):
+    """Where the plain random start of P2 is far from f, and one step of Adam takes it further away."""
+    X, values = (torch.as_tensor(array, dtype=torch.float32) for array in drawn(name, sets=60, size=12))
+    outputs = values.shape[-1]
+    aicc, plain = (model(size=12, outputs=outputs) for _ in range(2))
+    aicc.centre(X, values)
+    mean = values.mean((0, 1))
+    spread = float((values - mean).square().mean().sqrt())
+    with torch.inference_mode():
+        start = aicc(X)
+    assert torch.allclose(start.mean((0, 1)), mean, atol=1e-3 * spread)
+    assert 0.02 * spread < float((start - mean).square().mean().sqrt()) < 0.5 * spread
+    problem, schedule = PROBLEMS[name], Schedule(epochs=1, steps=16, batch=16, validation=64)
+    costs = {kind: train(one, problem, schedule).costs for kind, one in (("plain", plain), ("centred", aicc))}
+    constant = float(problem.cost(mean.expand(values.shape), values).mean())
+    assert costs["centred"][1] < 1.1 * constant < costs["plain"][1]
+
+
 def test_a_structured_start_is_the_closed_form_and_never_gets_worse():
     X, values = drawn("P2", sets=60, size=5)
     closed = structured_code(X, values, recover=5, rows=8)

@@ -29,8 +29,15 @@ ROWS = 8
 RECOVER = 5
 """R = GP + 1 with G = P = 2."""
 
-LARGEST_ON_CPU = 50
-"""M up to which networks are trained without a GPU."""
+LARGEST_ON_CPU, REFINED_ON_CPU = 200, 50
+"""M up to which networks are trained without a GPU: from a random start, and from the closed form, which gains nothing
+beyond."""
+
+WEIGHTS_ON_CPU = 1e8
+"""Weights of the largest network that is trained without a GPU."""
+
+READ_ON_CPU = 6.2e9
+"""How many weights all steps together read there."""
 
 WEIGHTS = 2e9
 """Weights of the largest network that is trained at all; Adam holds four numbers for each."""
@@ -80,22 +87,23 @@ class Cell:
 
     @property
     def schedule(self) -> Schedule:
-        """On a GPU that of the paper's script, 100 epochs of 128 steps of 128 sets; a smaller one elsewhere."""
+        """On a GPU that of the paper's script, 100 epochs of 128 steps of 128 sets; on a CPU some twenty seconds."""
         from ..aicc.training import Schedule
 
         if self.quick:
             return Schedule(epochs=2, steps=8, batch=16, validation=16, seed=self.seed)
-        share = min(1.0, 50 / self.size)
         if self.device == "cpu":
-            return Schedule(epochs=15, steps=int(100 * share), batch=16, validation=64, seed=self.seed)
-        return Schedule(steps=max(16, int(128 * share)), seed=self.seed)
+            steps = int(np.clip(READ_ON_CPU / (15 * self._weights(dense=True)), 6, 100))
+            return Schedule(epochs=15, steps=steps, batch=16, validation=64, seed=self.seed)
+        return Schedule(steps=max(16, int(128 * min(1.0, 50 / self.size))), seed=self.seed)
 
     @property
     def refining(self) -> Schedule:
         """A quarter of the epochs, at a rate that falls with M²: h adds up so many entries of what is changed."""
         rate = min(1e-3, 0.1 / self.size**2)
         whole = self.schedule
-        return replace(whole, epochs=-(-whole.epochs // 4), first_rate=rate, last_rate=rate / 100)
+        steps = 100 if self.device == "cpu" and not self.quick else whole.steps
+        return replace(whole, epochs=-(-whole.epochs // 4), steps=steps, first_rate=rate, last_rate=rate / 100)
 
     def data(self, count: int, purpose: int) -> tuple[Floats, Floats]:
         """Sets of inputs, (count, K, M, M), and f of them, (count, K, V), apart from those of other purposes."""
@@ -106,11 +114,15 @@ class Cell:
 
     def affords(self, dense: bool) -> bool:
         """Whether a network of that size is trained, with dense V_p or without."""
-        if self.device == "cpu" and self.size > LARGEST_ON_CPU:
+        if self.device == "cpu" and self.size > (LARGEST_ON_CPU if dense else REFINED_ON_CPU):
             return False
+        return self._weights(dense) <= (WEIGHTS_ON_CPU if self.device == "cpu" else WEIGHTS)
+
+    def _weights(self, dense: bool) -> int:
+        """Numbers that are learnt."""
         entries, outputs = self.size**2, PROBLEMS[self.problem].outputs(self.size)
         networks = 3 * 100 * (self.inputs + 1) * entries + 100 * (self.inputs * entries + outputs)
-        return networks + (2 * outputs * entries if dense else 0) <= WEIGHTS
+        return networks + (2 * outputs * entries if dense else 0)
 
 
 class Contest:
@@ -175,13 +187,17 @@ class Contest:
         return self._survived(lambda X: code.evaluations(X))
 
     def paper(self) -> LearnedCode:
-        """AICC as published, trained from a random start."""
+        """AICC as published, trained from a random start whose outputs are centred on the mean of f."""
+        import torch
+
         from ..aicc.network import Aicc, Sizes
 
         cell = self.cell
         nodes = Nodes.paper(cell.inputs, ROWS)
         sizes = Sizes.paper(cell.size, cell.inputs, self.problem.outputs(cell.size), degree=2, power=2)
         model = Aicc(sizes, nodes.betas, cell.seed)
+        inputs, values = (torch.as_tensor(array, dtype=torch.float32) for array in self.fitted)
+        model.centre(inputs, values)
         self._train(model)
         return model.code(nodes, self.fitted[0][:16], self.fitted[1][:16])
 

@@ -81,5 +81,5 @@ def full_title(title: str, request: Request) -> str:
     if request.quick:
         return f"{title} (quick: 16 steps of training)"
     if request.device == "cpu":
-        return f"{title} (without a GPU: 1500 steps of 16 sets, networks up to M = 50)"
+        return f"{title} (without a GPU: up to 1500 steps of 16 sets, networks up to M = 200)"
     return title
