@@ -153,7 +153,9 @@ def test_the_command_writes_points_and_picture(tmp_path, capsys):
     points = json.loads((folder / "uep-fig8.json").read_text())
     assert (points["id"], points["seed"], points["trials"]) == ("uep-fig8", 3, 4)
     assert (folder / "uep-fig8.png").read_bytes().startswith(b"\x89PNG")
-    assert sorted(path.name for path in folder.iterdir()) == ["points", "uep-fig8.json", "uep-fig8.png"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "gallery.html", "points", "uep-fig8.json", "uep-fig8.png"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["uep-fig9", "uep-fig11"])
@@ -220,6 +222,10 @@ def test_data_that_another_package_carries_gets_a_sentence(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
+        (["uep-fig8", "--all", "--out", "x"], "'ID' must be left out with --all, but got 'uep-fig8'"),
+        (["--all", "--list"], "'ID' must be left out with --list, but got --all"),
+        (["--all"], "'--out' must name a folder, but got None; say `kofn figure --all --out figures`"),
+        (["uep-fig8", "--out", "x", "--jobs", "0"], "'--jobs' must be an int of at least 1"),
         (["uep-fig99", "--out", "x"], "'ID' must be one of uep-fig8"),
         (["--out", "x"], "'ID' must be one of uep-fig8"),
         (["uep-fig8"], "'--out' must name a folder"),

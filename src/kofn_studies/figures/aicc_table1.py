@@ -8,6 +8,7 @@ from kofn.errors import require
 
 from ..study import Results
 from .aicc_setting import NAMES, PAPER, PROBLEMS, cells, full_title, measured, point_of, require_torch
+from .drawing import head
 from .figure import Figure, Published, Recipe, Request, Series, Study
 
 TITLE = "Coded evaluation of matrix functions: NRMSE in percent"
@@ -44,7 +45,7 @@ def draw(figure: Figure) -> Any:
     names = [*figure.names, *(f"published: {entry.name}, M = {SIZE}" for entry in figure.published)]
     table = axes.table(text, rowLabels=names, colLabels=list(figure.series[0].x), loc="center")
     table.scale(1, 1.5)
-    canvas.suptitle(f"{figure.title}\n{figure.paper}", fontsize=10)
+    head(canvas, figure)
     return canvas
 
 

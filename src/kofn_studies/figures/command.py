@@ -14,6 +14,7 @@ from kofn.cli import Command, columns
 from kofn.errors import MissingPackage, require_installed
 
 from .._folders import make_folder
+from .costs import cost
 
 if TYPE_CHECKING:
     from kofn.engines import LocalPool
@@ -29,11 +30,13 @@ kofn figure ID --out DIR [--trials N] [--seed S] [--data DIR] [--quick] [--jobs 
 NOTES = """
 
 A figure is made of points. Each is kept in DIR/points as soon as it is there, so a run that was interrupted or killed
-goes on where it was, several runs may share a folder, and figures share points. The same seed gives the same
+goes on where it was, several runs may share a folder, and figures share points. DIR/gallery.html shows all figures
+in DIR with the published value, ours, and what is better. The same seed gives the same
 numbers with any --jobs; measured times aside (aicc-fig5, sr-decode).
 
 Figures of training and of learned codes need kofn[torch]. Figures of sums (sr-*) count in loops that kofn[compiled]
-compiles; without it they take some ten times as long. --list says which are which."""
+compiles; without it they take some ten times as long. --list says which are which, and how many
+seconds of a processor each takes, in full and quick, and how much memory a process of it."""
 
 CALL = "kofn figure"
 
@@ -70,7 +73,8 @@ def _figure(arguments: Namespace) -> int:
             got = "--all" if arguments.id is None else repr(arguments.id)
             remedy = f"say `kofn figure {'--all' if arguments.id is None else arguments.id} --out figures` to compute"
             raise refusal(CALL, "ID", "be left out with --list", got, remedy)
-        print(*columns([(recipe.id, recipe.title, _extras(recipe)) for recipe in FIGURES.values()]), sep="\n")
+        rows = [(recipe.id, recipe.title, cost(recipe.id), _extras(recipe)) for recipe in FIGURES.values()]
+        print(*columns(rows), sep="\n")
         return 0
     if arguments.all and arguments.id is not None:
         raise refusal(CALL, "ID", "be left out with --all", repr(arguments.id), "name one figure or ask for all")
@@ -93,6 +97,7 @@ def _write(recipes: Sequence[Recipe], arguments: Namespace) -> int:
 
     from ..study import Store
     from .figure import write
+    from .gallery import write_gallery
 
     asked = [_asked(recipe, arguments) for recipe in recipes]
     jobs = processors() if arguments.jobs is None else arguments.jobs
@@ -106,6 +111,7 @@ def _write(recipes: Sequence[Recipe], arguments: Namespace) -> int:
         for recipe, request in zip(recipes, asked, strict=True):
             print(_begun(recipe, request), file=sys.stderr)
             print(*write(recipe, _computed(recipe, request, store, pool), arguments.out), sep="\n", flush=True)
+    print(f"all figures of the folder: {write_gallery(arguments.out)}", file=sys.stderr)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Panels of curves, in one style: theory as lines, samples as points with bars, what was published as crosses."""
+"""Panels of curves, in one style: lines with bands, samples as points with bars, what was published as crosses."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ import numpy as np
 from kofn.errors import require
 
 from .figure import Figure, Published, Series
+from .words import words
+
+COLOURS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#d55e00", "#0072b2", "#cc79a7", "#8c6d31")
+"""Told apart by eyes that see fewer colours: those of Okabe and Ito, their yellow in brown."""
+
+STYLES = ("-", "--", ":")
+"""Where there are more series than colours."""
 
 
 def panels(figure: Figure, groups: Mapping[str, Sequence[str]], bottom: float | None = None) -> Any:
@@ -28,14 +35,12 @@ def panels(figure: Figure, groups: Mapping[str, Sequence[str]], bottom: float | 
     matplotlib.figure.Figure
     """
     with require("drawing", "matplotlib"):
-        from matplotlib import colormaps
         from matplotlib.figure import Figure as Canvas
 
-    canvas = Canvas(figsize=(6.4 * len(groups), 6.4), layout="constrained")
+    canvas = Canvas(figsize=(6.4 * len(groups), 6.8), layout="constrained")
     axes = canvas.subplots(1, len(groups), sharey=True, squeeze=False)[0]
-    colours = [colormaps["tab20"](number) for number in (*range(0, 20, 2), *range(1, 20, 2))]
     for panel, (title, names) in zip(axes, groups.items(), strict=True):
-        panel.set_prop_cycle(color=colours)
+        panel.set_prop_cycle(color=COLOURS * len(STYLES), linestyle=[s for s in STYLES for _ in COLOURS])
         for series in figure.series:
             if series.name in names:
                 curve(panel, series)
@@ -44,23 +49,29 @@ def panels(figure: Figure, groups: Mapping[str, Sequence[str]], bottom: float | 
                 mark(panel, entry)
         panel.set(title=title, xlabel=figure.x_label)
         panel.grid(alpha=0.3)
-        panel.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.12))
+        panel.legend(fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.12))
     if bottom is not None:
         highest = max(max(series.y) for series in figure.series)
         axes[0].set(yscale="log", ylim=(bottom, 1.5 * highest))
     axes[0].set_ylabel(figure.y_label)
-    canvas.suptitle(f"{figure.title}\n{figure.paper}", fontsize=10)
+    head(canvas, figure)
     return canvas
+
+
+def head(canvas: Any, figure: Figure, more: str = "") -> None:
+    """Title and paper above a picture, and across it, where a run was quick, that it was."""
+    canvas.suptitle(f"{figure.title}\n{figure.paper}{more}", fontsize=10)
+    if figure.is_quick:
+        canvas.text(0.5, 0.5, "QUICK RUN", fontsize=54, color="0.5", alpha=0.22, rotation=25, ha="center", va="center")
 
 
 def curve(axes: Any, series: Series) -> None:
     """One series: a line, with a band of one standard error if it was drawn at random; points with bars for ``-mc``."""
     if series.name.endswith("-mc"):
-        axes.errorbar(series.x, series.y, series.err, fmt=".", ms=4, lw=0.8, color="0.35", label=series.name)
+        axes.errorbar(series.x, series.y, series.err, fmt=".", ms=4, lw=0.8, color="0.35", label=words(series.name))
         return
-    style = "-" if series.err is None else "--"
     marker = "o" if len(series.x) == 1 else None
-    (line,) = axes.plot(series.x, series.y, style, lw=1.4, marker=marker, label=series.name)
+    (line,) = axes.plot(series.x, series.y, lw=1.4, marker=marker, label=words(series.name))
     if series.err is not None:
         low, high = (np.add(series.y, sign * np.asarray(series.err)) for sign in (-1, 1))
         axes.fill_between(series.x, low, high, color=line.get_color(), alpha=0.12, lw=0)
@@ -68,4 +79,4 @@ def curve(axes: Any, series: Series) -> None:
 
 def mark(axes: Any, entry: Published) -> None:
     """What was published, as crosses."""
-    axes.plot(entry.x, entry.y, "kx", ms=7, label=f"published: {entry.name}")
+    axes.plot(entry.x, entry.y, "kx", ms=7, label=f"published: {words(entry.name)}")

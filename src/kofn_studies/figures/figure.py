@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from kofn.errors import CodeError
 from ..study import Point, Results
 
 Values = tuple[Any, ...]
+
+QUICK = "(quick"
+"""In the title of what a quick run computed."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,25 @@ class Figure:
     def names(self) -> list[str]:
         """Names of the series, in order."""
         return [series.name for series in self.series]
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether it was computed in seconds, at sizes of its own; its title says so."""
+        return QUICK in self.title
+
+    @classmethod
+    def of_json(cls, held: Mapping[str, Any]) -> Figure:
+        """A figure as it was written down.
+
+        Examples
+        --------
+        >>> figure = Figure("f", "A figure", "a paper", "x", "y", 0, 1, [Series("a", [0], [1])])
+        >>> Figure.of_json(figure.json) == figure
+        True
+        """
+        series = [Series(**entry) for entry in held["series"]]
+        published = tuple(Published(**entry) for entry in held["published"])
+        return cls(**{**held, "series": series, "published": published})
 
     def __getitem__(self, name: str) -> Series:
         return self.series[self.names.index(name)]
@@ -219,8 +241,13 @@ class Recipe:
         """
         study = self.study(replace(request, trials=self.trials_of(request)))
         if compute is None:
-            return study.figure({point: point.compute(request.data) for point in dict.fromkeys(study.points)})
-        return study.figure(compute(study.points))
+            results: Results = {point: point.compute(request.data) for point in dict.fromkeys(study.points)}
+        else:
+            results = compute(study.points)
+        figure = study.figure(results)
+        if request.quick and not figure.is_quick:
+            return replace(figure, title=f"{figure.title} {QUICK}: {figure.trials} trials)")
+        return figure
 
     def trials_of(self, request: Request) -> int:
         """How many trials are computed for a request."""

@@ -21,7 +21,7 @@ from ..study import Point, Result, Results
 from ..sums.modular import rows_covering
 from ..sums.rateless import arrived, rateless, rows_predicted
 from ..sums.times import Delays, SumTimes
-from .drawing import curve
+from .drawing import curve, head
 from .figure import Figure, Recipe, Request, Series, Study
 from .sr_setting import PAPER, cyclic, paper_delays, sr_code
 
@@ -149,7 +149,7 @@ def draw(figure: Figure) -> Any:
         axes.set(xscale="log", yscale="log", xlabel=figure.x_label, title=part)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
-    canvas.suptitle(f"{figure.title}\n{figure.paper}", fontsize=10)
+    head(canvas, figure)
     return canvas
 
 

@@ -31,4 +31,4 @@ def draw(figure: Figure) -> Any:
     return panels(figure, {"limited access": figure.names}, bottom=1e-3)
 
 
-RECIPE = Recipe("sr-fig2b", TITLE, study, draw, trials=200, quick_trials=2, faster="compiled")
+RECIPE = Recipe("sr-fig2b", TITLE, study, draw, trials=200, quick_trials=10, faster="compiled")

@@ -68,4 +68,4 @@ def draw(figure: Figure) -> Any:
     return panels(figure, {"in order of arrival": figure.names}, bottom=1e-3)
 
 
-RECIPE = Recipe("sr-fig2c", TITLE, study, draw, trials=100, quick_trials=2, faster="compiled")
+RECIPE = Recipe("sr-fig2c", TITLE, study, draw, trials=100, quick_trials=10, faster="compiled")

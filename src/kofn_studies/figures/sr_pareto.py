@@ -37,4 +37,4 @@ def draw(figure: Figure) -> Any:
     return canvas
 
 
-RECIPE = Recipe("sr-pareto", TITLE, study, draw, trials=200, quick_trials=2, faster="compiled")
+RECIPE = Recipe("sr-pareto", TITLE, study, draw, trials=200, quick_trials=10, faster="compiled")

@@ -10,6 +10,7 @@ from kofn.errors import require
 
 from .._types import Floats
 from ..study import Results
+from .drawing import head
 from .figure import Figure, Published, Recipe, Request, Series, Study
 from .training_setting import PAPER, spread
 from .uep_table2 import KINDS, LAYERS, matrices, snapshots
@@ -92,7 +93,7 @@ def draw(figure: Figure) -> Any:
                 axes.step(held.x, held.y, where="mid", lw=0.8, alpha=0.6, color=line.get_color())
         axes.set(title=kind, xlabel="entry", yscale="log")
         axes.legend(fontsize=8)
-    canvas.suptitle(f"{figure.title}\n{figure.paper}", fontsize=10)
+    head(canvas, figure)
     return canvas
 
 

@@ -10,6 +10,7 @@ from kofn.errors import require
 from .._types import Floats
 from ..datasets.part import Part
 from ..study import Point, Result, Results
+from .drawing import head
 from .figure import Figure, Published, Recipe, Request, Series, Study
 from .training_setting import PAPER, mnist, seeds, spread
 
@@ -76,7 +77,7 @@ def draw(figure: Figure) -> Any:
     published = {entry.name: dict(zip(entry.x, entry.y, strict=True)) for entry in figure.published}
     cells = [[_cell(row, kind, published[row.name]) for kind in KINDS] for row in figure.series]
     axes.table(cells, rowLabels=figure.names, colLabels=KINDS, loc="center", cellLoc="center").scale(1.0, 1.6)
-    canvas.suptitle(f"{figure.title}\n{figure.paper} (in brackets)", fontsize=10)
+    head(canvas, figure, " (in brackets)")
     return canvas
 
 
