@@ -25,7 +25,8 @@ class Answer:
     exact : bool
         Whether every target is exact: in the row space of what arrived, and numerically stable.
     error : float
-        Expected relative error √(expected loss / expected energy), known without the truth; 0.0 when exact.
+        Expected relative error √(expected loss / expected energy), known without the truth; 0.0 when exact, and nan
+        where results are there that are still to be checked (``verify=``).
     amplification : float
         Factor by which rounding in the results is amplified in the value.
     backward_error : float
@@ -126,14 +127,14 @@ def answer_of(
         Where its value is written to.
     """
     decoding, rows = collector.decoding, list(collector.received)
-    payloads = [results[row] for row in rows]
+    payloads, vouched = [results[row] for row in rows], collector.is_vouched
     return Answer(
-        exact=decoding.exact,
-        error=float(decoding.error),
+        exact=decoding.exact and vouched,
+        error=float(decoding.error) if vouched else math.nan,  # nobody knows whether they are right
         amplification=float(decoding.amplification),
         backward_error=float(decoding.backward_error),
         count=len(rows),
-        recovered=scheme.parts.arrange(decoding.recovered),
+        recovered=scheme.parts.arrange(decoding.recovered & vouched),
         parts=scheme.parts,
         report=report,
         assemble=lambda: learner.settle(scheme.answer(decoding, rows, payloads, out), decoding, payloads),

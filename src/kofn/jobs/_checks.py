@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, Literal, final
 
-from .. import checks
-from ..schemes._scheme import Scheme
+from ..errors import Corrupted, TaskError
 from ..schemes._task import Task
 from ..schemes._verifier import Verifier
+from . import _events as on
 from .report._attempt import Wrong
 
 Verify = Literal["off", "detect", "correct"]
@@ -16,34 +19,95 @@ LIES = {"off": 1, "detect": 3, "correct": 1}
 """A worker that has sent so many messages with wrong results is given nothing more in a run."""
 
 
-class Checks:
+class Heard(Enum):
+    """What a result is taken for: to be used, wrong, or to be borne out by that of another worker."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNSURE = "unsure"
+
+
+class Checks(ABC):
     """The checks of one run, and what they found.
+
+    Attributes
+    ----------
+    lies : int
+        How often a worker may be wrong before it is left out.
+    surplus : int
+        Results more than are needed that the run waits for, to `audit` all of them; 0 where nothing is audited.
+    compares : bool
+        Whether results count only once others bear them out, or after an audit.
+    wrong : list of Wrong
+    """
+
+    surplus = 0
+    compares = False
+
+    def __init__(self, lies: int = 1) -> None:
+        self.lies = lies
+        self.wrong: list[Wrong] = []
+        self._news: list[on.Withdrawn] = []
+
+    @abstractmethod
+    def hear(self, worker: int, row: int, task: Task, result: Any) -> Heard:
+        """What is to be done with a result.
+
+        Raises
+        ------
+        Corrupted
+            It contradicts another one, and nothing can tell which is wrong.
+        """
+
+    def misfit(self, worker: int, row: int, result: Any, error: TaskError) -> Heard:
+        """What is to be done with a result that the scheme does not take, for the reason given."""
+        raise error
+
+    def audit(self, received: Sequence[int], payloads: Mapping[int, Any], last: bool = False) -> on.Event:
+        """Whether what has arrived contradicts itself; ``last``: nothing else comes that could tell."""
+        return on.Vouched()
+
+    def news(self) -> list[on.Withdrawn]:
+        """What was found out of results that had been put by or taken, each once."""
+        news, self._news = self._news, []
+        return news
+
+    def unsettled(self) -> Corrupted | None:
+        """Why nothing can be said, where results contradict each other at the end."""
+        return None
+
+    def remark(self) -> str:
+        """What there is to say where a run ends without an answer."""
+        return ""
+
+
+@final
+class NoChecks(Checks):
+    """Everything is believed."""
+
+    def hear(self, worker: int, row: int, task: Task, result: Any) -> Heard:
+        """Use it."""
+        return Heard.RIGHT
+
+
+@final
+class Keyed(Checks):
+    """Each result is checked by itself, with a key.
 
     Parameters
     ----------
-    verifier : Verifier, optional
-        Nothing is checked without one.
+    verifier : Verifier
     lies : int
-        How often a worker may be wrong before it is left out.
     """
 
-    def __init__(self, verifier: Verifier | None = None, lies: int = 1) -> None:
-        self._verifier, self.lies = verifier, lies
-        self.wrong: list[Wrong] = []
+    def __init__(self, verifier: Verifier, lies: int) -> None:
+        super().__init__(lies)
+        self._verifier = verifier
 
-    def refuse(self, worker: int, row: int, task: Task, result: Any) -> bool:
-        """Whether a result is wrong; then it is noted."""
-        size = 0.0 if self._verifier is None else self._verifier.excess(task, result)
+    def hear(self, worker: int, row: int, task: Task, result: Any) -> Heard:
+        """Use it, or note it as wrong."""
+        size = self._verifier.excess(task, result)
         if size <= 1.0:
-            return False
+            return Heard.RIGHT
         self.wrong.append(Wrong(row, worker, size))
-        return True
-
-
-def require_verifier(call: str, scheme: Scheme, verify: Verify, seed: int) -> Verifier:
-    """The check of a scheme's results that ``verify`` asks for, or a refusal where there is none."""
-    verifier = scheme.verifier(seed)
-    if verifier is None:
-        must, given = "be 'off' where single results cannot be checked", f"{verify!r} with {scheme!r}"
-        raise checks.refusal(call, "verify", must, given, "leave it out; products of floats can be checked")
-    return verifier
+        return Heard.WRONG

@@ -6,7 +6,7 @@ Real runs and simulations drive the same collector, so they cannot disagree on w
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,8 @@ class Collector(Carrying):
         What the payloads in ``results`` allow to be called exact; by default all that the code can make so.
     results : mapping, optional
         Payloads of the rows that arrived.
+    surplus : int
+        So many results more than are independent must be there, and be vouched for, before anything is exact.
 
     Examples
     --------
@@ -90,8 +92,10 @@ class Collector(Carrying):
         epsilon: float = EPSILON,
         judge: Judge | None = None,
         results: Mapping[int, Any] | None = None,
+        surplus: int = 0,
     ) -> None:
         self.code = code
+        self._surplus, self.is_vouched = surplus, not surplus
         self.stop = Decodable() if stop is None else stop
         self.received: list[int] = []
         self._seen: set[int] = set()
@@ -133,7 +137,7 @@ class Collector(Carrying):
         self._seen.add(row)
         self.received.append(row)
         self._space.add(row)
-        self._judgement = None
+        self._judgement, self.is_vouched = None, not self._surplus
         self._exact = True if was_exact else None  # more rows never make an exact target inexact
 
     def extend(self, code: LinearCode, amplification: float) -> None:
@@ -148,6 +152,25 @@ class Collector(Carrying):
         self.code, self._limit, self._space = code, amplification, track_rank(code)
         for row in sorted(self.received, key=lambda row: code.plain[row] < 0):  # combinations count for what is left
             self._space.add(row)
+
+    def withdraw(self, rows: Collection[int]) -> None:
+        """Take note that the results of these rows do not count any more; they may arrive again."""
+        self.received = [row for row in self.received if row not in rows]
+        self._seen, self._space = set(self.received), track_rank(self.code)
+        for row in self.received:
+            self._space.add(row)
+        self._judgement = self._exact = None
+        self.is_vouched = not self._surplus
+
+    def vouch(self) -> None:
+        """Take note that what is there was found not to contradict itself."""
+        self.is_vouched, self._exact = True, None
+
+    @property
+    def wants_audit(self) -> bool:
+        """Whether there is enough to find out whether any of it is wrong, which nobody has done."""
+        enough = min(1, self._surplus) if self._settled else self._surplus
+        return not self.is_vouched and self._space.is_near and self.count - self.rank >= enough
 
     def settle(self) -> None:
         """Take note that nothing more will arrive."""
@@ -171,7 +194,7 @@ class Collector(Carrying):
     def exact(self) -> bool:
         """Whether every target is exact, or all that the code can make exact is there and more results cannot help."""
         if self._exact is None:
-            self._exact = self._space.is_near and self._decided()
+            self._exact = self.is_vouched and self._space.is_near and self._decided()
         return self._exact
 
     def _decided(self) -> bool:
@@ -227,5 +250,5 @@ class Collector(Carrying):
     @property
     def progress(self) -> Progress:
         """Where the job stands."""
-        exact = self.decoding.exact
+        exact = self.is_vouched and self.decoding.exact
         return Progress(self.count, self.code.rows, self.rank, self.code.unknowns, self.error, exact, self.time)

@@ -58,19 +58,47 @@ class Refused(OfWorker):
 
 @dataclass(frozen=True, slots=True)
 class Arrived(OfWorker):
-    """A worker returned results of its rows; ``epsilons`` is the relative precision of each."""
+    """A worker returned results of its rows; ``epsilons`` is the relative precision of each.
+
+    Those of ``unsure`` do not count before another worker has computed them, too.
+    """
 
     state: str
     epsilons: Sequence[float]
+    unsure: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected(OfWorker):
-    """A worker returned results of its rows, of which those of ``rows`` are wrong; ``epsilons`` as of `Arrived`."""
+    """A worker returned results of its rows, of which those of ``rows`` are wrong; the rest as of `Arrived`."""
 
     state: str
     epsilons: Sequence[float]
     rows: Sequence[int]
+    unsure: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """Results that were taken, or put by, turned out to be wrong, or may be.
+
+    ``wrong``: the row and the worker of each that is; ``again``: the same of those that do not count any more.
+    """
+
+    wrong: Sequence[tuple[int, int]]
+    again: Sequence[tuple[int, int]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """What has arrived does not contradict itself, and would if any of it were wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """What has arrived contradicts itself, and it is not certain which of it is wrong: ``error`` says so."""
+
+    error: BaseException
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +161,9 @@ Event = (
     | Refused
     | Arrived
     | Rejected
+    | Withdrawn
+    | Vouched
+    | Unclear
     | Lost
     | Ended
     | Raised
@@ -176,6 +207,16 @@ class WakeAt:
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    """Look whether what has arrived contradicts itself, then say `Vouched`, `Withdrawn` or `Unclear`.
+
+    ``last``: nothing else comes that could tell.
+    """
+
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Decode:
     """The stop rule is met: say `Closed`, and make the answer of what has arrived."""
 
@@ -188,4 +229,4 @@ class Fail:
     error: BaseException | None = None
 
 
-Action = Submit | Restart | Abandon | WakeAt | Decode | Fail
+Action = Submit | Restart | Abandon | WakeAt | Audit | Decode | Fail

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import replace
 from itertools import count
@@ -17,20 +17,21 @@ from .._base._numbers import epsilon_of
 from ..codes._rows import FixedRows
 from ..engines._delays import delays_of
 from ..engines._protocol import Pool, capabilities_of
-from ..errors import Cancelled, CodeError, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
+from ..errors import Cancelled, CodeError, Corrupted, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
 from ..schemes._encoding import Tasks
 from ..schemes._scheme import Learner, Scheme
 from ..schemes._task import Task, name_some
 from . import _events as on
 from ._answer import Answer, answer_of
-from ._checks import Checks
+from ._checks import Checks, Heard, NoChecks
 from ._collector import Collector
 from ._memory import RunMemory
 from ._message import failure, has_results, send, undelivered
 from ._placement import Placement, size_of
-from ._state import ATTEMPTS, RunState
+from ._state import RunState
 from ._stop import nothing_arrived
 from ._stream import TaskStream
+from ._trust import ATTEMPTS
 from ._watch import remember
 from .report._report import Report
 from .scheduling import CodedBackups, Scheduler
@@ -95,7 +96,7 @@ class RunLoop:
         self._memory = RunMemory(scheme.encoding().encode) if memory is None else memory
         self._out = out
         self._choice = choice
-        self._checks = Checks() if checks is None else checks
+        self._checks = NoChecks() if checks is None else checks
         self.pool = pool
         self.collector = collector
         self._placement = placement
@@ -169,7 +170,9 @@ class RunLoop:
 
     def _tell(self, event: on.Event) -> bool:
         """Let the state hear of an event and do what it wants done; return whether the run goes on."""
-        actions: list[on.Action] = self._handled(event)
+        return all(self._carry_out(self._handled(one)) for one in (*self._checks.news(), event))
+
+    def _carry_out(self, actions: list[on.Action]) -> bool:
         while actions:
             action = actions.pop(0)
             if isinstance(action, on.Submit):
@@ -178,15 +181,20 @@ class RunLoop:
                 actions += self._handled(self._restart(action.worker))
             elif isinstance(action, on.WakeAt):
                 self._wake = action.time
+            elif isinstance(action, on.Audit):
+                actions += self._handled(self._checks.audit(self.collector.received, self._results, action.last))
             elif isinstance(action, on.Fail):
-                if action.error is not None:
-                    raise action.error
+                if (error := action.error or self._checks.unsettled()) is not None:
+                    raise error
                 raise self._not_decodable(action.reason) from self._state.loss
             elif isinstance(action, on.Decode):
                 return False
         return True
 
     def _handled(self, event: on.Event) -> list[on.Action]:
+        if isinstance(event, on.Withdrawn):
+            for row, _ in event.again:
+                self._results.pop(row, None)
         return self._state.handle(on.CancelAsked() if self._cancelled else event, self._now())
 
     def _now(self) -> float:
@@ -268,29 +276,39 @@ class RunLoop:
             return on.Raised(worker, self.scheme.explain(failure(outcome, worker, rows[outcome.position])))
         try:
             payloads = outcome if len(rows) > 1 else [outcome]
-            wrong = self._found_wrong(worker, rows, tasks, payloads)
-            epsilons = list(self._taken(worker, zip(rows, payloads, strict=True), wrong))
-        except TaskError as error:
+            heard = [self._hear(worker, *one) for one in zip(rows, tasks, payloads, strict=True)]
+        except (TaskError, Corrupted) as error:
             return on.Raised(worker, error)
-        return on.Rejected(worker, state, epsilons, wrong) if wrong else on.Arrived(worker, state, epsilons)
+        epsilons = list(map(epsilon_of, payloads))
+        wrong, unsure = (
+            [row for row, said in zip(rows, heard, strict=True) if said is what] for what in (Heard.WRONG, Heard.UNSURE)
+        )
+        if wrong:
+            return on.Rejected(worker, state, epsilons, wrong, unsure)
+        return on.Arrived(worker, state, epsilons, unsure)
 
-    def _found_wrong(
-        self, worker: int, rows: Sequence[int], tasks: Sequence[Task], payloads: Sequence[Any]
-    ) -> list[int]:
-        """Of rows that are new, those whose results do not stand a check."""
-        those = zip(rows, tasks, payloads, strict=True)
-        return [row for row, *one in those if row not in self._results and self._checks.refuse(worker, row, *one)]
-
-    def _taken(self, worker: int, results: Iterable[tuple[int, Any]], wrong: Sequence[int]) -> Iterable[float]:
-        """Keep the payloads of rows that are new and not wrong, and tell how precise each is."""
-        for row, result in results:
-            if row not in self._results and row not in wrong:
-                self._results[row] = self._memory.keep(row, self._learner.take(row, result, worker))
-                self._received_bytes += size_of(self._results[row])
-            yield epsilon_of(result)
+    def _hear(self, worker: int, row: int, task: Task, result: Any) -> Heard:
+        """Check a result of a row that is new, and keep what is to be used."""
+        if row in self._results:
+            return Heard.RIGHT
+        heard = self._checks.hear(worker, row, task, result)
+        if heard is not Heard.RIGHT:
+            return heard
+        try:
+            payload = self._learner.take(row, result, worker)
+        except TaskError as error:
+            if (heard := self._checks.misfit(worker, row, result, error)) is not Heard.RIGHT:
+                return heard
+            self._learner.forget()  # what others were like was borne out by nobody
+            payload = self._learner.take(row, result, worker)
+        self._results[row] = self._memory.keep(row, payload)
+        self._received_bytes += size_of(self._results[row])
+        return heard
 
     def _take_surplus(self) -> None:
         """Take what has arrived meanwhile, where nothing else is there, or where it may contradict what is exact."""
+        if self._checks.compares:  # nothing bears it out any more
+            return
         while not self._inbox.empty() and (not self.collector.count or (self._learner.judge and self.collector.exact)):
             message = self._inbox.get()
             worker = -1 if message is None else self._workers.pop(message, -1)
@@ -359,6 +377,7 @@ class RunLoop:
 
     def _not_decodable(self, reason: str, remedy: str = "use more or faster workers") -> NotDecodable:
         name, have = self.scheme.code.name, f"{self.collector.count} of {self.collector.code.rows} results arrived"
+        have += self._checks.remark()
         estimate = self.estimate() if self.collector.count else None
         remedy = "its best estimate is in the exception's 'estimate'" if estimate else remedy
         error = NotDecodable(f"{name} is not exact: {reason} ({have}{self._given_up()}); {remedy}.", estimate)

@@ -89,10 +89,12 @@ class Options(Carrying):
     aim : {"p99", "median"}
         What ``code="auto"`` makes short: the time that all but one of a hundred jobs stay below, or the median.
     verify : {"off", "detect", "correct"}
-        Whether each result is checked where it arrives, against a secret that no worker knows. Wrong ones are never
-        used: they are in ``report.wrong``, and others compute their rows. With "correct" a worker that was wrong is
-        given nothing more in this run; with "detect" not after the third time. Products of floats only (`Freivalds`'
-        check): what moves some row of a result by less than rounding could is not seen.
+        Whether wrong results are looked for. Block products are checked one by one, against a secret that no worker
+        knows (`Freivalds`' check). Of codes with more rows than they need, results more than needed are waited for, one
+        with "detect" and two with "correct", and all must agree. All else is computed by two workers and compared.
+        What is wrong is never used, and stands in ``report.wrong``: others compute it, and with "correct" a worker that
+        was wrong is given nothing more in this run. With "detect" a block product is computed again all the same;
+        elsewhere results that contradict each other raise `kofn.Corrupted`. The page on wrong results has the prices.
 
     Examples
     --------

@@ -26,7 +26,7 @@ from ..schemes._task import Task
 from ..schemes._template import Template
 from ..schemes._verifier import Verifier
 from ._answer import Answer
-from ._checks import LIES, Checks, require_verifier
+from ._checks import Checks
 from ._collector import Collector
 from ._execution import Execution
 from ._job import Job
@@ -38,6 +38,7 @@ from ._out import check_place
 from ._reach import check_reachable
 from ._residents import Residents
 from ._stop import Count, StopRule
+from ._verification import checks_of
 from .scheduling._names import as_scheduler
 from .scheduling._pace import Pace
 
@@ -75,7 +76,7 @@ class Plan(Closeable):
         self._memory: tuple[tuple[int | None, ...], MemoryPlan] | None = None
         self._pace: tuple[ArraySpec, Pace] | None = None
         self._secret = randbits(128)  # no seed of the user's: who knows it can lie unseen
-        self._verifier: tuple[type, Verifier] | None = None
+        self._verifier: tuple[type, Verifier | None] | None = None
 
     @property
     def certificate(self) -> Decoding | None:
@@ -128,8 +129,8 @@ class Plan(Closeable):
         """Be made of what it is made of now, whatever becomes of that."""
         asked = self._asked
         if isinstance(asked, Scheme):
-            self._verifier_of(asked, self.options)
-            self._check(asked, asked.encoding(), asked.learner(), self.options)
+            _, stop, _ = self._check(asked, asked.encoding(), asked.learner(), self.options)
+            self._checks_of(asked, self.options, stop)
         self._asked = asked.taken(Snapshot(self._lease.by_reference))
 
     def _encode(self) -> None:
@@ -156,7 +157,7 @@ class Plan(Closeable):
             check_place(CALL, out, scheme, encoding)
         estimator, stop, plan = self._check(scheme, encoding, learner, options, out)
         template = asked if isinstance(asked, Template) else None
-        verifier = self._verifier_of(scheme, options)
+        verified = self._checks_of(scheme, options, stop)
         if not scheme.code.rows:
             return Execution(scheme, None, {}, template, lease.n)
         results: dict[int, Any] = {}
@@ -170,22 +171,22 @@ class Plan(Closeable):
             pace = self._pace_of(encoding.result)
             end = partial(self._end, run, template, scheme, results)
         expect = lambda: learner.prior(results)  # noqa: E731
-        collector = Collector(scheme.code, expect, estimator, stop, scheme.epsilon, learner.judge, results)
+        surplus = verified.surplus
+        collector = Collector(scheme.code, expect, estimator, stop, scheme.epsilon, learner.judge, results, surplus)
         scheduler = as_scheduler(CALL, options.scheduler, scheme.adaptive)
         loop = RunLoop(
             scheme, lease.pool, collector, lease.placement, scheduler,
             results=results, learner=learner, memory=memory, out=out, choice=self._choice, pace=pace,
-            checks=Checks(verifier, LIES[options.verify]),
+            checks=verified,
         )  # fmt: skip
         return Execution(scheme, loop, results, template, lease.n, options.progress, end)
 
-    def _verifier_of(self, scheme: Scheme, options: Options) -> Verifier | None:
-        """What checks results, the same in every run: it keeps sketches of blocks that stay."""
-        if options.verify == "off":
-            return None
-        if self._verifier is None or self._verifier[0] is not type(scheme):
-            self._verifier = type(scheme), require_verifier(CALL, scheme, options.verify, self._secret)
-        return self._verifier[1]
+    def _checks_of(self, scheme: Scheme, options: Options, stop: StopRule) -> Checks:
+        """What checks results; what does so with a key is the same in every run: it keeps sketches of what stays."""
+        if options.verify != "off" and (self._verifier is None or self._verifier[0] is not type(scheme)):
+            self._verifier = type(scheme), scheme.verifier(self._secret)
+        verifier = None if self._verifier is None else self._verifier[1]
+        return checks_of(CALL, scheme, options.verify, stop, self._lease.n, verifier)
 
     def _check(
         self, scheme: Scheme, encoding: Encoding, learner: Learner, options: Options, out: Any = None

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from operator import index
 from typing import Any
 
 import numpy as np
 
-from .. import checks
 from ..codes._rows import AMPLIFICATION, FixedRows, RowSource
-from ..errors import ArgumentError, Cancelled, WorkerLost
+from ..errors import Cancelled
 from . import _events as on
+from ._assignment import for_others, refusal, require_rows, why_over
 from ._collector import Collector
 from ._events import Phase
+from ._trust import Trust
 from ._view import Lacks, RunView
 from .report._attempt import Attempt, Outcome
 from .scheduling import Copy, Fresh, InFlight, Rows, Scheduler, Wait
 from .scheduling._pace import Pace
-
-ATTEMPTS = 3
-"""A row that has cost so many workers their lives is given up."""
 
 POLL_SECONDS = 0.005
 """How often to look for workers that become ready by themselves, while rows wait for one."""
@@ -82,12 +79,11 @@ class RunState:
         self.rows = FixedRows(collector.code) if rows is None else rows
         self.attempts: list[Attempt] = []
         self.loss: BaseException | None = None
-        self._lives = [ATTEMPTS] * collector.code.rows
+        self._trust = Trust(collector.code.rows, lies)
         self._load: list[float] = collector.code.load.tolist()
         self._to_ask: deque[int] = deque()
-        self._ends = self._has_waited = self._asks_again = False
-        self._lies, self._patience = Counter[int](), lies
-        self._was_wrong: set[tuple[int, int]] = set()
+        self._ends = self._has_waited = self._asks_again = self._is_last = False
+        self._unclear: on.Unclear | None = None
 
     def handle(self, event: on.Event, now: float) -> list[on.Action]:
         """Take an event in, at a time in seconds since the start, and return what is to be done, in order."""
@@ -141,22 +137,26 @@ class RunState:
 
     def _rejected(self, event: on.Rejected) -> None:
         """Take what is right, let another worker compute the rest, and remember who was wrong."""
-        worker = event.worker
-        self._lies[worker] += 1
-        if self._lies[worker] >= self._patience:
-            self.view.barred.add(worker)
+        self._blame(event.worker)
         self._take(event, event.rows)
 
+    def _blame(self, worker: int) -> None:
+        if self._trust.blame(worker):
+            self.view.bar(worker)
+
     def _take(self, event: on.Arrived | on.Rejected, wrong: Sequence[int]) -> None:
-        message = self.view.bring_back(event.worker, event.state, True, wrong)
+        aside = {*wrong, *event.unsure}
+        self._unclear = None
+        message = self.view.bring_back(event.worker, event.state, True, aside)
         self._measure(message)
         self._note(message, wrong, "wrong")
-        for row in wrong:  # twice by the same worker says as much as once
-            self._lives[row] -= (row, event.worker) not in self._was_wrong
-            self._was_wrong.add((row, event.worker))
+        self._note(message, event.unsure, "compared")
+        self._trust.disbelieve(wrong, event.worker)
         self._put_back_or_give_up(wrong, self.view.another(event.worker))
+        self.view.speak(event.worker, event.unsure)
+        self.view.ask_another(event.unsure)
         for row, epsilon in zip(message.rows, event.epsilons, strict=True):
-            if row in wrong:
+            if row in aside:
                 continue
             if row in self.view.received:
                 self._note(message, [row], "late")
@@ -166,18 +166,33 @@ class RunState:
             self.collector.add(row, self.view.now, epsilon)
         self._ask_all()
 
+    def _withdrawn(self, event: on.Withdrawn) -> None:
+        """Take back what is wrong or may be, and let others compute it; remember who was wrong."""
+        self._unclear = None
+        for worker in {worker for _, worker in event.wrong}:
+            self._blame(worker)
+        self.attempts = [one.withdrawn(event.wrong, event.again) for one in self.attempts]
+        self.collector.withdraw({row for row, _ in event.again})
+        self.view.withdraw(event.again)
+        self._ask_all()
+
+    def _vouched(self, event: on.Vouched) -> None:
+        self.collector.vouch()
+
+    def _doubted(self, event: on.Unclear) -> None:
+        self._unclear = event
+
     def _lost(self, event: on.Lost) -> None:
         self.loss = event.error or self.loss
         message = self.view.bring_back(event.worker, event.state, arrived=False)
         self._note(message, message.rows, "lost")
-        for row in message.rows:
-            self._lives[row] -= 1
+        self._trust.lose(message.rows)
         self._put_back_or_give_up(message.rows)
         self._ask_all()
 
     def _put_back_or_give_up(self, rows: Sequence[int], worker: int | None = None) -> None:
         for row in rows:
-            if self._lives[row] <= 0:
+            if self._trust.is_spent(row):
                 self.view.given_up.add(row)
                 self.view.makes_rows = False  # what kills workers would do so in any combination
         self.view.put_back([row for row in rows if row not in self.view.given_up], worker)
@@ -219,14 +234,20 @@ class RunState:
 
     def _next(self) -> on.Action:
         self.collector.advance(self.view.now)
+        if self.collector.wants_audit and self._unclear is None:
+            return self._audit()
         if self.collector.done:
             self.phase = Phase.DECODING
             return on.Decode()
         action = self._restart() or self._assign()
         if action is not None:
             return action
-        reason = self._why_over()
+        reason = why_over(self.view, self.scheduler, self.loss)
         return on.WakeAt(self._wake_at()) if reason is None else self._end(reason)
+
+    def _audit(self, last: bool = False) -> on.Audit:
+        self._unclear, self._is_last = None, last
+        return on.Audit(last)
 
     def _restart(self) -> on.Restart | None:
         late = (worker for worker, at in self._restarts() if at <= self.view.now)
@@ -257,9 +278,10 @@ class RunState:
             assignment = self.scheduler.assign(worker, self.view)
             if isinstance(assignment, Fresh):
                 assignment = self._fresh(worker, assignment)
-            if not isinstance(assignment, Wait):
+            given = for_others(assignment, worker, self.view)
+            if not isinstance(given, Wait):
                 self._asks_again = self._has_waited
-                return self._submit(worker, assignment)
+                return self._submit(worker, given)
             self._has_waited = True
         return None
 
@@ -267,7 +289,8 @@ class RunState:
         """Make a row that combines what is missing; where that is one unknown, it is another copy of its own row."""
         view = self.view
         if not view.makes_rows or not view.missing:
-            raise self._wrong(asked, "ask for fresh rows where they can be made", "look at view.makes_rows")
+            must = "ask for fresh rows where they can be made"
+            raise refusal(asked, self.scheduler, must, "look at view.makes_rows")
         row = self.rows.fresh(view.code, sorted(view.missing))
         combined = np.flatnonzero(row)
         if len(combined) == 1:
@@ -276,56 +299,27 @@ class RunState:
         code = view.code.extended(row, worker, self.rows.load(row))
         self.collector.extend(code, AMPLIFICATION)
         view.extend(code)
-        self._lives.append(ATTEMPTS)
+        self._trust.add_row()
         self._load.append(float(code.load[-1]))
         return Rows([code.rows - 1])
 
     def _submit(self, worker: int, assignment: Rows | Copy) -> on.Submit:
-        view, rows, copied = self.view, self._rows_of(assignment), isinstance(assignment, Copy)
-        under_way = {row for message in view.in_flight.values() for row in message.rows} if copied else ()
-        wrong = [row for row in rows if not (row in under_way if copied else view.queue.is_waiting(row))]
-        if wrong or not rows or len(set(rows)) < len(rows):
-            must = f"{'copy rows that are being computed' if copied else 'give out rows that wait'}, each once"
-            raise self._wrong(assignment, must, "look at view.waiting and view.in_flight")
-        (view.queue.mark_sent if copied else view.queue.take)(rows)
+        view, rows = self.view, require_rows(assignment, self.view, self.scheduler)
+        (view.queue.mark_sent if isinstance(assignment, Copy) else view.queue.take)(rows)
         view.send(InFlight(rows, worker, view.now, view.now))
         return on.Submit(worker, rows)
 
-    def _rows_of(self, assignment: Any) -> list[int]:
-        """The rows that a scheduler, which may be a user's own, gives out."""
-        if not isinstance(assignment, Rows | Copy):
-            remedy = "return Wait() where it gives out nothing"
-            raise self._wrong(assignment, "answer with Rows([…]), Copy([…]), Fresh() or Wait()", remedy)
-        try:
-            return list(map(index, assignment.rows))
-        except TypeError:
-            raise self._wrong(assignment, "give out numbers of rows, in a list", "write Rows([3, 4])") from None
-
-    def _wrong(self, assignment: Any, must: str, remedy: str) -> ArgumentError:
-        return checks.refusal("kofn.run", "scheduler", must, f"{assignment!r} from {self.scheduler}", remedy)
-
-    def _why_over(self) -> str | None:
-        """Why nothing more will arrive, if that is so."""
-        view = self.view
-        if view.in_flight:
-            return None
-        if not view.waiting:
-            return "everything that can arrive has arrived"
-        if not view.idle and not view.absent:
-            last = f"; the last: {self.loss}" if isinstance(self.loss, WorkerLost) else ""
-            wrong = f", {len(view.barred)} of them for wrong results" if view.barred else ""
-            return f"all {len(view.states)} workers are gone{wrong}{last}"
-        if not view.absent and math.isinf(self.scheduler.next_look(view)):
-            return f"{self.scheduler} gives out none of the rows that wait"
-        return None
-
-    def _end(self, reason: str) -> on.Decode | on.Fail:
+    def _end(self, reason: str) -> on.Action:
         """Let a run end now that only time would end later; its answer can only stay what it is."""
         collector = self.collector
+        if self._unclear is not None:
+            return self._fail(self._unclear.error) if self._is_last else self._audit(last=True)
         while collector.count and math.isfinite(wake := collector.next_change()) and not collector.done:
             collector.advance(wake)
         if not collector.done:
             collector.settle()
+            if collector.wants_audit:
+                return self._audit()
         self.phase = Phase.DECODING if collector.done else Phase.FAILED
         return on.Decode() if collector.done else on.Fail(reason)
 
@@ -389,6 +383,9 @@ _STEPS: dict[Phase, dict[type, Step]] = {
         on.Refused: RunState._refused,
         on.Arrived: RunState._arrived,
         on.Rejected: RunState._rejected,
+        on.Withdrawn: RunState._withdrawn,
+        on.Vouched: RunState._vouched,
+        on.Unclear: RunState._doubted,
         on.Lost: RunState._lost,
         on.Ended: RunState._ended,
         on.Raised: RunState._raised,

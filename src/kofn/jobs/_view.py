@@ -42,6 +42,7 @@ class RunView:
         self.makes_rows = False
         self.given_up: set[int] = set()
         self.barred: set[int] = set()
+        self.spoken: dict[int, set[int]] = {}
         self._restarts: Counter[int] = Counter()
         self.idle: set[int] = set()
         self.absent = set(range(workers))
@@ -131,6 +132,41 @@ class RunView:
         self.queue.mark_back([row for row in message.rows if row not in wrong], arrived)
         self.queue.mark_back([row for row in message.rows if row in wrong], False)
         return message
+
+    def withdraw(self, results: Sequence[tuple[int, int]]) -> None:
+        """Take note that some results do not count any more, and let their rows wait for other workers than theirs."""
+        rows = {row for row, _ in results}
+        for row, worker in results:
+            self.speak(worker, [row])
+            self._combined -= self._plain[row] < 0 and row in self.received
+        self.received -= rows
+        brought = {self._plain[row] for row in self.received}
+        self.missing |= {self._plain[row] for row in rows if self._plain[row] >= 0} - brought
+        equal = {other for row in rows for other in self.queue.forget(row)}
+        self.put_back(sorted(equal - rows - self.given_up))
+        self.ask_another(sorted(rows - self.given_up))
+
+    def speak(self, worker: int, rows: Collection[int]) -> None:
+        """Take note that a worker has said what these rows are: only another one can bear it out."""
+        for row in rows:
+            self.spoken.setdefault(self.groups[row], set()).add(worker)
+
+    def may_tell(self, worker: int, row: int) -> bool:
+        """Whether a worker has not said yet what a row is, nor an equal one."""
+        return not self.spoken or worker not in self.spoken.get(self.groups[row], ())
+
+    def ask_another(self, rows: Collection[int]) -> None:
+        """Let rows wait, each for a worker that has not said yet what it is: one with little to do."""
+        for row in rows:
+            there = (other for other, state in enumerate(self.states) if state != "dead" and self.may_tell(other, row))
+            busy = lambda other: (self.states[other] != "idle", len(self.waiting.get(other, ())))  # noqa: E731
+            self.put_back([row], min(there, key=busy, default=None))
+
+    def bar(self, worker: int) -> None:
+        """Give a worker nothing more."""
+        self.barred.add(worker)
+        if worker not in self.in_flight:
+            self.set_state(worker, "dead")
 
     def another(self, worker: int) -> int | None:
         """A worker that can be given what this one had: an idle one if there is any, None where there is no other."""

@@ -8,6 +8,9 @@ from itertools import groupby
 from ..engines._delays import Delays, Message
 from .report._attempt import Attempt
 
+RETURNED = ("arrived", "compared", "late", "wrong")
+"""Outcomes of what came back."""
+
 
 def remember(delays: Delays, workers: int, attempts: Sequence[Attempt], seconds: float, work: float | None) -> None:
     """Let a pool remember a run that is over.
@@ -38,7 +41,7 @@ def remember(delays: Delays, workers: int, attempts: Sequence[Attempt], seconds:
     for (submitted, worker), rows in groupby(sorted(attempts, key=of_message), key=of_message):
         together = list(rows)
         load, away = sum(attempt.load for attempt in together), together[0].seconds
-        messages.append(Message(worker, submitted, away, load, together[0].outcome in ("arrived", "late")))
+        messages.append(Message(worker, submitted, away, load, together[0].outcome in RETURNED))
     delays.see(workers, messages, seconds, work, again=_twice(attempts))
 
 
@@ -50,6 +53,6 @@ def _twice(attempts: Sequence[Attempt]) -> list[tuple[float, float]]:
         first = firsts.setdefault(attempt.row, attempt)
         if first is attempt or "lost" in (first.outcome, attempt.outcome):
             continue
-        if attempt.outcome in ("arrived", "late") or attempt.seconds > first.seconds / 2:  # else nobody saw enough
+        if attempt.outcome in RETURNED or attempt.seconds > first.seconds / 2:  # else nobody saw enough
             pairs.append((first.seconds / first.load, attempt.seconds / attempt.load))
     return pairs

@@ -118,6 +118,10 @@ class Learner:
         """What is expected of the unknowns once these payloads, by row, have arrived."""
         return self._expected() if not results else self._learned(results) or self._expected()
 
+    def forget(self) -> None:
+        """Take results of any shape again: the first was not what it should have been."""
+        self._like = None
+
     def settle(self, value: Any, decoding: Decoding, payloads: Sequence[Array]) -> Any:
         """The answer's value, as what is known of the results has it."""
         return value
@@ -208,6 +212,11 @@ class Scheme(Carrying, ABC):
     def enough(self) -> int | None:
         """Results to wait for, where targets may never be exact."""
         return None
+
+    @property
+    def claim(self) -> str:
+        """What results are taken to be beyond what the code says of them, in words; they may turn out not to be."""
+        return ""
 
     @abstractmethod
     def encoding(self) -> Encoding:

@@ -80,11 +80,8 @@ def locate(
     """
     if is_sparse(code.generator):
         raise CodeError(f"{code.name} is sparse; wrong results are located in dense codes.")
-    if noise is None:
-        noise = ROUNDINGS * max(map(epsilon_of, payloads), default=EPSILON)
-    rows = list(received)
-    flat = np.array([np.concatenate([part.ravel() for part in real_parts(np.asarray(one))]) for one in payloads])
-    results = flat.astype(np.float64)
+    noise = _noise(payloads) if noise is None else noise
+    rows, results = list(received), _real_numbers(payloads)
     with np.errstate(over="ignore"):
         finite = np.isfinite(np.linalg.norm(results, axis=1))
     wrong = [row for row, is_number in zip(rows, finite.tolist(), strict=True) if not is_number]
@@ -102,6 +99,40 @@ def locate(
         wrong += [rows[place] for place in found]
         rows = [row for place, row in enumerate(rows) if place not in found]
         results = np.delete(results, found, axis=0)
+
+
+def deviations(
+    code: LinearCode, received: Sequence[int], payloads: Sequence[Array], wrong: Sequence[int]
+) -> list[float]:
+    """How far each wrong result is from what the others say, in units of what honest ones are off by.
+
+    Examples
+    --------
+    >>> code = LinearCode("pair", [[1], [1], [1]], [[1]], worker=range(3))
+    >>> deviations(code, [0, 1, 2], [np.ones(1), np.ones(1), np.full(1, np.nan)], [2])
+    [inf]
+    """
+    places = {row: place for place, row in enumerate(received)}
+    right = [row for row in received if row not in wrong]
+    if not wrong or not right:
+        return [np.inf] * len(wrong)
+    results = _real_numbers(payloads)
+    honest = results[[places[row] for row in right]]
+    weights = code.generator[list(wrong)] @ np.linalg.pinv(code.generator[right])
+    with np.errstate(invalid="ignore", over="ignore"):
+        off = np.linalg.norm(results[[places[row] for row in wrong]] - weights @ honest, axis=1)
+        sizes = off / (_noise(payloads) * (np.linalg.norm(honest) or 1.0))
+    return [float(size) if np.isfinite(size) else np.inf for size in sizes]
+
+
+def _noise(payloads: Sequence[Array]) -> float:
+    return ROUNDINGS * max(map(epsilon_of, payloads), default=EPSILON)
+
+
+def _real_numbers(payloads: Sequence[Array]) -> Floats:
+    """One row of real numbers a result."""
+    parts = [np.concatenate([part.ravel() for part in real_parts(np.asarray(one))]) for one in payloads]
+    return np.array(parts).astype(np.float64)
 
 
 def parity_check(generator: Floats) -> Floats:

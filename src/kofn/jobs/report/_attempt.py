@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Literal
 
-Outcome = Literal["arrived", "late", "lost", "wrong", "restarted", "abandoned"]
-"""``late``: another copy of the row arrived before; ``wrong``: its result was
-found wrong (``verify=``) and not used; ``restarted``: ended and given out again (`Scheduler`);
-``abandoned``: still running when the job was done."""
+Outcome = Literal["arrived", "compared", "late", "lost", "wrong", "restarted", "abandoned"]
+"""``compared``: others were compared with it (``verify=``) or took its place; ``late``: another copy of the row arrived
+before; ``wrong``: its result was found wrong (``verify=``) and not used; ``restarted``: ended and given out again
+(`Scheduler`); ``abandoned``: still running when the job was done."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Attempt:
         Work of the row, in uncoded tasks.
     submitted, ended : float
         Seconds since the start of the job; for what was abandoned, when it was.
-    outcome : {"arrived", "late", "lost", "wrong", "restarted", "abandoned"}
+    outcome : {"arrived", "compared", "late", "lost", "wrong", "restarted", "abandoned"}
     """
 
     row: int
@@ -37,6 +38,14 @@ class Attempt:
     def seconds(self) -> float:
         """How long the worker was occupied."""
         return self.ended - self.submitted
+
+    def withdrawn(self, wrong: Collection[tuple[int, int]], again: Collection[tuple[int, int]]) -> Attempt:
+        """The same once results of some (row, worker) were found wrong, and others do not count any more."""
+        if self.outcome not in ("arrived", "compared"):
+            return self
+        if (self.row, self.worker) in wrong:
+            return replace(self, outcome="wrong")
+        return replace(self, outcome="compared") if (self.row, self.worker) in again else self
 
 
 @dataclass(frozen=True)

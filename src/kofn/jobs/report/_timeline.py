@@ -10,6 +10,7 @@ from ._attempt import Attempt
 
 COLOURS = {
     "arrived": "#2a9d8f",
+    "compared": "#64b6ac",
     "late": "#8ab17d",
     "lost": "#e76f51",
     "wrong": "#9b2226",

@@ -78,7 +78,7 @@ def _times(worker: int, attempts: Sequence[Attempt], usual: float) -> WorkerTime
 
 
 def _has_ended(attempt: Attempt) -> bool:
-    return attempt.outcome in ("arrived", "late", "wrong")
+    return attempt.outcome in ("arrived", "compared", "late", "wrong")
 
 
 def _pace(attempt: Attempt) -> float:

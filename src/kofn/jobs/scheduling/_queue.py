@@ -93,6 +93,14 @@ class RowQueue:
                     if equal in self._waiting:
                         self._remove(equal)
 
+    def forget(self, row: int) -> list[int]:
+        """Take note that nothing equal to a row has arrived after all; returns its equals, which may wait again."""
+        group = self.groups[row]
+        if group not in self._arrived:
+            return []
+        self._arrived.remove(group)
+        return [equal for equal in self._members.get(group, ()) if equal not in self._waiting]
+
     def append(self, worker: int) -> None:
         """Let a row more wait for this worker, unlike all others, the last of its lane."""
         row = len(self._owner)

@@ -157,6 +157,11 @@ class FunctionScheme(CallScheme):
         """That of the inputs, and how much larger results are by design."""
         return self.precision * (1.0 if self.mixing is None else self.mixing.growth)
 
+    @property
+    def claim(self) -> str:
+        """What f is taken to be."""
+        return "" if self.mixing is None else self.mixing.claim
+
     def layout(self, result: ArraySpec) -> Layout:
         """Outputs one after another, around their means."""
         offset = None if self.mean is None else np.tensordot(self.code.targets, self.mean, axes=1)

@@ -1,0 +1,190 @@
+"""Checks by what is redundant: results more than a code needs contradict it where one of them is wrong."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+
+from ..arrays._spec import ArraySpec
+from ..codes._linear import LinearCode
+from ..codes.decoding._syndromes import deviations, locate
+from ..errors import Corrupted, TaskError
+from ..schemes._task import Task, name_some
+from . import _events as on
+from ._alike import difference, is_numbers
+from ._checks import Checks, Heard
+from ._compared import Compared
+from .report._attempt import Wrong
+
+
+@final
+class Redundant(Checks):
+    """All results are audited together, once there are some more than the code needs.
+
+    Those that the others prove wrong are withdrawn. Where it is not certain which are, or a result stands alone, other
+    workers compute the rows in question once more, and two that say the same are believed (`Compared`).
+
+    Parameters
+    ----------
+    code : LinearCode
+        Dense.
+    surplus : int
+    compared : Compared
+        For rows in question.
+    corrects : bool
+        Whether anything is withdrawn. Otherwise what is wrong is `kofn.Corrupted`.
+    claim : str
+        What results are taken to be beyond what the code says of them; they may contradict that, and not each other.
+    lies : int
+    """
+
+    compares = True
+
+    def __init__(
+        self, code: LinearCode, surplus: int, compared: Compared, corrects: bool, claim: str = "", lies: int = 1
+    ) -> None:
+        super().__init__(lies)
+        self.surplus = surplus
+        self._code, self._compared, self._corrects, self._claim = code, compared, corrects, claim
+        self._taken: dict[int, tuple[int, Any]] = {}
+        self._misfits: dict[int, int] = {}
+        self._kinds: dict[int, ArraySpec | None] = {}
+        self._disproved: dict[int, list[tuple[int, Any]]] = {}
+
+    def hear(self, worker: int, row: int, task: Task | None, result: Any) -> Heard:
+        """Take it for the audit, or compare it where its row is in question."""
+        self._kinds[worker] = _kind(result)
+        self._absolve(worker, row, result)
+        if self._compared.is_asked(row):
+            heard = self._compared.hear(worker, row, task, result)
+            self._pass_on()
+            if heard is not Heard.RIGHT:
+                return heard
+        self._taken[row] = worker, result
+        return Heard.RIGHT
+
+    def misfit(self, worker: int, row: int, result: Any, error: TaskError) -> Heard:
+        """Believe what most workers return of shape and type, and of the rest what two of them return."""
+        self._taken.pop(row, None)
+        if others := self._of_another_kind(result):
+            self._news.append(on.Withdrawn((), self._leave(others)))
+            self._taken[row] = worker, result
+            return Heard.RIGHT
+        self._misfits[row] = worker
+        if _kind(result) != self._usual:
+            return Heard.UNSURE
+        heard = self._compared.hear(worker, row, None, result)
+        if heard is Heard.RIGHT:
+            raise error
+        return heard
+
+    def audit(self, received: Sequence[int], payloads: Mapping[int, Any], last: bool = False) -> on.Event:
+        """Look for rows that contradict the others."""
+        those = [payloads[row] for row in received]
+        usual = self._usual
+        if odd := [row for row in received if _kind(self._taken[row][1]) != usual]:
+            return self._unlike(odd)
+        try:
+            found = locate(self._code, received, those)
+        except Corrupted as error:
+            return self._unclear(error.candidates, last)
+        alone = self._unsettled(found.unchecked)
+        wrong = self._unsettled(found.wrong)
+        if len(wrong) < len(found.wrong):
+            return self._unclear(received, last)
+        if wrong and not self._corrects:
+            raise self._contradiction(wrong)
+        sizes = deviations(self._code, received, those, wrong)
+        self.wrong += [Wrong(row, self._taken[row][0], size) for row, size in zip(wrong, sizes, strict=True)]
+        pairs = [(row, self._taken[row][0]) for row in wrong]
+        for row in wrong:
+            self._disproved.setdefault(row, []).append(self._taken.pop(row))
+        again = [*pairs, *self._question(alone)]
+        return on.Withdrawn(pairs, again) if again else self._vouched()
+
+    def unsettled(self) -> Corrupted | None:
+        """Rows in question of which no two workers said the same."""
+        return self._compared.unsettled()
+
+    def remark(self) -> str:
+        """That nothing was checked."""
+        return f"; {self.surplus} results more than are needed were wanted, to check them"
+
+    @property
+    def _usual(self) -> ArraySpec | None:
+        """Shape and type of what most workers return."""
+        return Counter(self._kinds.values()).most_common(1)[0][0]
+
+    def _of_another_kind(self, result: Any) -> list[int]:
+        """Rows that were taken although most workers return results of this shape and type instead."""
+        usual = self._usual
+        return [] if _kind(result) != usual else [row for row, (_, one) in self._taken.items() if _kind(one) != usual]
+
+    def _unlike(self, rows: Sequence[int]) -> on.Withdrawn:
+        if not self._corrects:
+            raise self._contradiction(rows)
+        return on.Withdrawn((), self._leave(rows))
+
+    def _leave(self, rows: Sequence[int]) -> list[tuple[int, int]]:
+        """Have rows computed by others, whatever was said so far."""
+        left = [(row, self._taken.pop(row)[0]) for row in rows]
+        self._misfits.update(left)
+        return left
+
+    def _unsettled(self, rows: Iterable[int]) -> list[int]:
+        return [row for row in rows if not self._compared.is_settled(row)]
+
+    def _question(self, rows: Sequence[int]) -> list[tuple[int, int]]:
+        """Have rows computed by others; what was said so far is one opinion."""
+        asked = []
+        for row in rows:
+            worker, result = self._taken.pop(row)
+            self._compared.hear(worker, row, None, result)
+            asked.append((row, worker))
+        return asked
+
+    def _vouched(self) -> on.Vouched:
+        """Now that it is known what results are like, those that were not taken for their kind are wrong."""
+        left = [row for row in self._misfits if not self._compared.is_settled(row)]
+        self.wrong += [Wrong(row, self._misfits[row], math.inf) for row in left]
+        self._misfits.clear()
+        return on.Vouched()
+
+    def _absolve(self, worker: int, row: int, result: Any) -> None:
+        """Believe what was disproved once another worker returns the same."""
+        for other, before in self._disproved.get(row, ()):
+            if other != worker and not self._compared.is_settled(row) and difference(before, result) <= 1.0:
+                self._compared.hear(other, row, None, before)
+                self._compared.hear(worker, row, None, result)
+                self.wrong = [one for one in self.wrong if (one.row, one.worker) != (row, other)]
+
+    def _unclear(self, candidates: Collection[int], last: bool) -> on.Event:
+        rows = self._unsettled(row for row in candidates if row in self._taken)
+        if not self._corrects:
+            raise self._contradiction(sorted(candidates))
+        if rows:
+            return on.Withdrawn((), self._question(rows)) if last else on.Unclear(self._contradiction(rows))
+        if self._claim:
+            return self._vouched()  # two workers said each of it: the judge of the results says what is not as claimed
+        text = f"two workers each returned the results of {self._code.name}, and still they contradict its generator"
+        why = "some are wrong in the same way, or its rows are not what its tasks compute"
+        return on.Unclear(Corrupted(f"{text}: {why}.", sorted(candidates)))
+
+    def _pass_on(self) -> None:
+        self._news += self._compared.news()
+        self.wrong += self._compared.wrong
+        self._compared.wrong = []
+
+    def _contradiction(self, rows: Sequence[int]) -> Corrupted:
+        text = f"results of {self._code.name} contradict each other, and {name_some('row', rows)} may be wrong"
+        also = f", or f is not {self._claim}" if self._claim else ""
+        remedy = "use more rows or workers" if self._corrects else "ask verify='correct' to have them computed again"
+        return Corrupted(f"{text}{also}; {remedy}.", rows)
+
+
+def _kind(result: Any) -> ArraySpec | None:
+    return ArraySpec.of(np.asarray(result)) if is_numbers(result) else None
