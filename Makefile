@@ -4,6 +4,7 @@
 # make test-all  both
 # make test-engine jobs on the engine that KOFN_ENGINE names, as in KOFN_ENGINE=ray make test-engine
 # make docs      the site, in out/site: without a network, warnings are errors
+# make release-check what must hold before a release: wheel, source distribution, new environments
 # make check     formatting, lint, types
 PYTHON ?= python3
 BIN := .venv/bin
@@ -13,7 +14,7 @@ BIN := .venv/bin
 PROCESSES ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
 
-.PHONY: demo test test-slow test-all test-engine docs check clean
+.PHONY: demo test test-slow test-all test-engine docs release-check check clean
 
 demo: .venv/demo
 	mkdir -p out
@@ -37,6 +38,9 @@ test-engine: .venv/installed
 
 docs: .venv/installed
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs out/site
+
+release-check: .venv/installed
+	$(BIN)/python tools/check_release.py
 
 check: .venv/installed
 	$(BIN)/ruff format --check .
