@@ -15,9 +15,10 @@ FLOORS = [
     "schemes engines",
     "jobs",
     "simulation",
-    "tuning testing",
+    "tuning",
     "_api",
     "sklearn joblib torch cli",
+    "testing",
 ]
 """From the ground up. Packages of one floor do not know each other; `__init__` and `__main__` stand on the roof."""
 
