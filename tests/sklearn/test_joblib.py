@@ -237,3 +237,23 @@ except ImportError as error:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=50)
     assert done.stdout == "kofn.joblib needs joblib; install it with pip install 'kofn[sklearn]'.\n"
+
+
+@pytest.mark.parametrize("end", ["closed", "raises"])
+def test_what_calls_raised_keeps_no_thread_once_nobody_holds_it(end):
+    """What is raised has the frames of the caller, and these have the backend; the thread must not hold it, too."""
+    before = held()
+    with kofn.ThreadPool(2) as pool:
+        ended = threading.Event()
+
+        def call(number):
+            if end == "closed":
+                pool.close()
+                ended.wait(10)
+            raise LookupError(f"no {number}")
+
+        with pytest.raises((kofn.PoolClosed, LookupError)), over(pool):
+            joblib.Parallel(batch_size=1)(calls(call, [1, 2]))
+        ended.set()
+    del pool, call
+    until(lambda: gc.collect() >= 0 and held() <= before)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from copy import copy
 from typing import Any
 
 from ..._base._closeable import at_end
+from ..._base._envelope import error_line
 from ..._base._place import staying
-from ...errors import PoolClosed
+from ...errors import KofnError, PoolClosed
 from ._loop import CallLoop, Result
 
 Deliver = Callable[[Result], object]
@@ -80,19 +82,26 @@ class _Work:
 
     def serve(self) -> None:
         """Take turns until the end; whatever goes wrong, every call hears of it."""
-        error: BaseException = PoolClosed("what was computed here was closed")
+        error: KofnError = PoolClosed("what was computed here was closed")
         try:
             while not self._ended:
-                for result in self._loop.turn():
-                    self._deliver(result)
+                self._take_turn()
                 if self._loop.is_over:
                     self._fail_all(self._loop.end)
         except BaseException as caught:
-            error = caught
+            if not self._ended:
+                self._fail_all(caught)
+            # Whoever is told raises it, and then it holds his frames, and with them the crew: this holds another one.
+            error = copy(caught) if isinstance(caught, KofnError) else KofnError(error_line(caught))
         while not self._ended:  # what comes now has no chance, and must not wait for ever
-            self._fail_all(error)
+            self._fail_all(copy(error))
             self._loop.rest()
         self._loop.close()
+
+    def _take_turn(self) -> None:
+        """Wait, and hand on what came; nothing of that is held while it waits again."""
+        for result in self._loop.turn():
+            self._deliver(result)
 
     def _fail_all(self, error: BaseException) -> None:
         for number in self._loop.forsake():
