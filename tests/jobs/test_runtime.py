@@ -74,6 +74,16 @@ def test_rows_of_a_dead_worker_go_to_live_ones():
     np.testing.assert_allclose(answer.value, A @ B, rtol=1e-12)
 
 
+@pytest.mark.parametrize("seconds", [1e-18, 1e-12, 0.5])
+def test_who_waits_for_less_than_virtual_time_can_tell_apart_waits_no_more(seconds):
+    clock = VirtualClock()
+    clock.wait(queue.SimpleQueue(), 1.0)
+    clock.wait(queue.SimpleQueue(), seconds)
+    assert clock.now() > 1.0
+    clock.wait(queue.SimpleQueue(), 0.0)
+    assert clock.now() == max(1.0 + seconds, np.nextafter(1.0, 2.0))
+
+
 def test_a_worker_that_never_answers_is_abandoned():
     scheme = kofn.schemes.mds(A, B, workers=4, rng=0)
     answer = virtual_run(scheme, [[1.0], [1.0], [np.inf], [1.0]])

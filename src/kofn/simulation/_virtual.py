@@ -41,8 +41,10 @@ class VirtualClock:
         heapq.heappush(self._agenda, (time, next(self._order), action))
 
     def wait(self, inbox: queue.SimpleQueue[Any], seconds: float) -> Any:
-        """Let time pass until something is in ``inbox``, for at most ``seconds``."""
+        """Let time pass until something is in ``inbox``, for at most ``seconds``; however few they are, some passes."""
         until = self._now + seconds
+        if seconds > 0:  # or who waits for what rounding leaves of a second would do so for ever
+            until = max(until, math.nextafter(self._now, math.inf))
         while inbox.empty():
             if not self._agenda or self._agenda[0][0] > until:
                 if math.isinf(until):
