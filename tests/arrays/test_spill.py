@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+import kofn
 from kofn.arrays._spill import SpillFile
-from kofn.errors import ArgumentError
+from kofn.errors import ArgumentError, FileError
 
 
 def descriptors():
@@ -40,6 +43,22 @@ def test_what_does_not_fit_its_place_stays_in_memory(tmp_path):
     spill = SpillFile("f", tmp_path, 2, 32)
     for result in (np.zeros((3, 3)), np.zeros(4)):
         assert spill.keep(0, result) is result
+
+
+def test_a_disk_that_becomes_full_is_told_of_by_name(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    rng = np.random.default_rng(0)
+    A, B = rng.standard_normal((160, 20)), rng.standard_normal((20, 100))
+    limit = A.nbytes + B.nbytes + A.shape[0] * B.shape[1] * 4
+    call = {"code": "repetition", "blocks": (8, 1), "rows": 10, "memory_limit_bytes": limit, "scratch": tmp_path}
+    with kofn.ThreadPool(2) as pool:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pwrite", refuse)
+            with pytest.raises(FileError, match=r"^kofn\.matmul: 'scratch' must .* 16000 bytes each, .*No space left"):
+                kofn.matmul(A, B, workers=pool, **call)
+        np.testing.assert_allclose(kofn.matmul(A, B, workers=pool, **call).value, A @ B)
 
 
 def test_the_file_has_no_name_and_goes_with_the_last_result(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 
 from .._base._numbers import Array
 from ..checks import refusal
+from ..errors import FileError
 from ._file import Descriptor, FileMatrix
 
 
@@ -34,7 +35,7 @@ class SpillFile:
     """
 
     def __init__(self, call: str, folder: str | os.PathLike[str], rows: int, size: int) -> None:
-        self._size = size
+        self._size, self._call, self._folder = size, call, os.fspath(folder)
         try:
             free = shutil.disk_usage(folder).free
             with tempfile.TemporaryFile(dir=folder) as file:
@@ -48,9 +49,23 @@ class SpillFile:
             raise refusal(call, "scratch", must, given, "make room, name another, or set TMPDIR")
 
     def keep(self, row: int, result: Array) -> Any:
-        """Write a result to its place in the file and return what reads it from there."""
+        """Write a result to its place in the file and return what reads it from there.
+
+        Raises
+        ------
+        FileError
+            The disk is full by now, or the system lets files be no longer.
+        """
         if result.ndim != 2 or result.nbytes > self._size:
             return result
         kept = FileMatrix(self._file, result.shape, result.dtype, row * self._size)
-        kept[:] = result
+        try:
+            kept[:] = result
+        except OSError as error:
+            must = f"be a folder where results can be written, {result.nbytes} bytes each"
+            given = f"{self._folder} ({error.strerror or error})"
+            refused = refusal(self._call, "scratch", must, given, "make room, name another, or set TMPDIR")
+            failure = FileError(*refused.args)
+            failure.call = self._call
+            raise failure from error
         return kept
