@@ -5,6 +5,7 @@
 # make test-engine jobs on the engine that KOFN_ENGINE names, as in KOFN_ENGINE=ray make test-engine
 # make docs      the site, in out/site: without a network, warnings are errors
 # make release-check what must hold before a release: wheel, source distribution, new environments
+# make chaos     seeded jobs under faults, on the engine that ENGINE names: ENGINE=threads JOBS=1000 SEED=1 make chaos
 # make check     formatting, lint, types
 PYTHON ?= python3
 BIN := .venv/bin
@@ -14,7 +15,7 @@ BIN := .venv/bin
 PROCESSES ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
 
-.PHONY: demo test test-slow test-all test-engine docs release-check check clean
+.PHONY: demo test test-slow test-all test-engine docs chaos release-check check clean
 
 demo: .venv/demo
 	mkdir -p out
@@ -41,6 +42,13 @@ docs: .venv/installed
 
 release-check: .venv/installed
 	$(BIN)/python tools/check_release.py
+
+ENGINE ?= local
+JOBS ?= 200
+SEED ?= 0
+
+chaos: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m kofn.testing.chaos --engine $(ENGINE) --jobs $(JOBS) --seed $(SEED)
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

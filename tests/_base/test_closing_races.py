@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -132,3 +134,51 @@ def test_every_pool_refuses_the_same_in_the_same_words(engine):
                 call(pool)
                 pytest.fail(f"{name} was not refused")
         assert pool.submit(0, abs, keys=["a"]).result() == 1
+
+
+class Keeping(kofn.ThreadPool):
+    """An engine that keeps the futures of its tasks when it is closed, as Dask's client does."""
+
+    kept: list[Future[Any]] = []  # noqa: RUF012  they outlive the pool
+
+    def submit(self, *arguments: Any, **keywords: Any) -> Future[Any]:
+        future = super().submit(*arguments, **keywords)
+        self.kept.append(future)
+        return future
+
+
+class Caller:
+    """What only frames of the caller hold."""
+
+
+@pytest.mark.parametrize("call", ["matmul", "imap"])
+def test_an_engine_that_keeps_its_futures_keeps_nothing_of_who_was_told_that_it_was_closed(call):
+    def run() -> weakref.ref[Caller]:
+        caller, begun, end = Caller(), threading.Event(), threading.Event()
+
+        def task(x):
+            begun.set()
+            end.wait(10)
+            return x
+
+        def close():
+            begun.wait(10)
+            pool.close()
+            end.set()
+
+        with Keeping(1) as pool, pytest.raises(PoolClosed) as told:
+            closer = threading.Thread(target=close)
+            closer.start()
+            if call == "imap":
+                list(kofn.imap(task, [1], workers=pool))
+            else:
+                kofn.sum([task], 1.0, workers=pool, code="one")
+        closer.join()
+        assert any(isinstance(future.exception(), PoolClosed) for future in Keeping.kept)
+        del told
+        return weakref.ref(caller)
+
+    there = run()
+    gc.collect()
+    assert there() is None
+    Keeping.kept.clear()

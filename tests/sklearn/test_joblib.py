@@ -255,5 +255,5 @@ def test_what_calls_raised_keeps_no_thread_once_nobody_holds_it(end):
         with pytest.raises((kofn.PoolClosed, LookupError)), over(pool):
             joblib.Parallel(batch_size=1)(calls(call, [1, 2]))
         ended.set()
-    del pool, call
+    del call
     until(lambda: gc.collect() >= 0 and held() <= before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
+from copy import copy
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -267,7 +268,7 @@ class RunLoop:
         except WorkerLost as error:
             return on.Lost(worker, state, error.with_traceback(None))
         except (PoolClosed, Cancelled) as error:
-            return on.PoolGone(error)
+            return on.PoolGone(copy(error.with_traceback(None)))  # an engine may keep it, with the frames of who raises
         except CancelledError:
             return on.Lost(worker, state)
         except Exception as error:

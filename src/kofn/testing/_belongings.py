@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -11,10 +12,10 @@ from pathlib import Path
 
 def child_processes() -> set[str]:
     """Numbers of this process's children, zombies among them; nothing where there is no ``/proc``."""
-    return {process for process, parent in _parents().items() if parent == str(os.getpid())}
+    return {process for process, parent in parents().items() if parent == str(os.getpid())}
 
 
-def _parents() -> dict[str, str]:
+def parents() -> dict[str, str]:
     """The parent of every process; not from ``/proc/self/task/*/children``, whose file a thread takes along."""
     found = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
@@ -30,9 +31,27 @@ def belongings() -> set[str]:
     return children | threads | set(_shared_memory())
 
 
-def left_since(before: set[str]) -> set[str]:
-    """What is new since then, without the shared memory of other programs, which lies in the same folder."""
-    new = belongings() - before
+def everything(beside_a_cluster: bool = False) -> set[str]:
+    """All of that, every other thread, open descriptors, and files in the folder of temporary files.
+
+    Beside a cluster, whose workers come and go, connections to it and its shared memory say nothing.
+    """
+    found = belongings()
+    found |= {f"thread {thread.ident} {thread.name}" for thread in threading.enumerate()}
+    found |= {f"file {path}" for path in Path(tempfile.gettempdir()).iterdir()}
+    for path in Path("/proc/self/fd").glob("*"):
+        with suppress(FileNotFoundError):
+            found.add(f"descriptor {path.name} {path.readlink()}")
+    passing = ("shared memory ",) if beside_a_cluster else ("shared memory sm_segment",)  # the latter are Open MPI's
+    return {name for name in found if not (name.startswith(passing) or (beside_a_cluster and " socket:" in name))}
+
+
+def left_since(before: set[str], now: set[str] | None = None) -> set[str]:
+    """What is new since then, without the shared memory of other programs, which lies in the same folder.
+
+    ``now`` is what there is, `belongings` by default.
+    """
+    new = (belongings() if now is None else now) - before
     files, others = _shared_memory(), _shared_by_others() if new else set()
     return {name for name in new if files.get(name) not in others}
 
@@ -48,11 +67,11 @@ def _shared_memory() -> dict[str, str]:
 
 def _shared_by_others() -> set[str]:
     """Inodes that processes other than this one and its descendants map; a semaphore's file changes its name."""
-    parents, ours = _parents(), {str(os.getpid())}
-    while more := {process for process, parent in parents.items() if parent in ours} - ours:
+    known, ours = parents(), {str(os.getpid())}
+    while more := {process for process, parent in known.items() if parent in ours} - ours:
         ours |= more
     found: set[str] = set()
-    for process in parents.keys() - ours:
+    for process in known.keys() - ours:
         with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
             found |= set(re.findall(r"(\d+) +/dev/shm/", Path(f"/proc/{process}/maps").read_text()))
     return found

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
+from copy import copy
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -256,7 +257,8 @@ class CallLoop:
             outcomes: Outcomes = message.future.result()
         except (PoolClosed, Cancelled) as error:
             end = self.end  # a task may say in its own way that the pool was closed
-            raise (end if isinstance(end, PoolClosed) else error) from error
+            error.with_traceback(None)  # an engine may keep it, and it must not keep what runs here
+            raise (end if isinstance(end, PoolClosed) else copy(error)) from error
         except Exception as error:
             self._note(message, message.numbers, "lost")
             self.loss = error.with_traceback(None) if isinstance(error, WorkerLost) else self.loss

@@ -1,0 +1,59 @@
+"""Which failures fit what was done to a job: any other one is a fault of kofn's."""
+
+from __future__ import annotations
+
+from ...errors import (
+    ArgumentError,
+    Cancelled,
+    KofnError,
+    NotDecodable,
+    PoolClosed,
+    TaskError,
+    WorkerLost,
+)
+from ._draws import Case, Round
+from ._faces import Planned
+
+RANDOM = {"now-uep", "ew-uep", "lt", "bcc", "sum-recovery", "one", "gradient", "hint"}
+"""Codes that may be drawn such that not even all rows are enough, or that do not suit each number of workers."""
+
+
+def misfit(error: BaseException, case: Case, round: Round) -> str:
+    """Why a failure does not fit; an empty string where it does.
+
+    Examples
+    --------
+    >>> case = Case(0, "matmul", "mds", "float64", 1)
+    >>> misfit(Cancelled("the job was cancelled."), case, Round(0, 0, 3, [case]))
+    'nobody cancelled it'
+    """
+    if isinstance(error, Planned):
+        return "" if case.fails else "nothing was to fail"
+    if not isinstance(error, KofnError):
+        return "it is no error of kofn's"
+    if not str(error):
+        return "it says nothing"
+    if isinstance(error, Cancelled):
+        return "" if case.cancelled_after is not None else "nobody cancelled it"
+    if isinstance(error, PoolClosed):
+        return "" if round.closed_after is not None else "nobody closed the pool"
+    if isinstance(error, TaskError):
+        return "" if case.fails and isinstance(error.__cause__, Planned) else "nothing was to fail"
+    if isinstance(error, NotDecodable):
+        return "" if round.loses or round.wrong or "deadline" in case.options else "nothing was lost or late"
+    if isinstance(error, WorkerLost):
+        return "" if round.loses else "no worker was lost"
+    return _misfit_of_refusal(error, case)
+
+
+def _misfit_of_refusal(error: KofnError, case: Case) -> str:
+    if not isinstance(error, ArgumentError):
+        return "nothing explains it"
+    text = str(error)
+    if "memory_limit_bytes" in case.options and "'memory_limit_bytes' must" in text:
+        return ""
+    if case.code in RANDOM:
+        return ""
+    if case.options.get("scheduler") == "coded" and "fresh" in text:
+        return ""
+    return "nothing was to be refused"
