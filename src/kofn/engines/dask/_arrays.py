@@ -50,7 +50,8 @@ def adopted(value: Any, client: Client, travel: Travel) -> RemoteMatrix:
         worker = min(places.values() or load, key=load.__getitem__)
         address = next((address for address in places if places[address] == worker), "")
         load[worker] += spec.nbytes
-        blocks[i, j] = Ref(str(future.key), worker, spec, Hold(future.key, future, address, is_ours=False))
+        hold = Hold(future.key, future, address, travel.spent, is_ours=False)
+        blocks[i, j] = Ref(str(future.key), worker, spec, hold)
     return RemoteMatrix(blocks, heights, widths, value.dtype)
 
 

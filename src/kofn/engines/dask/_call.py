@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 INLINE = 1 << 20
 """Bytes up to which a task travels inside its message; what is larger is scattered to the worker first."""
 
-RELEASE = 0.1
-"""Seconds after which a fetched result is released at the latest."""
-
 LOOKS = 5
 """How often a task is given to its worker that does not find there what was there a moment ago."""
 
@@ -47,35 +44,15 @@ class DaskPlacedValue:
     future: Future | None = None
 
 
-class Spent:
-    """The newest result of a worker, whose future is let go a little later.
-
-    A client sends at most once in 10 ms: let go at once, each result would hold up the task that follows it; it is let
-    go together with that task.
-    """
-
-    future: Future | None = None
-
-    def leave(self, future: Future) -> None:
-        """Let go of ``future`` with the next task, or soon."""
-        self.future = future
-        asyncio.get_running_loop().call_later(RELEASE, self._release, future)
-
-    def _release(self, future: Future) -> None:
-        if self.future is future:
-            self.future = None
-
-
 class DaskCall(Promise):
     """One call at one worker; its key is like no other, so equal calls stay two."""
 
-    def __init__(self, call: Call, residents: Sequence[DaskPlacedValue], travel: Travel, spent: Spent) -> None:
+    def __init__(self, call: Call, residents: Sequence[DaskPlacedValue], travel: Travel) -> None:
         super().__init__()
         self.call = call
         self.residents = residents
         self.travel = travel
         self.client = travel.client
-        self.spent = spent
         self.key = f"kofn-{call.name}-{uuid4().hex}"
 
     async def outcome(self, address: str) -> tuple[str, Any]:
@@ -90,7 +67,8 @@ class DaskCall(Promise):
 
     def _hold(self, address: str, about: Any, size: int) -> tuple[Hold, ArraySpec | None, int]:
         key = kept_key(self.key)
-        return Hold(key, known(self.client, key), address), about and ArraySpec(*about), size
+        hold = Hold(key, known(self.client, key), address, self.travel.spent)
+        return hold, about and ArraySpec(*about), size
 
     async def _brought(self, address: str) -> dict[str, Hold]:
         """What the references mean at this worker."""
@@ -111,13 +89,13 @@ class DaskCall(Promise):
             perform, self.key, call, needs, self.client.id if self.call.is_kept else "", *residents,
             key=self.key, workers=[address], allow_other_workers=False, pure=False, retries=0,
         )  # fmt: skip
-        self.spent.future = None
+        self.travel.spent.let_go()
         error = await future.exception()
         if error is not None or future.status != "finished":
             raise error or CancelledError()
         done = self.is_claimed and not self.call.is_kept  # or it is not known whether anything is to be released
         outcome: tuple[str, Any] = ("refused", None) if done else await get(self.client, future.key, address)
-        self.spent.leave(future)
+        self.travel.spent.leave(future)
         return outcome
 
     async def _place(self, resident: DaskPlacedValue, address: str) -> Future:

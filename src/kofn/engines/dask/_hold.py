@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections import deque
 from typing import TYPE_CHECKING
 
 from ..._base._travel import Staying
@@ -9,6 +12,45 @@ from ...errors import ReferenceLost
 
 if TYPE_CHECKING:
     from distributed import Client, Future
+
+
+RELEASE = 0.1
+"""Seconds after which what is spent is released at the latest."""
+
+
+class Spent:
+    """Futures to be let go soon.
+
+    A client sends at most once in 10 ms. Let go at once, each result and each value would hold up the task that
+    follows it; they are let go together with that task, or a little later.
+
+    Parameters
+    ----------
+    loop : AbstractEventLoop
+        The client's.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._left: deque[Future] = deque()
+        self._is_timed = False
+
+    def leave(self, future: Future) -> None:
+        """Let go of ``future`` soon; from any thread."""
+        self._left.append(future)
+        if not self._is_timed:
+            self._is_timed = True
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody can be told any more
+                self._loop.call_soon_threadsafe(self._loop.call_later, RELEASE, self._let_go_in_time)
+
+    def let_go(self) -> None:
+        """Let go of all there is."""
+        while self._left:
+            self._left.popleft()
+
+    def _let_go_in_time(self) -> None:
+        self._is_timed = False
+        self.let_go()
 
 
 class Hold(Staying):
@@ -22,25 +64,36 @@ class Hold(Staying):
         None once it was released.
     address : str
         Of a worker that had it when this was last known, or nothing.
+    spent : Spent, optional
+        Where the future goes in the end.
     is_ours : bool
         Whether kofn put it there; Dask does not know how to make such a value again.
     """
 
-    def __init__(self, key: str, future: Future | None, address: str, is_ours: bool = True) -> None:
+    def __init__(
+        self, key: str, future: Future | None, address: str, spent: Spent | None = None, is_ours: bool = True
+    ) -> None:
         self.key = key
         self.future = future
         self.address = address
+        self.spent = spent
         self.is_ours = is_ours
 
     def taken(self) -> Hold:
         """One of one's own, for a task or a journey: it is there whoever releases the other meanwhile."""
-        if self.future is None:
+        future = self.future
+        if future is None:
             raise lost(self.key)
-        return Hold(self.key, self.future, self.address, self.is_ours)
+        return Hold(self.key, future, self.address, self.spent, self.is_ours)
 
     def release(self) -> None:
         """Let go."""
-        self.future = None
+        future, self.future = self.future, None
+        if future is not None and self.spent is not None:
+            self.spent.leave(future)
+
+    def __del__(self) -> None:
+        self.release()
 
     @property
     def is_lost(self) -> bool:

@@ -23,7 +23,7 @@ from .._protocol import Stop, WorkerState
 from .._references import Ref
 from .._slots import PoolSlot
 from .._validation import pack_argument
-from ._call import Call, DaskCall, DaskPlacedValue, Spent
+from ._call import Call, DaskCall, DaskPlacedValue
 from ._cluster import Cluster, Member, unreachable
 from ._hold import Hold
 from ._travel import Travel
@@ -57,7 +57,6 @@ class DaskSlot(PoolSlot):
         self.client = travel.client
         self.loop = self.client.loop.asyncio_loop
         self._running: asyncio.Task[tuple[str, Any]] | None = None
-        self._spent = Spent()
         self.telling: concurrent.futures.Future[None] | None = None
         self.take(member)
 
@@ -94,7 +93,7 @@ class DaskSlot(PoolSlot):
 
     def start(self, call: Call, values: list[DaskPlacedValue]) -> DaskCall:
         """Reserve the slot for a task, and begin it."""
-        task = self.task = DaskCall(call, values, self.travel, self._spent)
+        task = self.task = DaskCall(call, values, self.travel)
         try:
             self.loop.call_soon_threadsafe(self.begin, task)
         except RuntimeError as error:  # the client was closed, and its loop with it

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from ...errors import PoolClosed
 from ._cluster import Cluster, unreachable
-from ._hold import Hold, known, lost
+from ._hold import Hold, Spent, known, lost
 from ._keeping import call_off, pull
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Travel:
 
     Attributes
     ----------
+    spent : Spent
+        What is to be released soon.
     index : dict of address to int
         The worker that each process serves, or served.
     moved : counter of pairs of addresses
@@ -46,6 +48,7 @@ class Travel:
     def __init__(self, client: Client, cluster: Cluster) -> None:
         self.client = client
         self.cluster = cluster
+        self.spent = Spent(client.loop.asyncio_loop)
         self.index: dict[str, int] = {}
         self.moved: Counter[tuple[str, str]] = Counter()
         self._journeys: set[asyncio.Task[Any]] = set()
@@ -133,7 +136,7 @@ class Travel:
     async def _take_note(self, hold: Hold, key: str, address: str, size: int) -> Hold:
         """Have the scheduler know of a copy, on our behalf."""
         await self.client.scheduler.update_data(who_has={key: [address]}, nbytes={key: size}, client=self.client.id)
-        copy = Hold(key, known(self.client, key), address)
+        copy = Hold(key, known(self.client, key), address, self.spent)
         if hold.address != address:
             self.moved[hold.address, address] += size
         return copy
