@@ -80,7 +80,7 @@ BEHIND = {
     "engines/dask/_slot.py": {"distributed"},  # given a client
     "engines/dask/_entry.py": {"distributed"},  # after `require_installed`
     **{f"engines/ray/{name}.py": {"ray"} for name in ("_pool", "_session", "_slot")},  # of a pool that is there
-    **{f"engines/mpi/{name}.py": {"mpi4py"} for name in ("_post", "_rank", "_session")},  # after `require`
+    **{f"engines/mpi/{name}.py": {"mpi4py"} for name in ("_join", "_post", "_rank")},  # after `require`
 }
 """What is loaded only once the package is known to be there."""
 

@@ -53,18 +53,19 @@ def program(run: Run) -> Callable[..., list[str]]:
 
 
 @mpirun
-def test_part_of_the_battery_and_an_end_with_a_task_that_does_not_end(program: Callable[..., list[str]]) -> None:
+def test_part_of_the_batteries_and_an_end_with_a_task_that_does_not_end(program: Callable[..., list[str]]) -> None:
     assert program("part_of_the_battery") == []
 
 
 @mpirun
 @pytest.mark.slow
+@pytest.mark.parametrize(("name", "lacking"), [("battery", "death"), ("references", "loss")])
 @pytest.mark.parametrize("payload", ["10_000_000", "100_000_000"])
-def test_the_battery(program: Callable[..., list[str]], payload: str) -> None:
-    (found,) = program("battery", payload, ranks=5, options=ULFM)
+def test_the_batteries(program: Callable[..., list[str]], name: str, lacking: str, payload: str) -> None:
+    (found,) = program(name, payload, ranks=5, options=ULFM)
     assert set(json.loads(found).values()) == {"held"}
-    (found,) = program("battery", payload, "death")
-    assert {name for name, verdict in json.loads(found).items() if verdict != "held"} == {"death"}
+    (found,) = program(name, payload, lacking)
+    assert {name for name, verdict in json.loads(found).items() if verdict != "held"} == {lacking}
 
 
 @mpirun

@@ -16,7 +16,8 @@ import numpy as np
 
 import kofn
 from kofn.engines import MPIPool
-from kofn.testing import check_engine
+from kofn.engines.mpi._join import held_here
+from kofn.testing import check_engine, check_references
 from processes import until
 
 RNG = np.random.default_rng(7)
@@ -29,8 +30,23 @@ def battery(pool: MPIPool, payload: str, *lacking: str) -> None:
     print(json.dumps(found))
 
 
+def held_bytes(pool: MPIPool) -> int:
+    """What ranks hold, by their own count."""
+    return sum(pool.submit(worker, held_here).result() for worker in range(pool.n))
+
+
+def references(pool: MPIPool, payload: str, *lacking: str) -> None:
+    lacks = dict.fromkeys(lacking, "this MPI ends with any rank")
+    found = check_references(
+        MPIPool, lacks=lacks, held_bytes=held_bytes, payload_bytes=int(payload), straggler_seconds=3.0,
+        patience_seconds=60.0,
+    )  # fmt: skip
+    print(json.dumps(found))
+
+
 def part_of_the_battery(pool: MPIPool) -> None:
     """What leaves a pool as it found it; a job by the name of the engine; and a task that nobody can end."""
+    from kofn.testing import _reference_checks as checks
     from kofn.testing._battery import BatterySettings
     from kofn.testing._engines import _ALONE, ENGINE_CHECKS, _straggler
 
@@ -38,6 +54,10 @@ def part_of_the_battery(pool: MPIPool) -> None:
     for check in ENGINE_CHECKS.values():
         if check not in _ALONE and check is not _straggler:
             check(pool, settings)
+    more = checks.ReferenceSettings(lambda: pool, 10_000_000, 3.0, 60.0, held_bytes)
+    for name in ("members", "round trip", "arguments", "private", "exception", "unpicklable", "send", "matrix"):
+        checks.REFERENCE_CHECKS[name](pool, more)
+    until(lambda: held_bytes(pool) == 0)
     answer = kofn.matmul(A, B, workers="mpi")
     assert answer.exact and np.allclose(answer.value, A @ B)
     pool.submit(0, time.sleep, 60)

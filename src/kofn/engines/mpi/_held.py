@@ -5,35 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from .._pickling import Buffer
-from ..local._mmap import map_private
-from ..local._shared_memory import ALIGNMENT, Frame, Segment
+from ..local._mmap import MappedBytes, map_private
+from ..local._shared_memory import Frame, SegmentStore
 from ..local._worker import ResidentValue
-from ._post import LARGE, Room
-
-
-def segment_room(lengths: Sequence[int]) -> Room:
-    """Memory in one segment, for large buffers that stay.
-
-    Examples
-    --------
-    >>> room = segment_room([3, 100])
-    >>> [len(buffer) for buffer in room.buffers], room.owner.size
-    ([3, 100], 164)
-    """
-    segment = Segment()
-    offsets = _offsets(lengths)
-    if not lengths:
-        return Room([])
-    block = np.frombuffer(memoryview(segment.map(offsets[-1] + lengths[-1])), np.uint8)
-    return Room([block[at : at + length] for at, length in zip(offsets, lengths, strict=True)], segment)
-
-
-def _offsets(lengths: Sequence[int]) -> list[int]:
-    sizes = [-(-length // ALIGNMENT) * ALIGNMENT for length in lengths]
-    return [sum(sizes[:place]) for place in range(len(sizes))]
+from ._message import LARGE, memory_in
 
 
 class HeldValue:
@@ -41,10 +17,11 @@ class HeldValue:
 
     Parameters
     ----------
+    store : SegmentStore
+        Where large buffers lie; those that lie elsewhere are copied to it.
     stream : bytes
-    buffers : list of uint8 arrays
-        The large ones lie in ``segment``, as `segment_room` gave them.
-    segment : Segment or None
+    buffers : sequence of uint8 arrays
+        As `kofn.engines._pickling.BufferedPickle.plain` gives them; nobody writes into them any more.
 
     Attributes
     ----------
@@ -53,29 +30,25 @@ class HeldValue:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from .._pickling import BufferedPickle
-    >>> held = HeldValue.of(BufferedPickle.of(np.zeros(100_000)))
+    >>> held = HeldValue(SegmentStore(lambda: None), *BufferedPickle.of(np.zeros(100_000)).plain())
     >>> held.value[:] = 1
     >>> held.restore()
     >>> float(held.value.sum()), int(held.buffers[0].sum())
     (0.0, 0)
     """
 
-    def __init__(self, stream: bytes, buffers: list[Buffer], segment: Segment | None) -> None:
-        self.stream, self.buffers = stream, buffers
-        self._segment = segment
+    def __init__(self, store: SegmentStore, stream: bytes, buffers: Sequence[Buffer]) -> None:
+        self.stream = bytes(stream)
+        self.buffers = [_lying_in(store, buffer) for buffer in buffers]
+        self._store = store
         self._resident: ResidentValue | None = None
 
-    @classmethod
-    def of(cls, payload: Any) -> HeldValue:
-        """Hold a copy of what was pickled here, a `BufferedPickle`."""
-        stream, buffers = payload.plain()
-        room = segment_room([len(buffer) for buffer in buffers if len(buffer) >= LARGE])
-        places = iter(room.buffers)
-        copies = [next(places) if len(buffer) >= LARGE else np.empty_like(buffer) for buffer in buffers]
-        for copy, buffer in zip(copies, buffers, strict=True):
-            copy[:] = buffer
-        return cls(stream, copies, room.owner)
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return len(self.stream) + sum(map(len, self.buffers))
 
     @property
     def value(self) -> Any:
@@ -90,13 +63,26 @@ class HeldValue:
             self._resident.restore()
 
     def _made(self) -> ResidentValue:
-        segment = self._segment
-        offsets = iter(_offsets([len(buffer) for buffer in self.buffers if len(buffer) >= LARGE]))
         frames: list[Frame] = [self.stream]
+        mapped: dict[int, MappedBytes] = {}
         for buffer in self.buffers:
-            if segment is not None and len(buffer) >= LARGE:
-                frames.append((segment.id, next(offsets), len(buffer)))
-            else:
+            home = self._store.find(buffer.data)
+            if home is None:
                 frames.append(buffer.tobytes())
-        mapped = {} if segment is None else {segment.id: map_private(segment.fd, segment.size)}
+                continue
+            segment, offset = home
+            block = mapped.setdefault(segment.id, map_private(segment.fd, segment.size))
+            vars(block)["of"] = buffer  # a task may keep the array for longer than the rank holds the value
+            frames.append((segment.id, offset, len(buffer)))
         return ResidentValue(frames, mapped)
+
+
+def _lying_in(store: SegmentStore, buffer: Buffer) -> Buffer:
+    """A buffer that is small, or lies in the store, or a copy of it there."""
+    if len(buffer) < LARGE:
+        return buffer.copy()
+    if store.find(buffer.data) is not None:
+        return buffer
+    copy = memory_in(store)(len(buffer))
+    copy[:] = buffer
+    return copy

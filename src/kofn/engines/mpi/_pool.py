@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,11 @@ from ..._base._closeable import at_end
 from ...checks import refusal
 from ...errors import WorkerLost, require_installed
 from .._entry import EngineEntry
-from .._pickling import Buffer, BufferedPickle
 from .._protocol import Capabilities, Pool, WorkerState
-from .._slots import SlotPool, close_slots
-from .._validation import pack_argument
-from ._post import LARGE
-from ._session import join
+from .._slots import close_slots
+from ._join import join
+from ._keeping import MPIKeeping
+from ._kept import KeptRegister
 from ._slot import MPISlot
 
 CALL = "kofn.MPIPool"
@@ -27,7 +26,7 @@ START_SECONDS = 60.0
 """How long the constructor waits for the first rank."""
 
 
-class MPIPool(SlotPool[MPISlot]):
+class MPIPool(MPIKeeping):
     """The other ranks of this program, which was started with ``mpirun``.
 
     The program runs at every rank as far as the first pool. Rank 0 goes on; the others serve it there, and end when its
@@ -48,15 +47,15 @@ class MPIPool(SlotPool[MPISlot]):
         At every rank but 0, when the program of rank 0 has ended.
     """
 
-    capabilities = Capabilities()
+    capabilities = Capabilities(references=True)
 
     def __init__(self) -> None:
         session = join(CALL)
         desks = [desk for desk in session.desks.values() if not desk.why]
-        slots = [MPISlot(index, desk, session) for index, desk in enumerate(desks)]
-        self._session = session
-        self._finalizer = at_end(self, close_slots, slots)
-        super().__init__(slots)
+        register = KeptRegister(session)
+        slots = [MPISlot(index, desk, session, register) for index, desk in enumerate(desks)]
+        self._finalizer = at_end(self, _end, slots, register)
+        super().__init__(slots, session, register)
         self._await_start()
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike = np.float64) -> NDArray[Any]:
@@ -80,20 +79,10 @@ class MPIPool(SlotPool[MPISlot]):
             why = next((slot.desk.why for slot in self._slots if slot.desk.why), "no rank has come as far as this")
             raise WorkerLost(f"{CALL}: no rank serves: {why}", 0)
 
-    def _pack_call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[bytes, list[Buffer]]:
-        """Pickle a call, with arrays as they are now: they are sent little by little."""
-        payload = pack_argument("submit", "function and arguments", (function, arguments), BufferedPickle.of)
-        stream, buffers = payload.plain()
-        return stream, [self._kept(buffer) for buffer in buffers]
 
-    def _kept(self, buffer: Buffer) -> Buffer:
-        """The bytes where nobody changes them: a copy, unless they are those of `empty`, or sent at once."""
-        store = self._session.store
-        if len(buffer) < LARGE or store.find(buffer.data) is not None:
-            return buffer
-        copy = store.empty((len(buffer),), np.uint8)
-        copy[:] = buffer
-        return copy
+def _end(slots: Sequence[MPISlot], register: KeptRegister) -> None:
+    register.end()
+    close_slots(slots)
 
 
 def _make(workers: Any, call: str) -> Pool:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from socket import gethostname
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..._base._envelope import Envelope
 from ..._base._importing import become_worker, loading
@@ -21,14 +21,14 @@ from ..._base._results import results_in
 from .._cancellation import running_with
 from .._future import pack_result
 from .._loading import load
-from .._pickling import BufferedPickle
+from .._pickling import Buffer, BufferedPickle
+from .._references import with_values
 from ..local._shared_memory import SegmentStore
-from ._held import HeldValue, segment_room
+from ._held import HeldValue
+from ._message import Message, memory_in
 from ._pace import Pace
-from ._post import Message, Post, Room, room_in
-
-CLIENT = 0
-"""The rank whose program goes on."""
+from ._post import Post
+from ._shelf import CLIENT, Shelf, spec_of
 
 LISTENING = 0.001
 """Seconds between looks at messages while a task runs."""
@@ -38,6 +38,32 @@ LINGERING = 0.05
 
 END_SECONDS = 1.0
 """How long a task may run on after the program of the client has ended."""
+
+
+class Order(NamedTuple):
+    """A task, as the client sends it.
+
+    Attributes
+    ----------
+    number : int
+    stream : bytes
+        Of the pickled function and arguments, whose buffers follow.
+    residents : sequence of int
+        Values that come before the arguments.
+    needs : dict of int
+        Values that stand for references among the arguments, by the keys of those.
+    borrowed : sequence of int
+        Those of them that are here for this task alone.
+    keep : int
+        What its result is held as; 0 where it is sent.
+    """
+
+    number: int
+    stream: bytes
+    residents: Sequence[int]
+    needs: dict[str, int]
+    borrowed: Sequence[int]
+    keep: int
 
 
 class ServingRank:
@@ -51,18 +77,15 @@ class ServingRank:
 
     def __init__(self, comm: Any) -> None:
         self.store = SegmentStore(lambda: None)
-        self.room = room_in(self.store)
-        self.post = Post(comm, [CLIENT], self.allocate)
+        self.post = Post(comm, [CLIENT], memory_in(self.store))
+        self.shelf = Shelf(self.post, self.store)
         self.tasks: deque[Message] = deque()
-        self.held: dict[int, HeldValue] = {}
         self.number, self.token = 0, threading.Event()
         self.stopped = 0, False
         self.running = self.ending = False
-        self.ended_at = 0.0
-        self.busy_at = 0.0
+        self.ended_at = self.busy_at = 0.0
         self.awake = threading.Event()
         self.pid, self.thread = os.getpid(), threading.get_ident()
-        self.orders: dict[str, Callable[..., None]] = {"forget": self.forget, "stop": self.stop, "end": self.end}
 
     def serve(self) -> None:
         """Do what the client says, until its program ends."""
@@ -71,31 +94,28 @@ class ServingRank:
         signal.signal(signal.SIGINT, self.on_interrupt)
         threading.Thread(target=self.listen, name="kofn-mpi", daemon=True).start()
         self.post.send(CLIENT, ("hello", self.pid, gethostname(), version("kofn")))
-        while (order := self.next_task()) is not None:
-            _, number, stream, held = order.head
-            self.perform(number, stream, held, order.buffers)
-            del order, stream  # nothing of a task stays alive while this waits for the next
+        while (message := self.next_task()) is not None:
+            self.perform(Order(*message.head[1:]), message.buffers)
+            del message  # nothing of a task stays alive while this waits for the next
         self.leave()
 
     def leave(self) -> None:
         """Say that nothing more will come from here."""
-        self.post.send(CLIENT, ("bye",))
-        self.flush()
-
-    def allocate(self, head: tuple[Any, ...], lengths: Sequence[int]) -> Room:
-        """Memory for what comes: what stays lies in a segment of its own."""
-        return segment_room(lengths) if head[0] == "put" else self.room(head, lengths)
+        parcel = self.post.send(CLIENT, ("bye",))
+        self.look_while(lambda: parcel.left > 0)
 
     # -- what comes -----------------------------------------------------------------------------------
 
     def next_task(self) -> Message | None:
         """Wait for a task; None once the client's program has ended."""
+        self.look_while(lambda: not self.tasks and not self.ending)
+        return self.tasks.popleft() if self.tasks else None
+
+    def look_while(self, condition: Callable[[], bool]) -> None:
+        """Take what comes until the condition does not hold any more."""
         pace = Pace()
-        while not self.tasks:
-            if self.ending:
-                return None
+        while condition():
             self.look(pace)
-        return self.tasks.popleft()
 
     def look(self, pace: Pace) -> None:
         """Take what has come; rest if nothing has moved."""
@@ -109,21 +129,20 @@ class ServingRank:
 
     def take(self, message: Message) -> None:
         """Do what is said, or remember what the main thread has to do."""
-        if not message.head:  # the client is gone, and nobody will say any more
-            os._exit(1)
-        kind, *rest = message.head
+        kind, *rest = message.head or ("lost",)
         if kind == "task":
             self.tasks.append(message)
-        elif kind == "put":
-            identity, stream = rest
-            self.held[identity] = HeldValue(stream, message.buffers, message.owner)
+        elif kind == "stop":
+            self.stop(*rest)
+        elif kind == "end":
+            self.ending, self.ended_at = True, time.monotonic()
+            self.stop(self.number, interrupt=True)
+        elif kind == "lost":
+            if message.source == CLIENT:  # and nobody will say any more
+                os._exit(1)
+            self.shelf.lose(message.source)
         else:
-            self.orders[kind](*rest)
-
-    def forget(self, identities: Sequence[int]) -> None:
-        """Hold some values no longer."""
-        for identity in identities:
-            self.held.pop(identity, None)
+            self.shelf.obey(message)
 
     def stop(self, number: int, interrupt: bool) -> None:
         """Nobody waits for a task any more; raise KeyboardInterrupt in it, if that is asked for."""
@@ -132,11 +151,6 @@ class ServingRank:
             self.token.set()
             if interrupt:
                 signal.pthread_kill(self.thread, signal.SIGINT)
-
-    def end(self) -> None:
-        """The client's program has ended."""
-        self.ending, self.ended_at = True, time.monotonic()
-        self.stop(self.number, interrupt=True)
 
     # -- while a task runs ----------------------------------------------------------------------------
 
@@ -170,27 +184,55 @@ class ServingRank:
 
     # -- a task ---------------------------------------------------------------------------------------
 
-    def perform(self, number: int, stream: bytes, order: Sequence[int], buffers: Any) -> None:
-        """Run one task, send its result, and undo its writes."""
+    def perform(self, order: Order, buffers: Sequence[Buffer]) -> None:
+        """Run one task, send or keep its result, and undo its writes."""
+        self.number, self.token = order.number, threading.Event()
+        used = self.values_of(order)
+        if used is None:
+            self.post.send(CLIENT, ("answer", order.number, None))
+        else:
+            residents, needs = used
+            reads_only = self.run_order(order, buffers, residents, needs)
+            if not reads_only:  # to look for what was written takes as long as to read it
+                for held in (*residents, *needs.values()):
+                    held.restore()
+        self.shelf.forget(order.borrowed)
+
+    def values_of(self, order: Order) -> tuple[list[HeldValue], dict[str, HeldValue]] | None:
+        """The values that a task needs, once they are there; None where some will never be."""
+        awaited, held = self.shelf.awaited, self.shelf.held
+        if order.borrowed:
+            here = order.borrowed
+            self.look_while(lambda: any(one in awaited for one in here) and not self.ending and not self.is_stopped)
+        try:
+            needs = {key: held[identity] for key, identity in order.needs.items()}
+            return [held[identity] for identity in order.residents], needs
+        except KeyError:
+            return None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nobody waits for the task."""
+        return self.stopped[0] == self.number
+
+    def run_order(
+        self, order: Order, buffers: Sequence[Buffer], residents: Sequence[HeldValue], needs: dict[str, HeldValue]
+    ) -> bool:
+        """Run a task and answer; tell whether it has only read what it was given."""
         function: Any = None
-        arguments: Any = ()
-        value: Any = None
-        self.number, self.token = number, threading.Event()
         try:
             with loading():
-                function, arguments = BufferedPickle(stream, buffers).open()
-                values = [self.held[identity].value for identity in order]
+                function, arguments = BufferedPickle(order.stream, buffers).open()
+                values = [held.value for held in residents]
+                if needs:
+                    arguments = with_values(arguments, lambda ref: needs[ref.key].value)
             value = self.run(function, *values, *arguments)
-            payload, ok = pack_result(value, BufferedPickle.of), True
+            payload, spec = pack_result(value, BufferedPickle.of), spec_of(value)
         except BaseException as error:
-            payload, ok = BufferedPickle(pickle.dumps(Envelope(error)), []), False
-        self.reply(number, ok, payload)
-        reads_only = getattr(function, "reads_only", False)
-        del function, arguments, value, payload
-        if not reads_only:  # to look for what was written takes as long as to read it
-            for identity in order:
-                if identity in self.held:
-                    self.held[identity].restore()
+            self.reply(("answer", order.number, False, pickle.dumps(Envelope(error))), [])
+        else:
+            self.give(order, payload, spec)
+        return bool(getattr(function, "reads_only", False))
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call ``function`` with interrupts let through, and somebody listening."""
@@ -199,28 +241,30 @@ class ServingRank:
             if not self.awake.is_set():
                 self.awake.set()
             with running_with(self.token), results_in(self.store.empty):
-                if self.stopped[0] == self.number:
+                if self.is_stopped:
                     self.stop(*self.stopped)
                 return function(*arguments)
         finally:
             self.running = False
             self.busy_at = time.monotonic()
 
-    def reply(self, number: int, ok: bool, payload: BufferedPickle) -> None:
-        """Send a result; what the task printed comes first."""
+    def give(self, order: Order, payload: BufferedPickle, spec: Any) -> None:
+        """Keep a result, or send it."""
+        stream, buffers = payload.plain()
+        if order.keep:
+            self.shelf.put(order.keep, stream, buffers)
+            self.reply(("answer", order.number, True, spec, payload.size), [])
+        elif self.is_stopped:  # nobody wants it
+            self.reply(("answer", order.number, True, b""), [])
+        else:
+            self.reply(("answer", order.number, True, stream), buffers)
+
+    def reply(self, head: tuple[Any, ...], buffers: Sequence[Buffer]) -> None:
+        """Answer, and wait until it is gone, as the next task may write where it lies; what was printed comes first."""
         if os.getpid() != self.pid:
             os._exit(0)  # the task has forked, and this is its child, which nobody asked
         for file in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):  # a task may have closed it, or put something else in its place
                 file.flush()
-        if self.token.is_set():  # nobody wants it
-            payload = BufferedPickle(b"", [])
-        stream, buffers = payload.plain()
-        self.post.send(CLIENT, ("done", number, ok, stream), buffers)
-        self.flush()
-
-    def flush(self) -> None:
-        """Wait until all is sent; the next task may write where a result lies."""
-        pace = Pace()
-        while self.post.is_sending:
-            self.look(pace)
+        parcel = self.post.send(CLIENT, head, buffers)
+        self.look_while(lambda: parcel.left > 0)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Hashable
+import pickle
+from collections.abc import Hashable, Sequence
+from functools import partial
+from typing import Any
 
-from ...errors import WorkerLost
+from ...arrays._spec import ArraySpec
+from ...errors import ReferenceLost, WorkerLost
 from .._future import Promise
 from .._pickling import Buffer, BufferedPickle
 from .._protocol import Stop, WorkerState
 from .._slots import PoolSlot
 from .._validation import pack_argument
-from ._session import Desk, Session
-
-_identities = itertools.count(1)
+from ._desk import Desk
+from ._kept import KeptRegister, RankCall
+from ._session import Session
 
 
 class MPISlot(PoolSlot):
@@ -24,11 +27,13 @@ class MPISlot(PoolSlot):
     index : int
     desk : Desk
     session : Session
+    register : KeptRegister
+        Of the pool.
     """
 
-    def __init__(self, index: int, desk: Desk, session: Session) -> None:
+    def __init__(self, index: int, desk: Desk, session: Session, register: KeptRegister) -> None:
         super().__init__(index)
-        self.desk, self.session = desk, session
+        self.desk, self.session, self.register = desk, session, register
         self.number = 0
 
     @property
@@ -40,11 +45,11 @@ class MPISlot(PoolSlot):
         """Send ``value`` to stay."""
         payload = pack_argument("put", "value", value, BufferedPickle.of)
         stream, buffers = payload.plain()
-        identity = next(_identities)
+        identity = next(self.session.numbers)
         with self.lock:
             self.drop(key)
             self.residents[key] = identity
-            self.session.tell(self.desk, ("put", identity, stream), list(buffers))
+            self.session.tell(self.desk, ("put", identity, stream), buffers)
 
     def drop(self, key: Hashable) -> None:
         """Forget ``key``, if it is there."""
@@ -53,32 +58,44 @@ class MPISlot(PoolSlot):
             if identity is not None:
                 self.session.tell(self.desk, ("forget", [identity]))
 
-    def start(self, call: tuple[bytes, list[Buffer]], values: list[int]) -> Promise:
-        """Send a call."""
-        stream, buffers = call
-        task = Promise()
-
-        def answer(ok: bool, stream: bytes, buffers: list[Buffer]) -> None:
-            self.free(task)
-            task.take(ok, lambda: BufferedPickle(stream, buffers).open())
-
-        self.task = task
-        try:
-            self.number = self.session.give(self.desk, (stream, values), buffers, answer, lambda: self.lose(task))
-        except BaseException:
-            self.task = None
-            raise
+    def start(self, call: RankCall, values: list[int]) -> Promise:
+        """Send a call, and have what it refers to sent after it."""
+        number = self.session.claim(self.desk)
+        task = self.task = Promise()
+        self.number = number
+        needs, borrowed = {}, []
+        for key, (kept, source) in call.needs.items():
+            needs[key] = kept.identity
+            if kept.desk is not self.desk:
+                take = partial(self.on_travelled, source)
+                needs[key] = next(self.session.numbers)
+                borrowed.append(needs[key])
+                self.session.ship(kept.identity, kept.desk, self.desk, needs[key], take)
+        keep = number if call.keeps else 0
+        head = "task", number, call.stream, values, needs, borrowed, keep
+        self.session.ask(self.desk, number, partial(self.on_answer, task, number, call.keeps), head, call.buffers)
         return task
 
-    def free(self, task: Promise) -> None:
-        """Have no task any more."""
+    def on_answer(
+        self, task: Promise, number: int, keeps: bool, answer: tuple[Any, ...] | None, buffers: Sequence[Buffer]
+    ) -> None:
+        """Be idle, and let the task end."""
         if self.task is task:
             self.task = None
+        if answer is None:
+            task.fail(WorkerLost(f"worker {self.index} is lost: {self.desk.why}", self.index))
+        elif (ok := answer[0]) is None:
+            task.fail(ReferenceLost("a value that the task refers to is gone; make it again", self.index))
+        elif ok and keeps:
+            spec, size = answer[1:]
+            task.settle(self.register.refer(self.desk, number, self.index, spec and ArraySpec(*spec), size))
+        else:
+            task.take(ok, lambda: BufferedPickle(answer[1], buffers).open() if ok else pickle.loads(answer[1]))
 
-    def lose(self, task: Promise) -> None:
-        """Fail the task of a rank that is gone."""
-        self.free(task)
-        task.fail(WorkerLost(f"worker {self.index} is lost: {self.desk.why}", self.index))
+    def on_travelled(self, source: int, answer: tuple[Any, ...] | None, buffers: Sequence[Buffer]) -> None:
+        """Count what has come from another worker."""
+        if answer is not None and answer[0]:
+            self.register.count(source, self.index, answer[1])
 
     def stop(self, task: Promise, how: Stop = Stop.ABANDON) -> Stop:
         """Tell the rank that nobody waits, and raise KeyboardInterrupt there if that is asked for, or more."""
