@@ -27,10 +27,10 @@ HIDDEN = 100
 """Nodes in each of the two hidden layers (Agrawal et al. 2022, Sec. IV-B)."""
 
 
-START = 0.1
+START = 0.03
 """How much a centred start varies, in units of what f does."""
 
-PUSH = 10.0
+PUSH = 2.0
 """How much all weights of a V_p change outputs in one step of Adam at the rate of 1, in units of what f varies."""
 
 
@@ -148,7 +148,7 @@ class Aicc(nn.Module):
         return model
 
     def centre(self, inputs: Tensor, values: Tensor) -> None:
-        """Let a random start answer with the mean of f, and vary a tenth as much around it as f does.
+        """Let a random start answer with the mean of f, and vary a little around it.
 
         Sums over M² entries of e and its powers are far from f at the start, and step by step with Adam, which changes
         every weight by as much: each V_p and the last layer of Λ_0 are scaled here, and learn at paces that change
