@@ -10,6 +10,7 @@ from kofn.cli import main
 from kofn.errors import CodeError
 from kofn.simulation.theory._losses import at_times, zero_fill_loss
 from kofn.simulation.theory._uep import decoding_probabilities
+from kofn_studies.datasets import part
 from kofn_studies.figures import FIGURES, LEARNED, TRAINING, Figure, Request, Series
 from kofn_studies.figures.sampling import UNSEEN, mean_and_error
 from kofn_studies.figures.uep_times import TIMES, exact
@@ -214,6 +215,7 @@ def test_data_that_another_package_carries_gets_a_sentence(tmp_path, monkeypatch
     pytest.importorskip("matplotlib")
     pytest.importorskip("torch")
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    part._loaded.cache_clear()
     assert main(["figure", "uep-fig13", "--out", str(tmp_path), "--quick"]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("kofn figure: ") and error.endswith("pip install 'kofn[demo]'.")

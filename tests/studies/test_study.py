@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -229,13 +230,15 @@ def test_without_room_nothing_begins(tmp_path, monkeypatch):
 def test_progress_tells_what_is_done_and_what_is_left(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    log, points = io.StringIO(), [Drawn(number) for number in range(4)]
-    told = progress.Progress(5, points, log)
-    for seconds, point in zip((1.0, 4.0, 5.0, 8.0), points, strict=True):
+    log, points = io.StringIO(), [Drawn(number) for number in range(6)]
+    told = progress.Progress(7, points, log)
+    for seconds, point in zip((10.0, 12.0, 12.5, 16.0, 17.0, 19.0), points, strict=True):
         now[0] = seconds
-        told.done(point, elsewhere=point is points[0])
+        told.done(point, elsewhere=point is points[3])
+    # The first, for which workers load what they need, and what others did tell nothing of the pace.
     assert log.getvalue().splitlines() == [
-        "1 of 5 points are there already", "3 of 5, 8 s left: 1 0", "5 of 5, 0 s left: 3 0"
+        "1 of 7 points are there already", "2 of 7: 0 0", "3 of 7, 8 s left: 1 0", "5 of 7, 6 s left: 3 0",
+        "7 of 7, 0 s left: 5 0",
     ]  # fmt: skip
 
 
@@ -265,3 +268,32 @@ def test_a_figure_that_is_killed_at_random_moments_ends_the_same(tmp_path, jobs)
     subprocess.run([*command, "--out", str(tmp_path / "killed"), "--jobs", jobs], check=True, capture_output=True)
     one, other = (Path(tmp_path / name / "uep-fig10.json").read_bytes() for name in ("whole", "killed"))
     assert one == other
+
+
+TINY = """
+mount -t tmpfs -o size=8280k tmpfs "$1" || exit 77
+cd "$1" && shift
+"$@"; echo "rc $?, points $(ls points | grep -c npz)"
+"$@"; echo "rc $?, points $(ls points | grep -c npz)"
+mount -o remount,size=64m . && "$@" && cat uep-fig10.json >&3
+"""
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_really_full_loses_no_point(tmp_path):
+    """A file system with room for the reserve and a few points; with more room the figure is that of any other run."""
+    pytest.importorskip("matplotlib")
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        pytest.skip("there is no unshare")
+    command = [sys.executable, "-c", KILLED, "figure", "uep-fig10", "--trials", "40", "--seed", "5", "--jobs", "1"]
+    tiny = [unshare, "-rm", "bash", "-c", TINY.replace(">&3", ">../found"), "bash", str(tmp_path / "tiny")]
+    (tmp_path / "tiny").mkdir()
+    told = subprocess.run([*tiny, *command, "--out", "."], capture_output=True, text=True, timeout=300, check=False)
+    if told.returncode in (1, 77) and "points" not in told.stdout:
+        pytest.skip("file systems cannot be made here")
+    first, second = (line for line in told.stdout.splitlines() if line.startswith("rc"))
+    assert first == second and first.startswith("rc 2, points ") and told.stderr.count("No space left on device") == 2
+    assert 2 <= int(first.split()[-1]) < 16
+    subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, capture_output=True, timeout=300)
+    assert (tmp_path / "found").read_bytes() == (tmp_path / "whole" / "uep-fig10.json").read_bytes()

@@ -17,10 +17,7 @@ from .._folders import make_folder
 from .costs import cost
 
 if TYPE_CHECKING:
-    from kofn.engines import LocalPool
-
-    from ..study import Point, Results, Store
-    from . import Figure, Recipe, Request
+    from . import Recipe, Request, Study
 
 USAGE = """\
 kofn figure ID --out DIR [--trials N] [--seed S] [--data DIR] [--quick] [--jobs N] [--device NAME]
@@ -95,7 +92,7 @@ def _write(recipes: Sequence[Recipe], arguments: Namespace) -> int:
     """Compute and write figures, on workers that stay for all of them."""
     from kofn.engines import LocalPool, processors
 
-    from ..study import Store
+    from ..study import Store, complete
     from .figure import write
     from .gallery import write_gallery
 
@@ -106,11 +103,14 @@ def _write(recipes: Sequence[Recipe], arguments: Namespace) -> int:
     whose = recipes[0].id if len(recipes) == 1 else "--all"
     require_installed(f"{CALL}: {whose}", *dict.fromkeys(packages))
     make_folder(CALL, Path(arguments.out))
+    studies = [_planned(recipe, request) for recipe, request in zip(recipes, asked, strict=True)]
     store = Store(Path(arguments.out) / POINTS)
     with LocalPool(jobs, threads_per_worker=1) as pool:
-        for recipe, request in zip(recipes, asked, strict=True):
-            print(_begun(recipe, request), file=sys.stderr)
-            print(*write(recipe, _computed(recipe, request, store, pool), arguments.out), sep="\n", flush=True)
+        for number, (recipe, request, study) in enumerate(zip(recipes, asked, studies, strict=True), start=1):
+            place = f" ({number} of {len(recipes)})" if len(recipes) > 1 else ""
+            print(_begun(recipe, request, place), file=sys.stderr)
+            results = complete(study.points, store, pool, request.data, sys.stderr)
+            print(*write(recipe, study.figure(results), arguments.out), sep="\n", flush=True)
     print(f"all figures of the folder: {write_gallery(arguments.out)}", file=sys.stderr)
     return 0
 
@@ -128,22 +128,18 @@ def _asked(recipe: Recipe, arguments: Namespace) -> Request:
     return Request(trials, arguments.seed, arguments.data, arguments.quick, arguments.device)
 
 
-def _computed(recipe: Recipe, request: Request, store: Store, pool: LocalPool) -> Figure:
-    from ..study import complete
-
-    def compute(points: Sequence[Point]) -> Results:
-        return complete(points, store, pool, request.data, sys.stderr)
-
+def _planned(recipe: Recipe, request: Request) -> Study:
+    """The points of a figure; what it lacks is told before anything is computed."""
     try:
-        return recipe.figure(request, compute)
+        return recipe.plan(request)
     except MissingPackage as error:  # of data that another package carries
         error.call = CALL
         raise
 
 
-def _begun(recipe: Recipe, request: Request) -> str:
+def _begun(recipe: Recipe, request: Request, place: str) -> str:
     """One line for who waits."""
-    line = f"{recipe.id}: {recipe.trials_of(request)} trials"
+    line = f"{recipe.id}{place}: {recipe.trials_of(request)} trials"
     if recipe.faster and find_spec("numba") is None:
         line += f"; pip install 'kofn[{recipe.faster}]' makes it some ten times faster"
     return line if request.quick else f"{line}; --quick takes seconds"

@@ -223,31 +223,37 @@ class Recipe:
         digits = self.digits and (request.quick or request.data is None)
         return ["matplotlib", *[self.needs] * bool(self.needs), *["sklearn"] * digits]
 
-    def figure(self, request: Request, compute: Callable[[Sequence[Point]], Results] | None = None) -> Figure:
-        """The figure, of fewer trials where the request is a quick one.
+    def plan(self, request: Request) -> Study:
+        """What a request asks for, of fewer trials where it is a quick one, whose figure says so in its title.
 
-        Parameters
-        ----------
-        request : Request
-        compute : callable, optional
-            Computes points; left out, they are computed here, one after the other.
+        Raises
+        ------
+        KofnError
+            It cannot be computed: data are missing, or the device. Nothing has been computed.
+        """
+        study = self.study(replace(request, trials=self.trials_of(request)))
+
+        def marked(results: Results) -> Figure:
+            figure = study.figure(results)
+            if figure.is_quick:
+                return figure
+            return replace(figure, title=f"{figure.title} {QUICK}: {figure.trials} trials)")
+
+        return Study(study.points, marked) if request.quick else study
+
+    def figure(self, request: Request) -> Figure:
+        """The figure, all of its points computed here, one after the other.
 
         Examples
         --------
         >>> def study(request):
         ...     return Study([], lambda results: Figure("f", "A figure", "a paper", "x", "y", 0, request.trials, []))
-        >>> Recipe("f", "A figure", study, print, trials=100, quick_trials=4).figure(Request(100, quick=True)).trials
-        4
+        >>> recipe = Recipe("f", "A figure", study, print, trials=100, quick_trials=4)
+        >>> recipe.figure(Request(100)).trials, recipe.figure(Request(100, quick=True)).title
+        (100, 'A figure (quick: 4 trials)')
         """
-        study = self.study(replace(request, trials=self.trials_of(request)))
-        if compute is None:
-            results: Results = {point: point.compute(request.data) for point in dict.fromkeys(study.points)}
-        else:
-            results = compute(study.points)
-        figure = study.figure(results)
-        if request.quick and not figure.is_quick:
-            return replace(figure, title=f"{figure.title} {QUICK}: {figure.trials} trials)")
-        return figure
+        study = self.plan(request)
+        return study.figure({point: point.compute(request.data) for point in dict.fromkeys(study.points)})
 
     def trials_of(self, request: Request) -> int:
         """How many trials are computed for a request."""

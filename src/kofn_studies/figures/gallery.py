@@ -22,6 +22,7 @@ HEAD = """<!doctype html>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; margin: 1rem 0; }
 th, td { border-bottom: 1px solid #ccc; padding: .3rem .6rem; text-align: left; vertical-align: top; }
+td:first-child { white-space: nowrap; }
 img { max-width: 100%; border: 1px solid #ddd; }
 .quick { background: #fff3c4; padding: .3rem .6rem; }
 code { background: #f3f3f3; }

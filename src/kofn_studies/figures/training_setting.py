@@ -90,7 +90,7 @@ def mnist(request: Request) -> Setting:
     """Sec. VII-A on MNIST with ``--data``, else on scikit-learn's digits, whose few mini-batches are learnt faster."""
     from ..training.sgd import SgdSchedule
 
-    images, course = Part("mnist"), SgdSchedule()
+    images, course = Part("mnist"), SgdSchedule(marks=10)  # a test of all images takes as long as twenty mini-batches
     if request.quick:
         images, course = Part("digits", 512, 360), SgdSchedule(1, learning_rate=0.1, marks=2)
     elif request.data is None:
@@ -116,7 +116,7 @@ def _setting(
     request: Request, images: Part, network: str, course: SgdSchedule, warm_up: SgdSchedule | None = None
 ) -> Setting:
     device = checked(request.device)
-    return Setting(images, images.load(request.data), network, course, warm_up, device)
+    return Setting(images.found(request.data), images.load(request.data), network, course, warm_up, device)
 
 
 def checked(device: str) -> str:

@@ -13,4 +13,4 @@ def study(request: Request) -> Study:
     return by_step("uep-fig13", TITLE, "rxc", request)
 
 
-RECIPE = Recipe("uep-fig13", TITLE, study, by_deadline, trials=3, quick_trials=2, needs="torch", digits=True)
+RECIPE = Recipe("uep-fig13", TITLE, study, by_deadline, trials=5, quick_trials=2, needs="torch", digits=True)

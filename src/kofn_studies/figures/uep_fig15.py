@@ -37,4 +37,4 @@ def draw(figure: Figure) -> Any:
     return panels(figure, {title: [f"{name}-{part}" for name in NAMES] for part, title in words.items()})
 
 
-RECIPE = Recipe("uep-fig15", TITLE, study, draw, trials=3, quick_trials=2, needs="torch", digits=True)
+RECIPE = Recipe("uep-fig15", TITLE, study, draw, trials=5, quick_trials=2, needs="torch", digits=True)

@@ -97,4 +97,4 @@ def draw(figure: Figure) -> Any:
     return canvas
 
 
-RECIPE = Recipe("uep-fig5", TITLE, study, draw, trials=3, quick_trials=2, needs="torch", digits=True)
+RECIPE = Recipe("uep-fig5", TITLE, study, draw, trials=5, quick_trials=2, needs="torch", digits=True)

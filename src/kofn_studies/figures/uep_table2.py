@@ -55,7 +55,7 @@ def snapshots(request: Request) -> tuple[str, list[Point]]:
     batch, wanted = setting.course.batch, 46 if request.quick else TRAINED
     whole = len(setting.data.train_labels) // batch - 1
     steps, epochs = min(wanted, whole), max(1, wanted // whole)
-    images = Part(setting.images.name, (steps + 1) * batch, 100)
+    images = Part(setting.images.name, (steps + 1) * batch, 100).found(request.data)
     course = SgdSchedule(epochs, batch, setting.course.learning_rate, marks=1)
     points: list[Point] = [Snapshot(images, course, seed) for seed in seeds(request)]
     return f"{setting.data.name}, after {steps * epochs} mini-batches", points
@@ -86,4 +86,4 @@ def _cell(row: Series, kind: str, published: Mapping[str, float]) -> str:
     return f"{ours} ({published[kind]:.2f})" if kind in published else ours
 
 
-RECIPE = Recipe("uep-table2", TITLE, study, draw, trials=3, quick_trials=2, needs="torch", digits=True)
+RECIPE = Recipe("uep-table2", TITLE, study, draw, trials=5, quick_trials=2, needs="torch", digits=True)

@@ -8,6 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from .figure import Figure
+from .words import words
+
+OURS = "kofn: "
+"""Begins statements that no paper makes."""
+
+SIGMAS = 4.0
+"""Largest of some hundred distances between samples and what they are samples of."""
 
 CLOSE = 0.15
 """Two numbers agree where they differ by no more than this share of the published one."""
@@ -64,8 +71,8 @@ def _numbers(figure: Figure, better: Mapping[str, str] | None = None) -> Iterato
             ours = _at(figure, entry.name, x)
             if ours is not None:
                 best = _at(figure, better.get(entry.name, ""), x)
-                told = "" if best is None else f"{_short(best)} ({better[entry.name]})"
-                what = f"{entry.name}, {x if isinstance(x, str) else f'{figure.x_label} {x:g}'}"
+                told = "" if best is None else f"{_short(best)} ({words(better[entry.name])})"
+                what = f"{words(entry.name)}, {x if isinstance(x, str) else f'{figure.x_label} {x:g}'}"
                 yield Verdict(figure.id, what, _short(value), _short(ours), told, _agreement(value, ours))
 
 
@@ -91,7 +98,7 @@ def _table1(figure: Figure) -> Iterator[Verdict]:
         if skill <= spread:
             said += ": it predicts the mean"
         best = _at(figure, "aicc-structured", x)
-        told = "" if best is None else f"{_short(best)} (aicc-structured)"
+        told = "" if best is None else f"{_short(best)} ({words('aicc-structured')})"
         yield Verdict(figure.id, f"error of {x}, %", _short(value), _short(ours), told, said)
 
 
@@ -118,21 +125,60 @@ def _beats(first: str, second: str, what: str, x: float | None = None) -> Callab
         if one is not None and other is not None:
             margin = 2 * np.hypot(spread or 0.0, other_spread or 0.0)
             said = "holds" if one - other > margin else "does not hold" if other - one > margin else "no difference"
-            yield Verdict(figure.id, what, f"{first} > {second}", f"{_short(one)}, {_short(other)}", "", said)
+            ours = f"{_short(one)} ({words(first)}), {_short(other)} ({words(second)})"
+            yield Verdict(figure.id, what, "" if what.startswith(OURS) else "yes", ours, "", said)
 
     return judge
+
+
+def _pair(first: str, second: str, what: str) -> Callable[[Figure], Iterator[Verdict]]:
+    """Two series at their last place, where a paper has a question and no number."""
+
+    def judge(figure: Figure) -> Iterator[Verdict]:
+        (one, _), (other, _) = _last(figure, first), _last(figure, second)
+        if one is not None and other is not None:
+            better = f"{_short(other)} ({words(second)})"
+            yield Verdict(figure.id, what, "", f"{_short(one)} ({words(first)})", better, f"{other / one:.2g} times")
+
+    return judge
+
+
+def _samples(figure: Figure) -> Iterator[Verdict]:
+    """Fig. 8 and the like: how far samples are from closed forms, in standard errors of their own."""
+    far = [
+        np.max(np.abs(np.subtract(series.y, figure[series.name[:-3]].y)) / np.asarray(series.err))
+        for series in figure.series
+        if series.name.endswith("-mc") and series.name[:-3] in figure.names and series.err is not None
+    ]
+    if far:
+        said = "agree" if max(far) <= SIGMAS else "do not agree"
+        yield Verdict(figure.id, "closed forms against samples", "", f"{max(far):.2g} standard errors apart", "", said)
+
+
+def _bound(figure: Figure) -> Iterator[Verdict]:
+    """Fig. 11: Theorem 2 over the exact loss of independent blocks."""
+    for kind in ("now", "ew"):
+        names = f"{kind}-cxr-bound", f"{kind}-cxr"
+        if set(names) <= set(figure.names):
+            above, exact = (np.array(figure[name].y) for name in names)
+            ratio = float(np.median(above / exact))
+            yield Verdict(
+                figure.id, f"Theorem 2 over the loss of {kind.upper()}", "", f"{ratio:.3g}", "1", "loose by M"
+            )
 
 
 def _tail(slow: str, fast: str, best: str) -> Callable[[Figure], Iterator[Verdict]]:
     """Mean of what a tail shows: the area under it."""
 
     def judge(figure: Figure) -> Iterator[Verdict]:
+        if not {slow, fast, best} <= set(figure.names):
+            return
         areas = {name: float(np.trapezoid(figure[name].y, figure[name].x)) for name in (slow, fast, best)}
         gap = areas[slow] / areas[fast] - 1
         said = "far behind" if gap > 0.5 else f"{100 * gap:.0f} % behind, not far"
-        what = f"{slow} is far behind {fast} (area under the tail)"
+        what = f"{words(slow)}, is far behind {words(fast)} (area under the tail)"
         ours = f"{_short(areas[slow])}, {_short(areas[fast])}"
-        yield Verdict(figure.id, what, "far behind", ours, f"{_short(areas[best])} ({best})", said)
+        yield Verdict(figure.id, what, "yes", ours, f"{_short(areas[best])} ({words(best)})", said)
 
     return judge
 
@@ -148,19 +194,28 @@ BETTER_FIG1 = dict.fromkeys(
 JUDGES: Mapping[str, Callable[[Figure], Iterator[Verdict]]] = {
     "uep-fig1": lambda figure: _last_numbers(figure, BETTER_FIG1),
     "uep-fig9": _crossings,
+    "uep-fig8": _samples,
+    "uep-fig11": _bound,
+    "aicc-fig4": lambda figure: _numbers(figure, {f"aicc-p{n}": f"aicc-structured-p{n}" for n in range(1, 5)}),
+    "aicc-fig5": _pair("aicc", "numpy", "seconds of AICC, all workers together, against f itself, at the largest M"),
+    "aicc-fig6": _all(
+        *(_pair(f"aicc-p{n}", f"aicc-structured-p{n}", f"error of P{n} at the largest K") for n in range(1, 5))
+    ),
+    "sr-fig2c": _tail("lt-symbols", "sr-symbols", "cover"),
+    "sr-decode": _pair("sr-decode", "cyclic-decode", "seconds to decode the largest sum"),
     "uep-fig10": lambda figure: _numbers(figure, {"mds": "kronecker-rxc-lmmse"}),
     "uep-fig13": _all(
         _beats("ew-rxc@1", "uncoded-rxc@1", "EW trains better than no code"),
-        _beats("kronecker-rescaled-rxc@1", "ew-rxc@1", "kofn: Kronecker, rescaled, trains better than EW"),
+        _beats("kronecker-rescaled-rxc@1", "ew-rxc@1", f"{OURS}Kronecker, rescaled, trains better than EW"),
     ),
     "uep-fig14": _all(
         _beats("ew-cxr@1", "uncoded-cxr@1", "EW trains better than no code"),
-        _beats("kronecker-rescaled-cxr@1", "ew-cxr@1", "kofn: Kronecker, rescaled, trains better than EW"),
+        _beats("kronecker-rescaled-cxr@1", "ew-cxr@1", f"{OURS}Kronecker, rescaled, trains better than EW"),
     ),
     "uep-fig15": _all(
         _beats("ew-cxr", "ew-rxc", "column × row is better than row × column, T = 1", 1.0),
         _beats("ew-rxc", "uncoded-rxc", "EW is better than no code, T = 0.5", 0.5),
-        _beats("kronecker-rescaled-rxc", "ew-rxc", "kofn: Kronecker, rescaled, is better than EW, T = 0.5", 0.5),
+        _beats("kronecker-rescaled-rxc", "ew-rxc", f"{OURS}Kronecker, rescaled, is better than EW, T = 0.5", 0.5),
     ),
     "sr-fig2a": _tail("lt", "sr-1000", "hint"),
     "sr-fig2b": _tail("lt", "sr-100", "cyclic"),
@@ -176,8 +231,8 @@ def _last_numbers(figure: Figure, better: Mapping[str, str]) -> Iterator[Verdict
         ours, _ = _last(figure, entry.name)
         best, _ = _last(figure, better.get(entry.name, ""))
         if ours is not None:
-            what = f"{entry.name}; paper: epoch {entry.x[0]:g}, ours: {figure[entry.name].x[-1]:g}"
-            told = "" if best is None else f"{_short(best)} ({better[entry.name]})"
+            what = f"{words(entry.name)}; paper: epoch {entry.x[0]:g}, ours: {figure[entry.name].x[-1]:g}"
+            told = "" if best is None else f"{_short(best)} ({words(better[entry.name])})"
             yield Verdict(figure.id, what, _short(entry.y[0]), _short(ours), told, "fewer epochs")
 
 

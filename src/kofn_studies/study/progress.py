@@ -28,25 +28,30 @@ class Progress:
         self._total, self._left, self._log = total, len(missing), log
         self._weight_left = sum(point.weight for point in missing)
         self._weight_done = 0.0
-        self._start = self._told_at = time.monotonic()
+        self._first_at: float | None = None  # workers load what they need before that
+        self._told_at = time.monotonic()
         if 0 < self._left < total:
             print(f"{total - self._left} of {total} points are there already", file=log, flush=True)
 
     def done(self, point: Point, *, elsewhere: bool = False) -> None:
         """Say that one more is done; another process's does not tell how fast this one is."""
+        now = time.monotonic()
         self._left -= 1
         self._weight_left -= point.weight
-        if not elsewhere:
+        if self._first_at is None:
+            self._first_at = now
+        elif not elsewhere:
             self._weight_done += point.weight
-        now = time.monotonic()
         if now - self._told_at >= EVERY_SECONDS:
             self._told_at = now
-            left = told(self._seconds_left()) + " left" if self._weight_done else "others work at it, too"
-            line = f"{self._total - self._left} of {self._total}, {left}: {point.title}"
+            line = f"{self._total - self._left} of {self._total}{self._expected(now - self._first_at)}: {point.title}"
             print(line, file=self._log, flush=True)
 
-    def _seconds_left(self) -> float:
-        return (time.monotonic() - self._start) / self._weight_done * max(0.0, self._weight_left)
+    def _expected(self, seconds: float) -> str:
+        """How long the rest will take, once that can be told."""
+        if not self._weight_done:
+            return ""
+        return f", {told(seconds / self._weight_done * max(0.0, self._weight_left))} left"
 
 
 def told(seconds: float) -> str:

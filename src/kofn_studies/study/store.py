@@ -147,4 +147,5 @@ class Store:
 
 def _unwritable(folder: Path, error: OSError) -> str:
     reason = error.strerror or error
-    return f"kofn figure: '--out' must be a folder to keep finished points in, but {folder}: {reason}; choose another."
+    must, remedy = "be a folder to keep finished points in", "make room or choose another"
+    return f"kofn figure: '--out' must {must}, but {folder}: {reason}; {remedy}."
