@@ -15,6 +15,7 @@ import golden_runs
 import kofn
 from kofn.codes import RatelessRows
 from kofn.errors import WorkerLost
+from kofn.jobs._assignment import POLL_SECONDS
 from kofn.jobs._collector import Collector
 from kofn.jobs._events import (
     Abandon,
@@ -35,7 +36,7 @@ from kofn.jobs._events import (
     Undelivered,
     WakeAt,
 )
-from kofn.jobs._state import POLL_SECONDS, RunState
+from kofn.jobs._state import RunState
 from kofn.jobs.scheduling import Copy, Rows, Scheduler, Wait
 from kofn.jobs.scheduling._names import as_scheduler
 from recorded_delays import Recorded

@@ -24,6 +24,7 @@ from ..schemes._scheme import Parts, Scheme
 from ..schemes.products._operands import Operands
 from ..schemes.products._plain import PlainOperands, is_sparse_matrix, must_stay_plain
 from ._auto import AUTO, Request, require_no_aim
+from ._remote import may_be_remote, multiply_remote
 
 CALL = "kofn.matmul"
 
@@ -108,10 +109,16 @@ def matmul(
     plain = must_stay_plain(A, B)
     build = _builder(code, chosen, plain)
     with looked_at_once(), ExitStack() as ours:
+        lease = None
+        if code == AUTO and blocks is None and rows is None and out is None and may_be_remote(A, B):
+            lease = ours.enter_context(PoolLease(workers, CALL))
+            answer = multiply_remote(A, B, lease, chosen, rng)
+            if answer is not None:
+                return answer
         operands = PlainOperands.of(A, B) if plain and (build is None or build in PLAIN) else Operands.of(A, B)
         if out is not None:
             _require_place(out, operands, A, B)
-        lease = ours.enter_context(PoolLease(workers, CALL))
+        lease = ours.enter_context(PoolLease(workers, CALL)) if lease is None else lease
         if 0 in operands.shape:
             return _empty(operands, lease.n, out)
         if chosen.redundancy is not None:

@@ -11,6 +11,9 @@ from ..errors import ArgumentError, WorkerLost
 from ._view import RunView
 from .scheduling import Copy, Rows, Scheduler, Wait
 
+POLL_SECONDS = 0.005
+"""How often to look for workers that become ready by themselves, while rows wait for one."""
+
 
 def require_rows(assignment: Any, view: RunView, scheduler: Scheduler) -> list[int]:
     """The rows of a `Rows` or a `Copy`, or a refusal of what cannot be given out."""
@@ -51,6 +54,17 @@ def for_others(assignment: Rows | Copy | Wait, worker: int, view: RunView) -> Ro
     others = (row for lane in view.waiting.values() for row in lane if view.may_tell(worker, row))
     row = next(others, None)
     return Wait() if row is None else Rows([row])
+
+
+def wake_at(view: RunView, scheduler: Scheduler, change: float) -> float:
+    """When to look again though nothing has happened; ``change`` is when the stop rule may be met by time alone."""
+    # What the rule last heard of counts: a deadline may have passed since, while rows were given out.
+    if view.waiting and view.absent:
+        change = min(change, view.now + POLL_SECONDS)
+    if view.idle:
+        look = scheduler.next_look(view)
+        change = min(change, look if look > view.now else view.now + POLL_SECONDS)
+    return change
 
 
 def why_over(view: RunView, scheduler: Scheduler, loss: BaseException | None) -> str | None:

@@ -151,6 +151,13 @@ class PoolGone:
 
 
 @dataclass(frozen=True, slots=True)
+class Vanished:
+    """What lay at some workers is gone, or does not answer."""
+
+    workers: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """Nothing more is taken in."""
 
@@ -171,6 +178,7 @@ Event = (
     | Tick
     | CancelAsked
     | PoolGone
+    | Vanished
     | Closed
 )
 

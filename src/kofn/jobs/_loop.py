@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Any
 from weakref import proxy
@@ -21,18 +22,19 @@ from ..engines._protocol import Pool, capabilities_of
 from ..errors import Cancelled, CodeError, Corrupted, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
 from ..schemes._encoding import Tasks
 from ..schemes._scheme import Learner, Scheme
-from ..schemes._task import Task, name_some
+from ..schemes._task import Task
 from . import _events as on
 from ._answer import Answer, answer_of
 from ._checks import Checks, Heard, NoChecks
 from ._collector import Collector
+from ._delivery import ByValue, Delivery, sent_bytes
 from ._memory import RunMemory
-from ._message import failure, has_results, send, undelivered
+from ._message import failure, has_results, undelivered
 from ._placement import Placement, size_of
 from ._state import RunState
 from ._stop import nothing_arrived
 from ._stream import TaskStream
-from ._trust import ATTEMPTS
+from ._undecodable import given_up, not_decodable
 from ._watch import remember
 from .report._report import Report
 from .scheduling import CodedBackups, Scheduler
@@ -73,6 +75,8 @@ class RunLoop:
         What runs before have told of the workers; this one adds to it.
     checks : Checks, optional
         What results are checked by; by default by nothing.
+    delivery : Delivery, optional
+        What takes tasks to workers; by value, if it is left out.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class RunLoop:
         choice: str = "",
         pace: Pace | None = None,
         checks: Checks | None = None,
+        delivery: Delivery | None = None,
     ) -> None:
         self._home = Home()
         self._clock: Clock = getattr(pool, "clock", RealClock())
@@ -101,10 +106,13 @@ class RunLoop:
         self.pool = pool
         self.collector = collector
         self._placement = placement
+        self._delivery = ByValue(pool, placement) if delivery is None else delivery
         scheduler = as_scheduler(CALL, "auto", scheme.adaptive) if scheduler is None else scheduler
         loop = proxy(self)  # a state that held its loop would keep operands and results until garbage is looked for
         lacks = lambda worker, row: loop._lacks(worker, row)  # noqa: E731
-        self._state = RunState(collector, pool.n, scheduler, lacks, scheme.rows, pace, self._checks.lies)
+        self._state = RunState(
+            collector, pool.n, scheduler, lacks, scheme.rows, pace, self._checks.lies, self._delivery.patience
+        )
         self._inbox: queue.SimpleQueue[int | None] = queue.SimpleQueue()  # a message that is back, or a call
         self._futures: dict[int, Future[Any]] = {}
         self._messages = count()
@@ -150,7 +158,8 @@ class RunLoop:
             states = [self.pool.state(worker) for worker in range(self.pool.n)]
             fixed = self._memory.is_short or isinstance(self._tasks, TaskStream)
             goes_on = self._tell(on.Encoded(states, fixed, capabilities_of(self.pool).kills))
-            while goes_on:
+            while goes_on or self._withdraws():
+                self._delivery.advance(self._state.view, self._task, partial(self._inbox.put, None))
                 count = self.collector.count
                 goes_on = self._tell(self._next_event())
                 for watch in watchers if self.collector.count > count else ():
@@ -192,6 +201,11 @@ class RunLoop:
                 return False
         return True
 
+    def _withdraws(self) -> bool:
+        """Whether the run goes on after all, since workers have gone silent with what the answer is made of."""
+        gone = self._delivery.gone(self._state.view, self._results)
+        return bool(gone) and self._tell(on.Vanished(gone))
+
     def _handled(self, event: on.Event) -> list[on.Action]:
         if isinstance(event, on.Withdrawn):
             for row, _ in event.again:
@@ -213,14 +227,12 @@ class RunLoop:
         if (state := self.pool.state(worker)) != "idle":  # pools are given tasks only then
             return on.Refused(worker, state)
         tasks = list(map(self._task, action.rows))
-        placed = sum(self._placement.ensure(worker, task) for task in tasks)
+        placed = self._delivery.place(worker, tasks)
         self._placed_bytes += placed
-        sent = {id(argument): argument for task in tasks for argument in task.arguments}  # each once in a message
-        self._sent_bytes += sum(map(size_of, sent.values()))
-        keys = [key for task in tasks for key in self._placement.keys(task)]
+        self._sent_bytes += sent_bytes(tasks)
         submitted = self._now()
         try:
-            future = send(self.pool, worker, tasks, keys)
+            future = self._delivery.send(worker, tasks)
         except WorkerError as error:  # between the look and the call it died, or another job took it
             return on.Refused(worker, self.pool.state(worker), error.with_traceback(None))
         message = next(self._messages)
@@ -246,7 +258,7 @@ class RunLoop:
 
     def _lacks(self, worker: int, row: int) -> int:
         # To look at a task may be to encode it; then it has nothing resident.
-        return 0 if isinstance(self._tasks, TaskStream | Tasks) else self._placement.missing(worker, self._task(row))
+        return 0 if isinstance(self._tasks, TaskStream | Tasks) else self._delivery.lacks(worker, self._task(row))
 
     # -- taking results -------------------------------------------------------------------------------
 
@@ -256,7 +268,7 @@ class RunLoop:
             if message in self._workers:  # of another, the worker was ended
                 return self._came_back(self._workers.pop(message))
         view = self._state.view
-        others = (*view.idle, *view.absent) if view.waiting else ()  # they have nothing of this job
+        others = (*view.idle, *view.absent) if view.waiting or self._delivery.patience is not None else ()
         return on.Tick({other: self.pool.state(other) for other in others})
 
     def _came_back(self, worker: int) -> on.Event:
@@ -265,7 +277,7 @@ class RunLoop:
         state = self.pool.state(worker)
         try:
             outcome = future.result()
-        except WorkerLost as error:
+        except self._delivery.losses as error:
             return on.Lost(worker, state, error.with_traceback(None))
         except (PoolClosed, Cancelled) as error:
             return on.PoolGone(copy(error.with_traceback(None)))  # an engine may keep it, with the frames of who raises
@@ -290,6 +302,7 @@ class RunLoop:
 
     def _hear(self, worker: int, row: int, task: Task, result: Any) -> Heard:
         """Check a result of a row that is new, and keep what is to be used."""
+        self._delivery.take(row, worker, result)
         if row in self._results:
             return Heard.RIGHT
         heard = self._checks.hear(worker, row, task, result)
@@ -333,13 +346,17 @@ class RunLoop:
         self._held.clear()
         self._tasks = ()
         self._fresh.clear()
+        self._delivery.close()
 
     def estimate(self, out: Any = None) -> Answer:
         """The best answer from what has arrived so far, by default in an array of its own."""
         caution = "" if self.collector.decoding.exact else self.scheme.caution()
-        remarks = (*self.collector.remarks, *filter(None, [caution, self._why_copied()]))
+        said = (caution, self._why_copied(), *self._delivery.remarks)
+        remarks = (*self.collector.remarks, *filter(None, said))
         report = replace(self._report(), remarks=remarks)
-        return answer_of(self.scheme, self.collector, self._learner, self._results, report, out)
+        answer = answer_of(self.scheme, self.collector, self._learner, self._results, report, out)
+        finish, assemble = self._delivery.finish, answer.assemble
+        return replace(answer, assemble=lambda: finish(assemble()))
 
     def _why_copied(self) -> str:
         """Why rows were copied where combinations were asked for."""
@@ -365,6 +382,7 @@ class RunLoop:
             choice=self._choice,
             resident_bytes=self._placement.bytes_at_workers,
             wrong=tuple(self._checks.wrong),
+            moved_bytes=dict(self._delivery.moved_bytes),
         )
 
     def _answered(self) -> Answer:
@@ -377,19 +395,6 @@ class RunLoop:
         return replace(answer, report=report, assemble=lambda: value)
 
     def _not_decodable(self, reason: str, remedy: str = "use more or faster workers") -> NotDecodable:
-        name, have = self.scheme.code.name, f"{self.collector.count} of {self.collector.code.rows} results arrived"
-        have += self._checks.remark()
+        told = self._checks.remark() + given_up(self.scheme, self._state.given_up, bool(self._checks.wrong))
         estimate = self.estimate() if self.collector.count else None
-        remedy = "its best estimate is in the exception's 'estimate'" if estimate else remedy
-        error = NotDecodable(f"{name} is not exact: {reason} ({have}{self._given_up()}); {remedy}.", estimate)
-        error.call = CALL
-        return error
-
-    def _given_up(self) -> str:
-        lost = self._state.given_up
-        if not lost:
-            return ""
-        rows = name_some("row", lost)
-        held = self.scheme.describe(lost)
-        failed = "workers were lost or wrong" if self._checks.wrong else "lost workers"
-        return f", {rows}{held and f' ({held})'} {'were' if lost[1:] else 'was'} given up after {ATTEMPTS} {failed}"
+        return not_decodable(CALL, self.collector, told, estimate, reason, remedy)

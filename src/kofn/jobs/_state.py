@@ -12,17 +12,15 @@ import numpy as np
 from ..codes._rows import AMPLIFICATION, FixedRows, RowSource
 from ..errors import Cancelled
 from . import _events as on
-from ._assignment import for_others, refusal, require_rows, why_over
+from ._assignment import for_others, refusal, require_rows, wake_at, why_over
 from ._collector import Collector
 from ._events import Phase
+from ._holders import Holders
 from ._trust import Trust
 from ._view import Lacks, RunView
 from .report._attempt import Attempt, Outcome
 from .scheduling import Copy, Fresh, InFlight, Rows, Scheduler, Wait
 from .scheduling._pace import Pace
-
-POLL_SECONDS = 0.005
-"""How often to look for workers that become ready by themselves, while rows wait for one."""
 
 
 class RunState:
@@ -46,6 +44,8 @@ class RunState:
         What is known of the workers before; the run adds to it.
     lies : int
         A worker that has sent so many messages with wrong results is given nothing more.
+    patience : float, optional
+        Results stay at the workers that computed them, and are not counted on while one is so many medians late.
 
     Examples
     --------
@@ -71,6 +71,7 @@ class RunState:
         rows: RowSource | None = None,
         pace: Pace | None = None,
         lies: int = 1,
+        patience: float | None = None,
     ) -> None:
         self.phase = Phase.ENCODING
         self.collector = collector
@@ -84,6 +85,8 @@ class RunState:
         self._to_ask: deque[int] = deque()
         self._ends = self._has_waited = self._asks_again = self._is_last = False
         self._unclear: on.Unclear | None = None
+        self._holders = Holders(patience)
+        self.view.one_by_one = patience is not None
 
     def handle(self, event: on.Event, now: float) -> list[on.Action]:
         """Take an event in, at a time in seconds since the start, and return what is to be done, in order."""
@@ -93,8 +96,7 @@ class RunState:
         step = _STEPS.get(self.phase, {}).get(type(event))
         if isinstance(event, on.OfWorker) and event.worker not in self.view.in_flight:
             step = None  # what a run does not know, or no longer
-        failure = None if step is None else step(self, event)
-        if failure is not None:
+        if (failure := None if step is None else step(self, event)) is not None:
             return [failure]
         return [self._next()] if self.phase is Phase.RUNNING else []
 
@@ -117,13 +119,18 @@ class RunState:
         for worker, state in event.states.items():
             if worker not in self.view.in_flight:
                 self.view.set_state(worker, state)
+        self._holders.look(event.states)
+        self._ask_all()
+
+    def _vanished(self, event: on.Vanished) -> None:
+        self.phase = Phase.RUNNING
+        self._holders.forget(event.workers)
         self._ask_all()
 
     def _sent(self, event: on.Sent) -> None:
-        message = self.view.in_flight[event.worker]
-        self.view.in_flight[event.worker] = InFlight(
-            message.rows, event.worker, event.submitted, message.began, event.moved_bytes
-        )
+        old = self.view.in_flight[event.worker]
+        sent = InFlight(old.rows, event.worker, event.submitted, old.began, event.moved_bytes)
+        self.view.in_flight[event.worker] = sent
 
     def _refused(self, event: on.Refused) -> None:
         self.loss = event.error or self.loss
@@ -158,6 +165,7 @@ class RunState:
         for row, epsilon in zip(message.rows, event.epsilons, strict=True):
             if row in aside:
                 continue
+            self._holders.add(row, event.worker)
             if row in self.view.received:
                 self._note(message, [row], "late")
                 continue
@@ -186,6 +194,7 @@ class RunState:
         self.loss = event.error or self.loss
         message = self.view.bring_back(event.worker, event.state, arrived=False)
         self._note(message, message.rows, "lost")
+        self._holders.lose(event)
         self._trust.lose(message.rows)
         self._put_back_or_give_up(message.rows)
         self._ask_all()
@@ -233,6 +242,8 @@ class RunState:
     # -- what is to be done ---------------------------------------------------------------------------
 
     def _next(self) -> on.Action:
+        if self._holders.count_on(self.view, self.collector):
+            self._ask_all()
         self.collector.advance(self.view.now)
         if self.collector.wants_audit and self._unclear is None:
             return self._audit()
@@ -242,16 +253,17 @@ class RunState:
         action = self._restart() or self._assign()
         if action is not None:
             return action
-        reason = why_over(self.view, self.scheduler, self.loss)
-        return on.WakeAt(self._wake_at()) if reason is None else self._end(reason)
+        if (reason := why_over(self.view, self.scheduler, self.loss)) is not None:
+            return self._end(reason)
+        wake = wake_at(self.view, self.scheduler, self.collector.next_change())
+        return on.WakeAt(min(wake, *(at for _, at in self._restarts()), math.inf))
 
     def _audit(self, last: bool = False) -> on.Audit:
         self._unclear, self._is_last = None, last
         return on.Audit(last)
 
     def _restart(self) -> on.Restart | None:
-        late = (worker for worker, at in self._restarts() if at <= self.view.now)
-        return next(map(on.Restart, late), None)
+        return next((on.Restart(worker) for worker, at in self._restarts() if at <= self.view.now), None)
 
     def _restarts(self) -> Iterator[tuple[int, float]]:
         """When what each worker computes is to be ended."""
@@ -289,8 +301,7 @@ class RunState:
         """Make a row that combines what is missing; where that is one unknown, it is another copy of its own row."""
         view = self.view
         if not view.makes_rows or not view.missing:
-            must = "ask for fresh rows where they can be made"
-            raise refusal(asked, self.scheduler, must, "look at view.makes_rows")
+            raise refusal(asked, self.scheduler, "ask for fresh rows where they can be made", "look at view.makes_rows")
         row = self.rows.fresh(view.code, sorted(view.missing))
         combined = np.flatnonzero(row)
         if len(combined) == 1:
@@ -322,17 +333,6 @@ class RunState:
                 return self._audit()
         self.phase = Phase.DECODING if collector.done else Phase.FAILED
         return on.Decode() if collector.done else on.Fail(reason)
-
-    def _wake_at(self) -> float:
-        view = self.view
-        # What the rule last heard of counts: a deadline may have passed since, while rows were given out.
-        wake = self.collector.next_change()
-        if view.waiting and view.absent:
-            wake = min(wake, view.now + POLL_SECONDS)
-        if view.idle:
-            look = self.scheduler.next_look(view)
-            wake = min(wake, look if look > view.now else view.now + POLL_SECONDS)
-        return min(wake, *(at for _, at in self._restarts()), math.inf)
 
     def _close(self) -> list[on.Action]:
         if self.phase in (Phase.ENCODING, Phase.RUNNING):
@@ -392,6 +392,9 @@ _STEPS: dict[Phase, dict[type, Step]] = {
         on.Undelivered: RunState._undelivered,
         on.Tick: RunState._tick,
     },
-    Phase.DECODING: {on.Arrived: RunState._arrived},  # costs nothing, and may contradict what is there
+    Phase.DECODING: {
+        on.Arrived: RunState._arrived,
+        on.Withdrawn: RunState._withdrawn,
+    },  # the first costs nothing, and may contradict what is there
 }
 """What each event does in each phase; what is not here changes nothing."""

@@ -113,6 +113,21 @@ class RunView:
         self.missing.discard(self._plain[row])
         self._combined += self._plain[row] < 0
 
+    def lose(self, row: int) -> None:
+        """Take note that the result of a row is not there any more; the row waits again."""
+        self.received.remove(row)
+        self.queue.forget(row)
+        if self._plain[row] < 0:
+            self._combined -= 1
+        else:
+            self.missing.add(self._plain[row])
+        self.put_back([row])
+
+    def find(self, row: int) -> None:
+        """Take note that the result of a row is there again."""
+        self.queue.mark_found(row)
+        self.receive(row)
+
     def extend(self, code: LinearCode) -> None:
         """Take note that the code has a row more, which combines unknowns and waits."""
         self.code = code

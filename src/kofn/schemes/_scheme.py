@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from .._base._equal import is_same
 from .._base._numbers import EPSILON, Array, Flags, Floats
 from .._base._snapshots import Snapshot
 from .._base._travel import Carrying
-from ..arrays._blocks import Grid
 from ..arrays._spec import ArraySpec
 from ..codes._linear import LinearCode
 from ..codes._prior import Prior
@@ -50,6 +49,13 @@ Judge = Callable[[Decoding, Sequence[int], Sequence[Array], float], Judgement]
 """(decoding by the code alone, rows, their payloads, the coarsest relative precision of these) → what these allow."""
 
 
+class Places(Protocol):
+    """Where the blocks of an answer are."""
+
+    def where(self, n: int, p: int = 0) -> Any:
+        """Index of a block in the answer."""
+
+
 @dataclass(frozen=True)
 class Parts:
     """What the targets are in the answer, so that it can say which parts of it are exact.
@@ -59,8 +65,8 @@ class Parts:
     shape : tuple of int, optional
         How targets are laid out: (N, P) blocks of a product, (K,) outputs, () for one sum; a row of targets by
         default. Where there are more targets than this, the answer is made of all of them.
-    grid : Grid, optional
-        Of an answer that is cut into blocks.
+    grid : Places, optional
+        Of an answer that is cut into blocks, such as `Grid`.
     left_out : bool
         Whether they are outputs of which nothing is estimated: one that is not there is missing.
 
@@ -71,7 +77,7 @@ class Parts:
     """
 
     shape: tuple[int, ...] | None = None
-    grid: Grid | None = None
+    grid: Places | None = None
     left_out: bool = False
 
     def arrange(self, recovered: Flags) -> Any:

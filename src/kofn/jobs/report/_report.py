@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any, get_args
@@ -49,6 +49,8 @@ class Report:
         What stays at each worker for jobs to come, by worker.
     wrong : sequence of Wrong
         Results that a check found wrong, and who returned them (``verify=``).
+    moved_bytes : mapping of (int, int) to int
+        What travelled from one worker to another, where data lies at workers.
 
     Examples
     --------
@@ -73,6 +75,7 @@ class Report:
     choice: str = ""
     resident_bytes: Sequence[int] = ()
     wrong: Sequence[Wrong] = ()
+    moved_bytes: Mapping[tuple[int, int], int] = field(default_factory=dict)
 
     @property
     def wasted(self) -> float:
@@ -102,6 +105,7 @@ class Report:
             "fresh_rows": list(self.fresh_rows),
             "resident_bytes": list(self.resident_bytes),
             "wrong": [asdict(one) | {"size": one.size if math.isfinite(one.size) else None} for one in self.wrong],
+            "moved_bytes": [[*pair, count] for pair, count in self.moved_bytes.items()],
             "wasted": self.wasted,
         }
 

@@ -101,6 +101,12 @@ class RowQueue:
         self._arrived.remove(group)
         return [equal for equal in self._members.get(group, ()) if equal not in self._waiting]
 
+    def mark_found(self, row: int) -> None:
+        """Take note that the result of a row is there again."""
+        self._arrived.add(self.groups[row])
+        if row in self._waiting:
+            self._remove(row)
+
     def append(self, worker: int) -> None:
         """Let a row more wait for this worker, unlike all others, the last of its lane."""
         row = len(self._owner)

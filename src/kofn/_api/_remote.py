@@ -1,0 +1,178 @@
+"""Products whose data lies at workers and stays there: the client sends references and receives references."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any, cast
+
+import numpy as np
+
+from .. import checks
+from .._base._numbers import Array
+from ..arrays._remote import RemoteMatrix
+from ..arrays._source import Source
+from ..engines._references import ReferencePool
+from ..jobs._answer import Answer
+from ..jobs._lease import PoolLease
+from ..jobs._options import Options
+from ..jobs._plan import Plan
+from ..jobs.remote._deal import deal
+from ..jobs.remote._errands import Errand, run_errands
+from ..jobs.scheduling._placed import Placed
+from ..schemes._task import Task
+from ..schemes.products._operands import require_shapes, seed_of
+from ..schemes.products._remote import (
+    RemoteScheme,
+    Run,
+    arguments_of,
+    cut_into_runs,
+    inputs_of,
+    multiply_runs,
+    pair_sketches,
+    remote_code,
+    sketch_left,
+    sketch_right,
+)
+
+CALL = "kofn.matmul"
+
+ROWS_A_WORKER = 4
+"""Blocks of the answer for each worker: few enough that messages cost nothing, enough that a late one is little."""
+
+SKETCH_SECONDS = 30.0
+"""Who has not sketched his blocks by then is passed over."""
+
+
+def may_be_remote(A: Any, B: Any) -> bool:
+    """Whether one of the matrices is no array in memory, and an engine may have it at its workers."""
+    return not (_is_here(A) and _is_here(B))
+
+
+def _is_here(value: Any) -> bool:
+    is_array = hasattr(value, "ndim") and isinstance(getattr(value, "dtype", None), np.dtype)
+    return isinstance(value, np.ndarray | Source) or not is_array or hasattr(value, "nnz")
+
+
+def multiply_remote(A: Any, B: Any, lease: PoolLease, options: Options, rng: Any) -> Answer | None:
+    """The product at the workers, or None where the engine keeps nothing there or has neither of the matrices."""
+    if not lease.capabilities.references or not all(map(_is_matrix, (A, B))):
+        return None
+    _require_fit(A, B)
+    redundancy, options = int(options.redundancy or 0), options.settled(CALL, lease.n)
+    pool = cast(ReferencePool, lease.pool)
+    found = [_adopt(name, value, pool) for name, value in (("A", A), ("B", B))]
+    if found == [None, None] or 0 in (*np.shape(A), *np.shape(B)):
+        return None
+    left, right = (scatter(value, pool) if at is None else at for at, value in zip(found, (A, B), strict=True))
+    scheme = remote_scheme(left, right, pool, redundancy)
+    if options.tolerance or options.deadline is not None or options.stop is not None or options.progress is not None:
+        seed = seed_of(checks.generator(CALL, rng))
+        scheme = replace(scheme, samples=sketch(scheme, pool, seed))
+    scheduler = Placed() if options.scheduler == "auto" else options.scheduler
+    choice = f"blocks stay at the workers: {len(scheme.lines)} by {len(scheme.columns)} blocks of the answer"
+    return Plan(scheme, lease, replace(options, scheduler=scheduler, aim="p99"), choice).run()
+
+
+def _is_matrix(value: Any) -> bool:
+    is_array = isinstance(getattr(value, "dtype", None), np.dtype) and not isinstance(value, np.ma.MaskedArray)
+    return is_array and getattr(value, "ndim", 0) == 2 and not hasattr(value, "nnz")
+
+
+def _require_fit(A: Any, B: Any) -> None:
+    """Refuse what an engine could not adopt before it computes anything."""
+    for name, value in (("A", A), ("B", B)):
+        if not all(np.isfinite(np.shape(value))):
+            remedy = f"call {name}.compute_chunk_sizes() first"
+            raise checks.refusal(CALL, name, "have chunks of known sizes", f"shape {value.shape}", remedy)
+        if value.dtype.kind not in "biufc":
+            must, remedy = "be a matrix of numbers", "convert it with astype"
+            raise checks.refusal(CALL, name, must, f"one of dtype {value.dtype}", remedy)
+        if not isinstance(getattr(value, "_meta", np.empty(0)), np.ndarray):
+            given, remedy = f"one of {type(value._meta).__name__}", "convert it with map_blocks"
+            raise checks.refusal(CALL, name, "be made of NumPy arrays", given, remedy)
+    require_shapes(A, B)
+
+
+def _adopt(name: str, value: Any, pool: ReferencePool) -> RemoteMatrix | None:
+    return None if _is_here(value) else pool.adopt(value)
+
+
+def scatter(matrix: Any, pool: ReferencePool) -> RemoteMatrix:
+    """A matrix in memory in blocks of rows, one at each worker: it passes this process once."""
+    matrix = np.asarray(matrix)
+    edges = np.unique(np.linspace(0, len(matrix), pool.n + 1).astype(int))
+    blocks = [matrix[start:stop] for start, stop in pairwise(edges.tolist())]
+    errands = [Errand(as_it_is, (block,), worker) for worker, block in enumerate(blocks)]
+    refs = np.empty((len(blocks), 1), object)
+    refs[:, 0] = run_errands(pool, errands, SKETCH_SECONDS, set())
+    return RemoteMatrix(refs, tuple(map(len, blocks)), (matrix.shape[1],), matrix.dtype)
+
+
+def as_it_is(value: Any) -> Any:
+    """What a worker does that is to keep what it is sent."""
+    return value
+
+
+def remote_scheme(left: RemoteMatrix, right: RemoteMatrix, pool: ReferencePool, redundancy: int) -> RemoteScheme:
+    """Blocks of the answer that fit the blocks of the matrices, each at a worker for which little has to move."""
+    lines, columns = choose_runs(left.heights, right.widths, pool.n)
+    pairs = [(line, column) for line in lines for column in columns]
+    blocks, needs = inputs_of([Task(multiply_runs, arguments_of(left, right, *pair)) for pair in pairs])
+    held = np.zeros((len(blocks), pool.n), dtype=bool)
+    held[np.arange(len(blocks)), [ref.worker for ref in blocks]] = True
+    load = np.array([line.size * column.size for line, column in pairs], dtype=float)
+    load /= load.mean()
+    dealt = deal(needs, np.array([float(max(1, ref.size)) for ref in blocks]), held, load, redundancy)
+    code = remote_code(len(pairs), dealt.rows, dealt.workers, load[list(dealt.rows)].tolist())
+    copies = [(blocks[block], worker) for block, worker in dealt.copies]
+    return RemoteScheme(code, left, right, tuple(lines), tuple(columns), copies=copies)
+
+
+def choose_runs(heights: Sequence[int], widths: Sequence[int], workers: int) -> tuple[list[Run], list[Run]]:
+    """How the sides of the answer are cut: some blocks for each worker, at the ends of blocks if possible.
+
+    Examples
+    --------
+    >>> [tuple(map(len, choose_runs(*sides, 3))) for sides in (([8] * 6, [15] * 2), ([9] * 40, [9] * 40), ([9], [8]))]
+    [(6, 2), (5, 3), (3, 4)]
+    """
+    wanted, best, least = ROWS_A_WORKER * workers, None, np.inf
+    for n in range(1, min(sum(heights), wanted) + 1):
+        lines = cut_into_runs(heights, n)
+        for p in {max(1, wanted // len(lines)), -(-wanted // len(lines))}:
+            columns = cut_into_runs(widths, p)
+            count = len(lines) * len(columns)
+            largest = max(run.size for run in lines) * max(run.size for run in columns) / (sum(heights) * sum(widths))
+            longest = -(-count // workers) * largest * workers  # of a worker, where all are as large as the largest
+            cost = (_read(lines, heights) + _read(columns, widths)) * longest
+            if (cost < least and count >= 0.9 * wanted) or best is None:
+                best, least = (lines, columns), cost
+    assert best is not None, "a matrix without rows is no matter of workers"
+    return best
+
+
+def _read(runs: Sequence[Run], sizes: Sequence[int]) -> float:
+    """Rows or columns that have to be at a worker for a block of the answer, in the mean; blocks move whole."""
+    return sum(sum(sizes[run.first : run.last]) for run in runs) / len(runs)
+
+
+def sketch(scheme: RemoteScheme, pool: ReferencePool, seed: int) -> Array | None:
+    """Sketches of all blocks of the answer, made at the workers; None where that took too long."""
+    height, width = (max(run.size for run in side) for side in (scheme.lines, scheme.columns))
+    errands = []
+    for line in scheme.lines:
+        blocks, rows, _, _ = arguments_of(scheme.left, scheme.right, line, scheme.columns[0])
+        errands.append(Errand(sketch_left, (seed, height, blocks, rows), blocks[0][0].worker))
+    for column in scheme.columns:
+        _, _, blocks, columns = arguments_of(scheme.left, scheme.right, scheme.lines[0], column)
+        errands.append(Errand(sketch_right, (seed, width, blocks, columns), blocks[0][0].worker))
+    avoided: set[int] = set()
+    refs = run_errands(pool, errands, SKETCH_SECONDS, avoided)
+    split = len(scheme.lines)
+    last = Errand(pair_sketches, (refs[:split], refs[split:]), refs[0].worker, keeps=False)
+    samples: Array = run_errands(pool, [last], SKETCH_SECONDS, avoided)[0]
+    for ref in refs:
+        pool.release(ref)
+    return samples

@@ -1,0 +1,1 @@
+"""Runs whose data lies at workers: who computes what, what moves where, and what is left where."""

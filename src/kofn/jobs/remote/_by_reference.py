@@ -1,0 +1,222 @@
+"""Tasks whose arguments and results are references: nothing of a run's data passes this process."""
+
+from __future__ import annotations
+
+import queue
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, final
+
+import numpy as np
+
+from ..._base._clock import Clock, RealClock
+from ...arrays._remote import Ref, RemoteMatrix, refs_in, with_values
+from ...engines._references import ReferencePool
+from ...errors import ReferenceLost, WorkerError, WorkerLost
+from ...schemes._task import Task
+from ...schemes.products._remote import RemoteScheme, Target, combine_results
+from .._delivery import Delivery
+from .._view import RunView
+from ..scheduling._placed import late_workers
+from ._errands import Errand, run_errands
+from ._moves import Move, next_moves
+from ._shelf import Shelf
+
+ANSWER_SECONDS = 1.0
+"""Who has part of an answer is asked whether he is there, and has so long to say so, and a median row's time."""
+
+
+@final
+class ByReference(Delivery):
+    """Tasks go to where their data lies, data moves from worker to worker, and results stay where they are made.
+
+    Parameters
+    ----------
+    pool : ReferencePool
+    scheme : RemoteScheme
+    copies : sequence of (Ref, int)
+        Blocks that are to lie at another worker, too.
+    patience : float
+        A worker that is so many medians late may have stopped: what lies there is not counted on.
+    """
+
+    losses = (WorkerLost, ReferenceLost)
+
+    def __init__(
+        self, pool: ReferencePool, scheme: RemoteScheme, copies: Sequence[tuple[Ref, int]] = (), patience: float = 1.5
+    ) -> None:
+        self.patience = patience
+        self._pool, self._scheme = pool, scheme
+        self._clock: Clock = getattr(pool, "clock", RealClock())
+        blocks = [*scheme.left.blocks.ravel(), *scheme.right.blocks.ravel()]
+        self._shelf, self._blocks = Shelf(blocks), [ref.key for ref in blocks]
+        self._copies = [(ref.key, worker) for ref, worker in copies]
+        self._keys: dict[int, list[str]] = {}
+        self._results: dict[int, str] = {}
+        self._landed: queue.SimpleQueue[tuple[Move, Future[Ref]]] = queue.SimpleQueue()
+        self._made: list[Ref] = []
+        self._before = dict(pool.moved())
+        self._said: dict[str, None] = {}
+        self._patience_for_errands = ANSWER_SECONDS
+
+    # -- giving out rows ------------------------------------------------------------------------------
+
+    def send(self, worker: int, tasks: Sequence[Task]) -> Future[Any]:
+        """Have the only task computed, and its result kept."""
+        (task,) = tasks
+        return self._pool.keep(worker, task.function, *with_values(task.arguments, partial(self._nearest, worker)))
+
+    def _nearest(self, worker: int, ref: Ref) -> Ref:
+        found = self._shelf.nearest(ref.key, worker)
+        return ref if found is None else found
+
+    def lacks(self, worker: int, task: Task) -> int:
+        """What does not lie there."""
+        keys = {ref.key for ref in refs_in(task.arguments)}
+        return sum(self._shelf.size(key) for key in keys if not self._shelf.lies_at(key, worker))
+
+    def take(self, row: int, worker: int, result: Ref) -> None:
+        """The result of a row lies at a worker, beside those of its copies."""
+        self._shelf.add(self._results.setdefault(row, result.key), result)
+
+    # -- moving data ----------------------------------------------------------------------------------
+
+    def advance(self, view: RunView, task_of: Callable[[int], Task], wake: Callable[[], None]) -> None:
+        """Take note of what has arrived and who is late, and have the next blocks sent."""
+        while not self._landed.empty():
+            self._land(*self._landed.get(), view.now)
+        self._look(view)
+        for move in next_moves(self._shelf, view, partial(self._keys_of, task_of), self._copies, self.patience or 0.0):
+            self._shelf.expect(move.key, move.worker, move.source, view.now)
+            self._start(move, wake)
+
+    def _look(self, view: RunView) -> None:
+        for worker, state in enumerate(view.states):
+            if state in ("dead", "starting"):
+                self._shelf.forget(worker)
+        late = late_workers(view, self.patience or 0.0)
+        dead = {worker for worker, state in enumerate(view.states) if state == "dead"}
+        self._shelf.avoided = late | self._shelf.silent(view.now) | dead
+        self._patience_for_errands = ANSWER_SECONDS + (3.0 * view.pace if np.isfinite(view.pace) else 0.0)
+        if view.waiting and late == view.in_flight.keys():
+            self._note_what_is_waited_for()
+
+    def _note_what_is_waited_for(self) -> None:
+        at = list(self._shelf.unreachable(self._blocks).values())
+        for worker in sorted(set(at)):
+            what = "a block that lies" if at.count(worker) == 1 else f"{at.count(worker)} blocks that lie"
+            text = f"worker {worker} did not answer: {what} nowhere else had to be waited for"
+            self._said.setdefault(f"{text} (redundancy=1 makes copies)")
+
+    def _keys_of(self, task_of: Callable[[int], Task], row: int) -> list[str]:
+        if row not in self._keys:
+            self._keys[row] = list({ref.key: None for ref in refs_in(task_of(row).arguments)})
+        return self._keys[row]
+
+    def _start(self, move: Move, wake: Callable[[], None]) -> None:
+        ref = self._shelf.nearest(move.key, move.source)
+        assert ref is not None, "a move has a source"
+        landed = self._landed
+
+        def land(future: Future[Ref]) -> None:
+            landed.put((move, future))
+            wake()
+
+        try:
+            self._pool.send(ref, move.worker).add_done_callback(land)
+        except WorkerError:
+            self._shelf.failed(move.key, move.worker, move.source, lost=False)
+
+    def _land(self, move: Move, future: Future[Ref], now: float = 0.0) -> None:
+        error = future.exception() if not future.cancelled() else None
+        if future.cancelled() or error is not None:
+            lost = isinstance(error, ReferenceLost)
+            self._shelf.failed(move.key, move.worker, move.source, lost)
+        else:
+            self._shelf.arrived(move.key, future.result(), now)
+            self._made.append(future.result())
+
+    # -- the answer -----------------------------------------------------------------------------------
+
+    def gone(self, view: RunView, results: Mapping[int, Any]) -> Sequence[int]:
+        """Ask the workers that have part of the answer, and are not computing in time, whether they are there."""
+        self._look(view)
+        asked: dict[int, list[Ref]] = defaultdict(list)
+        for row in sorted(view.received):
+            ref = self._shelf.nearest(self._results[row], -1)
+            if ref is not None and ref.worker not in view.in_flight:
+                asked[ref.worker].append(ref)
+        gone = self._who_is_gone(asked)
+        for worker in gone:
+            self._shelf.forget(worker)
+            self._said.setdefault(f"worker {worker} did not answer at the end: its part was computed again")
+        return gone
+
+    def _who_is_gone(self, asked: Mapping[int, Sequence[Ref]]) -> list[int]:
+        inbox: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+        waiting: dict[int, Future[Any]] = {}
+        gone: list[int] = []
+        for worker, refs in asked.items():
+            try:
+                waiting[worker] = self._pool.submit(worker, say_nothing, *refs)
+            except WorkerError:  # it is busy with another job, and so there; or dead
+                gone += [worker] if self._pool.state(worker) in ("dead", "starting") else []
+        for future in waiting.values():
+            future.add_done_callback(inbox.put)
+        until = self._clock.now() + self._patience_for_errands
+        while not all(future.done() for future in waiting.values()) and (now := self._clock.now()) < until:
+            self._clock.wait(inbox, until - now)
+        answered = (worker for worker, future in waiting.items() if future.done() and not future.cancelled())
+        there = {worker for worker in answered if waiting[worker].exception() is None}
+        return sorted({*gone, *(waiting.keys() - there)})
+
+    def finish(self, value: list[Target]) -> Any:
+        """The blocks of the answer as the engine's own matrix; what is not a result is combined at a worker."""
+        heights, widths = (tuple(run.size for run in side) for side in (self._scheme.lines, self._scheme.columns))
+        targets = [self._at_hand(target) for target in value]
+        made = [number for number, target in enumerate(targets) if not target.is_result]
+        errands = [self._errand(number, targets[number]) for number in made]
+        refs = [target.results[0] if target.is_result else None for target in targets]
+        avoided, patience = set(self._shelf.avoided), self._patience_for_errands
+        done = run_errands(self._pool, errands, patience, avoided) if errands else []
+        for number, ref in zip(made, done, strict=True):
+            refs[number] = ref
+        blocks = np.empty(len(refs), object)
+        blocks[:] = refs
+        return self._pool.export(RemoteMatrix(blocks.reshape(len(heights), -1), heights, widths, self._scheme.dtype))
+
+    def _at_hand(self, target: Target) -> Target:
+        refs = [self._nearest(-1, ref) for ref in target.results]
+        return Target(target.spec, target.weights, refs)
+
+    def _errand(self, number: int, target: Target) -> Errand:
+        worker = target.results[0].worker if target.results else number % self._pool.n
+        arguments = list(target.weights), list(target.results), target.spec.shape, target.spec.dtype.str
+        return Errand(combine_results, arguments, worker)
+
+    # -- what is told ---------------------------------------------------------------------------------
+
+    @property
+    def moved_bytes(self) -> Mapping[tuple[int, int], int]:
+        """What travelled since the run began."""
+        moved = {pair: count - self._before.get(pair, 0) for pair, count in self._pool.moved().items()}
+        return {pair: count for pair, count in moved.items() if count}
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Which workers did not answer, and what was waited for."""
+        return list(self._said)
+
+    def close(self) -> None:
+        """Let go of the copies of blocks that were made."""
+        while not self._landed.empty():
+            self._land(*self._landed.get())
+        for ref in self._made:
+            self._pool.release(ref)
+        self._made.clear()
+
+
+def say_nothing(*values: Any) -> None:
+    """What a worker is asked to do that is to show that it is there, and has these values."""

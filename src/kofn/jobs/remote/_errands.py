@@ -1,0 +1,118 @@
+"""Small tasks beside the rows: whoever is idle does them, and what is not done soon is given to another."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from ..._base._clock import Clock, RealClock
+from ...engines._references import ReferencePool
+from ...errors import PoolClosed, ReferenceLost, WorkerError, WorkerLost
+
+POLL_SECONDS = 0.005
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Errand:
+    """One of them.
+
+    Parameters
+    ----------
+    function : callable
+    arguments : tuple
+        Some may be references.
+    worker : int
+        Where it is done best.
+    keeps : bool
+        Whether its result stays at the worker.
+    """
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    worker: int
+    keeps: bool = True
+
+
+def run_errands(pool: ReferencePool, errands: Sequence[Errand], patience: float, avoided: set[int]) -> list[Any]:
+    """Their results: references, or values.
+
+    Parameters
+    ----------
+    pool : ReferencePool
+    errands : sequence of Errand
+    patience : float
+        Seconds after which one is given to another worker as well.
+    avoided : set of int
+        Workers that are given nothing; who is late is added.
+
+    Raises
+    ------
+    WorkerLost
+        Three workers were lost with the same errand, or there is none left.
+    """
+    return _Errands(pool, errands, patience, avoided).run()
+
+
+class _Errands:
+    def __init__(self, pool: ReferencePool, errands: Sequence[Errand], patience: float, avoided: set[int]) -> None:
+        self._pool, self._errands, self._patience, self._avoided = pool, errands, patience, avoided
+        self._clock: Clock = getattr(pool, "clock", RealClock())
+        self._inbox: queue.SimpleQueue[tuple[int, int, Future[Any]]] = queue.SimpleQueue()
+        self._left = dict.fromkeys(range(len(errands)), ATTEMPTS)
+        self._out: dict[int, tuple[int, float]] = {}  # by worker: which, since when
+        self._results: dict[int, Any] = {}
+
+    def run(self) -> list[Any]:
+        while len(self._results) < len(self._errands):
+            self._give_out()
+            came = self._clock.wait(self._inbox, POLL_SECONDS)
+            if came is not None:
+                self._take(*came)
+            now = self._clock.now()
+            late = {worker for worker, (_, since) in self._out.items() if now - since > self._patience}
+            self._avoided |= late
+            self._out = {worker: out for worker, out in self._out.items() if worker not in late}
+        return [self._results[number] for number in range(len(self._errands))]
+
+    def _give_out(self) -> None:
+        under_way = {number for number, _ in self._out.values()}
+        states = [self._pool.state(worker) for worker in range(self._pool.n)]
+        if all(state == "dead" or worker in self._avoided for worker, state in enumerate(states)):
+            raise WorkerLost("no worker is left that answers", 0)
+        for number, errand in enumerate(self._errands):
+            if number in self._results or number in under_way:
+                continue
+            idle = [w for w, state in enumerate(states) if state == "idle" and w not in {*self._out, *self._avoided}]
+            if not idle:
+                return
+            worker = errand.worker if errand.worker in idle else None
+            if worker is None and errand.worker not in self._out:  # whose own is busy waits for it, unless it is late
+                worker = idle[0]
+            if worker is not None:
+                self._submit(number, worker)
+
+    def _submit(self, number: int, worker: int) -> None:
+        errand = self._errands[number]
+        submit = self._pool.keep if errand.keeps else self._pool.submit
+        try:
+            future = submit(worker, errand.function, *errand.arguments)
+        except WorkerError:
+            return
+        self._out[worker] = number, self._clock.now()
+        future.add_done_callback(lambda done: self._inbox.put((number, worker, done)))
+
+    def _take(self, number: int, worker: int, future: Future[Any]) -> None:
+        if self._out.get(worker, (None, 0.0))[0] == number:
+            del self._out[worker]
+        try:
+            self._results.setdefault(number, future.result())
+        except PoolClosed:
+            raise
+        except (WorkerLost, ReferenceLost):
+            self._left[number] -= 1
+            if not self._left[number] and number not in self._results:
+                raise

@@ -1,0 +1,133 @@
+"""Where values lie, and what is on its way: bookkeeping without a pool."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from ...arrays._remote import Ref
+
+MOVE_SECONDS = 2.0
+"""What travels for no longer is not overdue."""
+
+
+class Shelf:
+    """Where each value lies. A value is known by the key of its first reference; copies may have keys of their own.
+
+    Parameters
+    ----------
+    refs : iterable of Ref
+        What lies where to begin with.
+
+    Attributes
+    ----------
+    avoided : collection of int
+        Workers that may have stopped, or are gone: nothing is fetched from there, nor sent there.
+
+    Examples
+    --------
+    >>> shelf = Shelf([Ref("a", 0, size=8)])
+    >>> shelf.lies_at("a", 0), shelf.lies_at("a", 1), shelf.source("a", 1)
+    (True, False, 0)
+    >>> shelf.expect("a", 1, source=0)
+    >>> shelf.is_coming("a", 1), shelf.source("a", 1)
+    (True, 0)
+    >>> shelf.arrived("a", Ref("copy", 1, size=8)); shelf.avoided = [0]
+    >>> shelf.nearest("a", 2).key
+    'copy'
+    """
+
+    def __init__(self, refs: Iterable[Ref]) -> None:
+        self._copies: dict[str, dict[int, Ref]] = {}
+        self._coming: dict[tuple[str, int], int] = {}
+        self._since: dict[tuple[str, int], float] = {}
+        self._longest = 0.0
+        self._sizes: dict[str, int] = {}
+        self.avoided: Collection[int] = ()
+        for ref in refs:
+            self.add(ref.key, ref)
+
+    def add(self, key: str, ref: Ref) -> None:
+        """Take note of a value, or of one more copy."""
+        self._copies.setdefault(key, {})[ref.worker] = ref
+        self._sizes[key] = max(ref.size, self._sizes.get(key, 0))
+
+    def size(self, key: str) -> int:
+        """Bytes of a value, at least 1."""
+        return max(1, self._sizes.get(key, 0))
+
+    def lies_at(self, key: str, worker: int) -> bool:
+        """Whether a worker has a value."""
+        return worker in self._copies.get(key, ())
+
+    def places(self, key: str) -> Collection[int]:
+        """Workers that have a value."""
+        return self._copies.get(key, {}).keys()
+
+    def source(self, key: str, worker: int) -> int | None:
+        """From whom a worker can get a value: who sends least just now; None where nobody can send it."""
+        holders = [holder for holder in self._copies.get(key, ()) if holder != worker and holder not in self.avoided]
+        busy = list(self._coming.values())
+        return min(holders, key=lambda holder: (busy.count(holder), holder), default=None)
+
+    def nearest(self, key: str, worker: int) -> Ref | None:
+        """A reference to a value: at the worker, or at one that can send it, or at any; None where it is lost."""
+        copies = self._copies.get(key, {})
+        if worker in copies:
+            return copies[worker]
+        source = self.source(key, worker)
+        return next(iter(copies.values()), None) if source is None else copies[source]
+
+    def expect(self, key: str, worker: int, source: int, now: float = 0.0) -> None:
+        """Take note that a value is on its way."""
+        self._coming[key, worker], self._since[key, worker] = source, now
+
+    def silent(self, now: float) -> set[int]:
+        """Workers that explain why values are on their way for far longer than those that have arrived: the fewest."""
+        patience = MOVE_SECONDS + 5.0 * self._longest
+        late = [(source, move[1]) for move, source in self._coming.items() if now - self._since[move] > patience]
+        found: set[int] = set()
+        while late:
+            ends = [end for pair in late for end in pair]  # of two that are in as many the source: another may do
+            found.add(max(dict.fromkeys(ends), key=ends.count))
+            late = [pair for pair in late if found.isdisjoint(pair)]
+        return found
+
+    def is_coming(self, key: str, worker: int) -> bool:
+        """Whether a value is on its way to a worker, from one that seems to be there."""
+        return self._coming.get((key, worker), None) not in (None, *self.avoided)
+
+    def coming_to(self, worker: int) -> int:
+        """How many values are on their way to a worker."""
+        return sum(to == worker and source not in self.avoided for (_, to), source in self._coming.items())
+
+    def arrived(self, key: str, ref: Ref, now: float = 0.0) -> None:
+        """Take note that a value has come to a worker."""
+        if self._coming.pop((key, ref.worker), None) is not None:
+            self._longest = max(self._longest, now - self._since[key, ref.worker])
+        self.add(key, ref)
+
+    def failed(self, key: str, worker: int, source: int, lost: bool) -> None:
+        """Take note that a value has not come, and whether the source has it no more."""
+        if self._coming.get((key, worker)) == source:
+            del self._coming[key, worker]
+        if lost:
+            self._copies.get(key, {}).pop(source, None)
+
+    def forget(self, worker: int) -> None:
+        """Take note that a worker has nothing any more."""
+        for copies in self._copies.values():
+            copies.pop(worker, None)
+        self._coming = {move: source for move, source in self._coming.items() if worker not in (source, move[1])}
+
+    def lost(self, keys: Iterable[str]) -> list[str]:
+        """Which of these values nobody has any more."""
+        return [key for key in keys if not self._copies.get(key)]
+
+    def unreachable(self, keys: Iterable[str]) -> dict[str, int]:
+        """Which of these lie only at workers that may have stopped, and at which."""
+        only = {key: list(self._copies.get(key, ())) for key in keys}
+        return {key: at[0] for key, at in only.items() if at and all(holder in self.avoided for holder in at)}
+
+    def refs(self) -> list[Ref]:
+        """All copies."""
+        return [ref for copies in self._copies.values() for ref in copies.values()]
