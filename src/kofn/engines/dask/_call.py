@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 INLINE = 1 << 20
 """Bytes up to which a task travels inside its message; what is larger is scattered to the worker first."""
 
+DISOWNED = 1.0
+"""Seconds after which nothing can be under way any more of a task that was cancelled."""
+
 LOOKS = 5
 """How often a task is given to its worker that does not find there what was there a moment ago."""
 
@@ -57,6 +60,14 @@ class DaskCall(Promise):
 
     async def outcome(self, address: str) -> tuple[str, Any]:
         """Have it done by the worker at ``address``."""
+        try:
+            return await self._outcome(address)
+        except asyncio.CancelledError:
+            if self.call.is_kept:  # a value that was stored just then would have nobody to let go of it
+                self.client.loop.asyncio_loop.call_later(DISOWNED, known, self.client, kept_key(self.key))
+            raise
+
+    async def _outcome(self, address: str) -> tuple[str, Any]:
         for _ in range(LOOKS):
             held = await self._brought(address)
             kind, answer = await self._performed(address, {name: hold.key for name, hold in held.items()})

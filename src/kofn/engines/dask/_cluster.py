@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 TOPIC = "all"
 """Where a scheduler tells of workers that join and leave."""
 
+LEAVING = ("closing", "closing_gracefully")
+"""What a scheduler calls a worker that takes no task any more: it retires, or was sent SIGTERM."""
+
 _lock = threading.Lock()
 _clusters: weakref.WeakKeyDictionary[Client, Cluster] = weakref.WeakKeyDictionary()
 
@@ -39,11 +42,13 @@ class Cluster:
         self._connection = client.scheduler_comm
         self._refreshing = asyncio.Lock()
         self._left: set[str] = set()
+        self._watched: set[str] = set()
         self._task: asyncio.Future[None] | None = None
         self.scheduler: str = client.scheduler.address
         self.members: dict[str, Member] = {}
         self.running: dict[str, set[str]] = defaultdict(set)  # tasks of any pool, wanted or not, by address
-        self.listeners: weakref.WeakSet[Any] = weakref.WeakSet()  # told on the client's event loop: on_join, on_leave
+        self.leaving: set[str] = set()  # addresses of who is there still, and has been told to go
+        self.listeners: weakref.WeakSet[Any] = weakref.WeakSet()  # told on the client's event loop of each on_…
         self._pools = 0
         self._theirs: Any = _ignore
 
@@ -102,13 +107,39 @@ class Cluster:
             for address, about in workers.items():
                 if address not in self._left:
                     self.members[address] = Member(about["name"], address, about["nanny"] is not None)
+                    self._watch(client, address, about.get("status", ""))
             for address in self.members.keys() - workers.keys():
                 self._leave(address)
             for listener in list(self.listeners):
                 listener.on_join()
 
+    def _watch(self, client: Client, address: str, status: str) -> None:
+        """Hear of a worker that is told to go, before it has gone; a scheduler tells that under its address."""
+        if address not in self._watched:
+            self._watched.add(address)
+            client.subscribe_topic(address, lambda event: self._on_status(address, event[1]))
+            self._become(address, status)
+
+    def _on_status(self, address: str, event: Any) -> None:
+        if isinstance(event, dict) and event.get("action") == "worker-status-change":
+            self._become(address, event["status"])
+
+    def _become(self, address: str, status: str) -> None:
+        if status not in LEAVING:
+            self.leaving.discard(address)
+        elif address in self.members and address not in self.leaving:
+            self.leaving.add(address)
+            for listener in list(self.listeners):
+                listener.on_notice(address)
+
     def _leave(self, address: str) -> None:
         self._left.add(address)
+        self.leaving.discard(address)
+        client = self._client()
+        if address in self._watched and client is not None and self.is_reachable:
+            self._watched.discard(address)
+            client.unsubscribe_topic(address)
+            _handlers(client)[address] = _ignore
         self.members.pop(address, None)
         self.running.pop(address, None)
         for listener in list(self.listeners):

@@ -76,6 +76,11 @@ class DaskSlot(PoolSlot):
             self._running.cancel()
         return REVIVAL if self.has_nanny else 0.0
 
+    def give_back(self) -> None:
+        """Give up the task while its process is there still, but will end soon."""
+        if self._running is not None:
+            self._running.cancel()
+
     @property
     def state(self) -> WorkerState:
         """What the worker does, as far as kofn is concerned."""
@@ -85,6 +90,8 @@ class DaskSlot(PoolSlot):
         if address is None:
             late = time.monotonic() - self._lost_at >= REVIVAL
             return WorkerState.STARTING if self.has_nanny and not late else WorkerState.DEAD
+        if address in self.cluster.leaving:
+            return WorkerState.DEAD
         return WorkerState.BUSY if self.cluster.running.get(address) else super().state
 
     def put(self, key: Hashable, value: object) -> None:
@@ -170,9 +177,10 @@ class DaskSlot(PoolSlot):
         still = self.cluster.running[address]  # of a process that could not be reached
         self.loop.call_later(REVIVAL, still.discard, DYING)
 
-    def _lost(self, why: str = "it left the cluster") -> Exception:
+    def _lost(self, why: str = "") -> Exception:
         if not self.cluster.is_reachable:
             return PoolClosed(unreachable(self.cluster))
+        why = why or f"it {'is about to leave' if self.address in self.cluster.leaving else 'left'} the cluster"
         return WorkerLost(f"worker {self.index} (Dask worker {self.name!r}) is lost: {why}", self.index)
 
     async def _explain(self, error: Exception) -> Exception:
@@ -211,6 +219,12 @@ class DaskSlots:
         for slot in empty:
             if free and slot.state == WorkerState.DEAD:
                 slot.take(free.pop(next(iter(free))))
+
+    def on_notice(self, address: str) -> None:
+        """A process is about to leave; its task is given to others while that is done."""
+        for slot in self.all:
+            if slot.address == address:
+                slot.give_back()
 
     def on_leave(self, address: str) -> None:
         """A process has gone; once its name cannot be expected back, a spare worker takes over."""
