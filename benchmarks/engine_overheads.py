@@ -1,8 +1,10 @@
-"""What an engine costs: local processes beside one-process executors, in the same run.
+"""What an engine costs: local processes beside one-process executors, or a pool of Ray beside a bare actor.
 
     python benchmarks/engine_overheads.py [workers]
+    python benchmarks/engine_overheads.py ray
 
-Prints milliseconds, medians of repeated calls. Nothing is asserted; the machine's noise is in every figure.
+Prints milliseconds, medians of repeated calls; of Ray the smallest too, in turn in one run. Nothing is asserted; the
+machine's noise is in every figure.
 """
 
 from __future__ import annotations
@@ -109,7 +111,43 @@ def measure(make: Callable[[int], Any], n: int) -> dict[str, float]:
     return figures
 
 
+class Bare:
+    """An actor as one writes it."""
+
+    def call(self, value: int) -> int:
+        return value
+
+
+def beside_ray() -> None:
+    import ray
+
+    from kofn.engines import RayPool
+
+    with RayPool(1) as pool:
+        actor = ray.remote(Bare).options(num_cpus=0).remote()
+        calls: dict[str, Callable[[], Any]] = {
+            "bare actor": lambda: ray.get(actor.call.remote(3)),
+            "submit": lambda: pool.submit(0, operator.index, 3).result(),
+            "keep": lambda: pool.keep(0, operator.index, 3).result(),
+        }
+        times: dict[str, list[float]] = {name: [] for name in calls}
+        for number in range(1600):
+            for name, call in calls.items():
+                if number >= 100:
+                    times[name].append(1e3 * seconds(call))
+                else:
+                    call()
+    bare = times["bare actor"]
+    print(f"{'milliseconds':<28}{'smallest':>12}{'ratio':>8}{'median':>12}{'ratio':>8}")
+    for name, found in times.items():
+        figures = [(of(found), of(found) / of(bare)) for of in (min, statistics.median)]
+        print(f"{'no-op, ' + name:<28}" + "".join(f"{figure:12.3f}{ratio:8.2f}" for figure, ratio in figures))
+
+
 def main() -> None:
+    if sys.argv[1:] == ["ray"]:
+        beside_ray()
+        return
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 8
     ours, theirs = measure(LocalPool, n), measure(make_executors, n)
     print(f"{'milliseconds':<28}{'LocalPool':>12}{'executors':>12}{'ratio':>8}")

@@ -121,7 +121,6 @@ class RaySlot(PoolSlot):
         self._modules: frozenset[str] = frozenset()
         self._code: set[tuple[str, Hashable]] = set()  # it has run that once, so it is loaded there
         self._running: Code = NOTHING
-        self._needs: list[Any] = []
         self.spawn(None)
 
     @property
@@ -219,27 +218,28 @@ class RaySlot(PoolSlot):
         self._held |= new.keys()
         self._forget.clear()
         self._running = payload.code.union(*(placed.code for placed in values))
-        self._needs = call.references
         task = self.task = Promise()
-        answer.add_done_callback(partial(self.clerk.call, self._on_answer, task, actor, kept))
+        reads = bool(call.references)
+        answer.add_done_callback(partial(self.clerk.call, self._on_answer, task, actor, kept, reads))
         return task
 
-    def _on_answer(self, task: Promise, actor: Any, kept: Any, done: Future[tuple[bool, Any]]) -> None:
+    def _on_answer(self, task: Promise, actor: Any, kept: Any, reads: bool, done: Future[tuple[bool, Any]]) -> None:
         error = done.exception()
+        lacked = reads and error is not None and is_lost(error)
         with self.lock:
             if self.actor is not actor or self.task is not task:
                 return  # it was stopped, and there is another one
             if error is None:
                 self.task = None
                 self._code |= self._running
-            elif is_of_task(error) or self._lacked(error):
+            elif is_of_task(error) or lacked:
                 self.task = None
                 self._held.clear()  # nobody knows how far it came
             elif not self.closed:
                 self._replace()
         if error is not None:
             hush(kept)
-            task.fail(self._explain(error))
+            task.fail(self._explain(error, lacked))
             return
         ok, answer = done.result()
         task.take(ok, partial(self._read, ok, answer, kept))
@@ -251,12 +251,8 @@ class RaySlot(PoolSlot):
             return BufferedPickle(*answer).open()
         return Ref(uuid.uuid4().hex, self.index, answer, self.shelf.keep(kept, self.node))
 
-    def _lacked(self, error: BaseException) -> bool:
-        """Whether a task could not begin as what it needs is lost."""
-        return bool(self._needs) and is_lost(error)
-
-    def _explain(self, error: BaseException) -> Exception:
-        if self._lacked(error):
+    def _explain(self, error: BaseException, lacked: bool) -> Exception:
+        if lacked:
             return lost(f"worker {self.index} cannot have what its task needs", self.index, error)
         if is_of_task(error):
             remedy = "kofn and what the task needs must be installed, in one version, on all machines of the cluster"
