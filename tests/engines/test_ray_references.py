@@ -32,6 +32,7 @@ def cluster() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def shared(cluster: None) -> Iterator[RayPool]:
     with RayPool(3, grace_seconds=0.1) as pool:
+        until(lambda: [pool.state(worker) for worker in range(3)] == ["idle"] * 3, 60)
         yield pool
 
 
@@ -59,6 +60,18 @@ def test_what_is_kept_does_not_come_here(pool: RayPool) -> None:
     assert set(location["node_ids"]) == nodes == {ref.handle.home}
     assert pool.submit(1, np.sum, ref).result() == 1e6
     assert pool.moved() == {}  # all workers are at this machine
+
+
+def test_what_a_task_needed_goes_with_its_reference(cluster: None) -> None:
+    """Neither the pool nor the actor holds on to it until the next task."""
+    with RayPool(2) as pool:
+        until(lambda: pool.state(1) == "idle", 60)
+        until(lambda: stored() == 0, 60)
+        ref = pool.keep(0, np.ones, 1_000_000).result()
+        assert pool.submit(1, np.sum, ref).result() == 1e6
+        until(lambda: stored() >= ref.size, 60)
+        pool.release(ref)
+        until(lambda: stored() == 0, 60)
 
 
 def test_what_is_fetched_is_ones_own(pool: RayPool) -> None:

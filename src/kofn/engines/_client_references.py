@@ -59,6 +59,7 @@ class ClientReferences(WrappedPool):
         if isinstance(pool, Engine):
             self.delays = pool.delays
         self._held: weakref.WeakSet[Held] = weakref.WeakSet()
+        self._share: Callable[[Array], None] | None = getattr(pool, "share", None)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -73,7 +74,7 @@ class ClientReferences(WrappedPool):
         self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
     ) -> Future[Ref]:
         """Run ``function`` at ``worker``, and hold its result here."""
-        return following(self.submit(worker, function, *arguments, keys=keys), partial(self._refer, worker))
+        return following(self.submit(worker, function, *arguments, keys=keys), partial(self._arrived, worker))
 
     def fetch(self, ref: Ref) -> Future[Any]:
         """The value; an array is read-only."""
@@ -140,6 +141,12 @@ class ClientReferences(WrappedPool):
             except ReferenceLost as error:
                 return failed(error)
         return begin(worker, function, *arguments, keys=keys)
+
+    def _arrived(self, worker: int, value: object) -> Ref:
+        """Refer to a result; where the pool can, other workers are shown the memory that it came in."""
+        if self._share is not None and isinstance(value, np.ndarray):
+            self._share(value)
+        return self._refer(worker, value)
 
     def _refer(self, worker: int, value: object) -> Ref:
         held = Held(value)

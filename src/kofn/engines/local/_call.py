@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 from ..._base._pickles import Code
 from ..._base._place import Place
 from .._future import Promise
-from ._mmap import MappedBytes
+from ._results import Arrived
 from ._shared_memory import Frame, SharedPickle, unpack
 
-Outcome: TypeAlias = tuple[bool, list[Frame], dict[int, MappedBytes] | OSError]
+Outcome: TypeAlias = tuple[bool, list[Frame], Arrived | OSError]
 """What a worker sent: whether it is a result, its pickle, and the memory that this refers to."""
 
 _numbers: Iterator[int] = count(1)
@@ -49,6 +49,6 @@ class LocalCall(Promise):
         def load() -> Any:
             if isinstance(mapped, OSError):
                 raise mapped
-            return unpack(frames, mapped)
+            return unpack(frames, mapped.blocks)
 
         self.take(ok, load)

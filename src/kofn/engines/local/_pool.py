@@ -111,6 +111,13 @@ class LocalPool(SlotPool[WorkerSlot]):
         """
         return self._supervisor.store.empty(shape, dtype)
 
+    def share(self, array: NDArray[Any]) -> None:
+        """Let a result travel on without a copy, as one from `empty` does; to be said as soon as it is there.
+
+        Do not change it from then on.
+        """
+        self._supervisor.store.share(array)
+
     def put(self, worker: int, key: Hashable, value: object) -> None:
         """Make ``value`` resident at ``worker``; it gets there with the first task that uses it.
 

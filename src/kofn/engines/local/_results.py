@@ -11,13 +11,14 @@ import os
 import weakref
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ._mmap import MappedBytes, address, map_shared
-from ._shared_memory import KEPT_FROM, Frame, Memory, Segment, Spares, map_received
+from ._shared_memory import KEPT_FROM, Frame, Memory, Segment, SegmentStore, Spares, map_received
 
 RESULT_BYTES = 1 << 26
 """How much a worker keeps at most for its results."""
@@ -115,30 +116,73 @@ class ResultMemory:
                 self._gone.append(memory.id)
 
 
-class MappedResults:
-    """The client's side: what it keeps mapped of one process, and ids of what it has no use for any more."""
+class Arrived(NamedTuple):
+    """The memory of one result: what each segment is mapped to, and what is held until the result has been taken."""
 
-    def __init__(self) -> None:
+    blocks: dict[int, MappedBytes]
+    once: list[Segment]
+
+
+class MappedResults:
+    """The client's side: what it keeps mapped of one process, and ids of what it has no use for any more.
+
+    Parameters
+    ----------
+    store : SegmentStore
+        By which other processes can be given what has arrived.
+    """
+
+    def __init__(self, store: SegmentStore) -> None:
         self.returned: deque[int] = deque()
-        self._kept: dict[int, MappedBytes] = {}
+        self._store = store
+        self._kept: dict[int, tuple[MappedBytes, Segment]] = {}
 
     def map(
         self, frames: Iterable[Frame], arriving: Iterable[Arriving], fds: Iterable[int], gone: Iterable[int]
-    ) -> dict[int, MappedBytes] | OSError:
+    ) -> Arrived | OSError:
         """The memory that a result refers to, or why it cannot be mapped: that concerns this result alone."""
         for identity in gone:
             self._kept.pop(identity, None)
-        mapped: dict[int, MappedBytes] = {}
+        arrived = Arrived({}, [])
         failed = None
         for (identity, size, kept), fd in zip(arriving, fds, strict=True):
             try:
-                (self._kept if kept else mapped)[identity] = map_received(map_shared, fd, size)
+                self._receive(arrived, identity, size, kept, fd)
             except OSError as error:
                 failed = error
                 if kept:
                     self.returned.append(-identity)
         for identity in {frame[0] for frame in frames if isinstance(frame, tuple)} & self._kept.keys():
-            block = self._kept[identity]
-            view = mapped[identity] = (ctypes.c_ubyte * len(block)).from_buffer(block)
-            weakref.finalize(view, self.returned.append, identity).atexit = False
-        return mapped if failed is None else failed
+            arrived.blocks[identity] = self._lent(identity)
+        return arrived if failed is None else failed
+
+    def _receive(self, arrived: Arrived, identity: int, size: int, kept: bool, fd: int) -> None:
+        if size < KEPT_FROM:
+            arrived.blocks[identity] = map_received(map_shared, fd, size)
+            return
+        block, segment = self._store.receive(fd, size)
+        if kept:
+            self._kept[identity] = block, segment
+        else:
+            arrived.blocks[identity] = block
+            arrived.once.append(segment)
+            self._store.hold(block, segment)
+
+    def _lent(self, identity: int) -> MappedBytes:
+        """A view of what is kept, with a segment that goes back to the worker when nobody looks at it any more."""
+        block, kept = self._kept[identity]
+        view: MappedBytes = (ctypes.c_ubyte * len(block)).from_buffer(block)
+        memory = Memory(kept.fd, kept.id, kept.size, block)
+        segment = Segment.on(memory, partial(_give_back, self.returned, identity, kept), kept.size)
+        vars(view)["of"] = segment
+        self._store.hold(view, segment)
+        return view
+
+    def close(self) -> None:
+        """Let go of what is kept, but for what is still looked at."""
+        self._kept.clear()
+
+
+def _give_back(returned: deque[int], identity: int, kept: Segment, memory: Memory) -> None:
+    """Nobody looks at a view any more; its descriptor was that of ``kept``, which had to stay for that long."""
+    returned.append(identity)

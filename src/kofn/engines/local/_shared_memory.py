@@ -164,7 +164,17 @@ class Segment:
     ----------
     on_free : callable, optional
         Called with the segment's id when it is gone.
+
+    Attributes
+    ----------
+    is_shared : bool
+        Of memory that came from a worker: whether others may see it.
+    holder : weak reference or None
+        To what that memory is mapped to.
     """
+
+    is_shared = True
+    holder: weakref.ref[Any] | None = None
 
     def __init__(self, on_free: Callable[[int], None] | None = None) -> None:
         self.id = next(_ids)
@@ -240,6 +250,8 @@ class SharedPickle:
 class SegmentStore:
     """The arrays of `empty`, found again by address; ``freed`` collects the ids of segments that are gone.
 
+    Results that lie in memory of their worker are found as well, once somebody has said that they will not change.
+
     Finalizers may run inside any of these methods, so each change is one operation on a dict or deque.
     """
 
@@ -247,6 +259,7 @@ class SegmentStore:
         self.freed: deque[int] = deque()
         self._wake = wake
         self._homes: dict[int, Segment] = {}
+        self._arrived: weakref.WeakValueDictionary[int, Segment] = weakref.WeakValueDictionary()
         self._spares = Spares(KEPT_BYTES)
         self._owner = os.getpid()
 
@@ -291,15 +304,39 @@ class SegmentStore:
         weakref.finalize(block, self._homes.pop, start).atexit = False
         return np.frombuffer(memoryview(block), kind, count).reshape(shape)
 
+    def receive(self, fd: int, size: int) -> tuple[MappedBytes, Segment]:
+        """Map memory that a worker has sent; its descriptor is closed with the segment."""
+        segment = Segment.on(Memory(fd, next(_ids), size), lambda memory: self._let_go([memory]), size)
+        return map_shared(fd, size), segment
+
+    def hold(self, block: MappedBytes, segment: Segment) -> None:
+        """Have what lies in ``block`` be found by `share`, as long as somebody holds the segment."""
+        segment.is_shared = False
+        segment.holder = weakref.ref(block)
+        self._arrived[address(block)] = segment
+
+    def share(self, array: NDArray[Any]) -> None:
+        """Let a result that has just come travel on from where it lies; nobody may write to it from now on."""
+        found = _within(array.__array_interface__["data"][0], array.nbytes, self._arrived)
+        block = None if found is None or found[0].holder is None else found[0].holder()
+        if found is not None and block is not None:
+            found[0].is_shared = True
+            vars(block)["of"] = found[0]
+
     def find(self, buffer: memoryview) -> tuple[Segment, int] | None:
         """Return the segment that holds all of ``buffer`` and the offset in it."""
-        if not self._homes or not len(buffer):
+        if not len(buffer) or not (self._homes or self._arrived):
             return None
         start = address(buffer)
-        for home, segment in list(self._homes.items()):
-            if home <= start and start + len(buffer) <= home + segment.size:
-                return segment, start - home
-        return None
+        found = _within(start, len(buffer), self._homes) or _within(start, len(buffer), self._arrived)
+        return found if found is not None and found[0].is_shared else None
+
+
+def _within(start: int, length: int, homes: Mapping[int, Segment]) -> tuple[Segment, int] | None:
+    for home, segment in list(homes.items()):
+        if home <= start and start + length <= home + segment.size:
+            return segment, start - home
+    return None
 
 
 class Finder(Protocol):

@@ -16,7 +16,7 @@ from .._slots import PoolSlot
 from ._call import LocalCall, PlacedValue
 from ._connection import MOST_DESCRIPTORS, Connection
 from ._results import MappedResults
-from ._shared_memory import Segment, SharedPickle
+from ._shared_memory import Segment, SegmentStore, SharedPickle
 from ._states import Slot
 from ._worker import Order
 
@@ -29,11 +29,14 @@ class WorkerSlot(PoolSlot):
 
     takes = (WorkerState.IDLE, WorkerState.STARTING)
 
-    def __init__(self, index: int, lock: threading.RLock, submit: Submit, stop_call: StopCall) -> None:
+    def __init__(
+        self, index: int, lock: threading.RLock, submit: Submit, stop_call: StopCall, store: SegmentStore
+    ) -> None:
         super().__init__(index)
         self.lock = lock
         self._submit = submit
         self._stop_call = stop_call
+        self._store = store
         self.now = Slot()
         self.connection: Connection | None = None
         self.begin()
@@ -48,7 +51,7 @@ class WorkerSlot(PoolSlot):
         self.forget_segments: list[int] = []
         self.forget_residents: list[int] = []
         self.in_use: list[Segment] = []
-        self.results = MappedResults()
+        self.results = MappedResults(self._store)
 
     def knows(self, code: Code, modules: frozenset[str]) -> bool:
         """Whether none of it is new to the process, which began with these modules."""

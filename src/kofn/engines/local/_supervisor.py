@@ -58,12 +58,12 @@ class Supervisor:
         self.closed = self.released = False
         self.tidy_at = math.inf
         self.bytes_sent = {"pipe": 0, "shared": 0, "returned": 0}
-        self.slots = [WorkerSlot(index, self.lock, self.submit, self.stop_call) for index in range(n)]
+        self.store = SegmentStore(self.tidy_soon)
+        self.slots = [WorkerSlot(index, self.lock, self.submit, self.stop_call, self.store) for index in range(n)]
         self.server_failures = 0
         self.modules: frozenset[str] = frozenset()
         self.commands = deque[Callable[[], object]]()
         self.woken, self.waker = bell()
-        self.store = SegmentStore(self.tidy_soon)
         self.selector = selectors.PollSelector()
         self.selector.register(self.woken, selectors.EVENT_READ, self.on_wake)
         self.thread = threading.Thread(target=self.listen, name="kofn-local-pool", daemon=True)
@@ -360,6 +360,7 @@ class Supervisor:
             if slot.connection is not None:
                 slot.connection.close()
             slot.residents.clear()
+            slot.results.close()
             slot.in_use = []
         self.store.close()
         self.selector.close()
