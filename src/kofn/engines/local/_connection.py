@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from ._shared_memory import raise_descriptor_limit
+from ._descriptors import raise_descriptor_limit
 
 Message = tuple[Any, list[int]]
 """What was sent, and the descriptors that came with it."""
