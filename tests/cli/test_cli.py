@@ -1,6 +1,7 @@
 """The command line in this process: what it prints, what it writes, and one sentence for what cannot be."""
 
 import io
+import json
 import os
 import re
 import subprocess
@@ -260,8 +261,24 @@ def test_a_bad_command_line_gets_one_sentence(capsys, argv):
     assert "--help.\n" in sentence(capsys)
 
 
-def test_codes_lists_all_with_load_threshold_and_paper(capsys):
+def test_codes_fit_into_a_hundred_columns(capsys):
     assert main(["codes"]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 100
+    builders = {**kofn.schemes.PRODUCTS, **kofn.schemes.SUMS, **kofn.schemes.FUNCTIONS}
+    assert all(re.search(rf"^{name}  ", out, re.MULTILINE) for name in builders)
+
+
+def test_codes_as_json_are_those_of_the_tables(capsys):
+    assert main(["codes", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    builders = [*kofn.schemes.PRODUCTS, *kofn.schemes.SUMS, *kofn.schemes.FUNCTIONS]
+    assert {one["name"] for one in told} >= set(builders)
+    assert next(one for one in told if one["name"] == "matdot")["threshold"] == "2M − 1"
+
+
+def test_codes_at_length_have_load_threshold_and_paper(capsys):
+    assert main(["codes", "--long"]) == 0
     out = capsys.readouterr().out
     assert all(re.search(rf"^{name} +1[ ;]", out, re.MULTILINE) for name in kofn.schemes.PRODUCTS)
     assert "Lee et al. 2018" in out and "2M − 1" in out
