@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import pkgutil
 import signal
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from dask_processes import Processes, processes
@@ -88,6 +90,43 @@ def test_a_kept_array_is_in_the_memory_of_its_worker_alone(client: Any, pool: Da
     until(lambda: not any(keys_at(client).values()))
     error = pool.submit(2, np.sum, ref).exception()
     assert isinstance(error, ReferenceLost) and pool.state(2) == "idle"
+
+
+def resident_bytes(client: Any, worker: str) -> int:
+    """What the operating system says of a worker's memory."""
+    found: int = client.run(lambda: psutil.Process().memory_info().rss, workers=[worker])[worker]
+    return found
+
+
+def test_the_memory_of_a_worker_is_given_back(client: Any, pool: DaskPool) -> None:
+    worker = address(pool, 1)
+    pool.keep(1, np.ones, 1000).result()
+    before = resident_bytes(client, worker)
+    kept, copied = pool.keep(1, np.ones, 10_000_000).result(), pool.keep(0, np.ones, 10_000_000).result()
+    here = pool.send(copied, 1).result()
+    assert resident_bytes(client, worker) > before + 150_000_000
+    pool.release(kept)
+    pool.release(here)
+    until(lambda: resident_bytes(client, worker) < before + 30_000_000)
+
+
+@pytest.mark.slow
+def test_what_does_not_fit_is_spilled_to_disk_and_comes_back() -> None:
+    options = ["--nanny", "--memory-limit", "800MB"]
+    with (
+        processes("w0", "w1", options=options) as cluster,
+        Client(cluster.address, set_as_default=False) as client,
+    ):
+        client.wait_for_workers(2, 60)
+        with DaskPool(client) as pool:
+            refs = [pool.keep(0, np.full, 5_000_000, float(k)).result(timeout=60) for k in range(30)]  # 1.2 GB
+            spilled = client.run(lambda dask_worker: len(dask_worker.data.slow), workers=[address(pool, 0)])
+            assert next(iter(spilled.values())) >= 5
+            assert [pool.submit(0, np.max, ref).result(timeout=60) for ref in refs] == list(range(30))
+            assert pool.submit(1, np.max, refs[0]).result(timeout=60) == 0
+            for ref in refs:
+                pool.release(ref)
+            until(lambda: not any(keys_at(client).values()))
 
 
 def test_a_part_of_a_large_array_does_not_keep_all_of_it(client: Any, pool: DaskPool) -> None:
@@ -244,6 +283,38 @@ def test_what_was_released_cannot_be_exported(pool: DaskPool) -> None:
     pool.release(matrix.blocks[0, 0])
     with pytest.raises(ReferenceLost):
         pool.export(matrix)
+
+
+def test_a_worker_with_another_version_is_refused_by_name(
+    client: Any, dask_cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "kofn.engines.dask._versions.version", PretendedVersion("0.0.7", "importlib.metadata", "version")
+    )
+    with Client(dask_cluster.address, set_as_default=False) as other:
+        sentence = r"'client' must have workers with kofn 0\.0\.7, as this process, but got worker 'w\d' with kofn \d"
+        for _ in range(2):
+            with pytest.raises(ArgumentError, match=sentence):
+                DaskPool(other)
+    monkeypatch.setattr("kofn.engines.dask._versions.version", PretendedVersion("0.0.7", "builtins", "int"))
+    with (
+        Client(dask_cluster.address, set_as_default=False) as other,
+        pytest.raises(ArgumentError, match=r"but got worker 'w\d' with none"),
+    ):
+        DaskPool(other)
+
+
+class PretendedVersion:
+    """Says here that a package has some version, and calls another function at a worker."""
+
+    def __init__(self, here: str, module: str, name: str) -> None:
+        self.here, self.there = here, (module, name)
+
+    def __call__(self, package: str) -> str:
+        return self.here
+
+    def __reduce__(self) -> Any:
+        return pkgutil.resolve_name, (":".join(self.there),)
 
 
 # -- lost, stopped, retired ---------------------------------------------------------------------------

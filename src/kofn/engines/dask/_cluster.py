@@ -47,6 +47,7 @@ class Cluster:
         self.scheduler: str = client.scheduler.address
         self.members: dict[str, Member] = {}
         self.running: dict[str, set[str]] = defaultdict(set)  # tasks of any pool, wanted or not, by address
+        self.asked: set[str] = set()  # addresses of those whose version is known
         self.leaving: set[str] = set()  # addresses of who is there still, and has been told to go
         self.listeners: weakref.WeakSet[Any] = weakref.WeakSet()  # told on the client's event loop of each on_…
         self._pools = 0

@@ -18,6 +18,7 @@ from ._cluster import cluster_of
 from ._output import is_client
 from ._references import DaskReferences
 from ._slot import DaskSlots, start
+from ._versions import require_one_version
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -83,6 +84,11 @@ class DaskPool(DaskReferences):
             start(client.loop.asyncio_loop, cluster.stop())
             remedy = "wait for them with client.wait_for_workers(n)"
             raise refusal(CALL, "client", "have at least one worker", "none", remedy)
+        try:
+            require_one_version(CALL, client, cluster)
+        except BaseException:
+            start(client.loop.asyncio_loop, cluster.stop())
+            raise
         super().__init__(seats)
         self.delays = delays_of(client)  # each call may make a pool of it
         self._finalizer = at_end(self, _end, seats, self._loop)
