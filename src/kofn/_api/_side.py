@@ -23,6 +23,8 @@ from ..schemes._layout import Layout
 from ..schemes._scheme import Parts, Scheme
 from ..schemes._task import Task
 from ..schemes._template import Template
+from ..schemes._verifier import Verifier
+from ..schemes.products._freivalds import Freivalds, Sum
 from ..schemes.products._scheme import SKETCH, prior_of_samples, real_type
 
 
@@ -30,6 +32,12 @@ def multiply(block: Any, x: Array) -> Array:
     """What a worker does: its resident block times what it is sent."""
     product: Array = block @ x
     return product
+
+
+def sum_of_side(task: Task) -> Sum:
+    """What a row asks for: the one block that is resident for it, times what is sent."""
+    (block,) = task.resident.values()
+    return Sum.of(block, *task.arguments)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +117,10 @@ class SideScheme(Scheme):
     def tasks_of(self, rows: Sequence[int], blocks: Sequence[Sequence[Array]]) -> list[Task]:
         """The tasks of some rows."""
         return [self.side.task(row, self.x) for row in rows]
+
+    def verifier(self, seed: int) -> Verifier:
+        """Freivalds' check from the left: of each block Xᵀ A_n is kept, and a product is checked without the block."""
+        return Freivalds(sum_of_side, seed, from_left=True)
 
     def layout(self, result: ArraySpec) -> Layout:
         """Row blocks."""

@@ -9,7 +9,6 @@ An error whose norm in some row is 30 thresholds is missed with probability (2 /
 from __future__ import annotations
 
 import math
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ from ..._base._numbers import Array, Floats
 from ...arrays._reductions import norms
 from .._task import Task
 from .._verifier import Verifier
+from ._kept import Kept
 
 VECTORS = 4
 """Columns of X: an error of 30 thresholds is missed by one with probability 0.027, by four with 5e-7."""
@@ -50,6 +50,11 @@ class Sum(NamedTuple):
         return cls([a], np.ones((1, 1)), [b], a.shape[1])
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether the result is."""
+        return all(hasattr(block, "tocsr") for block in (self.first[0], self.second[0]))
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Of the result."""
         return self.first[0].shape[0], self.second[0].shape[1]
@@ -57,7 +62,7 @@ class Sum(NamedTuple):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the result."""
-        dtype: np.dtype[Any] = np.result_type(self.first[0], self.second[0])
+        dtype: np.dtype[Any] = np.result_type(self.first[0].dtype, self.second[0].dtype)
         return dtype
 
 
@@ -78,6 +83,8 @@ class Freivalds(Verifier):
         ``sum_of(task)`` is the `Sum` that a task asks for.
     seed : int
         The key. Whoever knows it can lie unseen.
+    from_left : bool
+        Whether to sketch the first blocks, for those that stay while the second ones change.
 
     Examples
     --------
@@ -89,19 +96,21 @@ class Freivalds(Verifier):
     True
     """
 
-    def __init__(self, sum_of: Callable[[Task], Sum], seed: int) -> None:
-        self._sum_of, self._seed = sum_of, seed
+    def __init__(self, sum_of: Callable[[Task], Sum], seed: int, from_left: bool = False) -> None:
+        self._sum_of, self._seed, self._from_left = sum_of, seed, from_left
         self._vectors: dict[tuple[int, str], Array] = {}
-        self._sketches: dict[tuple[int, int], tuple[weakref.ref[Array], Sketch]] = {}
+        self._sketches: Kept[Sketch] = Kept()
 
     def excess(self, task: Task, result: Any) -> float:
         """How far a block product is off, in thresholds; inf where it is none, or has another shape or type."""
         asked = self._sum_of(task)
-        if not isinstance(result, np.ndarray) or result.shape != asked.shape or result.dtype != asked.dtype:
+        if not isinstance(result, np.ndarray) and not (asked.is_sparse and hasattr(result, "tocsr")):
             return math.inf
-        if not result.size:
+        if result.shape != asked.shape or result.dtype != asked.dtype:
+            return math.inf
+        if 0 in result.shape:
             return 0.0
-        axis = 1 if asked.shape[1] > THIN else 0  # of the blocks that X is applied to
+        axis = 0 if self._from_left or asked.shape[1] <= THIN else 1  # of the blocks that X is applied to
         if axis == 0:
             asked, result = Sum(asked.second, asked.weights.T, asked.first, asked.inner), result.T
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
@@ -113,9 +122,9 @@ class Freivalds(Verifier):
         exponent = max(sketch.exponent for sketch in sketches)
         sketched = [np.ldexp(1.0, s.exponent - exponent) * s.numbers for s in sketches]
         sizes = np.array([math.ldexp(s.size, s.exponent - exponent) for s in sketches])
-        lengths = [norms(block, 1 - axis) for block in asked.first]
+        lengths = [_lengths(block, 1 - axis) for block in asked.first]
         longest = max(float(length.max()) for length in lengths)
-        shift = int(np.clip(_exponent(longest) + exponent, -FARTHEST, FARTHEST))
+        shift = _within(_exponent(longest) + exponent)
         back = np.ldexp(1.0, exponent - shift)
         expected: Any = 0.0
         bound: Any = 0.0
@@ -139,26 +148,25 @@ class Freivalds(Verifier):
         return tiny * each * (DEVIATIONS * math.sqrt(len(x)) + _length(x)) * 2.0**-shift + wide
 
     def _sketch(self, block: Array, axis: int) -> Sketch:
-        key = id(block), axis
-        known = self._sketches.get(key)
-        if known is not None and known[0]() is block:
-            return known[1]
-        lengths = norms(block, 1 - axis)
-        exponent = int(np.clip(_exponent(float(lengths.max(initial=0.0))), -FARTHEST, FARTHEST))
+        return self._sketches.of(block, axis, lambda: self._sketched(block, axis))
+
+    def _sketched(self, block: Array, axis: int) -> Sketch:
+        lengths = _lengths(block, 1 - axis)
+        exponent = _within(_exponent(float(lengths.max(initial=0.0))))
         x = self._of(block.shape[axis], block.dtype)
         scale = np.ldexp(1.0, -exponent)
         numbers = _apply(block if axis else block.T, scale * x)
-        made = Sketch(numbers, float(np.linalg.norm(lengths * scale)), exponent)
-        self._sketches[key] = weakref.ref(block, lambda _: self._sketches.pop(key, None)), made
-        return made
+        return Sketch(numbers, float(np.linalg.norm(lengths * scale)), exponent)
 
     def _of(self, length: int, dtype: np.dtype[Any]) -> Array:
         """X for blocks of that width, (length, vectors): normal numbers of variance 1, complex for complex blocks."""
         key = length, dtype.kind
         if key not in self._vectors:
             rng = np.random.default_rng([self._seed, length])
-            x = rng.standard_normal((2, length, VECTORS))
-            self._vectors[key] = (x[0] + 1j * x[1]) / math.sqrt(2.0) if dtype.kind == "c" else x[0]
+            x = rng.standard_normal((length, VECTORS))
+            if dtype.kind == "c":
+                x = (x + 1j * rng.standard_normal(x.shape)) / math.sqrt(2.0)
+            self._vectors[key] = x
         return self._vectors[key]
 
 
@@ -176,8 +184,23 @@ def _gamma(terms: float, dtype: np.dtype[Any]) -> float:
     return unit / (1.0 - unit) if unit < 0.5 else math.inf
 
 
+def _lengths(block: Any, axis: int) -> Floats:
+    """Norms of the rows of a block (axis 0), or of its columns."""
+    if isinstance(block, np.ndarray):
+        return norms(block if block.dtype.kind in "fc" else block.astype(np.float64), axis)
+    size = np.abs(block.data).max(initial=0.0)
+    scaled = abs(block).astype(np.float64) / (size or 1.0)
+    squares: Floats = np.asarray(scaled.multiply(scaled).sum(axis=1 - axis), np.float64).ravel()
+    lengths: Floats = np.sqrt(squares) * size
+    return lengths
+
+
 def _length(x: Array) -> float:
     return float(np.linalg.norm(x, axis=0).max(initial=0.0))
+
+
+def _within(exponent: int) -> int:
+    return max(-FARTHEST, min(exponent, FARTHEST))
 
 
 def _exponent(size: float) -> int:
@@ -187,7 +210,7 @@ def _exponent(size: float) -> int:
 def _apply(matrix: Array, vectors: Array) -> Array:
     """Matrix times vectors in double precision, a few rows at a time where they have to be widened."""
     wide = np.result_type(matrix.dtype, np.float64)
-    if matrix.dtype == wide:
+    if matrix.dtype == wide or not isinstance(matrix, np.ndarray):  # of sparse ones only the numbers are widened
         return np.asarray(matrix @ vectors)
     step = max(1, CHUNK // max(1, matrix.shape[1]))
     parts = [matrix[start : start + step].astype(wide) @ vectors for start in range(0, len(matrix), step)]

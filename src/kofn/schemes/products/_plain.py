@@ -27,6 +27,9 @@ from .._encoding import Encoding, Factor
 from .._layout import Layout
 from .._scheme import Parts, Scheme
 from .._task import Task
+from .._verifier import Verifier
+from ._freivalds import Freivalds, Sum
+from ._modular import Modular
 from ._operands import CALL, check_matrix, require_shapes
 from ._row_column import choose_blocks, plain_grid, require_threshold, row_count
 from ._scheme import multiply
@@ -185,6 +188,13 @@ class PlainScheme(Scheme):
             tasks.append(Task(multiply_by if whole else multiply, tuple(part), whole))
         return tasks
 
+    def verifier(self, seed: int) -> Verifier | None:
+        """Freivalds' check of each block product, exact where integers wrap round; none where it is of booleans."""
+        kind = self.operands.dtype.kind
+        if kind == "b":
+            return None
+        return Modular(factors_of, seed) if kind in "iu" else Freivalds(sum_of_plain, seed)
+
     def layout(self, result: ArraySpec) -> Layout:
         """Blocks of the grid."""
         return Layout.blocks(self.grid, self.code.unknowns, result.dtype)
@@ -239,6 +249,19 @@ def multiply_by(right: Any, left: Any) -> Any:
     array([[6]])
     """
     return left @ right
+
+
+def factors_of(task: Task) -> tuple[Any, Any, Any]:
+    """What a task multiplies, and an empty matrix of the kind and type of the product."""
+    values = [*task.resident.values(), *task.arguments]
+    left, right = reversed(values) if task.function is multiply_by else values
+    return left, right, _empty(left) @ _empty(right)
+
+
+def sum_of_plain(task: Task) -> Sum:
+    """What a task of a plain product asks for."""
+    left, right, _ = factors_of(task)
+    return Sum.of(left, right)
 
 
 def plain_scheme(

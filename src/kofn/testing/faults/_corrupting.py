@@ -72,7 +72,8 @@ class Corrupting(WrappedPool):
         fault = self._faults.get(worker)
         if fault is not None:
             task, self._counts[worker] = self._counts[worker], self._counts[worker] + 1
-            function = partial(run_and_spoil, fault, [self._seed, worker, task], (*self._key, worker), function)
+            seed = [self._seed, worker, task, getattr(fault, "rng", 0)]
+            function = partial(run_and_spoil, fault, seed, (*self._key, worker), function)
         return begin(worker, function, *arguments, keys=keys)
 
     def close(self) -> None:
@@ -97,6 +98,13 @@ def run_and_spoil(
 
 
 def _spoilt(fault: Fault, key: tuple[int, int, int], result: Any, rng: np.random.Generator) -> Any:
+    if hasattr(result, "tocsr") and result.nnz:  # a sparse matrix: in its numbers
+        wrong = result.tocsr(copy=True)
+        numbers = fault.spoil(wrong.data.copy(), None, rng)
+        if len(numbers) < result.nnz:
+            return result[:-1]
+        wrong.data = numbers
+        return wrong.asformat(result.format)
     if not isinstance(result, np.ndarray | np.generic | float | int | complex):
         return result
     last, right = _last.get(key), np.array(result)

@@ -48,6 +48,8 @@ class BitFlip(Fault):
         How many.
     part : {"any", "sign", "exponent", "mantissa"}
         Where in the number.
+    rng : int
+        Of which number and which bits, with the seed of `Corrupting`.
 
     Examples
     --------
@@ -57,8 +59,10 @@ class BitFlip(Fault):
 
     bits: int = 1
     part: Part = "any"
+    rng: int = 0
 
     def __post_init__(self) -> None:
+        checks.integer(f"{CALL}.BitFlip", "rng", self.rng, 0, "leave it out for 0")
         checks.integer(f"{CALL}.BitFlip", "bits", self.bits, 1, "leave it out for one")
         checks.choice(f"{CALL}.BitFlip", "part", self.part, ("any", "sign", "exponent", "mantissa"), "leave it out")
 
@@ -136,11 +140,15 @@ class Tile(Fault):
     ----------
     side : int
         1 is one element.
+    rng : int
+        Of where it is and what is there, with the seed of `Corrupting`.
     """
 
     side: int = 8
+    rng: int = 0
 
     def __post_init__(self) -> None:
+        checks.integer(f"{CALL}.Tile", "rng", self.rng, 0, "leave it out for 0")
         checks.integer(f"{CALL}.Tile", "side", self.side, 1, "leave it out for 8")
 
     def spoil(self, result: Array, last: Array | None, rng: np.random.Generator) -> Array:
@@ -168,7 +176,18 @@ class Swapped(Fault):
 @final
 @dataclass(frozen=True)
 class NotANumber(Fault):
-    """One number is NaN; integers stay as they are."""
+    """One number is NaN; integers stay as they are.
+
+    Parameters
+    ----------
+    rng : int
+        Of which number, with the seed of `Corrupting`.
+    """
+
+    rng: int = 0
+
+    def __post_init__(self) -> None:
+        checks.integer(f"{CALL}.NotANumber", "rng", self.rng, 0, "leave it out for 0")
 
     def spoil(self, result: Array, last: Array | None, rng: np.random.Generator) -> Array:
         """With a NaN somewhere."""
