@@ -80,6 +80,17 @@ def capabilities_of(pool: object) -> Capabilities:
     return told
 
 
+def remark_of(pool: object) -> str:
+    """What the report of each job on ``pool`` has to say, such as that no worker may die; empty for most.
+
+    Examples
+    --------
+    >>> remark_of(object())
+    ''
+    """
+    return str(getattr(pool, "remark", ""))
+
+
 @runtime_checkable
 class Pool(Protocol):
     """``n`` workers, numbered 0 … n-1, each of which runs one task at a time."""

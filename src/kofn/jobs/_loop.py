@@ -18,7 +18,7 @@ from .._base._envelope import Envelope
 from .._base._numbers import epsilon_of
 from ..codes._rows import FixedRows
 from ..engines._delays import delays_of
-from ..engines._protocol import Pool, capabilities_of
+from ..engines._protocol import Pool, capabilities_of, remark_of
 from ..errors import Cancelled, CodeError, Corrupted, NotDecodable, PoolClosed, TaskError, WorkerError, WorkerLost
 from ..schemes._encoding import Tasks
 from ..schemes._scheme import Learner, Scheme
@@ -351,7 +351,7 @@ class RunLoop:
     def estimate(self, out: Any = None) -> Answer:
         """The best answer from what has arrived so far, by default in an array of its own."""
         caution = "" if self.collector.decoding.exact else self.scheme.caution()
-        said = (caution, self._why_copied(), *self._delivery.remarks)
+        said = (caution, self._why_copied(), *self._delivery.remarks, remark_of(self.pool))
         remarks = (*self.collector.remarks, *filter(None, said))
         report = replace(self._report(), remarks=remarks)
         answer = answer_of(self.scheme, self.collector, self._learner, self._results, report, out)

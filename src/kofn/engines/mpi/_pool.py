@@ -18,9 +18,14 @@ from .._slots import close_slots
 from ._join import join
 from ._keeping import MPIKeeping
 from ._kept import KeptRegister
+from ._session import SURVIVES
 from ._slot import MPISlot
 
 CALL = "kofn.MPIPool"
+
+MORTAL = (
+    "This MPI ends the whole program with any rank that dies; mpirun --with-ft ulfm of Open MPI 5 goes on without it."
+)
 
 START_SECONDS = 60.0
 """How long the constructor waits for the first rank."""
@@ -48,6 +53,9 @@ class MPIPool(MPIKeeping):
     """
 
     capabilities = Capabilities(references=True)
+
+    remark = "" if SURVIVES else MORTAL
+    """What each report says of this MPI."""
 
     def __init__(self) -> None:
         session = join(CALL)
