@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import kofn
@@ -77,9 +78,22 @@ def test_under_ulfm_a_rank_that_is_lost_is_a_lost_worker(program: Callable[..., 
 
 @mpirun
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["a_rank_is_stopped", "a_rank_uses_mpi", "bad_names"])
+@pytest.mark.parametrize("name", ["a_rank_is_stopped", "a_rank_uses_mpi", "bad_names", "spends_little"])
 def test_a_program(program: Callable[..., list[str]], name: str) -> None:
     assert program(name, ranks=3) == []
+
+
+@mpirun
+@pytest.mark.slow
+def test_of_a_command_one_rank_speaks(run: Run, tmp_path: Path) -> None:
+    A, B = np.arange(12.0).reshape(4, 3), np.arange(15.0).reshape(3, 5)
+    np.save(tmp_path / "A.npy", A)
+    np.save(tmp_path / "B.npy", B)
+    done = run(3, "-m", "kofn", "matmul", "A.npy", "B.npy", "--out", "C.npy", "--workers", "mpi", "--quiet")
+    assert done.returncode == 0 and done.stdout.count("exact") == 1, done.stdout + done.stderr
+    assert np.allclose(np.load(tmp_path / "C.npy"), A @ B)
+    done = run(3, "-m", "kofn", "matmul", "A.npy", "none.npy", "--out", "C.npy", "--workers", "mpi")
+    assert done.returncode > 0 and done.stderr.count("none.npy") == 1, done.stdout + done.stderr
 
 
 @mpirun

@@ -115,6 +115,22 @@ def bad_names(pool: MPIPool) -> None:
             raise AssertionError("it must be refused")
 
 
+def spends_little(pool: MPIPool) -> None:
+    """A rank that waits, and a client that waits for it, rest nearly all of the time; processor time is asserted."""
+
+    def used(wait: float) -> float:
+        before = time.process_time()
+        time.sleep(wait)
+        return time.process_time() - before
+
+    before = pool.submit(1, time.process_time).result()
+    task = pool.submit(0, time.sleep, 1.0)
+    assert used(0.9) < 0.2
+    task.result()
+    assert used(1.0) < 0.2
+    assert pool.submit(1, time.process_time).result() - before < 0.3
+
+
 def fails(pool: MPIPool) -> None:
     raise LookupError("no licence")
 

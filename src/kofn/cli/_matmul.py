@@ -90,7 +90,7 @@ def _require_apart(arguments: Namespace) -> None:
 
 
 def _multiply_or_estimate(
-    A: FileMatrix, B: FileMatrix, out: FileMatrix, workers: int | str | None, arguments: Namespace
+    A: FileMatrix, B: FileMatrix, out: FileMatrix, workers: Any, arguments: Namespace
 ) -> tuple[Answer, KofnError | None]:
     """The product, or the best estimate of a job that failed and why it did; either is written to ``out``."""
     failure: KofnError | None = None
@@ -106,7 +106,7 @@ def _multiply_or_estimate(
     return answer, failure
 
 
-def _multiply(A: FileMatrix, B: FileMatrix, out: FileMatrix, workers: int | str | None, arguments: Namespace) -> Answer:
+def _multiply(A: FileMatrix, B: FileMatrix, out: FileMatrix, workers: Any, arguments: Namespace) -> Answer:
     with ProgressLine(sys.stderr, arguments.quiet) as line, named("kofn matmul"):
         # An expected error costs a sketch of the data, so nobody asks for it when nobody looks.
         progress = None if arguments.quiet else lambda now: line.show(format_progress(now))

@@ -6,6 +6,7 @@ import logging
 from argparse import SUPPRESS, ArgumentParser, Namespace
 
 from ..checks import refusal
+from ..engines import Pool, as_pool
 
 
 def add_workers(parser: ArgumentParser, default: str = "one per processor") -> None:
@@ -22,8 +23,10 @@ def add_workers(parser: ArgumentParser, default: str = "one per processor") -> N
     parser.add_argument("--engine", help=SUPPRESS)
 
 
-def workers_of(call: str, arguments: Namespace) -> int | str | None:
+def workers_of(call: str, arguments: Namespace) -> int | str | Pool | None:
     """What was given for ``--workers``, as ``workers=`` takes it; refuse ``--engine``, which took an address before.
+
+    With ``mpi`` one rank gets any further: the others serve it from here on, and say nothing.
 
     Parameters
     ----------
@@ -35,6 +38,8 @@ def workers_of(call: str, arguments: Namespace) -> int | str | None:
         remedy = f"write --workers dask:{arguments.engine}"
         raise refusal(call, "--engine", "be left out: '--workers' names engines, too", arguments.engine, remedy)
     given: int | str | None = arguments.workers
+    if given == "mpi":
+        return as_pool(given, call)[0]
     if isinstance(given, str):  # what Dask has to say about a lost connection is said by kofn, in one sentence
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
     return given

@@ -106,7 +106,7 @@ def _write_pages(outcomes: Sequence[MethodResult], folder: Path) -> None:
 
 
 @contextmanager
-def _pool(workers: int | str) -> Iterator[Pool]:
+def _pool(workers: Any) -> Iterator[Pool]:
     pool, _ = as_pool(workers, "kofn demo")
     with closing(pool):
         if pool.n < LEAST:
