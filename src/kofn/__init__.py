@@ -44,7 +44,7 @@ from .jobs._collector import Collector, Progress
 from .jobs._job import Job
 from .jobs._options import Options
 from .jobs._plan import Plan, prepare, run, start
-from .jobs._stop import Count, Deadline, Decodable, StopRule, Tolerance
+from .jobs._stop import Count, Deadline, Decodable, NoProgress, StopRule, Tolerance
 from .jobs.report._report import Report
 from .jobs.scheduling import Adaptive, CodedBackups, Duplicates, Speculative, Static
 from .schemes._scheme import Scheme
@@ -104,6 +104,7 @@ __all__ = [
     "LocalPool",
     "MPIPool",
     "MissingPackage",
+    "NoProgress",
     "NotDecodable",
     "NotDifferentiable",
     "Options",

@@ -22,6 +22,7 @@ class Now:
     time: float = 0.0
     exact: bool = False
     error: float = 1.0
+    latest: float = 0.0
 
 
 class Untouchable(Now):
@@ -193,3 +194,46 @@ def test_a_map_that_a_rule_ends_before_anything_came_says_which_rule():
 
     with pytest.raises(kofn.NotDecodable, match=r"was met before any result arrived.*let it look at now.count"):
         kofn.map(abs, [1, 2], workers=kofn.simulation.VirtualPool([[1.0]] * 2), stop=AtOnce())
+
+
+def test_no_progress_counts_from_the_newest_result():
+    rule = kofn.NoProgress(2.0)
+    assert [rule.is_met(Now(count=1, time=time, latest=1.0)) for time in (2.9, 3.0)] == [False, True]
+    assert rule.next_change_of(Now(count=1, time=1.5, latest=1.0)) == 3.0
+    assert math.isinf(rule.next_change_of(Now(count=1, time=3.0, latest=1.0)))
+    both = Decodable() | rule | Deadline(9.0)
+    assert both.next_change_of(Now(time=1.5, latest=1.0)) == 3.0 and both.next_change_of(Now(time=4.0)) == 9.0
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, math.nan, "2"])
+def test_no_progress_wants_seconds(seconds):
+    with pytest.raises(ArgumentError, match=r"kofn.NoProgress: 'seconds' must be"):
+        kofn.NoProgress(seconds)
+
+
+def test_a_run_without_progress_ends_with_what_there_is():
+    rng = np.random.default_rng(0)
+    A, B = rng.standard_normal((12, 8)), rng.standard_normal((8, 6))
+    stop, delays = Decodable() | kofn.NoProgress(3.0), [[1.0], [2.5], [5.0], [math.inf]]
+    options = {"workers": VirtualPool(delays), "code": "uncoded", "scheduler": "static", "blocks": (4, 1)}
+    answer = kofn.matmul(A, B, stop=stop, **options)
+    assert answer.report.seconds == 8.0 and answer.recovered.ravel().tolist() == [True, True, True, False]
+    np.testing.assert_allclose(answer.value[:9], A[:9] @ B)
+    with pytest.raises(kofn.NotDecodable, match=r"NoProgress.* was met before any result arrived .* use more seconds"):
+        kofn.matmul(A, B, stop=Decodable() | kofn.NoProgress(0.5), **{**options, "workers": VirtualPool(delays)})
+
+
+def test_a_map_without_progress_ends_with_what_there_is():
+    pool = VirtualPool([[1.0, 1.0, math.inf], [math.inf]])
+    answer = kofn.map(abs, range(4), workers=pool, stop=Decodable() | kofn.NoProgress(30.0))
+    assert not answer.exact and 0 < answer.count < 4 and answer.report.seconds >= 30.0
+
+
+def test_a_simulation_knows_no_progress():
+    scheme = kofn.schemes.uncoded(np.eye(3), np.eye(3), workers=3)
+    arrivals = np.array([[1.0, 2.0, 9.0], [1.0, 2.0, 3.0], [6.0, 7.0, 8.0]])
+    for stop, expected in [
+        (Decodable() | kofn.NoProgress(4.0), [6.0, 3.0, 4.0]),
+        (kofn.NoProgress(4.0) & Count(2), [6.0, 7.0, 12.0]),
+    ]:
+        np.testing.assert_array_equal(kofn.simulation.stop_times(scheme, arrivals, stop=stop), expected)

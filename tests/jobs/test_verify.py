@@ -81,7 +81,7 @@ def test_rows_of_a_liar_go_to_others_and_the_report_says_so():
 
 @pytest.mark.parametrize("verify", ["detect", "correct"])
 def test_where_all_lie_there_is_no_answer(verify):
-    with pytest.raises(kofn.NotDecodable, match="all 2 workers are gone, 2 of them for wrong results"):
+    with pytest.raises(kofn.NotDecodable, match="all 2 workers are gone, 2 of them set aside for wrong results"):
         product(dict.fromkeys(range(2), faults.Scaled(2.0)), code="uncoded", n=2, verify=verify)
 
 

@@ -16,7 +16,7 @@ from ..jobs._answer import Answer
 from ..jobs._collector import Progress
 from ..jobs._lease import PoolLease
 from ..jobs._options import Options
-from ..jobs._stop import next_change, nothing_arrived
+from ..jobs._stop import nothing_arrived
 from ..jobs.calls._loop import CallLoop, Result
 from ..jobs.calls._state import ATTEMPTS
 from ..jobs.calls._words import failure_of_call, own_failure
@@ -85,6 +85,7 @@ class Standing:
     count: int
     size: int | None
     time: float
+    latest: float = 0.0
 
     @property
     def exact(self) -> bool:
@@ -121,6 +122,7 @@ class EachRun:
         self._inputs, self._loop, self._options, self._errors, self._shape = inputs, loop, options, errors, shape
         self._stop = options.stop_rule
         self._outputs: dict[int, Any] = {}
+        self._latest = 0.0
         self._given_up: list[int] = []
         loop.attempts = []
 
@@ -132,14 +134,14 @@ class EachRun:
                 self._read()  # first: it may be the end of the inputs
                 if self._stop.is_met(self._standing) or self._has_ended():
                     break
-                self._take(self._loop.turn(next_change(self._stop, self._loop.now)))
+                self._take(self._loop.turn(self._stop.next_change_of(self._standing)))
         finally:
             self._loop.close()
         return self._answered()
 
     @property
     def _standing(self) -> Standing:
-        return Standing(len(self._outputs), self._inputs.size, self._loop.now)
+        return Standing(len(self._outputs), self._inputs.size, self._loop.now, self._latest)
 
     def _read(self) -> None:
         """Read as many inputs as keep the workers busy."""
@@ -160,7 +162,10 @@ class EachRun:
                 self._given_up.append(result.number)
             else:
                 raise failure_of_call(result, CALL)
-        if self._options.progress is not None and len(self._outputs) > before:
+        if len(self._outputs) == before:
+            return
+        self._latest = self._loop.now
+        if self._options.progress is not None:
             self._options.progress(self._progress())
 
     def _has_ended(self) -> bool:

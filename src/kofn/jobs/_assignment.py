@@ -75,8 +75,8 @@ def why_over(view: RunView, scheduler: Scheduler, loss: BaseException | None) ->
         return "everything that can arrive has arrived"
     if not view.idle and not view.absent:
         last = f"; the last: {loss}" if isinstance(loss, WorkerLost) else ""
-        wrong = f", {len(view.barred)} of them for wrong results" if view.barred else ""
-        return f"all {len(view.states)} workers are gone{wrong}{last}"
+        aside = f", {len(view.barred)} of them set aside for wrong results or failures" if view.barred else ""
+        return f"all {len(view.states)} workers are gone{aside}{last}"
     if not view.absent and math.isinf(scheduler.next_look(view)):
         if view.spoken and all(not view.may_tell(one, row) for one in view.idle for row in _rows(view)):
             return "no other worker is left to compare with"

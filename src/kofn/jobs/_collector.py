@@ -22,7 +22,7 @@ from ..codes.decoding._estimators import Estimator
 from ..codes.decoding._rank import track_rank
 from ..errors import CodeError
 from ..schemes._scheme import Judge, Judgement
-from ._stop import Decodable, StopRule, next_change
+from ._stop import Decodable, StopRule
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Collector(Carrying):
         self.stop = Decodable() if stop is None else stop
         self.received: list[int] = []
         self._seen: set[int] = set()
-        self.time = 0.0
+        self.time = self.latest = 0.0
         self._expect = prior
         self._estimator = estimator
         self._epsilon = epsilon
@@ -136,6 +136,7 @@ class Collector(Carrying):
         self._epsilon, self._precision = max(self._epsilon, epsilon), max(self._precision, epsilon)
         self._seen.add(row)
         self.received.append(row)
+        self.latest = self.time
         self._space.add(row)
         self._judgement, self.is_vouched = None, not self._surplus
         self._exact = True if was_exact else None  # more rows never make an exact target inexact
@@ -215,7 +216,7 @@ class Collector(Carrying):
 
     def next_change(self) -> float:
         """When the stop rule may be met without an arrival; inf for never."""
-        return next_change(self.stop, self.time)
+        return self.stop.next_change_of(self)
 
     @property
     def decoding(self) -> Decoding:

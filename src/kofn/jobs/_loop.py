@@ -31,6 +31,7 @@ from ._delivery import ByValue, Delivery, sent_bytes
 from ._memory import RunMemory
 from ._message import failure, has_results, undelivered
 from ._placement import Placement, size_of
+from ._stalls import Stalls
 from ._state import RunState
 from ._stop import nothing_arrived
 from ._stream import TaskStream
@@ -113,6 +114,7 @@ class RunLoop:
         self._state = RunState(
             collector, pool.n, scheduler, lacks, scheme.rows, pace, self._checks.lies, self._delivery.patience
         )
+        self._stalls = Stalls(self._state.view, self._clock)
         self._inbox: queue.SimpleQueue[int | None] = queue.SimpleQueue()  # a message that is back, or a call
         self._futures: dict[int, Future[Any]] = {}
         self._messages = count()
@@ -123,9 +125,8 @@ class RunLoop:
         self._results: dict[int, Any] = {} if results is None else results
         self._placed_bytes = self._sent_bytes = self._received_bytes = 0
         self._cancelled = False
-        self._wake = 0.0
+        self._wake = self._encode_seconds = 0.0
         self._started = self._clock.now()
-        self._encode_seconds = 0.0
 
     # -- from outside, on any thread ------------------------------------------------------------------
 
@@ -264,7 +265,7 @@ class RunLoop:
 
     def _next_event(self) -> on.Event:
         self._home.require("the job")  # one who watches may have forked, and nobody answers to a child
-        while (message := self._clock.wait(self._inbox, max(0.0, self._wake - self._now()))) is not None:
+        while (message := self._stalls.wait(self._inbox, self._wake, self._started)) is not None:
             if message in self._workers:  # of another, the worker was ended
                 return self._came_back(self._workers.pop(message))
         view = self._state.view
@@ -338,14 +339,12 @@ class RunLoop:
             if isinstance(action, on.Abandon) and action.worker in self._futures:
                 # Not the pool's `stop`: the worker may have ended this task already and run one of another job.
                 self._futures[action.worker].cancel()
-        self._futures.clear()
-        self._workers.clear()
+        for kept in self._futures, self._workers, self._held, self._fresh:
+            kept.clear()
         if self._state.attempts:
             ran, work = self._now() - self._encode_seconds, self.scheme.flops
             remember(delays_of(self.pool), len(self._state.view.states), self._state.attempts, ran, work)
-        self._held.clear()
         self._tasks = ()
-        self._fresh.clear()
         self._delivery.close()
 
     def estimate(self, out: Any = None) -> Answer:
@@ -383,6 +382,7 @@ class RunLoop:
             resident_bytes=self._placement.bytes_at_workers,
             wrong=tuple(self._checks.wrong),
             moved_bytes=dict(self._delivery.moved_bytes),
+            stalled=tuple(self._stalls.seen(attempts, self._now())),
         )
 
     def _answered(self) -> Answer:

@@ -195,7 +195,7 @@ class RunState:
         message = self.view.bring_back(event.worker, event.state, arrived=False)
         self._note(message, message.rows, "lost")
         self._holders.lose(event)
-        self._trust.lose(message.rows)
+        self._trust.lose(message.rows, event.worker, self.view)
         self._put_back_or_give_up(message.rows)
         self._ask_all()
 

@@ -23,6 +23,10 @@ class Situation(Protocol):
         """Seconds since the start."""
 
     @property
+    def latest(self) -> float:
+        """When the newest result arrived, in seconds since the start; 0.0 before the first."""
+
+    @property
     def exact(self) -> bool:
         """Whether every target is exact."""
 
@@ -47,6 +51,10 @@ class StopRule(ABC):
     def next_change(self, after: float = -math.inf) -> float:
         """First moment later than ``after`` at which the rule can turn true without an arrival; inf for never."""
         return math.inf
+
+    def next_change_of(self, now: Situation) -> float:
+        """The same, where it depends on what has arrived; nothing else needs to override this."""
+        return next_change(self, now.time)
 
     def __or__(self, other: StopRule) -> StopRule:
         return Either(self, other) if isinstance(other, StopRule) else NotImplemented
@@ -111,6 +119,42 @@ class Tolerance(StopRule):
         return now.count > 0 and (now.exact or now.error <= self.error)
 
 
+@final
+@dataclass(frozen=True)
+class NoProgress(StopRule):
+    """Done when nothing has arrived for ``seconds``, since the newest result or the start.
+
+    Best beside another rule, with ``|``. With ``&`` both must hold at the same moment, as this one looks back: what
+    arrives late makes it wait again.
+
+    Examples
+    --------
+    >>> import numpy as np, kofn
+    >>> A = np.arange(6.0).reshape(3, 2)
+    >>> pool = kofn.simulation.VirtualPool([[1.0], [3600.0], [2.0]])
+    >>> stop = Decodable() | NoProgress(10.0)
+    >>> answer = kofn.matmul(A, A.T, workers=pool, code="uncoded", scheduler="static", stop=stop)
+    >>> answer.report.seconds, answer.exact
+    (12.0, False)
+    """
+
+    seconds: float
+
+    def __post_init__(self) -> None:
+        remedy = "use kofn.Decodable() to wait as long as it takes"
+        checks.number("kofn.NoProgress", "seconds", self.seconds, remedy, strict=True)
+
+    def is_met(self, now: Situation) -> bool:
+        return now.time >= now.latest + self.seconds
+
+    def next_change(self, after: float = -math.inf) -> float:
+        return self.seconds if self.seconds > after else math.inf  # where nothing arrives at all
+
+    def next_change_of(self, now: Situation) -> float:
+        due = now.latest + self.seconds
+        return due if due > now.time else math.inf
+
+
 @dataclass(frozen=True)
 class TwoRules(StopRule):
     """Base of what combines two rules."""
@@ -121,6 +165,9 @@ class TwoRules(StopRule):
     def next_change(self, after: float = -math.inf) -> float:
         # Where both must be met not the later of the two: the other can have been met by an arrival before.
         return min(next_change(self.first, after), next_change(self.second, after))
+
+    def next_change_of(self, now: Situation) -> float:
+        return min(self.first.next_change_of(now), self.second.next_change_of(now))
 
 
 @final
@@ -133,7 +180,7 @@ class Either(TwoRules):
 
 @final
 class Both(TwoRules):
-    """Done when two rules are met; a rule once met stays met, because none looks back."""
+    """Done when two rules are met; a rule once met stays met, because none but `NoProgress` looks back."""
 
     def is_met(self, now: Situation) -> bool:
         return self.first.is_met(now) and self.second.is_met(now)
@@ -155,11 +202,20 @@ def next_change(rule: StopRule, after: float = -math.inf) -> float:
     return float(when)
 
 
+def looks_back(rule: StopRule) -> bool:
+    """Whether it may be met now, and not any more after the next result."""
+    if isinstance(rule, TwoRules):
+        return looks_back(rule.first) or looks_back(rule.second)
+    return isinstance(rule, NoProgress)
+
+
 def nothing_arrived(rule: StopRule) -> tuple[str, str]:
     """Why a run is over in which nothing has arrived, and what to do."""
     if math.isinf(next_change(rule)):
         return f"{rule} was met before any result arrived", "let it look at now.count, too"
     remedy = "use a longer deadline, or call pool.warm(…) first, where workers had to import or load something"
+    if looks_back(rule):
+        return f"{rule} was met before any result arrived", remedy.replace("a longer deadline", "more seconds")
     return "the deadline passed before any result arrived", remedy
 
 

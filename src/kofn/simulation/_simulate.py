@@ -24,7 +24,7 @@ from ..codes._prior import Prior
 from ..codes.decoding._decode import decodable, decode
 from ..codes.decoding._estimators import Estimator, check_estimator
 from ..jobs._collector import Collector
-from ..jobs._stop import Both, Count, Deadline, Decodable, Either, StopRule, Tolerance
+from ..jobs._stop import Both, Count, Deadline, Decodable, Either, StopRule, Tolerance, looks_back
 from ..schemes._scheme import Scheme
 from ._latency import Latency, check_latency
 
@@ -310,7 +310,7 @@ def _find_stops(judge: _Judge, arrivals: _Arrivals, stop: StopRule) -> Floats:
             return np.full(len(arrivals.came), float(seconds))
         case Either(first, second):
             return np.minimum(_find_stops(judge, arrivals, first), _find_stops(judge, arrivals, second))
-        case Both(first, second) if stays:
+        case Both(first, second) if stays and not looks_back(stop):
             return np.maximum(_find_stops(judge, arrivals, first), _find_stops(judge, arrivals, second))
     return np.array([_replay(judge, arrivals, stop, trial) for trial in range(len(arrivals.came))])
 

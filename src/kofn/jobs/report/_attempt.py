@@ -49,6 +49,34 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class Stalled:
+    """A row that took a worker five times as long as is usual, or more.
+
+    Parameters
+    ----------
+    worker, row : int
+    seconds : float
+        How long: until it came back, or the job was done.
+    usual : float
+        The median of what came back by the time when it was noticed, in proportion to load.
+
+    Examples
+    --------
+    >>> print(Stalled(3, 7, 61.0, 10.0))
+    worker 3 has computed row 7 for 61.0 s, where 10.0 s are usual.
+    """
+
+    worker: int
+    row: int
+    seconds: float
+    usual: float
+
+    def __str__(self) -> str:
+        took = f"has computed row {self.row} for {self.seconds:.1f} s"
+        return f"worker {self.worker} {took}, where {self.usual:.1f} s are usual."
+
+
+@dataclass(frozen=True)
 class Wrong:
     """A result that was found wrong and not used.
 

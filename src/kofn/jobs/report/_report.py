@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from ...checks import refusal
 from ...errors import FileError
-from ._attempt import Attempt, Outcome, Wrong
+from ._attempt import Attempt, Outcome, Stalled, Wrong
 from ._html import Shown, fragment, page, size_text
 from ._timeline import draw
 from ._workers import worker_times
@@ -51,6 +51,8 @@ class Report:
         Results that a check found wrong, and who returned them (``verify=``).
     moved_bytes : mapping of (int, int) to int
         What travelled from one worker to another, where data lies at workers.
+    stalled : sequence of Stalled
+        Rows that took a worker five times as long as is usual, and a second at least.
 
     Examples
     --------
@@ -76,6 +78,7 @@ class Report:
     resident_bytes: Sequence[int] = ()
     wrong: Sequence[Wrong] = ()
     moved_bytes: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    stalled: Sequence[Stalled] = ()
 
     @property
     def wasted(self) -> float:
@@ -106,6 +109,7 @@ class Report:
             "resident_bytes": list(self.resident_bytes),
             "wrong": [asdict(one) | {"size": one.size if math.isfinite(one.size) else None} for one in self.wrong],
             "moved_bytes": [[*pair, count] for pair, count in self.moved_bytes.items()],
+            "stalled": [asdict(one) for one in self.stalled],
             "wasted": self.wasted,
         }
 
@@ -158,7 +162,7 @@ class Report:
 
     @property
     def _remarks(self) -> list[str]:
-        return [one for one in (self.choice, *map(str, self.wrong), *self.remarks) if one]
+        return [one for one in (self.choice, *map(str, self.wrong), *map(str, self.stalled), *self.remarks) if one]
 
     def _repr_html_(self) -> str:
         return fragment(self._shown)
