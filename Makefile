@@ -30,8 +30,9 @@ test-slow: .venv/installed
 test-all: test test-slow
 
 # One process, and so one pool; with MPI a program of four ranks, one of which runs the tests.
+MPIRUN = $(BIN)/mpirun --oversubscribe $(if $(filter 0,$(shell id -u)),--allow-run-as-root)
 ifeq ($(KOFN_ENGINE),mpi)
-RANKS := $(BIN)/mpirun -n 4 --oversubscribe $(if $(filter 0,$(shell id -u)),--allow-run-as-root)
+RANKS := $(MPIRUN) -n 4
 endif
 
 test-engine: .venv/installed
@@ -48,7 +49,7 @@ JOBS ?= 200
 SEED ?= 0
 
 chaos: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m kofn.testing.chaos --engine $(ENGINE) --jobs $(JOBS) --seed $(SEED)
+	OMP_NUM_THREADS=1 $(if $(filter mpi,$(ENGINE)),$(MPIRUN) -n 5) $(BIN)/python -m kofn.testing.chaos --engine $(ENGINE) --jobs $(JOBS) --seed $(SEED)
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

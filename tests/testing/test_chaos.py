@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,10 +53,20 @@ def test_threads(engine: str, jobs: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", sorted(chaos.ENGINES.keys() - {"threads", "virtual"}))
+@pytest.mark.parametrize("engine", ["local", "dask", "ray"])
 def test_other_engines(engine: str) -> None:
-    pytest.importorskip({"dask": "distributed", "mpi": "mpi4py"}.get(engine, "ray" if engine == "ray" else "numpy"))
+    pytest.importorskip({"dask": "distributed", "ray": "ray"}.get(engine, "kofn"))
     assert not (tally := chaos.run(engine, 20, seed=1)).faults, str(tally)
+
+
+@pytest.mark.slow
+def test_ranks_of_mpi() -> None:
+    pytest.importorskip("mpi4py")
+    mpirun = Path(sys.executable).with_name("mpirun")
+    root = ["--allow-run-as-root"] if os.geteuid() == 0 else []
+    command = [mpirun, "--oversubscribe", *root, "-n", "5", sys.executable, "-m", "kofn.testing.chaos"]
+    done = subprocess.run([*command, "--engine", "mpi", "--jobs", "20"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and done.stdout.rstrip().endswith("0 faults"), done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("kind", slow_but(PROGRAMS, ["killed"]))

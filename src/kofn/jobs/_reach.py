@@ -23,6 +23,7 @@ class _Everything:
     learner: Learner
     estimator: Estimator
     time: float = math.inf
+    latest: float = 0.0
 
     @property
     def count(self) -> int:

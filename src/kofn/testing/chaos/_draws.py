@@ -28,6 +28,9 @@ PROGRAMS = ("ctrl-c", "killed", "ends", "full disk", "no memory", "few descripto
 CHECKED_FACES = ("matmul", "plan", "start")
 """Those of which single results can be checked (``verify=``), and so lies be found."""
 
+CLUSTER_WORKERS = 4
+"""Of a cluster that is started for all rounds."""
+
 WRONG: tuple[faults.Fault, ...] = (
     faults.BitFlip(part="exponent"),
     faults.Scaled(1.5),
@@ -147,7 +150,7 @@ def draw_round(seed: int, number: int, engine: Engine, first: int, most: int) ->
     True
     """
     rng = np.random.default_rng([seed, number])
-    workers = int(rng.integers(3, 7))
+    workers = CLUSTER_WORKERS if engine.cluster else int(rng.integers(3, 7))
     if engine.name in ("local", "threads") and rng.random() < 0.05:
         program = Case(first, "program", str(rng.choice(PROGRAMS)), "", int(rng.integers(2**31)))
         return Round(number, 0, workers, [program])

@@ -16,14 +16,12 @@ from ... import checks
 from ...engines import LocalPool, ThreadPool
 from ...engines._protocol import Pool, WorkerState
 from ...errors import require, require_installed
-from ._draws import Engine
+from ._draws import CLUSTER_WORKERS, Engine
 
 MakePool = Callable[[int], Pool]
 
 START_SECONDS = 90.0
 """What workers of a cluster may take to be there, at the start and after deaths."""
-
-CLUSTER_WORKERS = 4
 
 ENGINES = {
     engine.name: engine
@@ -32,6 +30,7 @@ ENGINES = {
         Engine("threads"),
         Engine("dask", dies=True, stops=True, cluster=True),
         Engine("ray", dies=True, stops=True, cluster=True),
+        Engine("mpi", cluster=True),
         Engine("virtual", virtual=True),
     )
 }
@@ -105,7 +104,7 @@ def _ray() -> Iterator[MakePool]:
     from ...engines import RayPool
 
     def make_pool(workers: int) -> Pool:
-        pool = RayPool(min(workers, CLUSTER_WORKERS), grace_seconds=0.1)
+        pool = RayPool(workers, grace_seconds=0.1)
         _until(lambda: any(pool.state(worker) == WorkerState.IDLE for worker in range(pool.n)))
         return pool
 
@@ -113,6 +112,16 @@ def _ray() -> Iterator[MakePool]:
         yield make_pool
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _mpi() -> Iterator[MakePool]:
+    """The other ranks of this program: ``mpirun -n 5 python -m kofn.testing.chaos --engine mpi``."""
+    from ...engines.mpi._pool import MPIPool
+
+    with MPIPool() as first:
+        checks.integer("kofn.testing.chaos", "ranks", first.n + 1, CLUSTER_WORKERS + 1, "start it with mpirun -n 5")
+    yield lambda workers: MPIPool()
 
 
 @contextmanager
@@ -132,4 +141,6 @@ def _until(condition: Callable[[], Any]) -> None:
         time.sleep(0.02)
 
 
-_SESSIONS: Mapping[str, Any] = {"local": _local, "threads": _threads, "dask": _dask, "ray": _ray, "virtual": _virtual}
+_SESSIONS: Mapping[str, Any] = {
+    "local": _local, "threads": _threads, "dask": _dask, "ray": _ray, "mpi": _mpi, "virtual": _virtual,
+}  # fmt: skip
