@@ -3,7 +3,7 @@
     python benchmarks/training_cifar.py --data DIR --out runs --warm-up 3 --epochs 9
 
 As in the paper a quarter of the epochs comes first, without stragglers. Runs that are done are in
-OUT/training-runs.jsonl; an interrupted benchmark goes on from there.
+OUT/points; an interrupted benchmark goes on from there.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
+from training_table import trained
 
-from kofn_studies.datasets import load
-from kofn_studies.figures.figure import Request
-from kofn_studies.figures.training_setting import NAMES, WIDE, Setting, trained
+from kofn_studies.datasets.part import Part
+from kofn_studies.figures.training_setting import NAMES, WIDE, Setting
 from kofn_studies.training.sgd import SgdSchedule
 
 ROWS = ["no-straggler", "uncoded", "uncoded-wide", "kronecker-rescaled", *WIDE[1:]]
@@ -31,13 +31,12 @@ def main() -> None:
     parser.add_argument("--seeds", metavar="N", type=int, default=1)
     parser.add_argument("--rows", metavar="NAME", nargs="+", choices=[*NAMES, *WIDE], default=ROWS)
     asked = parser.parse_args()
-    data = load("cifar10", asked.data)
-    data = data.first(min(asked.images, len(data.train_labels)), len(data.test_labels))
-    setting = Setting(data, "convolutional", SgdSchedule(asked.epochs, marks=1), SgdSchedule(asked.warm_up, marks=1))
-    request = Request(asked.seeds, data=asked.data, folder=asked.out)
+    images = Part("cifar10", asked.images, 10_000).found(asked.data)
+    courses = SgdSchedule(asked.epochs, marks=1), SgdSchedule(asked.warm_up, marks=1)
+    setting = Setting(images, images.load(asked.data), "convolutional", *courses)
     runs = [setting.run(name, "rxc", 1.0, seed) for name in asked.rows for seed in range(asked.seeds)]
-    curves = trained(setting, request, runs)
-    print(f"{setting.told}, T_max = 1, {asked.seeds} seed(s), by epoch")
+    curves = trained(runs, asked.data, asked.out)
+    print(f"{setting.title}, T_max = 1, {asked.seeds} seed(s), by epoch")
     for what in ("train", "test"):
         table = np.reshape([getattr(curve, what) for curve in curves], (len(asked.rows), asked.seeds, -1)).mean(axis=1)
         print(f"\n{'accuracy on mini-batches' if what == 'train' else 'accuracy on test images'}")

@@ -49,6 +49,14 @@ def test_a_statement_holds_by_two_standard_errors_or_it_does_not():
     ]  # fmt: skip
 
 
+def test_a_tail_is_told_by_its_mean():
+    """Exponential tails of mean 2, 1 and 0.5, from a first place on where all are still above."""
+    at = np.concatenate([[1e-9], np.linspace(0.01, 40, 4000)])
+    tails = {name: np.exp(-at / mean) for name, mean in (("lt", 2.0), ("sr-1000", 1.0), ("hint", 0.5))}
+    (found,) = verdicts(made("sr-fig2a", [Series(name, at, y) for name, y in tails.items()]))
+    assert (found.ours, found.better, found.said) == ("2, 1", "0.5 (one hint a worker)", "far behind")
+
+
 def test_closed_forms_have_the_verdicts_of_the_paper():
     """Fig. 10 by its closed forms: MDS loses everything until nine packets."""
     figure = FIGURES["uep-fig10"].figure(Request(2))
@@ -90,6 +98,7 @@ def test_names_are_told_in_words():
     assert words("now-class2-mc") == "NOW, class 2, sampled"
     assert words("load-balancing-rxc") == "load-balancing bound, row × column"
     assert words("sr-3-decode") == "sum recovery, 3 terms a row, decode"
+    assert words("layer-2") == "layer 2" and words("weights-2-fit") == "weights, layer 2, fit"
     assert words("no-straggler-train@2") == "no stragglers, mini-batches, T = 2"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .figure import Figure
+from .figure import Figure, Series
 from .words import words
 
 OURS = "kofn: "
@@ -168,17 +168,17 @@ def _bound(figure: Figure) -> Iterator[Verdict]:
 
 
 def _tail(slow: str, fast: str, best: str) -> Callable[[Figure], Iterator[Verdict]]:
-    """Mean of what a tail shows: the area under it."""
+    """Mean of what a tail shows: the area under it, from zero on."""
 
     def judge(figure: Figure) -> Iterator[Verdict]:
         if not {slow, fast, best} <= set(figure.names):
             return
-        areas = {name: float(np.trapezoid(figure[name].y, figure[name].x)) for name in (slow, fast, best)}
-        gap = areas[slow] / areas[fast] - 1
+        mean = {name: _area(figure[name]) for name in (slow, fast, best)}
+        gap = mean[slow] / mean[fast] - 1
         said = "far behind" if gap > 0.5 else f"{100 * gap:.0f} % behind, not far"
-        what = f"{words(slow)}, is far behind {words(fast)} (area under the tail)"
-        ours = f"{_short(areas[slow])}, {_short(areas[fast])}"
-        yield Verdict(figure.id, what, "yes", ours, f"{_short(areas[best])} ({words(best)})", said)
+        what = f"{words(slow)}, is far behind {words(fast)} (mean)"
+        ours = f"{_short(mean[slow])}, {_short(mean[fast])}"
+        yield Verdict(figure.id, what, "yes", ours, f"{_short(mean[best])} ({words(best)})", said)
 
     return judge
 
@@ -256,6 +256,10 @@ def _last(figure: Figure, name: str) -> tuple[float | None, float | None]:
     if name not in figure.names:
         return None, None
     return _at(figure, name, figure[name].x[-1]), _error(figure, name, figure[name].x[-1])
+
+
+def _area(series: Series) -> float:
+    return float(series.x[0] * series.y[0] + np.trapezoid(series.y, series.x))
 
 
 def _agreement(published: float, ours: float) -> str:

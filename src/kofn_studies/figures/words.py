@@ -53,6 +53,7 @@ PARTS = {
     "wide": "wide layers",
     "principal": "principal components",
     "train": "mini-batches",
+    "layer": "",  # the number says it
     "oracle": "largest blocks known",
 }
 """What a part means; any other one is a word already."""
@@ -73,8 +74,10 @@ def words(name: str) -> str:
     rest = parts[len(known.split("-")) :] if known else parts
     said = [WHOLE[known]] if known else []
     said += [part.upper() if part in ("p1", "p2", "p3", "p4") else _said(part) for part in rest]
-    return ", ".join(said) + (f", T = {deadline}" if deadline else "")
+    return ", ".join(filter(None, said)) + (f", T = {deadline}" if deadline else "")
 
 
 def _said(part: str) -> str:
+    if part.isdigit():
+        return f"layer {part}"
     return f"class {part[5:]}" if part.startswith("class") else PARTS.get(part, part)
