@@ -13,8 +13,7 @@ import numpy as np
 from kofn.codes import Prior, decode
 from kofn.codes.decoding import TermLearner
 from kofn.schemes import SUMS
-from kofn_studies.figures import Request
-from kofn_studies.figures.sr_decode import points as decode_points
+from kofn_studies.figures import FIGURES, Request
 from kofn_studies.figures.sr_setting import PACE, SCHEMES, TERMS, Runs, paper_delays, sr_code
 from kofn_studies.sums.modular import rows_needed
 from kofn_studies.sums.rateless import arrived, rateless, rows_predicted
@@ -99,7 +98,7 @@ def identity(runs: int = 50) -> None:
 
 def decoding() -> None:
     print("\ndecoding (processor seconds)")
-    for series in decode_points(Request(1)).series:
+    for series in FIGURES["sr-decode"].figure(Request(2)).series:
         print(f"  {series.name:16s} {[float(f'{y:.3g}') for y in series.y]}")
 
 

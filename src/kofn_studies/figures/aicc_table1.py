@@ -10,6 +10,8 @@ from ..study import Results
 from .aicc_setting import NAMES, PAPER, PROBLEMS, cells, full_title, measured, point_of, require_torch
 from .drawing import head
 from .figure import Figure, Published, Recipe, Request, Series, Study
+from .verdicts import skill_of
+from .words import words
 
 TITLE = "Coded evaluation of matrix functions: NRMSE in percent"
 SIZE, INPUTS = 50, 3
@@ -33,20 +35,30 @@ def study(request: Request) -> Study:
 
 
 def draw(figure: Figure) -> Any:
-    """A table: ours with standard errors, and the paper's in the last row."""
+    """A table: ours with standard errors and skills, and the paper's in the last row."""
     with require("drawing", "matplotlib"):
         from matplotlib.figure import Figure as Canvas
 
-    canvas = Canvas(figsize=(9, 3.2), layout="constrained")
+    canvas = Canvas(figsize=(13, 3.2), layout="constrained")
     axes = canvas.subplots()
     axes.axis("off")
-    text = [[f"{y:.3g} ± {err:.1g}" for y, err in zip(row.y, row.err, strict=True)] for row in figure.series]
+    text = [[_cell(figure, row, place) for place in range(len(row.x))] for row in figure.series]
     text += [[f"{y:.3g}" for y in entry.y] for entry in figure.published]
-    names = [*figure.names, *(f"published: {entry.name}, M = {SIZE}" for entry in figure.published)]
+    names = [*map(words, figure.names), *(f"published: {entry.name}, M = {SIZE}" for entry in figure.published)]
     table = axes.table(text, rowLabels=names, colLabels=list(figure.series[0].x), loc="center")
     table.scale(1, 1.5)
     head(canvas, figure)
     return canvas
+
+
+def _cell(figure: Figure, row: Series, place: int) -> str:
+    """An error, and how much smaller it is than that of the mean."""
+    mean = figure["mean-predictor"]
+    told = f"{row.y[place]:.3g} ± {row.err[place]:.1g}"
+    if row is mean:
+        return told
+    skill, spread = skill_of(row.y[place], row.err[place], mean.y[place], mean.err[place])
+    return f"{told}, skill {skill:.2g} ± {spread:.1g}"
 
 
 RECIPE = Recipe("aicc-table1", TITLE, study, draw, trials=100, quick_trials=8, needs="torch")

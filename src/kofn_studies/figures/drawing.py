@@ -39,11 +39,15 @@ def panels(figure: Figure, groups: Mapping[str, Sequence[str]], bottom: float | 
 
     canvas = Canvas(figsize=(6.4 * len(groups), 6.8), layout="constrained")
     axes = canvas.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+    looks: dict[str, int] = {}
     for panel, (title, names) in zip(axes, groups.items(), strict=True):
-        panel.set_prop_cycle(color=COLOURS * len(STYLES), linestyle=[s for s in STYLES for _ in COLOURS])
-        for series in figure.series:
-            if series.name in names:
-                curve(panel, series)
+        shown = [series for series in figure.series if series.name in names]
+        free = iter(sorted(set(range(1000)) - {looks[series.name] for series in shown if series.name in looks}))
+        for series in shown:
+            look = looks[series.name] if series.name in looks else looks.setdefault(series.name, next(free))
+            style = STYLES[look // len(COLOURS) % len(STYLES)]
+            panel.set_prop_cycle(color=[COLOURS[look % len(COLOURS)]], linestyle=[style])
+            curve(panel, series)
         for entry in figure.published:
             if entry.name in names:
                 mark(panel, entry)
@@ -74,7 +78,8 @@ def curve(axes: Any, series: Series) -> None:
     (line,) = axes.plot(series.x, series.y, lw=1.4, marker=marker, label=words(series.name))
     if series.err is not None:
         low, high = (np.add(series.y, sign * np.asarray(series.err)) for sign in (-1, 1))
-        axes.fill_between(series.x, low, high, color=line.get_color(), alpha=0.12, lw=0)
+        seen = np.asarray(series.y) != 0  # what was never seen has an error, but no band that one could read
+        axes.fill_between(series.x, low, high, where=seen, color=line.get_color(), alpha=0.12, lw=0)
 
 
 def mark(axes: Any, entry: Published) -> None:
