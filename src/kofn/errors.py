@@ -21,6 +21,8 @@
      ├── MissingPackage (ImportError)    a package that this needs is not installed
      └── StaysHere (TypeError)           what can be neither pickled nor copied, as it holds workers
 
+    LeftOut (UserWarning)            a worker that was wrong in several jobs is given nothing more
+
 All of them can be pickled and copied, with everything that they carry; ``__cause__`` stays behind, as Python has it.
 """
 
@@ -194,6 +196,10 @@ class MissingPackage(KofnError, ImportError):
 
 class StaysHere(KofnError, TypeError):
     """It holds workers, a job or memory of this process, so it can be neither pickled nor copied."""
+
+
+class LeftOut(UserWarning):
+    """A worker returned wrong results (``verify=``) in several jobs, and its pool gives it nothing more."""
 
 
 PACKAGES = {

@@ -186,9 +186,21 @@ def test_a_plan_checks_every_run_and_a_run_can_leave_it_out():
     with faults.Corrupting(kofn.ThreadPool(4), {0: faults.Scaled(3.0)}) as pool:
         make = partial(kofn.schemes.uncoded, a, b, workers=4, rows=4)
         with kofn.prepare(make(), pool, verify="detect") as plan:
-            for _ in range(3):
+            for _ in range(2):
                 assert np.allclose(plan.run().value, a @ b)
             assert not np.allclose(plan.run(verify="off").value, a @ b)
+
+
+def test_a_worker_that_was_wrong_in_three_jobs_is_left_out_of_its_pool_with_a_warning():
+    a, b = operands()
+    ask = {"code": "uncoded", "blocks": (8, 1), "scheduler": "static"}
+    with faults.Corrupting(kofn.ThreadPool(4), {2: faults.Scaled(3.0)}) as pool:
+        for _ in range(2):
+            assert kofn.matmul(a, b, workers=pool, verify="correct", **ask).report.wrong
+        with pytest.warns(kofn.LeftOut, match="worker 2 returned wrong results in 3 jobs and is left out of this pool"):
+            kofn.matmul(a, b, workers=pool, verify="correct", **ask)
+        answer = kofn.matmul(a, b, workers=pool, **ask)
+    assert np.allclose(answer.value, a @ b) and {one.worker for one in answer.report.attempts} == {0, 1, 3}
 
 
 def test_a_plan_sketches_blocks_that_stay_once(monkeypatch):

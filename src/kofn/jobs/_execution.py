@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import checks
 from ..codes.decoding._decode import decode
+from ..engines._reputation import reputation_of
 from ..schemes._scheme import Scheme
 from ..schemes._template import Template
 from ._answer import Answer
@@ -51,6 +52,8 @@ class Execution:
             return answer
         finally:
             self.end(answer is not None)
+            if self.loop is not None:
+                reputation_of(self.loop.pool).note({one.worker for one in self.loop.checks.wrong})
 
     def cancel(self) -> None:
         """Let `finish` raise `Cancelled` as soon as it looks."""
@@ -62,6 +65,8 @@ class Execution:
         if self.loop is None:
             value = self.scheme.answer(decode(self.scheme.code, []), [], [])
             return Answer.at_once(value, self.scheme.parts, self.scheme.code.name, self.workers)
+        for worker in reputation_of(self.loop.pool).left_out:
+            self.loop.state.view.bar(worker)
         watchers = [] if heard is None else [heard]
         if (progress := self.progress) is not None:
             watchers.append(lambda run: progress(run.collector.progress))

@@ -103,7 +103,7 @@ class RunLoop:
         self._memory = RunMemory(scheme.encoding().encode) if memory is None else memory
         self._out = out
         self._choice = choice
-        self._checks = NoChecks() if checks is None else checks
+        self.checks = NoChecks() if checks is None else checks
         self.pool = pool
         self.collector = collector
         self._placement = placement
@@ -111,10 +111,10 @@ class RunLoop:
         scheduler = as_scheduler(CALL, "auto", scheme.adaptive) if scheduler is None else scheduler
         loop = proxy(self)  # a state that held its loop would keep operands and results until garbage is looked for
         lacks = lambda worker, row: loop._lacks(worker, row)  # noqa: E731
-        self._state = RunState(
-            collector, pool.n, scheduler, lacks, scheme.rows, pace, self._checks.lies, self._delivery.patience
+        self.state = RunState(
+            collector, pool.n, scheduler, lacks, scheme.rows, pace, self.checks.lies, self._delivery.patience
         )
-        self._stalls = Stalls(self._state.view, self._clock)
+        self._stalls = Stalls(self.state.view, self._clock)
         self._inbox: queue.SimpleQueue[int | None] = queue.SimpleQueue()  # a message that is back, or a call
         self._futures: dict[int, Future[Any]] = {}
         self._messages = count()
@@ -160,7 +160,7 @@ class RunLoop:
             fixed = self._memory.is_short or isinstance(self._tasks, TaskStream)
             goes_on = self._tell(on.Encoded(states, fixed, capabilities_of(self.pool).kills))
             while goes_on or self._withdraws():
-                self._delivery.advance(self._state.view, self._task, partial(self._inbox.put, None))
+                self._delivery.advance(self.state.view, self._task, partial(self._inbox.put, None))
                 count = self.collector.count
                 goes_on = self._tell(self._next_event())
                 for watch in watchers if self.collector.count > count else ():
@@ -181,7 +181,7 @@ class RunLoop:
 
     def _tell(self, event: on.Event) -> bool:
         """Let the state hear of an event and do what it wants done; return whether the run goes on."""
-        return all(self._carry_out(self._handled(one)) for one in (*self._checks.news(), event))
+        return all(self._carry_out(self._handled(one)) for one in (*self.checks.news(), event))
 
     def _carry_out(self, actions: list[on.Action]) -> bool:
         while actions:
@@ -193,25 +193,25 @@ class RunLoop:
             elif isinstance(action, on.WakeAt):
                 self._wake = action.time
             elif isinstance(action, on.Audit):
-                actions += self._handled(self._checks.audit(self.collector.received, self._results, action.last))
+                actions += self._handled(self.checks.audit(self.collector.received, self._results, action.last))
             elif isinstance(action, on.Fail):
-                if (error := action.error or self._checks.unsettled()) is not None:
+                if (error := action.error or self.checks.unsettled()) is not None:
                     raise error
-                raise self._not_decodable(action.reason) from self._state.loss
+                raise self._not_decodable(action.reason) from self.state.loss
             elif isinstance(action, on.Decode):
                 return False
         return True
 
     def _withdraws(self) -> bool:
         """Whether the run goes on after all, since workers have gone silent with what the answer is made of."""
-        gone = self._delivery.gone(self._state.view, self._results)
+        gone = self._delivery.gone(self.state.view, self._results)
         return bool(gone) and self._tell(on.Vanished(gone))
 
     def _handled(self, event: on.Event) -> list[on.Action]:
         if isinstance(event, on.Withdrawn):
             for row, _ in event.again:
                 self._results.pop(row, None)
-        return self._state.handle(on.CancelAsked() if self._cancelled else event, self._now())
+        return self.state.handle(on.CancelAsked() if self._cancelled else event, self._now())
 
     def _now(self) -> float:
         return self._clock.now() - self._started
@@ -268,12 +268,12 @@ class RunLoop:
         while (message := self._stalls.wait(self._inbox, self._wake, self._started)) is not None:
             if message in self._workers:  # of another, the worker was ended
                 return self._came_back(self._workers.pop(message))
-        view = self._state.view
+        view = self.state.view
         others = (*view.idle, *view.absent) if view.waiting or self._delivery.patience is not None else ()
         return on.Tick({other: self.pool.state(other) for other in others})
 
     def _came_back(self, worker: int) -> on.Event:
-        future, rows = self._futures.pop(worker), self._state.view.in_flight[worker].rows
+        future, rows = self._futures.pop(worker), self.state.view.in_flight[worker].rows
         tasks = self._held.pop(worker)
         state = self.pool.state(worker)
         try:
@@ -306,13 +306,13 @@ class RunLoop:
         self._delivery.take(row, worker, result)
         if row in self._results:
             return Heard.RIGHT
-        heard = self._checks.hear(worker, row, task, result)
+        heard = self.checks.hear(worker, row, task, result)
         if heard is not Heard.RIGHT:
             return heard
         try:
             payload = self._learner.take(row, result, worker)
         except TaskError as error:
-            if (heard := self._checks.misfit(worker, row, result, error)) is not Heard.RIGHT:
+            if (heard := self.checks.misfit(worker, row, result, error)) is not Heard.RIGHT:
                 return heard
             self._learner.forget()  # what others were like was borne out by nobody
             payload = self._learner.take(row, result, worker)
@@ -322,7 +322,7 @@ class RunLoop:
 
     def _take_surplus(self) -> None:
         """Take what has arrived meanwhile, where nothing else is there, or where it may contradict what is exact."""
-        if self._checks.compares:  # nothing bears it out any more
+        if self.checks.compares:  # nothing bears it out any more
             return
         while not self._inbox.empty() and (not self.collector.count or (self._learner.judge and self.collector.exact)):
             message = self._inbox.get()
@@ -335,15 +335,15 @@ class RunLoop:
     # -- the end --------------------------------------------------------------------------------------
 
     def _close(self) -> None:
-        for action in self._state.handle(on.Closed(), self._now()):
+        for action in self.state.handle(on.Closed(), self._now()):
             if isinstance(action, on.Abandon) and action.worker in self._futures:
                 # Not the pool's `stop`: the worker may have ended this task already and run one of another job.
                 self._futures[action.worker].cancel()
         for kept in self._futures, self._workers, self._held, self._fresh:
             kept.clear()
-        if self._state.attempts:
+        if self.state.attempts:
             ran, work = self._now() - self._encode_seconds, self.scheme.flops
-            remember(delays_of(self.pool), len(self._state.view.states), self._state.attempts, ran, work)
+            remember(delays_of(self.pool), len(self.state.view.states), self.state.attempts, ran, work)
         self._tasks = ()
         self._delivery.close()
 
@@ -359,13 +359,13 @@ class RunLoop:
 
     def _why_copied(self) -> str:
         """Why rows were copied where combinations were asked for."""
-        rows = self._state.rows
-        why = rows.why if isinstance(rows, FixedRows) and isinstance(self._state.scheduler, CodedBackups) else ""
-        attempted = [attempt.row for attempt in self._state.attempts] if why else []
+        rows = self.state.rows
+        why = rows.why if isinstance(rows, FixedRows) and isinstance(self.state.scheduler, CodedBackups) else ""
+        attempted = [attempt.row for attempt in self.state.attempts] if why else []
         return f"{why}." if len(set(attempted)) < len(attempted) else ""
 
     def _report(self) -> Report:
-        attempts = sorted(self._state.attempts, key=lambda attempt: (attempt.submitted, attempt.row))
+        attempts = sorted(self.state.attempts, key=lambda attempt: (attempt.submitted, attempt.row))
         return Report(
             code=self.scheme.code.name,
             workers=self.pool.n,
@@ -380,7 +380,7 @@ class RunLoop:
             fresh_rows=range(self.scheme.code.rows, self.collector.code.rows),
             choice=self._choice,
             resident_bytes=self._placement.bytes_at_workers,
-            wrong=tuple(self._checks.wrong),
+            wrong=tuple(self.checks.wrong),
             moved_bytes=dict(self._delivery.moved_bytes),
             stalled=tuple(self._stalls.seen(attempts, self._now())),
         )
@@ -395,6 +395,6 @@ class RunLoop:
         return replace(answer, report=report, assemble=lambda: value)
 
     def _not_decodable(self, reason: str, remedy: str = "use more or faster workers") -> NotDecodable:
-        told = self._checks.remark() + given_up(self.scheme, self._state.given_up, bool(self._checks.wrong))
+        told = self.checks.remark() + given_up(self.scheme, self.state.given_up, bool(self.checks.wrong))
         estimate = self.estimate() if self.collector.count else None
         return not_decodable(CALL, self.collector, told, estimate, reason, remedy)
