@@ -392,9 +392,7 @@ _STEPS: dict[Phase, dict[type, Step]] = {
         on.Undelivered: RunState._undelivered,
         on.Tick: RunState._tick,
     },
-    Phase.DECODING: {
-        on.Arrived: RunState._arrived,
-        on.Withdrawn: RunState._withdrawn,
-    },  # the first costs nothing, and may contradict what is there
+    # A late arrival costs nothing, and may contradict what is there.
+    Phase.DECODING: {on.Arrived: RunState._arrived, on.Vanished: RunState._vanished},
 }
 """What each event does in each phase; what is not here changes nothing."""
