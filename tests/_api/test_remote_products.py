@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import kofn
+from kofn.engines import Promise
 from kofn.simulation import VirtualPool
 from remote_pool import RemotePool, Tiled
 
@@ -116,6 +117,31 @@ def test_a_worker_that_dies_is_done_without(worker, when):
     answer = kofn.matmul(a, b, workers=virtual(deaths={worker: when}), redundancy=1)
     assert answer.exact and close(answer)
     assert 4.0 < answer.report.seconds <= 7.0  # a death is known at once
+
+
+def test_a_block_that_died_with_its_worker_is_said_to_be_lost():
+    a = Tiled(A, (10, 20, 30, 40, 50), (), lambda n, p: 2 if n == 5 else n % 2)
+    b = Tiled(B, (), (), lambda n, p: 0)
+    with pytest.raises(kofn.ReferenceLost, match="have copies made with redundancy=1"):
+        kofn.matmul(a, b, workers=virtual(deaths={2: 0.5}, seconds_per_byte=1e-4))
+
+
+def test_a_block_that_the_engine_makes_again_is_waited_for():
+    class Making(RemotePool):
+        """What died with worker 2 is made again at worker 1, some time after it is asked for."""
+
+        def send(self, ref, worker):
+            if ref.worker == 2 and self.state(2) == "dead":
+                promise = Promise()
+                value = self._at[ref.key][2]
+                self.clock.at(self.clock.now() + 3.0, lambda: promise.settle(self._put(value, worker)))
+                return promise.future
+            return super().send(ref, worker)
+
+    a = Tiled(A, (10, 20, 30, 40, 50), (), lambda n, p: 2 if n == 5 else n % 2)
+    b = Tiled(B, (), (), lambda n, p: 0)
+    answer = kofn.matmul(a, b, workers=Making(VirtualPool([[1.0]] * 3, {2: 0.5}), seconds_per_byte=1e-4))
+    assert answer.exact and close(answer)
 
 
 def test_a_worker_that_stops_when_all_is_done_is_found_out_before_the_job_ends():

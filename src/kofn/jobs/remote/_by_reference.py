@@ -22,7 +22,7 @@ from .._view import RunView
 from ..scheduling._placed import late_workers
 from ._errands import Errand, run_errands
 from ._moves import Move, next_moves
-from ._shelf import Shelf
+from ._shelf import NOBODY, Shelf
 
 ANSWER_SECONDS = 1.0
 """Who has part of an answer is asked whether he is there, and has so long to say so, and a median row's time."""
@@ -129,11 +129,12 @@ class ByReference(Delivery):
         except WorkerError:
             self._shelf.failed(move.key, move.worker, move.source, lost=False)
 
-    def _land(self, move: Move, future: Future[Ref], now: float = 0.0) -> None:
+    def _land(self, move: Move, future: Future[Ref], now: float) -> None:
         error = future.exception() if not future.cancelled() else None
         if future.cancelled() or error is not None:
-            lost = isinstance(error, ReferenceLost)
-            self._shelf.failed(move.key, move.worker, move.source, lost)
+            if isinstance(error, ReferenceLost) and move.source == NOBODY:
+                raise _lost_for_good(error)
+            self._shelf.failed(move.key, move.worker, move.source, isinstance(error, ReferenceLost))
         else:
             self._shelf.arrived(move.key, future.result(), now)
             self._made.append(future.result())
@@ -212,10 +213,19 @@ class ByReference(Delivery):
     def close(self) -> None:
         """Let go of the copies of blocks that were made."""
         while not self._landed.empty():
-            self._land(*self._landed.get())
+            _, future = self._landed.get()
+            self._made += [future.result()] if not future.cancelled() and future.exception() is None else []
         for ref in self._made:
             self._pool.release(ref)
         self._made.clear()
+
+
+def _lost_for_good(error: ReferenceLost) -> ReferenceLost:
+    """Build (not raise) what is said of a block that lay at a worker that died, and that nobody can make again."""
+    text = "a block of A or B was lost with the worker that had it, and the engine cannot make it again"
+    lost = ReferenceLost(f"{text}; have copies made with redundancy=1, or make the matrix anew", error.worker)
+    lost.__cause__ = error
+    return lost
 
 
 def say_nothing(*values: Any) -> None:

@@ -6,8 +6,14 @@ from collections.abc import Collection, Iterable
 
 from ...arrays._remote import Ref
 
+NOBODY = -1
+"""Where a value comes from that is lost, if the engine makes it again, as Dask does with what users persisted."""
+
 MOVE_SECONDS = 2.0
 """What travels for no longer is not overdue."""
+
+SLOWEST = 2e7
+"""Bytes a second that a move may take at the least, beside that."""
 
 
 class Shelf:
@@ -42,6 +48,7 @@ class Shelf:
         self._since: dict[tuple[str, int], float] = {}
         self._longest = 0.0
         self._sizes: dict[str, int] = {}
+        self._first: dict[str, Ref] = {}
         self.avoided: Collection[int] = ()
         for ref in refs:
             self.add(ref.key, ref)
@@ -49,6 +56,7 @@ class Shelf:
     def add(self, key: str, ref: Ref) -> None:
         """Take note of a value, or of one more copy."""
         self._copies.setdefault(key, {})[ref.worker] = ref
+        self._first.setdefault(key, ref)
         self._sizes[key] = max(ref.size, self._sizes.get(key, 0))
 
     def size(self, key: str) -> int:
@@ -64,18 +72,23 @@ class Shelf:
         return self._copies.get(key, {}).keys()
 
     def source(self, key: str, worker: int) -> int | None:
-        """From whom a worker can get a value: who sends least just now; None where nobody can send it."""
+        """From whom a worker can get a value: who sends least just now.
+
+        `NOBODY` where it is lost, and would have to be made again; None where who has it may have stopped.
+        """
+        if not self._copies.get(key):
+            return NOBODY
         holders = [holder for holder in self._copies.get(key, ()) if holder != worker and holder not in self.avoided]
         busy = list(self._coming.values())
         return min(holders, key=lambda holder: (busy.count(holder), holder), default=None)
 
     def nearest(self, key: str, worker: int) -> Ref | None:
-        """A reference to a value: at the worker, or at one that can send it, or at any; None where it is lost."""
+        """A reference to a value: at the worker, or at one that can send it, or at any, or where it was; or None."""
         copies = self._copies.get(key, {})
         if worker in copies:
             return copies[worker]
         source = self.source(key, worker)
-        return next(iter(copies.values()), None) if source is None else copies[source]
+        return copies.get(NOBODY if source is None else source, next(iter(copies.values()), self._first.get(key)))
 
     def expect(self, key: str, worker: int, source: int, now: float = 0.0) -> None:
         """Take note that a value is on its way."""
@@ -84,7 +97,8 @@ class Shelf:
     def silent(self, now: float) -> set[int]:
         """Workers that explain why values are on their way for far longer than those that have arrived: the fewest."""
         patience = MOVE_SECONDS + 5.0 * self._longest
-        late = [(source, move[1]) for move, source in self._coming.items() if now - self._since[move] > patience]
+        coming = ((source, move, now - self._since[move]) for move, source in self._coming.items() if source != NOBODY)
+        late = [(source, to) for source, (key, to), took in coming if took > patience + self.size(key) / SLOWEST]
         found: set[int] = set()
         while late:
             ends = [end for pair in late for end in pair]  # of two that are in as many the source: another may do
@@ -118,10 +132,6 @@ class Shelf:
         for copies in self._copies.values():
             copies.pop(worker, None)
         self._coming = {move: source for move, source in self._coming.items() if worker not in (source, move[1])}
-
-    def lost(self, keys: Iterable[str]) -> list[str]:
-        """Which of these values nobody has any more."""
-        return [key for key in keys if not self._copies.get(key)]
 
     def unreachable(self, keys: Iterable[str]) -> dict[str, int]:
         """Which of these lie only at workers that may have stopped, and at which."""
