@@ -11,6 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,23 @@ def test_products_equal_numpy(pool: RayPool, name: str, dtype: str) -> None:
     assert answer.exact
     off = np.linalg.norm(answer.value - left @ right) / np.linalg.norm(left) / np.linalg.norm(right)
     assert off <= 50 * answer.amplification * np.finfo(dtype).eps
+
+
+def test_blocks_in_rays_store_are_multiplied_where_they_are(pool: RayPool) -> None:
+    edges = [0, 25, 60], [0, 10, 30], [0, 40]
+    a, b = ([[ray.put(M[i:j, k:n]) for k, n in pairwise(edges[q + 1])] for i, j in pairwise(edges[q])]
+            for q, M in enumerate((A, B)))  # fmt: skip
+    for left, right in ((a, b), (a, B), (A, b)):
+        answer = kofn.matmul(left, right, workers=pool)
+        blocks = [[ray.get(block) for block in row] for row in answer.value]
+        assert answer.exact and np.allclose(np.block(blocks), A @ B, rtol=1e-12, atol=1e-12)
+    with pytest.raises(ArgumentError, match="'B' must have 30 rows, as A has columns"):
+        kofn.matmul(a, a, workers=pool)
+    with pytest.raises(ArgumentError, match="'A' must be a matrix of numbers"):
+        kofn.matmul([[ray.put(np.array([["x"]]))]], [[ray.put(np.ones((1, 1)))]], workers=pool)
+    for workers in (pool, 2):
+        with pytest.raises(ArgumentError, match="'A' must hold float32"):
+            kofn.matmul([[object()]], B, workers=workers)
 
 
 def test_sums_maps_and_operators(pool: RayPool) -> None:

@@ -58,6 +58,8 @@ def matmul(
         float32, float64 or complex; in memory, memory-mapped, or a `dask.array.Array`. Read by pieces. Also integers
         and booleans in memory, whose product is bit for bit that of NumPy, and matrices and arrays of `scipy.sparse`,
         of which no dense copy is made; the product is sparse if both are.
+        Also what an engine has at its workers: a `dask.array.Array` with a Dask client, a list of lists of ObjectRefs,
+        the blocks, with a `RayPool`; the product then is one as well.
     workers : int, Pool, distributed.Client or list of Executor, optional
         A number of local processes, a pool made once and used for many calls, a Dask client, or one executor per
         worker. As many processes as processors by default.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from numbers import Number
 from typing import Any, cast
 
 import numpy as np
@@ -51,20 +52,46 @@ def may_be_remote(A: Any, B: Any) -> bool:
 
 
 def _is_here(value: Any) -> bool:
+    if is_grid(value):
+        return False
     is_array = hasattr(value, "ndim") and isinstance(getattr(value, "dtype", None), np.dtype)
     return isinstance(value, np.ndarray | Source) or not is_array or hasattr(value, "nnz")
 
 
+def is_grid(value: Any) -> bool:
+    """Whether it is a list of lists of what are neither numbers nor arrays: an engine may know them as blocks.
+
+    Examples
+    --------
+    >>> is_grid([[object()]]), is_grid([[1.0]]), is_grid([[np.ones((2, 2))]]), is_grid(np.ones((2, 2)))
+    (True, False, False, False)
+    """
+    first = value
+    for _ in range(2):
+        if not isinstance(first, list | tuple) or not first:
+            return False
+        first = first[0]
+    known = (Number, str, bytes, list, tuple)
+    return not isinstance(first, known) and not hasattr(first, "__array__") and not hasattr(first, "__buffer__")
+
+
 def multiply_remote(A: Any, B: Any, lease: PoolLease, options: Options, rng: Any) -> Answer | None:
     """The product at the workers, or None where the engine keeps nothing there or has neither of the matrices."""
-    if not lease.capabilities.references or not all(map(_is_matrix, (A, B))):
+    if not lease.capabilities.references or not all(is_grid(value) or _is_matrix(value) for value in (A, B)):
         return None
-    _require_fit(A, B)
+    named = {name: value for name, value in (("A", A), ("B", B)) if not is_grid(value)}
+    _require_numbers(named)
+    if len(named) == 2:
+        require_shapes(A, B)
     redundancy, options = int(options.redundancy or 0), options.settled(CALL, lease.n)
     pool = cast(ReferencePool, lease.pool)
     found = [_adopt(name, value, pool) for name, value in (("A", A), ("B", B))]
-    if found == [None, None] or 0 in (*np.shape(A), *np.shape(B)):
+    if found == [None, None] or any(at is None and is_grid(value) for at, value in zip(found, (A, B), strict=True)):
         return None
+    sizes: Any = [value if at is None else at for at, value in zip(found, (A, B), strict=True)]
+    if 0 in (*sizes[0].shape, *sizes[1].shape):
+        return None
+    require_shapes(*sizes)
     left, right = (scatter(value, pool) if at is None else at for at, value in zip(found, (A, B), strict=True))
     scheme = remote_scheme(left, right, pool, redundancy)
     if options.tolerance or options.deadline is not None or options.stop is not None or options.progress is not None:
@@ -80,23 +107,28 @@ def _is_matrix(value: Any) -> bool:
     return is_array and getattr(value, "ndim", 0) == 2 and not hasattr(value, "nnz")
 
 
-def _require_fit(A: Any, B: Any) -> None:
+def _require_numbers(matrices: Mapping[str, Any]) -> None:
     """Refuse what an engine could not adopt before it computes anything."""
-    for name, value in (("A", A), ("B", B)):
+    for name, value in matrices.items():
         if not all(np.isfinite(np.shape(value))):
             remedy = f"call {name}.compute_chunk_sizes() first"
             raise checks.refusal(CALL, name, "have chunks of known sizes", f"shape {value.shape}", remedy)
-        if value.dtype.kind not in "biufc":
-            must, remedy = "be a matrix of numbers", "convert it with astype"
-            raise checks.refusal(CALL, name, must, f"one of dtype {value.dtype}", remedy)
+        _require_kind(name, value.dtype)
         if not isinstance(getattr(value, "_meta", np.empty(0)), np.ndarray):
             given, remedy = f"one of {type(value._meta).__name__}", "convert it with map_blocks"
             raise checks.refusal(CALL, name, "be made of NumPy arrays", given, remedy)
-    require_shapes(A, B)
+
+
+def _require_kind(name: str, dtype: np.dtype[Any]) -> None:
+    if dtype.kind not in "biufc":
+        raise checks.refusal(CALL, name, "be a matrix of numbers", f"one of dtype {dtype}", "convert it with astype")
 
 
 def _adopt(name: str, value: Any, pool: ReferencePool) -> RemoteMatrix | None:
-    return None if _is_here(value) else pool.adopt(value)
+    found = None if _is_here(value) else pool.adopt(value)
+    if found is not None:
+        _require_kind(name, found.dtype)
+    return found
 
 
 def scatter(matrix: Any, pool: ReferencePool) -> RemoteMatrix:
