@@ -14,6 +14,7 @@ import numpy as np
 from .. import checks
 from .._base._closeable import Closeable
 from .._base._snapshots import Snapshot
+from ..arrays._reductions import looked_at_once
 from ..arrays._spec import ArraySpec
 from ..codes._linear import LinearCode
 from ..codes.decoding._assess import Decoding
@@ -282,8 +283,9 @@ def prepare(
     """
     plan = _make_plan(scheme, workers, options, keywords)
     try:
-        plan._take()
-        plan._encode()
+        with looked_at_once():
+            plan._take()
+            plan._encode()
     except BaseException:
         plan.close()
         raise
@@ -310,7 +312,7 @@ def run(
     ...     kofn.run(kofn.schemes.uncoded(np.eye(2), np.eye(2), workers=2), pool).exact
     True
     """
-    with _make_plan(_require_whole(scheme), workers, options, keywords) as plan:
+    with looked_at_once(), _make_plan(_require_whole(scheme), workers, options, keywords) as plan:
         return plan.begin((), {}, out).finish()
 
 
@@ -338,7 +340,8 @@ def start(
     """
     plan = _make_plan(_require_whole(scheme), workers, options, keywords)
     try:
-        plan._take()
+        with looked_at_once():
+            plan._take()
         return Job(replace(plan.begin((), {}, out), end=lambda succeeded: plan.close()), "kofn.start")
     except BaseException:
         plan.close()

@@ -126,9 +126,13 @@ class Found:
     epsilon: float
     mixed: bool = True
 
+    def holds(self, matrix: Any, axis: int) -> bool:
+        """Whether it holds of a matrix as it is now."""
+        return still_holds(self.norms, norms(matrix, axis), self.spans, self.epsilon, mixed=self.mixed)
+
     def require(self, matrix: Any, axis: int) -> None:
         """Refuse a matrix of which it no longer holds: results would be called exact that are not."""
-        if not still_holds(self.norms, norms(matrix, axis), self.spans, self.epsilon, mixed=self.mixed):
+        if not self.holds(matrix, axis):
             name, lines = ("A", "rows") if axis == 0 else ("B", "columns")
             must = f"keep finite numbers and the proportions of its {lines} from when a scheme is built until it starts"
             raise refusal("kofn.start", name, must, f"others in {lines} of other sizes", "build the scheme again")

@@ -224,7 +224,12 @@ class ProductScheme(GridScheme):
     ----------
     code, left, right, grid, expected, found, own, separate
         As for `GridScheme`.
+    changed : bool
+        Whether lines of the matrices have other proportions than when this was built, so that its plain blocks are not
+        to be mixed.
     """
+
+    changed: bool = False
 
     def encoding(self) -> Encoding:
         """Each row needs one encoded block of either side."""
@@ -242,7 +247,7 @@ class ProductScheme(GridScheme):
         shape = len(self.left.blocks.slices), len(self.right.blocks.slices)
         if not math.prod(shape) == self.code.unknowns == len(self._plain_rows):
             return FixedRows(self.code)
-        if why := self._why_unlike(shape):
+        if why := self._why_unlike(shape) or self._why_changed():
             return FixedRows(self.code, f"{why}: what was late was copied and not combined")
         return RatelessRows(self.code, shape, self.expected.seed if isinstance(self.expected, Sketch) else 0)
 
@@ -257,6 +262,21 @@ class ProductScheme(GridScheme):
         if spread > largest_spread(self.epsilon):
             return f"rows of A or columns of B differ in size by a factor of {spread:.0e}"
         return ""
+
+    def _why_changed(self) -> str:
+        """Why what was found of their sizes says nothing of the matrices as they are now; empty where it does."""
+        if self.changed or not self._has_kept_sizes():
+            return "rows of A or columns of B have other sizes than when the scheme was built"
+        return ""
+
+    def _has_kept_sizes(self) -> bool:
+        """Whether all that was found still holds, mixed or not."""
+        pairs = enumerate(zip(self.counted_on, (self.left, self.right), strict=False))
+        return all(replace(one, mixed=True).holds(factor.blocks.matrix, axis) for axis, (one, factor) in pairs)
+
+    def taken(self, snapshot: Snapshot) -> Self:
+        """The same of the matrices as they are now, which may have other proportions where nothing is mixed."""
+        return replace(super().taken(snapshot), changed=self.changed or not self._has_kept_sizes())
 
     @property
     def _plain_rows(self) -> dict[int, int]:
