@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 
 import numpy as np
 import pytest
@@ -37,8 +38,9 @@ from kofn.jobs._events import (
     WakeAt,
 )
 from kofn.jobs._state import RunState
-from kofn.jobs.scheduling import Copy, Rows, Scheduler, Wait
+from kofn.jobs.scheduling import Copy, InFlight, Rows, Scheduler, Wait
 from kofn.jobs.scheduling._names import as_scheduler
+from kofn.simulation import VirtualPool
 from recorded_delays import Recorded
 
 KEPT = json.loads(golden_runs.FILE.read_text())
@@ -204,6 +206,79 @@ def test_a_scheduler_that_answers_with_something_else_is_refused(bad):
         kofn.ArgumentError, match=r"'scheduler' must (answer with Rows|give out numbers of rows).* from "
     ):
         state_of(scheduler=Liar(bad)).handle(Encoded(["idle", "idle"]), 0.0)
+
+
+class Vandal(Scheduler):
+    """Tries to change what it is shown."""
+
+    def __init__(self, change):
+        self.change = change
+
+    def assign(self, worker, view):
+        if view.waiting:
+            with pytest.raises((AttributeError, TypeError)):
+                self.change(view)
+        return kofn.Static().assign(worker, view)
+
+
+CHANGES = {
+    "idle": lambda view: view.idle.clear(),
+    "missing": lambda view: view.missing.discard(0),
+    "received": lambda view: view.received.add(0),
+    "waiting": lambda view: view.waiting.clear(),
+    "a lane": lambda view: view.waiting[min(view.waiting)].clear(),
+    "lanes": lambda view: [lane.pop() for lane in view.waiting.values()],
+    "in_flight": lambda view: view.in_flight.clear(),
+    "states": lambda view: operator.setitem(view.states, 0, "dead"),
+    "groups": lambda view: view.groups.append(1),
+    "paces": lambda view: view.paces.append(1.0),
+    "now": lambda view: setattr(view, "now", 1e9),
+    "makes_rows": lambda view: setattr(view, "makes_rows", True),
+    "idle, anew": lambda view: setattr(view, "idle", set()),
+    "copies": lambda view: setattr(view, "copies", len),
+    "rows under way": lambda view: next(iter(view.in_flight.values())).rows.append(1) if view.in_flight else view.x,
+    "send": lambda view: view.send(InFlight([0], 0, 0.0)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_scheduler_cannot_change_what_it_sees(change):
+    pool = VirtualPool([[1.0], [1.0], [1.0]])
+    scheme = kofn.schemes.uncoded(np.eye(6), np.eye(6), blocks=(6, 1), workers=3)
+    answer = kofn.run(scheme, pool, scheduler=Vandal(CHANGES[change]))
+    assert answer.exact and answer.report.seconds == 2.0
+
+
+class Dreamer(Scheduler):
+    """Gives out nothing, and says when it would decide otherwise."""
+
+    def __init__(self, look, restarts_at=math.inf):
+        self.look, self.at = look, restarts_at
+
+    def assign(self, worker, view):
+        return Wait()
+
+    def next_look(self, view):
+        return self.look
+
+    def restarts_at(self, message, view):
+        return self.at
+
+
+@pytest.mark.parametrize("look", [0.0, -math.inf, -1])
+def test_a_scheduler_that_gives_out_nothing_although_its_time_has_come_ends_a_run(look):
+    [failure] = state_of(scheduler=Dreamer(look)).handle(Encoded(["idle", "dead"]), 0.0)
+    assert "gives out none of the rows that wait" in failure.reason
+
+
+@pytest.mark.parametrize("look", [math.nan, None, "1", [1.0]])
+def test_a_time_that_is_none_is_refused(look):
+    with pytest.raises(kofn.ArgumentError, match="'scheduler' must answer next_look with a time in seconds"):
+        state_of(scheduler=Dreamer(look)).handle(Encoded(["idle", "dead"]), 0.0)
+    eager = type("Eager", (Dreamer,), {"assign": kofn.Static.assign})(math.inf, look)
+    with pytest.raises(kofn.ArgumentError, match="'scheduler' must answer restarts_at with a time in seconds"):
+        [submit] = (state := state_of(scheduler=eager)).handle(Encoded(["idle", "dead"], ends=True), 0.0)
+        state.handle(Sent(submit.worker, 0.0), 0.0)
 
 
 def test_rows_that_are_given_out_may_be_numbers_of_numpys():

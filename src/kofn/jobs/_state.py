@@ -12,10 +12,11 @@ import numpy as np
 from ..codes._rows import AMPLIFICATION, FixedRows, RowSource
 from ..errors import Cancelled
 from . import _events as on
-from ._assignment import for_others, refusal, require_rows, wake_at, why_over
+from ._assignment import for_others, refusal, require_rows, restarts_at, wake_at, why_over
 from ._collector import Collector
 from ._events import Phase
 from ._holders import Holders
+from ._seen import Seen
 from ._trust import Trust
 from ._view import Lacks, RunView
 from .report._attempt import Attempt, Outcome
@@ -77,6 +78,7 @@ class RunState:
         self.collector = collector
         self.scheduler = scheduler
         self.view = RunView(collector.code, workers, lacks, scheduler.skips_equal, pace)
+        self.seen = Seen(self.view)
         self.rows = FixedRows(collector.code) if rows is None else rows
         self.attempts: list[Attempt] = []
         self.loss: BaseException | None = None
@@ -253,9 +255,9 @@ class RunState:
         action = self._restart() or self._assign()
         if action is not None:
             return action
-        if (reason := why_over(self.view, self.scheduler, self.loss)) is not None:
+        if (reason := why_over(self.view, self.seen, self.scheduler, self.loss)) is not None:
             return self._end(reason)
-        wake = wake_at(self.view, self.scheduler, self.collector.next_change())
+        wake = wake_at(self.view, self.seen, self.scheduler, self.collector.next_change())
         return on.WakeAt(min(wake, *(at for _, at in self._restarts()), math.inf))
 
     def _audit(self, last: bool = False) -> on.Audit:
@@ -269,13 +271,13 @@ class RunState:
         """When what each worker computes is to be ended."""
         if self._ends:
             for message in self.view.in_flight.values():
-                yield message.worker, self.scheduler.restarts_at(message, self.view)
+                yield message.worker, restarts_at(message, self.seen, self.scheduler)
 
     def _ask_all(self) -> None:
         """Ask what each idle worker is to be given, in turn."""
         self._to_ask.clear()
         self._has_waited = self._asks_again = False
-        if self.view.idle and self.scheduler.has_work(self.view):
+        if self.view.idle and self.scheduler.has_work(self.seen):
             self._to_ask.extend(sorted(self.view.idle))
 
     def _assign(self) -> on.Submit | None:
@@ -287,7 +289,7 @@ class RunState:
             worker = self._to_ask.popleft()
             if worker not in self.view.idle:
                 continue
-            assignment = self.scheduler.assign(worker, self.view)
+            assignment = self.scheduler.assign(worker, self.seen)
             if isinstance(assignment, Fresh):
                 assignment = self._fresh(worker, assignment)
             given = for_others(assignment, worker, self.view)
@@ -317,7 +319,7 @@ class RunState:
     def _submit(self, worker: int, assignment: Rows | Copy) -> on.Submit:
         view, rows = self.view, require_rows(assignment, self.view, self.scheduler)
         (view.queue.mark_sent if isinstance(assignment, Copy) else view.queue.take)(rows)
-        view.send(InFlight(rows, worker, view.now, view.now))
+        view.send(InFlight(tuple(rows), worker, view.now, view.now))
         return on.Submit(worker, rows)
 
     def _end(self, reason: str) -> on.Action:
