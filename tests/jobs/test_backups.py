@@ -371,3 +371,12 @@ def test_virtual_time_and_recorded_delays_come_to_the_same_choices(scheduler, co
         assert end == "exact" and answer.exact and told[0] == told[1]
         assert list(answer.report.fresh_rows) == list(range(scheme.code.rows, state.collector.code.rows))
         assert np.allclose(answer.value, A @ B, rtol=0, atol=1e-12 * answer.amplification)
+
+
+def test_copies_that_stand_for_combinations_are_late_from_the_first_moment_on_too():
+    scheme = kofn.schemes.uncoded(np.arange(16.0).reshape(8, 2), np.eye(2), blocks=(2, 1), workers=3)  # a row of zeros
+    seconds = []
+    for scheduler in (kofn.CodedBackups(first=0.5), kofn.Duplicates(first=0.5)):
+        answer = kofn.run(scheme, VirtualPool([[9.0], [9.0, 1.0], [1.0]]), scheduler=scheduler)
+        seconds.append(answer.report.of("arrived")[0].ended)
+    assert seconds == [1.5, 1.5]

@@ -132,12 +132,17 @@ class CodedBackups(_Backups):
         if not isinstance(assignment, Wait):
             return assignment
         if not view.makes_rows:
-            return Duplicates(self.base, self.after).copy(worker, view)
+            return self._duplicates.copy(worker, view)
         return Fresh() if self._short_at(view) <= view.now else Wait()
 
     def next_look(self, view: View) -> float:
         """When fewer rows are in time than are needed."""
-        return self._short_at(view) if view.makes_rows else Duplicates(self.base, self.after).next_look(view)
+        return self._short_at(view) if view.makes_rows else self._duplicates.next_look(view)
+
+    @property
+    def _duplicates(self) -> Duplicates:
+        """What backs up rows that cannot be combined."""
+        return Duplicates(self.base, self.after, self.first)
 
     def _short_at(self, view: View) -> float:
         if not view.in_flight:
