@@ -29,6 +29,13 @@ def test_several_iterables_are_zipped_and_the_shortest_ends_them(threads):
     assert kofn.map(pow, [], [1], workers=threads).value == []
 
 
+def test_views_of_a_dictionary_are_in_its_order(threads):
+    table = {"b": 1, "a": 2}
+    for view in (table.keys(), table.values(), table.items()):
+        assert kofn.map(repr, view, workers=threads).value == list(map(repr, view))
+        assert list(kofn.imap(repr, view, workers=threads)) == list(map(repr, view))
+
+
 def test_results_are_the_callers_own_to_write_to(local_pool):
     value = kofn.map(lambda k: {"k": np.full(3, float(k))}, range(200), workers=local_pool).value
     value[7]["k"][0] = 1.0

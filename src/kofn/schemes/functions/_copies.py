@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, MappingView, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,12 +117,12 @@ def list_inputs(inputs: Any) -> list[Any]:
 
     Examples
     --------
-    >>> list_inputs("abc"), list_inputs(x**2 for x in range(3))
-    (['a', 'b', 'c'], [0, 1, 4])
+    >>> list_inputs("abc"), list_inputs(x**2 for x in range(3)), list_inputs({"a": 1}.items())
+    (['a', 'b', 'c'], [0, 1, 4], [('a', 1)])
     """
     inputs = np.asarray(inputs) if hasattr(inputs, "columns") or isinstance(inputs, memoryview) else inputs
     inputs = inputs.tocsr() if hasattr(inputs, "tocsr") else inputs  # not every sparse format has rows to give
-    if not np.iterable(inputs) or isinstance(inputs, Mapping | Set):
+    if not np.iterable(inputs) or (isinstance(inputs, Mapping | Set) and not isinstance(inputs, MappingView)):
         must, remedy = "be in an order: a sequence, an array or an iterator", "give a list of inputs"
         raise refusal(CALL, "inputs", must, repr(inputs), remedy)
     return collect(inputs)
