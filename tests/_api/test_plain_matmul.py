@@ -106,6 +106,27 @@ def test_sparse_products_are_of_the_kind_that_scipy_makes(pool, form):
         assert abs(found - right).max() <= 1e-14
 
 
+def test_matrices_of_diagonals_are_multiplied(pool):
+    A, B = (sp.dia_array(whole((5, 5), np.int64) * np.eye(5, k=k, dtype=np.int64)) for k in (0, 1))
+    same(kofn.matmul(A, B, workers=pool).value, A @ B)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.bool_, np.float32])
+@pytest.mark.parametrize("other", [np.int8, np.uint16, np.float64])
+def test_entries_that_stand_twice_are_added_in_the_type_of_the_product(pool, dtype, other):
+    values = np.array([100, 100, 1, 3], dtype)
+    A = sp.coo_array((values, ([0, 0, 2, 2], [1, 1, 0, 0])), shape=(3, 2))
+    for B in (whole((2, 4), np.int8).astype(other), sp.csr_array(np.ones((2, 4), other))):
+        same(kofn.matmul(A, B, workers=pool).value, A @ B)
+
+
+@pytest.mark.parametrize("form", [sp.csc_array, sp.bsr_matrix, sp.csr_array])
+@pytest.mark.parametrize("shapes", [((0, 3), (3, 2)), ((4, 3), (3, 0))])
+def test_empty_sparse_products_are_of_the_kind_that_scipy_makes(pool, form, shapes):
+    A, B = (form(np.ones(shape)) for shape in shapes)
+    same(kofn.matmul(A, B, workers=pool).value, A @ B)
+
+
 @pytest.mark.parametrize("dtype", [np.int64, np.bool_, np.float32, np.complex128])
 def test_sparse_products_have_the_type_that_scipys_have(pool, dtype):
     A, B = (sp.csr_array((RNG.random((14, 14)) < 0.3).astype(dtype)) for _ in range(2))

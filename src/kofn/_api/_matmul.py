@@ -186,7 +186,7 @@ def _builder(code: Any, options: Options, plain: bool) -> Callable[..., Scheme] 
 def _empty(operands: Operands | PlainOperands, workers: int, out: Any) -> Answer:
     rows, _, columns = operands.shape
     if isinstance(operands, PlainOperands) and is_sparse_matrix(operands.like):
-        value = operands.A @ operands.B
+        value = (operands.A @ operands.B).asformat(operands.like.format)
     else:
         value = np.empty((rows, columns), operands.dtype) if out is None else out
         value[:] = np.zeros(value.shape, value.dtype)

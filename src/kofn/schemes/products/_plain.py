@@ -71,7 +71,7 @@ class PlainOperands:
     A, B : array or sparse matrix
         A sparse A by rows.
     like : array or sparse matrix
-        An empty one of the kind that the product is.
+        A small one of the kind that the product is.
     """
 
     A: Any
@@ -89,8 +89,8 @@ class PlainOperands:
         """
         first, second = _checked("A", A, 0), _checked("B", B, 1)
         require_shapes(first, second)
-        like = _empty(first) @ _empty(second)
-        return cls(first.tocsr() if is_sparse_matrix(first) else first, second, like)
+        like = _small(first) @ _small(second)
+        return cls(_by_rows(first, like) if is_sparse_matrix(first) else first, second, like)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -122,11 +122,16 @@ def _checked(name: str, value: Any, axis: int) -> Any:
     return array[:]
 
 
-def _empty(matrix: Any) -> Any:
-    """A small matrix of the same kind."""
-    if is_sparse_matrix(matrix):
-        return type(matrix)((1, 1), dtype=matrix.dtype)
-    return np.zeros((1, 1), matrix.dtype)
+def _small(matrix: Any) -> Any:
+    """A small matrix of the same kind; not an empty one, of which SciPy cannot multiply diagonals."""
+    one = np.ones((1, 1), matrix.dtype)
+    return type(matrix)(one) if is_sparse_matrix(matrix) else one
+
+
+def _by_rows(matrix: Any, like: Any) -> Any:
+    """A sparse matrix by rows; entries that stand twice are added in the type in which SciPy would add them."""
+    twice = matrix.format == "coo" and not matrix.has_canonical_format
+    return (matrix.astype(like.dtype) if twice and not is_sparse_matrix(like) else matrix).tocsr()
 
 
 @final
