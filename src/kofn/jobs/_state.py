@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -131,8 +132,7 @@ class RunState:
 
     def _sent(self, event: on.Sent) -> None:
         old = self.view.in_flight[event.worker]
-        sent = InFlight(old.rows, event.worker, event.submitted, old.began, event.moved_bytes)
-        self.view.in_flight[event.worker] = sent
+        self.view.send(replace(old, submitted=event.submitted, moved_bytes=event.moved_bytes))
 
     def _refused(self, event: on.Refused) -> None:
         self.loss = event.error or self.loss
@@ -252,13 +252,12 @@ class RunState:
         if self.collector.done:
             self.phase = Phase.DECODING
             return on.Decode()
-        action = self._restart() or self._assign()
-        if action is not None:
+        if (action := self._restart() or self._assign()) is not None:
             return action
         if (reason := why_over(self.view, self.seen, self.scheduler, self.loss)) is not None:
             return self._end(reason)
-        wake = wake_at(self.view, self.seen, self.scheduler, self.collector.next_change())
-        return on.WakeAt(min(wake, *(at for _, at in self._restarts()), math.inf))
+        change = min(self.collector.next_change(), *(at for _, at in self._restarts()), math.inf)
+        return on.WakeAt(wake_at(self.view, self.seen, self.scheduler, change))
 
     def _audit(self, last: bool = False) -> on.Audit:
         self._unclear, self._is_last = None, last
