@@ -168,12 +168,10 @@ class RunState:
             if row in aside:
                 continue
             self._holders.add(row, event.worker)
-            if row in self.view.received:
-                self._note(message, [row], "late")
-                continue
-            self.view.receive(row)
-            self._note(message, [row], "arrived")
-            self.collector.add(row, self.view.now, epsilon)
+            self._note(message, [row], "late" if row in self.view.received else "arrived")
+            if row not in self.view.received:
+                self.view.receive(row)
+                self.collector.add(row, self.view.now, epsilon)
         self._ask_all()
 
     def _withdrawn(self, event: on.Withdrawn) -> None:
