@@ -257,10 +257,10 @@ def multiply_by(right: Any, left: Any) -> Any:
 
 
 def factors_of(task: Task) -> tuple[Any, Any, Any]:
-    """What a task multiplies, and an empty matrix of the kind and type of the product."""
+    """What a task multiplies, and a small matrix of the kind and type of the product."""
     values = [*task.resident.values(), *task.arguments]
     left, right = reversed(values) if task.function is multiply_by else values
-    return left, right, _empty(left) @ _empty(right)
+    return left, right, _small(left) @ _small(right)
 
 
 def sum_of_plain(task: Task) -> Sum:
