@@ -13,6 +13,7 @@ import pytest
 import kofn
 from kofn.engines import Pool, Stop, WorkerState, as_pool, capabilities_of
 from kofn.schemes import FUNCTIONS, PRODUCTS, SUMS
+from kofn.testing import faults
 from processes import until
 
 RNG = np.random.default_rng(3)
@@ -48,6 +49,36 @@ def test_every_scheduler(scheduler: str, pool: Pool) -> None:
 def test_a_sum(code: str, pool: Pool) -> None:
     answer = kofn.sum([np.square] * 8, np.arange(3.0), workers=pool, code=code, rng=3)
     assert answer.exact and np.allclose(answer.value, 8 * np.arange(3.0) ** 2)
+
+
+class Borrowed:
+    """Somebody else's pool, as one's own: it is not closed with `Corrupting`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("side", [1, 4])
+def test_a_worker_that_writes_into_its_result_before_it_sends_it_is_named(side: int, pool: Pool) -> None:
+    lie = {1: faults.Tile(side=side)}
+    with faults.Corrupting(Borrowed(pool), lie) as liars:  # type: ignore[arg-type]
+        ask: Any = {"workers": liars, "code": "uncoded", "blocks": (2 * pool.n, 1), "scheduler": "static"}
+        answer = kofn.matmul(A, B, verify="correct", **ask)
+        assert answer.exact and np.allclose(answer.value, A @ B)
+        (wrong,) = answer.report.wrong
+        assert (wrong.worker, [one.worker for one in answer.report.of("wrong")]) == (1, [1])
+        assert wrong.row in [one.row for one in answer.report.of("arrived")]
+    with faults.Corrupting(Borrowed(pool), lie) as liars:  # type: ignore[arg-type]
+        if pool.n > 2:  # a third has to tell
+            told = kofn.map(lambda x: x * np.ones((4, 4)), list(range(6)), workers=liars, verify="correct")
+            assert told.exact and np.array_equal(told.value[:, 0, 0], np.arange(6.0))
+            assert {one.worker for one in told.report.wrong} <= {1}
 
 
 def test_a_function_of_many_inputs(pool: Pool) -> None:

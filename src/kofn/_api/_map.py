@@ -179,7 +179,7 @@ def _require_no_memory(options: Options) -> None:
 
 
 def _require_one(iterables: tuple[Any, ...], errors: str) -> None:
-    remedy = "leave out code, degree, recover, rows, estimator and scheduler"
+    remedy = "leave out code, degree, recover, rows, estimator, scheduler and verify"
     if len(iterables) > 1:
         raise checks.refusal(CALL, "inputs", "be one iterable for a code", f"{len(iterables)}", remedy)
     if errors != "raise":

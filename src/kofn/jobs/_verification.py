@@ -11,6 +11,7 @@ from ..codes._linear import LinearCode
 from ..codes._sparse import is_sparse
 from ..schemes._scheme import Scheme
 from ..schemes._verifier import Verifier
+from ..schemes.products._remote import RemoteScheme
 from ._checks import LIES, Checks, Keyed, NoChecks, Verify
 from ._compared import Compared
 from ._redundant import Redundant
@@ -55,6 +56,9 @@ def checks_of(
         return NoChecks(lies)
     if verifier is not None:
         return Keyed(verifier, lies)
+    if isinstance(scheme, RemoteScheme):
+        must, remedy = "be 'off' where results stay at the workers", "leave it out, or give matrices in memory"
+        raise checks.refusal(call, "verify", must, repr(verify), remedy)
     if workers < 2:
         remedy = "use more workers, or leave it out"
         raise checks.refusal(call, "verify", "be 'off' with one worker, as nobody could compare", repr(verify), remedy)
