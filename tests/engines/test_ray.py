@@ -112,9 +112,11 @@ def test_blocks_in_rays_store_are_multiplied_where_they_are(pool: RayPool) -> No
         kofn.matmul(a, a, workers=pool)
     with pytest.raises(ArgumentError, match="'A' must be a matrix of numbers"):
         kofn.matmul([[ray.put(np.array([["x"]]))]], [[ray.put(np.ones((1, 1)))]], workers=pool)
-    for workers in (pool, 2):
-        with pytest.raises(ArgumentError, match="'A' must hold float32"):
-            kofn.matmul([[object()]], B, workers=workers)
+    for blocks, workers in (([[object()]], pool), (a, "threads:2")):
+        with pytest.raises(
+            ArgumentError, match="'A' must be a matrix, or blocks of one that the engine has, but got a l"
+        ):
+            kofn.matmul(blocks, B, workers=workers)
 
 
 def test_sums_maps_and_operators(pool: RayPool) -> None:

@@ -77,6 +77,8 @@ def is_grid(value: Any) -> bool:
 
 def multiply_remote(A: Any, B: Any, lease: PoolLease, options: Options, rng: Any) -> Answer | None:
     """The product at the workers, or None where the engine keeps nothing there or has neither of the matrices."""
+    if not lease.capabilities.references:
+        _refuse_grids([A, B], lease)
     if not lease.capabilities.references or not all(is_grid(value) or _is_matrix(value) for value in (A, B)):
         return None
     named = {name: value for name, value in (("A", A), ("B", B)) if not is_grid(value)}
@@ -86,7 +88,8 @@ def multiply_remote(A: Any, B: Any, lease: PoolLease, options: Options, rng: Any
     redundancy, options = int(options.redundancy or 0), options.settled(CALL, lease.n)
     pool = cast(ReferencePool, lease.pool)
     found = [_adopt(name, value, pool) for name, value in (("A", A), ("B", B))]
-    if found == [None, None] or any(at is None and is_grid(value) for at, value in zip(found, (A, B), strict=True)):
+    _refuse_grids([value if at is None else None for at, value in zip(found, (A, B), strict=True)], lease)
+    if found == [None, None]:
         return None
     sizes: Any = [value if at is None else at for at, value in zip(found, (A, B), strict=True)]
     if 0 in (*sizes[0].shape, *sizes[1].shape):
@@ -105,6 +108,15 @@ def multiply_remote(A: Any, B: Any, lease: PoolLease, options: Options, rng: Any
 def _is_matrix(value: Any) -> bool:
     is_array = isinstance(getattr(value, "dtype", None), np.dtype) and not isinstance(value, np.ma.MaskedArray)
     return is_array and getattr(value, "ndim", 0) == 2 and not hasattr(value, "nnz")
+
+
+def _refuse_grids(values: Sequence[Any], lease: PoolLease) -> None:
+    """Refuse lists of lists of what the engine does not know."""
+    for name, value in zip(("A", "B"), values, strict=True):
+        if is_grid(value):
+            given = f"a list of lists of {type(value[0][0]).__name__}, with a {type(lease.pool).__name__}"
+            remedy = "blocks that are ObjectRefs need workers=kofn.RayPool(…); bring others here first"
+            raise checks.refusal(CALL, name, "be a matrix, or blocks of one that the engine has", given, remedy)
 
 
 def _require_numbers(matrices: Mapping[str, Any]) -> None:
