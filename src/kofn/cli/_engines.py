@@ -18,6 +18,7 @@ ABILITIES: dict[str, Callable[[Capabilities], str]] = {
     "a worker that dies": lambda can: (
         "comes back" if can.revives else "takes all along" if can.by_reference else "is gone"
     ),
+    "a value that is kept": lambda can: "stays at its worker" if can.references else "comes here",
 }
 """What is told of each, under its heading."""
 

@@ -112,6 +112,9 @@ class RayPool(RayKeeping):
         super().close()
         self._finalizer()
 
+    def __repr__(self) -> str:
+        return f"<RayPool of {self.n}: {', '.join(self.state(worker) for worker in range(self.n))}>"
+
     def _await_start(self) -> None:
         begun = time.monotonic()
         until = begun + START_SECONDS
