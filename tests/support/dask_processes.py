@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 
 class Processes:
@@ -92,3 +93,15 @@ def processes(*names: str, options: Sequence[str] = ("--no-nanny",)) -> Iterator
             yield cluster
         finally:
             cluster.close()
+
+
+def keys_at(client: Any) -> dict[str, list[Any]]:
+    """Keys of all that lies at each worker, as the workers say."""
+    found: dict[str, list[Any]] = client.run(lambda dask_worker: list(dask_worker.data))
+    return found
+
+
+def address(pool: Any, worker: int) -> str:
+    """Of the process that serves a worker of a `DaskPool`."""
+    found: str = pool._slots[worker].address
+    return found

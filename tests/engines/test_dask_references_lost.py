@@ -1,0 +1,175 @@
+"""Values at the workers of a real Dask cluster of which some stop, die or are told to go."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dask_processes import Processes, address, keys_at, processes
+from kofn.engines import DaskPool, RemoteMatrix
+from kofn.errors import ReferenceLost, WorkerLost
+from processes import opens, until
+
+distributed = pytest.importorskip("distributed")
+da = pytest.importorskip("dask.array")
+Client = distributed.Client
+
+
+@pytest.fixture(scope="module")
+def client(dask_cluster: Processes) -> Iterator[Any]:
+    with Client(dask_cluster.address, set_as_default=False) as client:
+        client.wait_for_workers(4, 60)
+        yield client
+
+
+@pytest.fixture
+def pool(client: Any) -> Iterator[DaskPool]:
+    client.wait_for_workers(4, 60)
+    with DaskPool(client) as pool:
+        until(lambda: all(pool.state(worker) == "idle" for worker in range(4)), 30)
+        yield pool
+    gc.collect()  # tracebacks of expected exceptions
+    until(lambda: not any(keys_at(client).values()), 10)  # nothing stays that nobody refers to
+
+
+@pytest.fixture
+def own() -> Iterator[tuple[Processes, Any]]:
+    """A cluster without nannies, for the tests that take it apart."""
+    with processes("w0", "w1", "w2") as cluster, Client(cluster.address, set_as_default=False) as client:
+        client.wait_for_workers(3, 60)
+        yield cluster, client
+
+
+@contextmanager
+def stopped(client: Any, worker: str) -> Iterator[None]:
+    """A worker that looks alive and does nothing."""
+    pid = client.run(os.getpid, workers=[worker])[worker]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_what_lies_at_a_stopped_worker_holds_up_nothing_else(client: Any, pool: DaskPool) -> None:
+    there, here = pool.keep(1, np.ones, 100_000).result(), pool.keep(0, np.ones, 1000).result()
+    pool.send(there, 2).result()
+    with stopped(client, address(pool, 1)):
+        late, coming = pool.send(there, 0), pool.fetch(there)
+        waiting = pool.submit(2, np.sum, there)  # which has to travel first
+        into = pool.send(here, 1)
+        copy = pool.send(here, 3).result(timeout=30)
+        assert pool.submit(3, np.sum, [copy, here]).result(timeout=30) == 2000
+        assert pool.fetch(here).result(timeout=30).sum() == 1000
+        assert not any(future.done() for future in (late, coming, waiting, into))
+        for future in (late, coming, into):
+            assert future.cancel()
+        pool.stop(2, "abandon")
+        until(lambda: pool.state(2) == "idle")
+        assert waiting.cancelled()
+    with pytest.raises(CancelledError):
+        late.result()
+    assert pool.submit(1, np.sum, there).result(timeout=30) == 100_000
+
+
+def test_what_is_lost_with_its_worker_is_told_and_what_has_a_copy_is_there(client: Any, pool: DaskPool) -> None:
+    only, both = pool.keep(0, np.ones, 1000).result(), pool.keep(0, np.ones, 10).result()
+    copy = pool.send(both, 1).result()
+    whole = pool.export(RemoteMatrix(np.array([[only]]), (1000,), (1,), np.dtype(float)))
+    gone = address(pool, 0)
+    coming = [pool.submit(2, lambda value: value.sum(), only).exception() for _ in range(2)]
+    assert coming == [None, None]
+    os.kill(client.run(os.getpid, workers=[gone])[gone], signal.SIGKILL)
+    until(lambda: pool.state(0) != "idle")
+    for future in (pool.fetch(only), pool.send(only, 1), pool.submit(1, np.sum, only), pool.keep(2, np.sum, [only])):
+        assert isinstance(future.exception(timeout=30), ReferenceLost)
+    assert pool.state(1) == "idle" and pool.submit(1, np.sum, copy).result(timeout=30) == 10
+    total = client.compute(whole.sum())
+    until(lambda: total.cancelled())  # which is Dask's own word, and holds nobody up
+    until(lambda: pool.state(0) == "idle", 60)
+
+
+@pytest.mark.slow
+def test_a_lazy_chunk_that_is_lost_is_made_again_and_a_scattered_one_is_not(own: tuple[Processes, Any]) -> None:
+    cluster, client = own
+    with DaskPool(client) as pool:
+        lazy = da.ones((6, 2), chunks=(2, 2)).persist(scheduler=client, workers=["w1"], allow_other_workers=True)
+        scattered = client.scatter(np.ones((2, 2)), workers=["w1"])
+        held = da.from_delayed(scattered, (2, 2), float)
+        made, given = pool.adopt(lazy), pool.adopt(held.persist(scheduler=client, workers=["w1"]))
+        assert made is not None and given is not None
+        assert {ref.worker for ref in given.blocks.ravel()} == {1}
+        cluster.kill("w1")
+        until(lambda: pool.state(1) == "dead")
+        assert [pool.submit(0, np.sum, ref).result(timeout=60) for ref in made.blocks.ravel()] == [4.0] * 3
+        for future in (pool.submit(0, np.sum, given.blocks[0, 0]), pool.fetch(given.blocks[0, 0])):
+            assert isinstance(future.exception(timeout=30), ReferenceLost)
+
+
+@pytest.mark.slow
+def test_a_reference_follows_what_a_retired_worker_held(own: tuple[Processes, Any], tmp_path: Path) -> None:
+    _, client = own
+    with DaskPool(client) as pool:
+        ref = pool.keep(1, np.ones, 1000).result()
+        running = pool.submit(1, opens(tmp_path / "gate"))
+        until(lambda: pool.state(1) == "busy")
+        time.sleep(0.5)
+        client.sync(client.scheduler.retire_workers, workers=[address(pool, 1)], close_workers=False, remove=False)
+        error = running.exception(timeout=30)
+        assert isinstance(error, WorkerLost) and "about to leave the cluster" in str(error)
+        assert pool.state(1) == "dead"
+        (tmp_path / "gate").touch()
+        assert pool.submit(0, np.sum, ref).result(timeout=30) == 1000
+        assert pool.submit(2, np.sum, ref).result(timeout=30) == 1000
+        client.retire_workers([address(pool, 1)])
+        until(lambda: len(client.nthreads()) == 2)
+        assert pool.fetch(ref).result(timeout=30).sum() == 1000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("nanny", [False, True])
+def test_a_worker_that_is_sent_sigterm_gives_its_row_back_while_it_runs(nanny: bool, tmp_path: Path) -> None:
+    options = ["--nanny"] if nanny else ["--no-nanny"]
+    with (
+        processes("w0", "w1", options=options) as cluster,
+        Client(cluster.address, set_as_default=False) as client,
+    ):
+        client.wait_for_workers(2, 60)
+        with DaskPool(client) as pool:
+            running = pool.submit(1, opens(tmp_path / "gate"))
+            time.sleep(0.5)
+            cluster.running["w1"].send_signal(signal.SIGTERM)
+            error = running.exception(timeout=5)
+            assert isinstance(error, WorkerLost)
+            (tmp_path / "gate").touch()
+            assert pool.submit(0, int, "3").result(timeout=30) == 3
+
+
+@pytest.mark.slow
+def test_a_worker_with_notice_hands_over_what_it_holds(tmp_path: Path) -> None:
+    options = ["--nanny", "--preload-nanny", "kofn.engines.dask.handover"]
+    with (
+        processes("w0", "w1", options=options) as cluster,
+        Client(cluster.address, set_as_default=False) as client,
+    ):
+        client.wait_for_workers(2, 60)
+        with DaskPool(client) as pool:
+            ref = pool.keep(1, np.ones, 1_000_000).result()
+            running = pool.submit(1, opens(tmp_path / "gate"))
+            time.sleep(0.5)
+            cluster.running["w1"].send_signal(signal.SIGTERM)
+            assert isinstance(running.exception(timeout=20), WorkerLost)
+            until(lambda: len(client.nthreads()) == 1, 60)
+            assert cluster.running["w1"].wait(60) is not None
+            assert pool.submit(0, np.sum, ref).result(timeout=30) == 1_000_000
+            assert "without having handed over" not in cluster.log("w1")
