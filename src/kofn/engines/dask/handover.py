@@ -3,8 +3,8 @@
     dask worker tcp://first.example:8786 --preload-nanny kofn.engines.dask.handover
 
 Dask by itself lets a worker that is told to go take its data with it. With this its nanny has it retired first: it is
-given no task any more, kofn gives its row to others at once, and what only it holds is copied to others. A worker without
-a nanny ends as soon as it is told to, and hands nothing over.
+given no task any more, kofn gives its row to others at once, and what only it holds is copied to others. A worker
+without a nanny ends as soon as it is told to, and hands nothing over.
 """
 
 from __future__ import annotations
