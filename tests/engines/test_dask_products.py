@@ -1,0 +1,127 @@
+"""Products of Dask arrays on a cluster of processes: what they are, what passes the client, who may stop or die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+import kofn
+from dask_processes import processes
+
+da = pytest.importorskip("dask.array")
+distributed = pytest.importorskip("distributed")
+
+RNG = np.random.default_rng(3)
+A, B = RNG.standard_normal((240, 90)), RNG.standard_normal((90, 130))
+
+
+@pytest.fixture
+def client(dask_cluster):
+    with distributed.Client(dask_cluster.address, set_as_default=False) as client:
+        client.wait_for_workers(4)
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("chunks_a", "chunks_b"),
+    [
+        ((60, 90), (90, 65)),
+        ((240, 90), (90, 130)),
+        (((1, 100, 39, 100), (90,)), ((90,), (130,))),
+        ((50, 40), (25, 60)),
+        ((7, 90), (90, 13)),
+    ],
+)
+def test_chunks_of_any_size_are_multiplied_where_they_lie(client, chunks_a, chunks_b):
+    a, b = client.persist(da.from_array(A, chunks=chunks_a)), da.from_array(B, chunks=chunks_b)  # the second is lazy
+    answer = kofn.matmul(a, b, workers=client)
+    assert answer.exact and isinstance(answer.value, da.Array)
+    assert answer.value.shape == (240, 130) and answer.value.dtype == np.float64
+    assert answer.report.sent_bytes == answer.report.received_bytes == 0
+    assert np.allclose(client.compute(answer.value).result(), A @ B)
+    total = client.compute((answer.value + 1.0).sum(axis=0)).result()
+    assert np.allclose(total, (A @ B + 1.0).sum(axis=0))
+
+
+def test_a_matrix_in_memory_goes_there_once(client):
+    a = da.from_array(A, chunks=(60, 90))
+    for first, second in ((a, B), (A, da.from_array(B, chunks=(90, 65)))):
+        answer = kofn.matmul(first, second, workers=client)
+        assert answer.exact and np.allclose(client.compute(answer.value).result(), A @ B)
+
+
+def test_integers_are_numpys_bit_for_bit(client):
+    a, b = np.round(9 * A).astype(np.int32), np.round(9 * B).astype(np.int64)
+    answer = kofn.matmul(da.from_array(a, chunks=(60, 40)), da.from_array(b, chunks=(90, 65)), workers=client)
+    assert answer.value.dtype == np.int64 and np.array_equal(client.compute(answer.value).result(), a @ b)
+
+
+def test_an_estimate_knows_its_error(client):
+    a, b = da.from_array(A, chunks=(60, 90)), da.from_array(B, chunks=(90, 65))
+    answer = kofn.matmul(a, b, workers=client, tolerance=0.9, rng=0)
+    truth = np.linalg.norm(client.compute(answer.value).result() - A @ B) / np.linalg.norm(A @ B)
+    assert answer.error <= 0.9 and truth == pytest.approx(answer.error, abs=0.1)
+
+
+def test_nothing_of_a_product_is_left_once_nobody_holds_it(client):
+    a, b = client.persist(da.from_array(A, chunks=(60, 90))), client.persist(da.from_array(B, chunks=(90, 65)))
+    answer = kofn.matmul(a, b, workers=client, redundancy=1)
+    assert answer.exact
+    del answer
+    theirs = {future.key for future in distributed.futures_of([a, b])}
+    until = threading.Event()
+    for _ in range(200):
+        left = {key for keys in client.has_what().values() for key in keys} - theirs
+        if not left:
+            return
+        until.wait(0.05)
+    raise AssertionError(left)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "said"),
+    [
+        (da.ones((4, 3)), da.ones((4, 3)), "'B' must have 3 rows"),
+        (da.ones((4, 4))[da.ones(4) > 0], da.ones((4, 4)), "'A' must have chunks of known sizes"),
+        (da.ones((4, 4)).astype("M8[s]"), da.ones((4, 4)), "'A' must be a matrix of numbers"),
+    ],
+)
+def test_what_cannot_be_multiplied_gets_a_sentence(client, a, b, said):
+    with pytest.raises(kofn.ArgumentError, match=said):
+        kofn.matmul(a, b, workers=client)
+
+
+def test_a_client_that_is_closed_gets_a_sentence(dask_cluster):
+    with distributed.Client(dask_cluster.address, set_as_default=False) as client:
+        pass
+    with pytest.raises(kofn.ArgumentError, match="connected distributed"):
+        kofn.matmul(da.ones((4, 4)), da.ones((4, 4)), workers=client)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_worker_may_stop_or_die_in_the_middle(how):
+    with processes("one", "two", "three") as cluster, distributed.Client(cluster.address) as client:
+        client.wait_for_workers(3)
+        numbers = da.random.default_rng(0)
+        a = client.persist(numbers.standard_normal((2400, 1500), chunks=(400, 1500)))
+        b = client.persist(numbers.standard_normal((1500, 1500), chunks=(1500, 750)))
+        distributed.wait([a, b])
+        here = a.compute() @ b.compute()
+        usual = kofn.matmul(a, b, workers=client, redundancy=1).report.seconds
+        victim = cluster.running["two"].pid
+        timer = threading.Timer(0.5 * usual, os.killpg, (victim, how))
+        timer.start()
+        try:
+            answer = kofn.matmul(a, b, workers=client, redundancy=1)
+            assert answer.exact
+            value = client.compute(answer.value).result(timeout=60)  # without the worker, which is still away
+        finally:
+            timer.join()
+            if how is signal.SIGSTOP:
+                os.killpg(victim, signal.SIGCONT)
+        assert np.allclose(value, here)
