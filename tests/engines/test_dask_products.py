@@ -82,6 +82,16 @@ def test_nothing_of_a_product_is_left_once_nobody_holds_it(client):
     raise AssertionError(left)
 
 
+def test_an_operator_keeps_the_matrix_where_it_lies(client):
+    a = client.persist(da.from_array(A, chunks=(50, 40)))
+    with kofn.operator(a, workers=client) as op:
+        for _ in range(3):
+            x, y = RNG.standard_normal((90, 2)), RNG.standard_normal((240, 1))
+            assert np.allclose(op @ x, A @ x) and op.answer.report.received_bytes == 240 * 2 * 8
+            assert np.allclose(op.H @ y, A.T @ y)
+        assert not op.answer.report.placed_bytes
+
+
 @pytest.mark.parametrize(
     ("a", "b", "said"),
     [

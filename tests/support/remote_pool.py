@@ -12,7 +12,7 @@ import numpy as np
 
 from kofn.arrays._remote import with_values
 from kofn.arrays._spec import ArraySpec
-from kofn.engines import Promise, Ref, RemoteMatrix
+from kofn.engines import Promise, Ref, RemoteMatrix, WorkerState
 from kofn.engines._future import run_here
 from kofn.engines._wrapped import WrappedPool
 from kofn.errors import ReferenceLost
@@ -48,8 +48,9 @@ class RemotePool(WrappedPool):
     def __init__(self, pool, seconds_per_byte=0.0, stopped=None):
         super().__init__(pool)
         self._rate, self._stopped = seconds_per_byte, stopped or {}
+        self._hung = set()
         for worker, when in self._stopped.items():
-            self._pool._slots[worker].deliver = partial(self._deliver, self._pool._slots[worker].deliver, when)
+            self._pool._slots[worker].deliver = partial(self._deliver, worker, self._pool._slots[worker].deliver, when)
         self._at: dict[str, dict[int, object]] = {}
         self._moved = Counter()
         self._numbers = count()
@@ -59,9 +60,15 @@ class RemotePool(WrappedPool):
     def capabilities(self):
         return replace(self._pool.capabilities, references=True)
 
-    def _deliver(self, deliver, when, *what):
+    def _deliver(self, worker, deliver, when, *what):
         if self.clock_now() < when:
             deliver(*what)
+        else:
+            self._hung.add(worker)
+
+    def state(self, worker):
+        """A task that hangs keeps its worker busy, whoever has abandoned it."""
+        return WorkerState.BUSY if worker in self._hung else super().state(worker)
 
     def submit(self, worker, function, *arguments, keys=()):
         if (

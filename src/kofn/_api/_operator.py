@@ -33,6 +33,8 @@ from ..schemes._encoding import Factor
 from ..schemes.products._operands import check_matrix, plain_array, require_room, seed_of
 from ..schemes.products._scheme import SKETCH, left_sketches, real_type
 from ._pieces import Pieces, choose_stripes, copied, padded
+from ._remote import adopted
+from ._remote_operator import RemoteOperator
 from ._side import Side
 from ._vectors import Unmasked
 
@@ -57,7 +59,7 @@ def operator(
     rng: Any = None,
     options: Options | None = None,
     **keywords: Unpack[OptionKeywords],
-) -> CodedOperator:
+) -> CodedOperator | RemoteOperator:
     """Encode a matrix, place it at workers, and return a `scipy.sparse.linalg.LinearOperator`.
 
     After placement a product sends only the vector and its result. Every worker holds its share of the rows of the
@@ -74,7 +76,8 @@ def operator(
     Parameters
     ----------
     A : (m, n) array or SciPy sparse matrix
-        float32, float64 or complex.
+        float32, float64 or complex. A `dask.array` on its own cluster stays where it lies: ``redundancy`` is so many
+        copies of each chunk at other workers then, which serve both directions, and its numbers may be of any type.
     workers : int, Pool, distributed.Client or list of Executor, optional
         As for `kofn.matmul`.
     code : {"mds", "mds-chebyshev", "repetition", "uncoded"}, optional
@@ -121,6 +124,8 @@ def operator(
     chosen = Options.of(options, keywords)
     lease = PoolLease(workers, CALL)
     try:
+        if code is None and blocks is None and rows is None and (matrix := adopted(A, lease, CALL)) is not None:
+            return RemoteOperator(matrix, lease, chosen, rng)
         return CodedOperator(A, lease, chosen, code=code, blocks=blocks, rows=rows, rng=rng)
     except BaseException:
         lease.close()

@@ -105,6 +105,19 @@ def multiply_remote(A: Any, B: Any, lease: PoolLease, options: Options, rng: Any
     return Plan(scheme, lease, replace(options, scheduler=scheduler, aim="p99"), choice).run()
 
 
+def adopted(A: Any, lease: PoolLease, call: str) -> RemoteMatrix | None:
+    """The blocks of a matrix that lies at the workers, or None where it does not, or is empty."""
+    if _is_here(A) or not (is_grid(A) or _is_matrix(A)) or not lease.capabilities.references:
+        return None
+    if not is_grid(A):
+        _require_numbers({"A": A}, call)
+    found = cast(ReferencePool, lease.pool).adopt(A)
+    if found is None or 0 in found.shape:
+        return None
+    _require_kind("A", found.dtype, call)
+    return found
+
+
 def _is_matrix(value: Any) -> bool:
     is_array = isinstance(getattr(value, "dtype", None), np.dtype) and not isinstance(value, np.ma.MaskedArray)
     return is_array and getattr(value, "ndim", 0) == 2 and not hasattr(value, "nnz")
@@ -119,21 +132,21 @@ def _refuse_grids(values: Sequence[Any], lease: PoolLease) -> None:
             raise checks.refusal(CALL, name, "be a matrix, or blocks of one that the engine has", given, remedy)
 
 
-def _require_numbers(matrices: Mapping[str, Any]) -> None:
+def _require_numbers(matrices: Mapping[str, Any], call: str = CALL) -> None:
     """Refuse what an engine could not adopt before it computes anything."""
     for name, value in matrices.items():
         if not all(np.isfinite(np.shape(value))):
             remedy = f"call {name}.compute_chunk_sizes() first"
-            raise checks.refusal(CALL, name, "have chunks of known sizes", f"shape {value.shape}", remedy)
-        _require_kind(name, value.dtype)
+            raise checks.refusal(call, name, "have chunks of known sizes", f"shape {value.shape}", remedy)
+        _require_kind(name, value.dtype, call)
         if not isinstance(getattr(value, "_meta", np.empty(0)), np.ndarray):
             given, remedy = f"one of {type(value._meta).__name__}", "convert it with map_blocks"
-            raise checks.refusal(CALL, name, "be made of NumPy arrays", given, remedy)
+            raise checks.refusal(call, name, "be made of NumPy arrays", given, remedy)
 
 
-def _require_kind(name: str, dtype: np.dtype[Any]) -> None:
+def _require_kind(name: str, dtype: np.dtype[Any], call: str = CALL) -> None:
     if dtype.kind not in "biufc":
-        raise checks.refusal(CALL, name, "be a matrix of numbers", f"one of dtype {dtype}", "convert it with astype")
+        raise checks.refusal(call, name, "be a matrix of numbers", f"one of dtype {dtype}", "convert it with astype")
 
 
 def _adopt(name: str, value: Any, pool: ReferencePool) -> RemoteMatrix | None:

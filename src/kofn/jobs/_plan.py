@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from secrets import randbits
 from types import FunctionType
-from typing import Any, Unpack, cast
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -20,18 +20,15 @@ from ..codes._linear import LinearCode
 from ..codes.decoding._assess import Decoding
 from ..codes.decoding._decode import decode
 from ..codes.decoding._estimators import Estimator
-from ..engines._references import ReferencePool
 from ..errors import CallError
 from ..schemes._encoding import Encoding
 from ..schemes._scheme import Learner, Scheme
 from ..schemes._task import Task
 from ..schemes._template import Template
 from ..schemes._verifier import Verifier
-from ..schemes.products._remote import RemoteScheme
 from ._answer import Answer
 from ._checks import Checks
 from ._collector import Collector
-from ._delivery import Delivery
 from ._execution import Execution
 from ._job import Job
 from ._lease import PoolLease
@@ -43,7 +40,7 @@ from ._reach import check_reachable
 from ._residents import Residents
 from ._stop import Count, StopRule
 from ._verification import checks_of
-from .remote._by_reference import ByReference
+from .remote._choice import delivery_of
 from .scheduling._names import as_scheduler
 from .scheduling._pace import Pace
 
@@ -182,15 +179,9 @@ class Plan(Closeable):
         loop = RunLoop(
             scheme, lease.pool, collector, lease.placement, scheduler,
             results=results, learner=learner, memory=memory, out=out, choice=self._choice, pace=pace,
-            checks=verified, delivery=self._delivery_of(scheme),
+            checks=verified, delivery=delivery_of(scheme, lease.pool),
         )  # fmt: skip
         return Execution(scheme, loop, results, template, lease.n, options.progress, end)
-
-    def _delivery_of(self, scheme: Scheme) -> Delivery | None:
-        """What takes tasks to workers where their data lies there."""
-        if not isinstance(scheme, RemoteScheme):
-            return None
-        return ByReference(cast(ReferencePool, self._lease.pool), scheme, scheme.copies)
 
     def _checks_of(self, scheme: Scheme, options: Options, stop: StopRule) -> Checks:
         """What checks results; what does so with a key is the same in every run: it keeps sketches of what stays."""
