@@ -9,6 +9,7 @@ import pytest
 import kofn
 from kofn.engines._delays import JOBS, TASKS, Delays, Message, delays_of
 from kofn.simulation import VirtualPool
+from kofn.simulation.bench import from_file
 
 
 def product(pool, **options):
@@ -153,3 +154,32 @@ def test_nothing_counts_as_late_before_the_first_result_unless_it_is_said_when()
     assert kofn.run(scheme, VirtualPool(delays), scheduler=kofn.Duplicates(first=2.0)).report.seconds == 3.0
     with pytest.raises(kofn.ArgumentError, match=r"kofn.Duplicates: 'first' must be a number of seconds >= 0"):
         kofn.Duplicates(first=-1.0)
+
+
+DAMAGED = {
+    "cut off": lambda file: file.write_bytes(file.read_bytes()[:90]),
+    "a header of another": lambda file: file.write_bytes(file.read_bytes().replace(b"}", b"(", 1)),
+    "empty": lambda file: file.write_bytes(b""),
+    "a scalar": lambda file: np.save(file, np.array(1.0)),
+    "none in it": lambda file: np.save(file, np.zeros((0, 3))),
+    "no axis": lambda file: np.save(file, np.zeros((0, 0))),
+    "complex": lambda file: np.save(file, np.ones((4, 2), complex)),
+    "text": lambda file: np.save(file, np.array([["a", "b"]])),
+    "dates": lambda file: np.save(file, np.ones((3, 2)).astype("M8[s]")),
+    "never": lambda file: np.save(file, np.full((3, 2), np.inf)),
+    "zero": lambda file: np.save(file, np.zeros((3, 2))),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_file_that_holds_no_times_is_refused_and_changes_nothing(tmp_path, damage):
+    file = tmp_path / "delays.npy"
+    np.save(file, np.ones((4, 2)))
+    delays = Delays()
+    delays.load(file)
+    DAMAGED[damage](file)
+    with pytest.raises(kofn.ArgumentError, match=r"'path' must be a \.npy file of times > 0"):
+        delays.load(file)
+    with pytest.raises(kofn.ArgumentError, match="'--traces' must be a file of times"):
+        from_file(str(file))
+    assert delays.pace.tolist() == np.ones((2, 4)).tolist()

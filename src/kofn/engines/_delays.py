@@ -260,11 +260,11 @@ class Delays:
         must, remedy = "be a .npy file of times > 0, (tasks, workers)", "write it with pool.delays.save or numpy.save"
         call = f"{CALL}.load"
         try:
-            times = np.array(np.load(path), dtype=np.float64)
-        except (OSError, ValueError) as error:
+            times = np.load(path).astype(np.float64, casting="same_kind")
+        except Exception as error:  # NumPy's reader and parser raise anything of a file that is damaged
             raise refusal(call, "path", must, f"{path} ({error})", remedy) from None
         times[np.isnan(times)] = np.inf
-        lanes = times.reshape(-1, times.shape[-1]).T if times.ndim in (2, 3) else np.empty((0, 0))
+        lanes = times.reshape(-1, times.shape[-1]).T if times.size and times.ndim in (2, 3) else np.empty((0, 0))
         if not lanes.size or not lanes.min() > 0 or not np.isfinite(lanes).any():
             raise refusal(call, "path", must, f"an array of shape {times.shape}", remedy)
         length = -(-lanes.shape[1] // TASKS) * TASKS

@@ -200,9 +200,12 @@ def read_trace(path: str | os.PathLike[str]) -> Recorded:
     must, remedy = "be a file of times per unit of work, a row a task and a column a worker", "save it with np.save"
     try:
         given = np.load(path) if Path(path).suffix == ".npy" else _read_text(Path(path))
+        given = given.astype(np.float64, casting="same_kind")
+        if not np.isfinite(given).any():
+            raise ValueError("no time in it is finite")
         jobs = given if given.ndim == 3 else given[:, None, :]
         return Recorded(_in_units(jobs.reshape(-1, jobs.shape[-1]).T), job=jobs.shape[1])
-    except (OSError, ValueError, IndexError) as error:
+    except Exception as error:  # NumPy's reader and parser raise anything of a file that is damaged
         raise checks.refusal("kofn bench", "--traces", must, f"{path} ({error})", remedy) from None
 
 
@@ -213,7 +216,7 @@ def _read_text(path: Path) -> NDArray[Any]:
 
 def _in_units(pace: Floats) -> Floats:
     """Times in units of their median."""
-    return np.asarray(pace / np.nanmedian(np.where(np.isfinite(pace), pace, np.nan)))
+    return np.asarray(pace / np.median(pace[np.isfinite(pace)]))
 
 
 def _straggler_analysis(kind: str) -> Floats:
