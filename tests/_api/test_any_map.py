@@ -235,3 +235,16 @@ def test_a_pool_that_is_closed_under_a_map_is_told_of(engine):
 def test_memory_is_not_limited_where_outputs_may_be_anything(option):
     with pytest.raises(kofn.ArgumentError, match=rf"kofn\.map: '{next(iter(option))}' must be left out where no code"):
         kofn.map(len, ["a", "bb"], workers=2, **option)
+
+
+def test_inputs_that_are_slow_to_come_are_computed_as_they_come(threads):
+    done = threading.Semaphore(0)
+
+    def inputs():
+        yield 0
+        for k in range(1, 4):
+            time.sleep(0.006)
+            yield k
+            assert done.acquire(timeout=30.0)  # the next one comes once another is computed
+
+    assert kofn.map(lambda x: (done.release(), x)[1], inputs(), workers=threads).value == [0, 1, 2, 3]

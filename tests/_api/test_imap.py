@@ -6,6 +6,7 @@ import gc
 import itertools
 import os
 import threading
+import time
 
 import pytest
 
@@ -138,3 +139,32 @@ def test_a_fork_is_told_that_the_workers_are_not_its_own(threads):
             os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
         assert next(results) == 1
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_closing_it_ends_who_waits_for_a_result(ordered):
+    gate = threading.Event()
+    with kofn.ThreadPool(1) as pool:
+        results = kofn.imap(lambda x: gate.wait(), itertools.count(), workers=pool, ordered=ordered)
+        closer = threading.Timer(0.05, results.close)
+        closer.start()
+        threading.Timer(0.2, gate.set).start()
+        assert len(list(results)) <= 1  # nobody waits for ever
+        closer.join()
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_results_come_although_inputs_are_slow_to_come(ordered):
+    done = threading.Semaphore(0)
+
+    def inputs():
+        for k in itertools.count():
+            time.sleep(0.006)
+            yield k
+            assert done.acquire(timeout=30.0)  # the next one comes once this is computed
+
+    with (
+        kofn.ThreadPool(2) as pool,
+        kofn.imap(lambda x: (done.release(), x)[1], inputs(), workers=pool, ordered=ordered) as results,
+    ):
+        assert [next(results) for _ in range(3)] == [0, 1, 2]

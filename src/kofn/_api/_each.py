@@ -30,6 +30,9 @@ from ..schemes.functions._hedged import together
 
 NAME = "duplicates"
 
+READ_SECONDS = 0.005
+"""Inputs that take longer to come are given out, and results and deadlines looked at, before more are read."""
+
 DUPLICATES = "took duplicates: each input once, and again where a worker is late with it"
 """What a report says of a map that mixes nothing."""
 
@@ -143,13 +146,17 @@ class EachRun:
     def _standing(self) -> Standing:
         return Standing(len(self._outputs), self._inputs.size, self._loop.now, self._latest)
 
-    def _read(self) -> None:
-        """Read as many inputs as keep the workers busy."""
+    def _read(self) -> bool:
+        """Read as many inputs as keep the workers busy, or for a while; return whether no more are to be read now."""
+        until = self._loop.now + READ_SECONDS
         for _ in range(self._loop.capacity - self._loop.unfinished):
             number = self._inputs.count
             if (arguments := self._inputs.take()) is None:
-                return
+                break
             self._loop.add(number, arguments)
+            if self._loop.now > until:
+                return False
+        return True
 
     def _take(self, results: Iterable[Result]) -> None:
         before = len(self._outputs)

@@ -12,7 +12,7 @@ from ..jobs._lease import PoolLease
 from ..jobs.calls._crew import Crew
 from ..jobs.calls._loop import CallLoop, Result
 from ..jobs.calls._words import failure_of_call, own_failure
-from ._each import Inputs
+from ._each import READ_SECONDS, Inputs
 
 CALL = "kofn.imap"
 
@@ -28,7 +28,7 @@ class Results(Closeable, Iterator[Any]):
 
     def __init__(self, f: Callable[..., Any], inputs: Inputs, workers: Any, ordered: bool, errors: str) -> None:
         self._inputs, self._ordered, self._errors = inputs, ordered, errors
-        self._came: queue.SimpleQueue[Result] = queue.SimpleQueue()
+        self._came: queue.SimpleQueue[Result | None] = queue.SimpleQueue()  # None: it was closed
         self._early: dict[int, Result] = {}  # have come, and are not the next
         self._home = Home()
         self._given = 0
@@ -63,29 +63,53 @@ class Results(Closeable, Iterator[Any]):
     def close(self) -> None:
         """Let go of what runs, and end the workers if they were started for this; safe to call twice."""
         self._closed = True
+        self._came.put(None)  # another thread may wait for a result
         self._finalizer()
 
     def _next(self) -> Result:
         if not self._ordered:
-            return self._came.get()
+            return self._take()
         while self._given not in self._early:
-            result = self._came.get()
+            result = self._take()
             self._early[result.number] = result
             self._read()  # that one is late need not keep the others waiting
         return self._early.pop(self._given)
 
+    def _take(self) -> Result:
+        if (result := self._came.get()) is None:
+            raise StopIteration
+        return result
+
+    def _has_next(self) -> bool:
+        """Whether the result that is asked for is there."""
+        if not self._ordered:
+            return not self._came.empty()
+        while not self._came.empty():
+            result = self._take()
+            self._early[result.number] = result
+        return self._given in self._early
+
     def _read(self) -> None:
-        """Read as many inputs as keep the workers busy, and few ahead of the next result."""
+        """Read as many inputs as keep the workers busy, and few ahead of the next result.
+
+        What is slow to come is given out as it comes, and no more is read once the next result is there.
+        """
         loop = self._crew.loop
         room = min(loop.capacity - loop.unfinished, AHEAD * loop.capacity - (self._inputs.count - self._given))
         calls: list[tuple[int, tuple[Any, ...]]] = []
-        while len(calls) < room and not self._exhausted:
+        until = loop.now + READ_SECONDS
+        for _ in range(0 if self._exhausted else room):
             number = self._inputs.count
             arguments = self._inputs.take()
             if arguments is None:
                 self._exhausted = True
-            else:
-                calls.append((number, arguments))
+                break
+            calls.append((number, arguments))
+            if loop.now > until:
+                self._crew.add(calls)
+                calls, until = [], loop.now + READ_SECONDS
+                if self._has_next():
+                    break
         if calls:
             self._crew.add(calls)
 
