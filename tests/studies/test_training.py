@@ -214,7 +214,7 @@ def test_quick_figures_share_their_runs(tmp_path, monkeypatch):
 
     assert list(METHODS) == [*SERIES, *training_setting.WIDE] and list(training_setting.NAMES) == SERIES
     for module in (training_setting, uep_fig15):
-        monkeypatch.setattr(module, "DEADLINES", (0.25,))
+        monkeypatch.setattr(module, "DEADLINES", (1.0,))
     request, found = Request(2, quick=True), {}
     studies = {name: FIGURES[name].plan(request) for name in ("uep-fig15", "uep-fig13", "uep-fig14")}
     for point in (point for study in studies.values() for point in study.points):
@@ -223,11 +223,14 @@ def test_quick_figures_share_their_runs(tmp_path, monkeypatch):
     assert len(found) == 2 * (1 + 10 * 2)
     by_deadline = figures["uep-fig15"]
     wanted = [f"{name}-{part}{end}" for part in ("rxc", "cxr") for name in SERIES for end in ("", "-train")]
-    assert by_deadline.names == wanted and by_deadline["ew-cxr"].x == (0.25,)
+    assert by_deadline.names == wanted and by_deadline["ew-cxr"].x == (1.0,)
+    reached = {name: by_deadline[f"{name}-rxc"].y[0] for name in SERIES}
+    assert reached["kronecker-rescaled"] > reached["no-straggler"] - 0.05
+    assert reached["kronecker-rescaled"] - 0.05 > reached["ew-lmmse"] > reached["ew"] + 0.05 > reached["uncoded"]
     for name, part in (("uep-fig13", "rxc"), ("uep-fig14", "cxr")):
         figure = figures[name]
-        assert set(figure.names) == {f"{s}-{part}{e}@0.25" for s in SERIES for e in ("", "-train")}
-        assert figure[f"kronecker-{part}@0.25"].y[-1] == by_deadline[f"kronecker-{part}"].y[0]
+        assert set(figure.names) == {f"{s}-{part}{e}@1" for s in SERIES for e in ("", "-train")}
+        assert figure[f"kronecker-{part}@1"].y[-1] == by_deadline[f"kronecker-{part}"].y[0]
         assert "scikit-learn's digits" in figure.title and figure.trials == 2
     for name, figure in figures.items():
         assert json.loads(json.dumps(figure.json, allow_nan=False))["id"] == name
