@@ -205,6 +205,7 @@ class LeftOut(UserWarning):
 PACKAGES = {
     "PIL": ("Pillow", "pillow"),
     "distributed": ("Dask", "kofn[dask]"),
+    "hypothesis": ("Hypothesis", "kofn[testing]"),
     "joblib": ("joblib", "kofn[sklearn]"),
     "matplotlib": ("matplotlib", "kofn[plot]"),
     "mpi4py": ("mpi4py", "kofn[mpi]"),

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..engines._future import Promise, run_here
 from ..engines._protocol import Capabilities, Stop, WorkerState
-from ..engines._slots import Call, PoolSlot, SlotPool
+from ..engines._slots import Call, PoolSlot, SlotPool, close_slots
 from ..errors import KofnError, WorkerLost
 
 
@@ -91,6 +91,11 @@ class VirtualPool(SlotPool["_VirtualSlot"]):
         super().__init__([_VirtualSlot(index, self.clock, row) for index, row in enumerate(delays)])
         for worker, time in (deaths or {}).items():
             self.clock.at(time, self._slots[worker].die)
+
+    def close(self) -> None:
+        """End what runs; nothing is taken any more. Safe to call twice."""
+        super().close()
+        close_slots(self._slots)
 
     def warm(self, function: Callable[[], object] | None = None, *, modules: Sequence[str] = ()) -> None:
         """Do nothing: a task would take virtual time, which passes in jobs alone."""
