@@ -15,10 +15,11 @@ from ..._api._matmul import matmul
 from ..._api._sum import CodedSum, sum
 from ..._base._numbers import Array
 from ...engines._protocol import Pool
+from ...errors import require
 from ...jobs._answer import Answer
 from ...jobs._plan import prepare, start
 from ...schemes import FUNCTIONS, PRODUCTS
-from .._battery import require
+from .._battery import require as hold
 from ._draws import Case
 from ._oracles import check_product, check_sum, check_values
 
@@ -68,7 +69,7 @@ def _kind(answer: Answer, case: Case) -> str:
     if answer.exact:
         return "exact"
     hurried = "deadline" in case.options or "tolerance" in case.options
-    require(hurried or case.code in NEVER_EXACT, f"nothing hurried {case.code}, and yet it is not exact: {answer!r}")
+    hold(hurried or case.code in NEVER_EXACT, f"nothing hurried {case.code}, and yet it is not exact: {answer!r}")
     return "estimate"
 
 
@@ -217,12 +218,13 @@ def _imap(case: Case, pool: Pool, told: Any) -> Outcome:
     right = values if ordered else sorted(values, key=key)
     got = got if ordered else sorted(got, key=key)
     equal = len(got) == len(right) and all(np.array_equal(a, b) for a, b in zip(got, right, strict=True))
-    require(equal, f"imap gives {got!r:.200}, not {right!r:.200}")
+    hold(equal, f"imap gives {got!r:.200}, not {right!r:.200}")
     return "exact", None
 
 
 def _joblib(case: Case, pool: Pool, told: Any) -> Outcome:
-    import joblib
+    with require("chaos with joblib", "joblib"):
+        import joblib
 
     from ...joblib import Backend
 
@@ -230,7 +232,7 @@ def _joblib(case: Case, pool: Pool, told: Any) -> Outcome:
     with joblib.parallel_config(backend=Backend(pool), n_jobs=pool.n):
         got = joblib.Parallel()(joblib.delayed(f)(x) for x in inputs)
     equal = len(got) == len(values) and all(np.array_equal(a, b) for a, b in zip(got, values, strict=True))
-    require(equal, f"joblib gives {got!r:.200}, not {values!r:.200}")
+    hold(equal, f"joblib gives {got!r:.200}, not {values!r:.200}")
     return "exact", None
 
 
