@@ -141,8 +141,11 @@ def test_a_wrong_degree_is_called_a_wrong_degree_and_nobody_a_liar():
         answer = kofn.map(lambda x: x @ x @ x, X, verify="correct", **ask)
         with pytest.raises(kofn.Corrupted, match="or f is not a polynomial of degree 2"):
             kofn.map(lambda x: x @ x @ x, X, verify="detect", **ask)
-    assert not answer.exact and not answer.report.wrong
-    assert "f is not a polynomial of degree 2" in answer.report.remarks[0]
+    assert not answer.report.wrong
+    if answer.exact:  # all inputs were among the rows that came, and their values need no polynomial
+        assert np.allclose(answer.value, X @ X @ X)
+    else:
+        assert "f is not a polynomial of degree 2" in answer.report.remarks[0]
 
 
 SUMS = ["auto", "uncoded", "cyclic", "ring", "gradient", "sum-recovery", "lt"]

@@ -51,7 +51,8 @@ class Redundant(Checks):
         self.surplus = surplus
         self._code, self._compared, self._corrects, self._claim = code, compared, corrects, claim
         self._taken: dict[int, tuple[int, Any]] = {}
-        self._misfits: dict[int, int] = {}
+        self._misfits: set[tuple[int, int, ArraySpec | None]] = set()  # row, worker, and what its result was like
+        self._refused: dict[int, int] = {}
         self._kinds: dict[int, ArraySpec | None] = {}
         self._disproved: dict[int, list[tuple[int, Any]]] = {}
 
@@ -74,9 +75,10 @@ class Redundant(Checks):
             self._news.append(on.Withdrawn((), self._leave(others)))
             self._taken[row] = worker, result
             return Heard.RIGHT
-        self._misfits[row] = worker
         if _kind(result) != self._usual:
+            self._misfits.add((row, worker, _kind(result)))
             return Heard.UNSURE
+        self._refused[row] = worker
         heard = self._compared.hear(worker, row, None, result)
         if heard is Heard.RIGHT:
             raise error
@@ -131,9 +133,9 @@ class Redundant(Checks):
 
     def _leave(self, rows: Sequence[int]) -> list[tuple[int, int]]:
         """Have rows computed by others, whatever was said so far."""
-        left = [(row, self._taken.pop(row)[0]) for row in rows]
-        self._misfits.update(left)
-        return left
+        left = [(row, *self._taken.pop(row)) for row in rows]
+        self._misfits |= {(row, worker, _kind(result)) for row, worker, result in left}
+        return [(row, worker) for row, worker, _ in left]
 
     def _unsettled(self, rows: Iterable[int]) -> list[int]:
         return [row for row in rows if not self._compared.is_settled(row)]
@@ -149,9 +151,14 @@ class Redundant(Checks):
 
     def _vouched(self) -> on.Vouched:
         """Now that it is known what results are like, those that were not taken for their kind are wrong."""
-        left = [row for row in self._misfits if not self._compared.is_settled(row)]
-        self.wrong += [Wrong(row, self._misfits[row], math.inf) for row in left]
+        kinds = {_kind(result) for _, result in self._taken.values()}
+        unlike = [
+            (row, worker) for row, worker, kind in sorted(self._misfits, key=lambda one: one[:2]) if kind not in kinds
+        ]
+        refused = [(row, worker) for row, worker in self._refused.items() if not self._compared.is_settled(row)]
+        self.wrong += [Wrong(row, worker, math.inf) for row, worker in (*unlike, *refused)]
         self._misfits.clear()
+        self._refused.clear()
         return on.Vouched()
 
     def _absolve(self, worker: int, row: int, result: Any) -> None:
