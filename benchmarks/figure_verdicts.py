@@ -33,8 +33,9 @@ def table(folder: Path) -> str:
 def prices() -> str:
     """What every figure takes, as measured."""
     rows = [
-        "Processor time of all points, of which N processes take an Nth, and the memory of the largest process, on a busy machine.",
-        "Where only some points were measured (`costs.toml` says how many), the others count as much as those most like them.",
+        "Processor time of all points, of which N processes take an Nth, and the memory of the largest process, on a",
+        "busy machine. Where only some points were measured (`costs.toml` says how many), the others count as much as",
+        "those most like them.",
         "",
         "| figure | | processor time and memory |",
         "|---|---|---|",
