@@ -17,6 +17,7 @@ import pytest
 
 from dask_processes import Processes, address, keys_at, processes
 from kofn.engines import DaskPool, RemoteMatrix
+from kofn.engines.dask._keeping import pull
 from kofn.errors import ReferenceLost, WorkerLost
 from processes import opens, until
 
@@ -80,6 +81,24 @@ def test_what_lies_at_a_stopped_worker_holds_up_nothing_else(client: Any, pool: 
     with pytest.raises(CancelledError):
         late.result()
     assert pool.submit(1, np.sum, there).result(timeout=30) == 100_000
+
+
+def test_a_copy_whose_client_is_gone_before_the_scheduler_knows_of_it_is_let_go(client: Any, pool: DaskPool) -> None:
+    def look_after(seconds: float) -> None:
+        import kofn.engines.dask._keeping
+
+        kofn.engines.dask._keeping.ORPHAN = seconds
+
+    ref = pool.keep(0, np.ones, 1000).result()
+    client.run(look_after, 0.2)
+    try:
+        there = address(pool, 1)
+        assert client.run(pull, ref.key, "kofn-orphan", address(pool, 0), workers=[there])[there][0] == "held"
+        copy = pool.send(ref, 1).result()
+        until(lambda: keys_at(client)[there] == [copy.key])
+        assert pool.submit(1, np.sum, copy).result() == 1000
+    finally:
+        client.run(look_after, 30.0)
 
 
 def test_what_is_lost_with_its_worker_is_told_and_what_has_a_copy_is_there(client: Any, pool: DaskPool) -> None:
