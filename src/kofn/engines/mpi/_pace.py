@@ -15,7 +15,7 @@ MOVING_SECONDS = 0.02
 SHARE = 1 / 20
 """A rest is this part of the time waited so far, so that what comes late is noticed hardly later."""
 
-LONGEST = 0.002
+LONGEST = 0.004
 """Seconds that a rest takes at most: looking so often costs less than a hundredth of a processor."""
 
 
@@ -35,7 +35,7 @@ class Pace:
     >>> for _ in range(3):
     ...     pace.rest()
     >>> rests
-    [0.0005, 0.002]
+    [0.0005, 0.004]
     """
 
     def __init__(
