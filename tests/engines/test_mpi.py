@@ -71,14 +71,18 @@ def test_the_batteries(program: Callable[..., list[str]], name: str, lacking: st
 
 @mpirun
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["a_rank_is_killed", "a_rank_is_stopped"])
+@pytest.mark.parametrize(
+    "name", ["a_rank_is_killed", "a_rank_is_killed_during_a_product_that_stays", "a_rank_is_stopped"]
+)
 def test_under_ulfm_a_rank_that_is_lost_is_a_lost_worker(program: Callable[..., list[str]], name: str) -> None:
     assert program(name, ranks=5, options=ULFM) == []
 
 
 @mpirun
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["a_rank_is_stopped", "a_rank_uses_mpi", "bad_names", "spends_little"])
+@pytest.mark.parametrize(
+    "name", ["a_rank_is_stopped", "a_rank_uses_mpi", "bad_names", "matrices_that_stay", "spends_little"]
+)
 def test_a_program(program: Callable[..., list[str]], name: str) -> None:
     assert program(name, ranks=3) == []
 

@@ -9,13 +9,15 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from contextlib import suppress
+from functools import partial
 
 import numpy as np
 
 import kofn
-from kofn.engines import MPIPool
+from kofn.engines import MPIPool, RemoteMatrix
 from kofn.engines.mpi._join import held_here
 from kofn.testing import check_engine, check_references
 from processes import until
@@ -91,6 +93,63 @@ def a_rank_is_killed(pool: MPIPool) -> None:
     with MPIPool() as rest:
         assert rest.n == pool.n - 2
         assert list(kofn.map(abs, [-1, -2, -3], workers=rest).value) == [1, 2, 3]
+
+
+def block(seed: int, rows: int, columns: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((rows, columns))
+
+
+def spread(pool: MPIPool, rows: int, columns: int, seed: int) -> tuple[RemoteMatrix, np.ndarray]:
+    """A matrix that is made at the ranks, and the same one here."""
+    heights = tuple(len(part) for part in np.array_split(range(rows), pool.n))
+    blocks = np.empty((pool.n, 1), object)
+    for worker, height in enumerate(heights):
+        blocks[worker, 0] = pool.keep(worker, block, seed + worker, height, columns).result()
+    whole = np.concatenate([block(seed + worker, height, columns) for worker, height in enumerate(heights)])
+    return pool.export(RemoteMatrix(blocks, heights, (columns,), np.dtype(float))), whole
+
+
+def gathered(pool: MPIPool, matrix: RemoteMatrix) -> np.ndarray:
+    return np.block([[pool.fetch(ref).result(60) for ref in row] for row in matrix.blocks])
+
+
+def is_dead(pool: MPIPool, worker: int) -> bool:
+    return pool.state(worker) == "dead"
+
+
+def matrices_that_stay(pool: MPIPool) -> None:
+    """Nothing of them passes the client, and what was exported outlives its pool."""
+    left, right = spread(pool, 120, 90, 1), spread(pool, 90, 100, 100)
+    answer = kofn.matmul(left[0], right[0], workers=pool, redundancy=1)
+    assert answer.exact and answer.report.received_bytes == 0
+    assert np.allclose(gathered(pool, answer.value), left[1] @ right[1])
+    assert sum(pool.moved().values()) >= 90 * 100 * 8
+    pool.close()
+    with MPIPool() as another:
+        assert np.allclose(gathered(another, answer.value), left[1] @ right[1])
+        again = kofn.matmul(answer.value, B.T[:1].repeat(100, 0), workers=another)
+        assert np.allclose(gathered(another, again.value), left[1] @ right[1] @ B.T[:1].repeat(100, 0))
+        del answer, again, left, right
+        until(lambda: held_bytes(another) == 0)
+
+
+def a_rank_is_killed_during_a_product_that_stays(pool: MPIPool) -> None:
+    """With copies on their way it is exact; without, what is lost is told, or was not needed any more."""
+    for seed in (1, 2):
+        left, right = spread(pool, 1200, 900, seed), spread(pool, 900, 1000, 100 + seed)
+        first = kofn.matmul(left[0], right[0], workers=pool, redundancy=1)
+        assert first.exact
+        victim = next(worker for worker in range(pool.n) if pool.state(worker) != "dead")
+        threading.Timer(0.03, os.kill, (pool.pids()[victim] or 0, signal.SIGKILL)).start()
+        try:
+            answer = kofn.matmul(left[0], right[0], workers=pool, redundancy=1)
+            assert np.allclose(gathered(pool, answer.value), left[1] @ right[1])
+        except kofn.ReferenceLost:  # before there was a copy, or in what the answer is made of
+            pass
+        until(partial(is_dead, pool, victim), 60)
+        answer = kofn.matmul(left[1], right[1], workers=pool, redundancy=1)
+        assert answer.exact and np.allclose(answer.value, left[1] @ right[1])
+        pool = MPIPool()
 
 
 def a_rank_is_stopped(pool: MPIPool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,14 @@ class RemoteMatrix:
     widths : tuple of int
         Columns of each column of blocks; P of them.
     dtype : dtype
+
+    Attributes
+    ----------
+    ndim : int
+        2: what multiplies matrices takes it for one.
     """
+
+    ndim: ClassVar[int] = 2
 
     blocks: NDArray[np.object_]
     heights: tuple[int, ...]

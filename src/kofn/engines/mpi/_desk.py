@@ -84,9 +84,9 @@ class Desk:
         """Be dead, and tell all who wait for an answer."""
         self.why = self.why or ENDED
         self.number = 0
-        tickets, self.tickets = self.tickets, {}
-        for take in tickets.values():
-            take(None, ())
+        while self.tickets:
+            with contextlib.suppress(KeyError):  # who asks just now looks himself
+                self.tickets.popitem()[1](None, ())
 
     def kill(self) -> None:
         """End its process, if that is on this machine."""

@@ -84,7 +84,7 @@ class ServingRank:
         self.stopped = 0, False
         self.running = self.ending = False
         self.ended_at = self.busy_at = 0.0
-        self.awake = threading.Event()
+        self.awake, self.turn = threading.Event(), threading.RLock()
         self.pid, self.thread = os.getpid(), threading.get_ident()
 
     def serve(self) -> None:
@@ -120,8 +120,9 @@ class ServingRank:
     def look(self, pace: Pace) -> None:
         """Take what has come; rest if nothing has moved."""
         steps = self.post.steps
-        for message in self.post.look():
-            self.take(message)
+        with self.turn:  # both threads may look, and what is said is done in that order
+            for message in self.post.look():
+                self.take(message)
         if self.post.steps == steps:
             pace.rest(self.post.is_moving)
         else:
