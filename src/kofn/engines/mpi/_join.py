@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
 from ...checks import refusal
 from ...errors import KofnError, require
 from ._rank import ServingRank
-from ._session import Session
+from ._session import SURVIVES, Session
 from ._shelf import CLIENT
 
 
@@ -66,6 +67,8 @@ def _communicator(call: str) -> Any:
     """One for kofn alone, so that its messages are mixed up with nobody's."""
     if _Here.serving is not None:
         raise KofnError(f"{call}: a task that runs at a rank of MPI cannot use MPI for more tasks")
+    if SURVIVES:  # the barrier at the end of Open MPI waits for the dead now and then; all have said goodbye before it
+        os.environ.setdefault("OMPI_MCA_async_mpi_finalize", "1")
     with require(call, "mpi4py"):
         from mpi4py import MPI
     if MPI.COMM_WORLD.Get_size() == 1:
