@@ -136,7 +136,7 @@ def _encoder(header: dict[str, Any], tensors: dict[str, Floats], nodes: Nodes) -
 def _read_json(name: Path) -> dict[str, Any]:
     try:
         header = json.loads(name.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _file_error("be a JSON file that can be read", f"{name} ({error})") from None
     if not isinstance(header, dict) or header.get("format") != FORMAT or not isinstance(header.get("tensors"), dict):
         raise _file_error(f"say that it is a {FORMAT!r}", name)
