@@ -48,6 +48,7 @@ MODULES = {
     "kofn.tuning.products": "Codes designed for products",
     "kofn.tuning.learned": "Codes that are learned",
     "kofn.testing": "Batteries of checks for codes and engines of your own",
+    "kofn.testing.chaos": "Seeded jobs under faults",
     "kofn.testing.faults": "Wrong workers to test with",
     "kofn.checks": "One sentence for a bad argument",
     "kofn.errors": "Exceptions",
