@@ -223,7 +223,7 @@ def test_examples_in_help_are_accepted():
         lines = [line for line in point.load().examples.splitlines() if line.startswith("  ")]
         assert lines
         for line in lines:  # what else stands there explains them
-            parser.parse_args(line.split("  ")[1].split(" >> ")[0].split()[1:])
+            parser.parse_args(re.split(r" >> | \| ", line.split("  ")[1])[0].split()[1:])
 
 
 BLOCKED = """
