@@ -128,7 +128,7 @@ def test_sums_maps_and_operators(pool: RayPool) -> None:
 
 
 def test_it_says_what_it_can_do(pool: RayPool) -> None:
-    assert pool.capabilities == Capabilities(kills=True, revives=True, references=True)
+    assert pool.capabilities == Capabilities(kills=True, revives=True, references=True, outlast=True)
     assert references_of(pool) is pool
 
 

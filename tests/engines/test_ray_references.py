@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -133,6 +135,19 @@ def test_blocks_that_do_not_fit_are_refused(pool: RayPool) -> None:
 
     with pytest.raises(ArgumentError, match=r"could be computed.*no such block"):
         pool.adopt([[square, ray.remote(fails).remote()]])
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
+def test_blocks_of_a_worker_that_dies_or_stops_are_there_without_copies(pool: RayPool, sign: signal.Signals) -> None:
+    blocks = [[pool.keep(0, np.full, (100, 80), float(i)).result().handle.reference] for i in range(3)]
+    process = pool.pids()[0]
+    assert process is not None
+    os.kill(process, sign)
+    answer = kofn.matmul(blocks, [[ray.put(np.ones((80, 50)))]], workers=pool)
+    expected = np.repeat([0.0, 80.0, 160.0], 100)[:, None] * np.ones(50)
+    assert answer.exact and np.array_equal(
+        np.block([[ray.get(block) for block in row] for row in answer.value]), expected
+    )
 
 
 def test_an_exported_matrix_outlives_the_pool(cluster: None) -> None:

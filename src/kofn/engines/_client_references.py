@@ -64,7 +64,7 @@ class ClientReferences(WrappedPool):
     @property
     def capabilities(self) -> Capabilities:
         """Those of the wrapped pool, and references."""
-        return replace(capabilities_of(self._pool), references=True)
+        return replace(capabilities_of(self._pool), references=True, outlast=True)
 
     def held_bytes(self) -> int:
         """How large the arrays are that are referred to."""

@@ -59,6 +59,8 @@ class Capabilities:
         with each.
     references : bool
         Whether values can stay at workers and be referred to: the pool has the members of `kofn.engines.ReferencePool`.
+    outlast : bool
+        Whether such a value can be had also while its worker does not answer, and after it is gone: it lies beside it.
     """
 
     by_reference: bool = False
@@ -66,6 +68,7 @@ class Capabilities:
     revives: bool = False
     shares: bool = False
     references: bool = False
+    outlast: bool = False
 
 
 def capabilities_of(pool: object) -> Capabilities:
@@ -74,7 +77,7 @@ def capabilities_of(pool: object) -> Capabilities:
     Examples
     --------
     >>> capabilities_of(object())
-    Capabilities(by_reference=False, kills=False, revives=False, shares=False, references=False)
+    Capabilities(by_reference=False, kills=False, revives=False, shares=False, references=False, outlast=False)
     """
     told: Capabilities = getattr(pool, "capabilities", Capabilities())
     return told

@@ -9,6 +9,7 @@ import time
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ from ..checks import integer, refusal
 from ..engines._cancellation import current_token
 from ..engines._engine import Engine
 from ..engines._future import Promise, call_alive, failed
-from ..engines._protocol import Pool, Stop, WorkerState
+from ..engines._protocol import Capabilities, Pool, Stop, WorkerState, capabilities_of
 from ..engines._references import Ref, refs_in
 from ..engines._validation import check_key, check_stop, check_task, check_worker
 from ..engines._warming import warm_up
@@ -89,6 +90,11 @@ class Straggling(WrappedPool):
         self._timers: list[threading.Timer] = []
         self._deaths = np.asarray(death_times(latency, pool.n))
         self._finalizer = at_end(self, _wake, self._token, self._timers)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those of the wrapped pool; but what was kept at a worker dies with it."""
+        return replace(capabilities_of(self._pool), outlast=False)
 
     def put(self, worker: int, key: Hashable, value: object) -> None:
         """Make ``value`` resident at ``worker``; a dead one forgets it."""

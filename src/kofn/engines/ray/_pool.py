@@ -101,7 +101,7 @@ class RayPool(RayKeeping):
     @property
     def capabilities(self) -> Capabilities:
         """It ends what hangs, unless its grace is for ever."""
-        return Capabilities(kills=math.isfinite(self._grace), revives=True, references=True)
+        return Capabilities(kills=math.isfinite(self._grace), revives=True, references=True, outlast=True)
 
     def pids(self) -> list[int | None]:
         """Return the process id of each worker on its machine, None while it has none."""
@@ -176,6 +176,6 @@ ENTRY = EngineEntry(
     _make,
     "actors of a running Ray, else of one that is started here",
     "ray, or ray:8",
-    Capabilities(kills=True, revives=True, references=True),
+    Capabilities(kills=True, revives=True, references=True, outlast=True),
     "ray",
 )

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..._base._clock import Clock, RealClock
 from ...arrays._remote import Ref, RemoteMatrix, refs_in, with_values
+from ...engines._protocol import capabilities_of
 from ...engines._references import ReferencePool
 from ...errors import ReferenceLost, WorkerError, WorkerLost
 from ...schemes._task import Task
@@ -51,7 +52,8 @@ class ByReference(Delivery):
         self._pool, self._scheme = pool, scheme
         self._clock: Clock = getattr(pool, "clock", RealClock())
         blocks = [*scheme.left.blocks.ravel(), *scheme.right.blocks.ravel()]
-        self._shelf, self._blocks = Shelf(blocks), [ref.key for ref in blocks]
+        self._outlast = capabilities_of(pool).outlast
+        self._shelf, self._blocks = Shelf(blocks, self._outlast), [ref.key for ref in blocks]
         self._copies = [(ref.key, worker) for ref, worker in copies]
         self._keys: dict[int, list[str]] = {}
         self._results: dict[int, str] = {}
@@ -143,6 +145,8 @@ class ByReference(Delivery):
 
     def gone(self, view: RunView, results: Mapping[int, Any]) -> Sequence[int]:
         """Ask the workers that have part of the answer, and are not computing in time, whether they are there."""
+        if self._outlast:
+            return []
         self._look(view)
         asked: dict[int, list[Ref]] = defaultdict(list)
         for row in sorted(view.received):

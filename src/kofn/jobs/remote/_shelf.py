@@ -23,6 +23,8 @@ class Shelf:
     ----------
     refs : iterable of Ref
         What lies where to begin with.
+    outlast : bool
+        As of `kofn.engines.Capabilities`: whoever may have stopped, or is gone, what lies there can be had.
 
     Attributes
     ----------
@@ -40,9 +42,14 @@ class Shelf:
     >>> shelf.arrived("a", Ref("copy", 1, size=8)); shelf.avoided = [0]
     >>> shelf.nearest("a", 2).key
     'copy'
+    >>> beside = Shelf([Ref("a", 0, size=8)], outlast=True)
+    >>> beside.avoided = [0]; beside.forget(0)
+    >>> beside.source("a", 1), Shelf([]).source("a", 1) == NOBODY
+    (0, True)
     """
 
-    def __init__(self, refs: Iterable[Ref]) -> None:
+    def __init__(self, refs: Iterable[Ref], outlast: bool = False) -> None:
+        self._outlast = outlast
         self._copies: dict[str, dict[int, Ref]] = {}
         self._coming: dict[tuple[str, int], int] = {}
         self._since: dict[tuple[str, int], float] = {}
@@ -52,6 +59,11 @@ class Shelf:
         self.avoided: Collection[int] = ()
         for ref in refs:
             self.add(ref.key, ref)
+
+    @property
+    def _mute(self) -> Collection[int]:
+        """Workers from whom nothing can be had."""
+        return () if self._outlast else self.avoided
 
     def add(self, key: str, ref: Ref) -> None:
         """Take note of a value, or of one more copy."""
@@ -78,7 +90,7 @@ class Shelf:
         """
         if not self._copies.get(key):
             return NOBODY
-        holders = [holder for holder in self._copies.get(key, ()) if holder != worker and holder not in self.avoided]
+        holders = [holder for holder in self._copies.get(key, ()) if holder != worker and holder not in self._mute]
         busy = list(self._coming.values())
         return min(holders, key=lambda holder: (busy.count(holder), holder), default=None)
 
@@ -108,11 +120,11 @@ class Shelf:
 
     def is_coming(self, key: str, worker: int) -> bool:
         """Whether a value is on its way to a worker, from one that seems to be there."""
-        return self._coming.get((key, worker), None) not in (None, *self.avoided)
+        return self._coming.get((key, worker), None) not in (None, *self._mute)
 
     def coming_to(self, worker: int) -> int:
         """How many values are on their way to a worker."""
-        return sum(to == worker and source not in self.avoided for (_, to), source in self._coming.items())
+        return sum(to == worker and source not in self._mute for (_, to), source in self._coming.items())
 
     def arrived(self, key: str, ref: Ref, now: float = 0.0) -> None:
         """Take note that a value has come to a worker."""
@@ -129,14 +141,14 @@ class Shelf:
 
     def forget(self, worker: int) -> None:
         """Take note that a worker has nothing any more."""
-        for copies in self._copies.values():
+        for copies in () if self._outlast else self._copies.values():
             copies.pop(worker, None)
         self._coming = {move: source for move, source in self._coming.items() if worker not in (source, move[1])}
 
     def unreachable(self, keys: Iterable[str]) -> dict[str, int]:
         """Which of these lie only at workers that may have stopped, and at which."""
         only = {key: list(self._copies.get(key, ())) for key in keys}
-        return {key: at[0] for key, at in only.items() if at and all(holder in self.avoided for holder in at)}
+        return {key: at[0] for key, at in only.items() if at and all(holder in self._mute for holder in at)}
 
     def refs(self) -> list[Ref]:
         """All copies."""
