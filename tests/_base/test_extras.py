@@ -77,9 +77,9 @@ BEHIND = {
     "kofn_studies/aicc/problems.py": {"torch"},  # given a tensor
     "tuning/learned/_saving.py": {"safetensors"},  # after `_library`
     "kofn_studies/figures/aicc_fig5.py": {"torch"},
-    "engines/dask/_slot.py": {"distributed"},  # given a client
+    **{f"engines/dask/{name}.py": {"distributed"} for name in ("_slot", "_hold", "_travel", "_keeping", "_arrays")},
     "engines/dask/_entry.py": {"distributed"},  # after `require_installed`
-    **{f"engines/ray/{name}.py": {"ray"} for name in ("_pool", "_session", "_slot")},  # of a pool that is there
+    **{f"engines/ray/{name}.py": {"ray"} for name in ("_blocks", "_pool", "_session", "_slot", "_worker")},
     **{f"engines/mpi/{name}.py": {"mpi4py"} for name in ("_join", "_post", "_rank")},  # after `require`
 }
 """What is loaded only once the package is known to be there."""

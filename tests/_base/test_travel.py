@@ -49,6 +49,8 @@ DATA = {
     "Dying": lambda pool: kofn.Dying(kofn.Constant(1.0), {0: 1.0}),
     "Exponential": lambda pool: kofn.Exponential(1.0),
     "LinearCode": lambda pool: scheme(pool).code,
+    "LeftOut": lambda pool: kofn.LeftOut("worker 1 was wrong in three jobs"),
+    "NoProgress": lambda pool: kofn.NoProgress(1.0),
     "Options": lambda pool: kofn.Options(deadline=1.0, progress=lambda now: print(now)),
     "Pareto": lambda pool: kofn.Pareto(1.0, 2.0),
     "Prior": lambda pool: kofn.Prior.independent([1.0, 2.0]),
@@ -81,7 +83,7 @@ ELSEWHERE = {
     "ClusterArray", "DaskPool", "LocalPool", "MPIPool", "RayPool",  # as those above; tested where there is a cluster
     "Design", "FitReport", "Fitted",  # below
 }  # fmt: skip
-ERRORS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind.__module__ == errors.__name__]
+ERRORS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.KofnError)]
 WAYS = {
     "pickle": lambda value: pickle.loads(pickle.dumps(value)),
     "copy": copy.copy,
