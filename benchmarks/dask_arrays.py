@@ -40,6 +40,9 @@ SMALL = (4800, 3000, 3000, 800, 1500)
 LARGE = (16000, 8000, 16000, 2000, 2000)
 """m, k, n, rows of a chunk of A, columns of a chunk of B: 187 MB and 2 GB of inputs."""
 
+AWAY_SECONDS = 30.0
+"""After so long a worker that was stopped goes on."""
+
 SERVER = """
 import sys
 import dask
@@ -171,12 +174,15 @@ def stop(bench: Bench, repeat: int) -> None:
         bench.settle()
         victim = bench.pids()[number % len(bench.pids())]
         timer = threading.Timer(0.4 * usual, os.kill, (victim, signal.SIGSTOP))
+        wakes = threading.Timer(0.4 * usual + AWAY_SECONDS, os.kill, (victim, signal.SIGCONT))
         timer.start()
+        wakes.start()  # where it stopped before what lies there had a second copy, it is waited for
         try:
             took, answer = bench.kofn(1)
             there = bench.client.compute(answer.value.sum()).result(timeout=60)  # without the worker that is away
         finally:
             timer.cancel()
+            wakes.cancel()
             os.kill(victim, signal.SIGCONT)
         bench.check(answer)
         ratios.append(took / usual)
