@@ -139,6 +139,15 @@ def test_what_is_no_trace_is_refused(tmp_path, wrong):
 def test_nothing_is_no_trace_to_save(tmp_path):
     with pytest.raises(kofn.ArgumentError, match=r"kofn.engines.Delays.save: 'delays' must hold a job"):
         Delays().save(tmp_path / "none.npy")
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    pool = VirtualPool([[0.1], [0.2]])
+    kofn.sum([abs] * 8, -1.0, workers=pool)
+    with pytest.raises(
+        kofn.errors.FileError, match=r"Delays\.save: .*none.*delays\.npy cannot be written: No such file"
+    ):
+        pool.delays.save(tmp_path / "none" / "delays.npy")
     assert not list(tmp_path.iterdir())
 
 

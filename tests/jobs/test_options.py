@@ -91,6 +91,15 @@ def test_keywords_of_before_say_where_they_went(old, where, pool):
         kofn.Options(**{old: True})
 
 
+@pytest.mark.parametrize(
+    ("name", "here"),
+    [("timeout", "deadline="), ("max_workers", "workers="), ("n_jobs", "workers="), ("chunksize", "leave")],
+)
+def test_keywords_of_executors_say_what_is_written_here(name, here, pool):
+    with pytest.raises(TypeError, match=rf"kofn\.map: got an unexpected keyword argument '{name}'; .*{here}"):
+        kofn.map(abs, [1, 2], workers=pool, **{name: 2})
+
+
 def test_options_refuse_what_there_is_not_before_anything_starts(tmp_path):
     with pytest.raises(TypeError, match=r"kofn\.Options: got an unexpected keyword argument 'dedline'"):
         kofn.Options(dedline=2.0)

@@ -237,7 +237,7 @@ class EachRun:
         were = "were" if self._given_up[1:] else "was"
         lost = f", {name_some('input', sorted(self._given_up))} {were} given up after {ATTEMPTS} lost workers"
         have = f"{answer.count} of {len(answer.recovered)} outputs arrived{lost if self._given_up else ''}"
-        remedy = remedy or "what there is is in the exception's 'estimate'"
+        remedy = remedy or "the exception's 'estimate' has those that did"
         error = NotDecodable(f"not all outputs are there: {reason} ({have}); {remedy}.", answer)
         error.call = CALL
         return error

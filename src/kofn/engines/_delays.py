@@ -14,6 +14,7 @@ import numpy as np
 
 from .._base._numbers import Floats
 from ..checks import refusal
+from ..errors import FileError
 
 CALL = "kofn.engines.Delays"
 
@@ -236,12 +237,17 @@ class Delays:
         ------
         ArgumentError
             Nothing is remembered yet.
+        FileError
+            It cannot be written.
         """
         pace = self.pace
         if not pace.size:
             raise refusal(f"{CALL}.save", "delays", "hold a job", "none", "save them after a job of some workers")
-        with Path(path).open("wb") as file:
-            np.save(file, pace.T.reshape(-1, TASKS, len(pace)))
+        try:
+            with Path(path).open("wb") as file:
+                np.save(file, pace.T.reshape(-1, TASKS, len(pace)))
+        except OSError as error:
+            raise FileError(f"{CALL}.save: {path} cannot be written: {error.strerror}.") from error
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Remember what `save` has written, in place of what is remembered; or another trace.

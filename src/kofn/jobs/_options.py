@@ -29,6 +29,14 @@ GONE = {
 }
 """Keywords of before, and where they went."""
 
+ELSEWHERE = {
+    "timeout": "write deadline= for the seconds that a job may take",
+    "max_workers": "write workers= for how many",
+    "n_jobs": "write workers= for how many",
+    "chunksize": "leave it out, each input is a task of its own",
+}
+"""Keywords of executors and of joblib, and what is written here."""
+
 
 class OptionKeywords(TypedDict, total=False):
     """The options of `Options`, as keywords of a face."""
@@ -183,7 +191,7 @@ def check_names(given: Mapping[str, Any]) -> None:
         if name in GONE:
             raise checks.refusal(CALL, name, "be left out", repr(value), GONE[name])
         if name not in OptionKeywords.__annotations__:
-            raise checks.unknown(CALL, name, "see kofn.Options for those there are")
+            raise checks.unknown(CALL, name, ELSEWHERE.get(name, "see kofn.Options for those there are"))
 
 
 def _is_folder(given: Any) -> bool:
