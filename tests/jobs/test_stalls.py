@@ -40,6 +40,18 @@ def test_a_row_that_takes_six_times_as_long_is_told_of_once_and_stands_in_the_re
     ]
 
 
+def test_a_call_of_a_map_that_seems_to_hang_is_told_of_once_and_stands_in_the_report(caplog):
+    pool = VirtualPool([[1.0, math.inf], [1.0, math.inf, 1.0]])  # of three calls the last hangs at both, and again
+    with caplog.at_level(logging.WARNING, logger="kofn"):
+        answer = kofn.map(abs, range(3), workers=pool, deadline=100.0)
+    hung = Stalled(0, 2, 20.0, 1.0)  # after twenty medians; its copy, which began later, is let run
+    assert [record.getMessage() for record in caplog.records] == [
+        f"call 2 seems to hang, and is tried once more: {hung}"
+    ]
+    assert answer.report.stalled == (hung,) and answer.recovered.tolist() == [True, True, False]
+    assert "where 0.002 s are usual" in str(Stalled(0, 2, 1.0, 0.002))
+
+
 def test_what_is_quicker_than_a_second_stalls_for_nobody(caplog):
     answer, said = told(caplog, [[0.01], [0.01], [0.9]])
     assert answer.exact and not said and not answer.report.stalled

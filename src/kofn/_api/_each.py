@@ -231,6 +231,7 @@ class EachRun:
             sent_bytes=loop.sent_bytes,
             received_bytes=loop.received_bytes,
             choice=DUPLICATES,
+            stalled=tuple(loop.stalled),
         )
 
     def _not_decodable(self, reason: str, answer: Answer, remedy: str = "") -> NotDecodable:

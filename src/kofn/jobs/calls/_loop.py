@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import queue
 from collections import deque
@@ -22,7 +23,7 @@ from ...errors import ArgumentError, Cancelled, PoolClosed, WorkerError, WorkerL
 from ...schemes._task import Task
 from ...schemes.functions._calls import resident_key
 from .._placement import Placement, size_of
-from ..report._attempt import Attempt, Outcome
+from ..report._attempt import Attempt, Outcome, Stalled
 from . import _events as on
 from ._kernel import Outcomes, run_calls, unpacked
 from ._state import CallState
@@ -86,6 +87,7 @@ class CallLoop:
         self.started = self._clock.now()
         self.loss: WorkerError | None = None  # the last
         self.attempts: list[Attempt] | None = None  # where somebody wants to know
+        self.stalled: list[Stalled] = []
         self.placed_bytes = self.sent_bytes = self.received_bytes = 0
 
     # -- what any thread may do -----------------------------------------------------------------------
@@ -213,6 +215,7 @@ class CallLoop:
                 if isinstance(action, on.Send):
                     events += self._send(action, results)
                 elif isinstance(action, on.End):
+                    self._note_hung(self._messages[action.worker])
                     self._end(action.worker)
                 elif self._arguments.pop(action.number, None) is not None:
                     results.append(Result(action.number, action.worker, None, action.error))
@@ -240,6 +243,14 @@ class CallLoop:
         # The callback must not hold the future: results would stay in a circle until somebody collects it.
         future.add_done_callback(lambda _: self._inbox.put((worker, serial)))
         return []
+
+    def _note_hung(self, message: Message) -> None:
+        """Say which call is ended as it seems to hang: it may do so again, and then the job has no end."""
+        (number, *others) = message.numbers
+        if others or number not in self._arguments:  # one of several does, or nobody wants it
+            return
+        self.stalled.append(Stalled(message.worker, number, self.now - message.sent, self._state.tempo.away))
+        logging.getLogger("kofn").warning("call %d seems to hang, and is tried once more: %s", number, self.stalled[-1])
 
     def _end(self, worker: int) -> None:
         message = self._messages.pop(worker)

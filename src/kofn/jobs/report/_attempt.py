@@ -73,7 +73,8 @@ class Stalled:
 
     def __str__(self) -> str:
         took = f"has computed row {self.row} for {self.seconds:.1f} s"
-        return f"worker {self.worker} {took}, where {self.usual:.1f} s are usual."
+        usual = f"{self.usual:.1f}" if self.usual >= 0.1 else f"{self.usual:.1g}"
+        return f"worker {self.worker} {took}, where {usual} s are usual."
 
 
 @dataclass(frozen=True)
