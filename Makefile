@@ -40,7 +40,7 @@ test-engine: .venv/installed
 	OMP_NUM_THREADS=1 $(RANKS) $(BIN)/python -m pytest tests/engines/test_any_engine.py $(ARGUMENTS)
 
 docs: .venv/installed
-	$(BIN)/python -m sphinx -q -W --keep-going -b html docs out/site
+	$(BIN)/python -m sphinx -q -W -E --keep-going -b html docs out/site
 
 release-check: .venv/installed
 	$(BIN)/python tools/check_release.py
