@@ -14,6 +14,7 @@ from kofn.engines._wrapped import WrappedPool
 from kofn.errors import WorkerLost
 from kofn.jobs._collector import Collector
 from kofn.jobs._events import Arrived, Encoded, Lost, Sent, Submit
+from kofn.jobs._stalls import Stalls
 from kofn.jobs._state import RunState
 from kofn.jobs.report._attempt import Stalled
 from kofn.jobs.scheduling import Static
@@ -146,3 +147,26 @@ def test_a_broken_worker_that_comes_back_again_and_again_costs_no_row(local_pool
     answer = kofn.matmul(A, B, workers=Broken(local_pool), code="uncoded", scheduler="static", blocks=(4, 1))
     assert answer.exact and np.allclose(answer.value, A @ B)
     assert {attempt.worker for attempt in answer.report.of("lost")} == {0} and len(answer.report.of("lost")) <= 2
+
+
+class Waits:
+    """A clock that stands still and notes how long it was to wait."""
+
+    def __init__(self, now):
+        self._now, self.seconds = now, []
+
+    def now(self):
+        return self._now
+
+    def wait(self, inbox, seconds):
+        self.seconds.append(seconds)
+
+
+def test_a_wait_for_what_is_later_by_one_rounding_is_none_of_no_time():
+    """Or a run in virtual time looks at one moment for ever, which a product of an operator did."""
+    view = RunState(Collector(kofn.schemes.uncoded(A, B, blocks=(2, 1), workers=2).code), 2, Static()).view
+    for started, elapsed in np.random.default_rng(0).random((1000, 2)) * [1e4, 1.0]:
+        clock = Waits(started + elapsed)
+        wake = math.nextafter(clock.now() - started, math.inf)
+        Stalls(view, clock).wait(None, wake, started)
+        assert clock.seconds[-1] > 0

@@ -36,11 +36,12 @@ class Stalls:
     def wait(self, inbox: queue.SimpleQueue[int | None], wake: float, started: float) -> int | None:
         """Wait for a message, or until a moment, in seconds since the start; tell meanwhile of what stalls."""
         while (due := self._due()) < wake:
-            message: int | None = self._clock.wait(inbox, max(0.0, due - self._clock.now() + started))
+            message: int | None = self._clock.wait(inbox, max(0.0, due - (self._clock.now() - started)))
             if message is not None or self._clock.now() - started < due - 1e-9:
                 return message  # or somebody calls, who has none
             self._tell(due)
-        last: int | None = self._clock.wait(inbox, max(0.0, wake - self._clock.now() + started))
+        # In this order: what is later than now by one rounding only is a moment away, or time would never get there.
+        last: int | None = self._clock.wait(inbox, max(0.0, wake - (self._clock.now() - started)))
         return last
 
     def seen(self, attempts: Sequence[Attempt], now: float) -> list[Stalled]:

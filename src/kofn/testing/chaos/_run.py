@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...checks import integer
+from ...errors import LeftOut
 from ...jobs._answer import Answer
 from ...simulation import VirtualPool
 from .._belongings import everything
@@ -100,7 +102,8 @@ def run(
     """
     jobs, seed = integer(CALL, "jobs", jobs, 1, "run one"), integer(CALL, "seed", seed, 0, "leave it out for 0")
     results: list[Result] = []
-    with _temporary_files():
+    with _temporary_files(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", LeftOut)  # liars are left out here, as they should be
         before = everything()
         with session(engine) as make_pool:
             if engine == "mpi":  # what serves the ranks ends with the program
