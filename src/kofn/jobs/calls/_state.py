@@ -164,12 +164,12 @@ class CallState:
     def _lost(self, event: on.Lost) -> list[on.Action]:
         flight = self._land(event.worker, event.state)
         if len(flight.numbers) > 1:  # one of them did it, and the others are not to pay for it
-            self._alone.update(flight.numbers)
-            self._put_back(flight.numbers)
-            return []
+            return self._take_apart(flight)
         (number,) = flight.numbers
+        if number not in self.open:
+            return []
         self._lives[number] = lives = self._lives.get(number, ATTEMPTS) - 1
-        if lives == 0 and number in self.open:
+        if lives == 0:
             return self._give_up(number, event)
         self._put_back([number])
         return []
@@ -178,7 +178,11 @@ class CallState:
         flight = self._land(event.worker, event.state)
         if len(flight.numbers) == 1 and flight.numbers[0] in self.open:
             return self._give_up(flight.numbers[0], event)
-        self._alone.update(flight.numbers)
+        return self._take_apart(flight)
+
+    def _take_apart(self, flight: Flight) -> list[on.Action]:
+        """Let each call of a message that has no result yet wait to be sent alone."""
+        self._alone.update(self.open.intersection(flight.numbers))
         self._put_back(flight.numbers)
         return []
 
