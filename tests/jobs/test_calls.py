@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from draws import examples
+from kofn import ThreadPool
 from kofn.errors import WorkerLost
+from kofn.jobs._lease import PoolLease
 from kofn.jobs.calls import _events as on
+from kofn.jobs.calls._loop import CallLoop
 from kofn.jobs.calls._state import ATTEMPTS, HUNG_SECONDS, MESSAGE_BYTES, CallState
 from kofn.jobs.calls._tempo import MESSAGE_SECONDS, MOST_CALLS, Tempo
 
@@ -131,6 +134,38 @@ def test_what_nobody_wants_is_given_to_nobody_and_its_worker_let_go():
     state, _ = started(1, 3)
     assert state.handle(on.Dropped([0, 1]), 0.1) == [on.End(0)]
     assert sent(state.handle(on.Seen({0: "idle"}), 0.2)) == {0: [2]}
+
+
+def test_what_is_dropped_before_its_turn_is_not_sent():
+    with ThreadPool(1) as pool, PoolLease(pool, "f") as lease:
+        loop = CallLoop(lease.pool, lease.placement, len)
+        loop.begin()
+        loop.add(0, ("a",))
+        loop.add(1, ("abc",))
+        loop.drop(0)
+        results = []
+        while not results:
+            results += loop.turn()
+        loop.close()
+    assert [(result.number, result.value) for result in results] == [(1, 3)]
+
+
+@pytest.mark.parametrize("end", [on.Lost(0, "idle", DEAD), on.Undelivered(0, "idle", TypeError("no"))])
+@pytest.mark.parametrize("dropped", [[10], list(range(10, 18))])
+def test_a_call_that_was_dropped_is_forgotten_when_its_message_is_lost(end, dropped):
+    state = warmed(1, 1e-3, ends=True)
+    assert sent(state.handle(on.Added(dict.fromkeys(range(10, 26), 0)), 1.0)) == {0: list(range(10, 18))}
+    state.handle(on.Dropped(dropped), 1.0)
+    state.handle(end, 1.0)
+    state.check()
+    assert state.open == set(range(10, 26)) - set(dropped)
+
+
+def test_a_single_call_that_was_dropped_is_forgotten_when_its_worker_is_lost():
+    state, _ = started(1, 1, ends=True)
+    state.handle(on.Dropped([0]), 0.0)
+    state.handle(on.Lost(0, "idle", DEAD), 0.0)
+    state.check()
 
 
 def test_the_tempo_is_the_median_and_bounded():

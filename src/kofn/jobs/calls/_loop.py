@@ -199,7 +199,8 @@ class CallLoop:
         dropped = [self._dropped.popleft() for _ in range(len(self._dropped))]
         for number in dropped:
             self._arguments.pop(number, None)
-        added = dict(self._added.popleft() for _ in range(len(self._added)))
+        came = [self._added.popleft() for _ in range(len(self._added))]
+        added = {number: size for number, size in came if number in self._arguments}  # not dropped at once
         results = self._tell(on.Dropped(dropped)) if dropped else []
         return results + (self._tell(on.Added(added)) if added else [])
 
