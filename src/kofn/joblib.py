@@ -8,6 +8,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from typing import Any
@@ -176,7 +177,10 @@ class _Team:
 
     def drop(self) -> None:
         """Want nothing any more of what was submitted; it is cancelled."""
-        dropped = [self._futures.popitem() for _ in range(len(self._futures))]
+        dropped: list[tuple[int, Future[Any]]] = []
+        with suppress(KeyError):  # none is left; the crew takes out those that have come
+            while True:
+                dropped.append(self._futures.popitem())
         self._crew.drop(number for number, _ in dropped)
         for _, future in dropped:
             future.cancel()
