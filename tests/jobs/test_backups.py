@@ -100,6 +100,12 @@ def test_with_one_row_missing_a_fresh_row_is_a_copy_of_it():
     assert state.collector.received == [0, 1, 3]
 
 
+def test_nothing_is_combined_where_all_is_there_and_a_stop_rule_waits_on():
+    answer = kofn.matmul(A, B, workers=VirtualPool([[1.0]] * 4), blocks=(4, 1), stop=kofn.NoProgress(10.0))
+    assert answer.exact and not answer.report.fresh_rows
+    np.testing.assert_allclose(answer.value, A @ B)
+
+
 def test_a_fresh_row_that_is_lost_is_given_out_again():
     state = state_of(kofn.CodedBackups(after=0.0))
     tell(state, Encoded(["idle"] * 3), 0.0)

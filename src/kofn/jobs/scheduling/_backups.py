@@ -145,6 +145,8 @@ class CodedBackups(_Backups):
         return Duplicates(self.base, self.after, self.first)
 
     def _short_at(self, view: View) -> float:
+        if not view.missing:  # a stop rule of one's own may wait on, but nothing is left to combine
+            return math.inf
         if not view.in_flight:
             return view.now
         late = sorted(self._late_at(view).values(), reverse=True)
