@@ -106,6 +106,14 @@ def test_nothing_is_combined_where_all_is_there_and_a_stop_rule_waits_on():
     np.testing.assert_allclose(answer.value, A @ B)
 
 
+def test_no_more_is_combined_than_is_needed_where_a_stop_rule_waits_on():
+    scheme = kofn.schemes.uncoded(A, B, blocks=(4, 1), workers=4)
+    pool = VirtualPool([[1.0]] * 2 + [[math.inf]] * 2)
+    answer = kofn.run(scheme, pool, scheduler="coded", stop=kofn.NoProgress(10.0))
+    assert answer.exact and len(answer.report.fresh_rows) <= 3
+    assert answer.report.seconds <= 13.0
+
+
 def test_a_fresh_row_that_is_lost_is_given_out_again():
     state = state_of(kofn.CodedBackups(after=0.0))
     tell(state, Encoded(["idle"] * 3), 0.0)

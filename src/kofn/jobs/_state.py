@@ -301,6 +301,8 @@ class RunState:
         view = self.view
         if not view.makes_rows or not view.missing:
             raise refusal(asked, self.scheduler, "ask for fresh rows where they can be made", "look at view.makes_rows")
+        if self.collector.exact:  # a stop rule that waits on must not be kept waiting by what is not needed
+            return Wait()
         row = self.rows.fresh(view.code, sorted(view.missing))
         combined = np.flatnonzero(row)
         if len(combined) == 1:
