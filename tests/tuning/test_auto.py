@@ -219,6 +219,19 @@ def test_every_face_says_in_its_report_what_was_chosen():
     assert kofn.matmul(A, B, workers=2, code="mds").report.choice == ""
 
 
+def test_a_report_says_neither_that_backups_were_taken_nor_what_is_known_where_that_is_not_so():
+    A, B = np.arange(12.0).reshape(4, 3), np.ones((3, 2))
+    with kofn.ThreadPool(2) as pool:
+        for a, b, blocks in ((A, B, (2, 1)), (A.astype(int), B.astype(int), None)):
+            answer = kofn.matmul(a, b, workers=pool, blocks=blocks, scheduler="static")
+            assert answer.exact and answer.report.choice.startswith("took plain rows")
+    delays, rule = remembered("noise", busy=1e-6), Options(stop=kofn.Decodable())
+    product = Product(LARGE, np.dtype(float), 8, delays)
+    assert "a stop rule of your own" in product_way(product, rule, None).why
+    assert "no delays" not in product_way(product, Options(tolerance=0.1), None).why
+    assert "of sums" in sum_way(1000, 8, delays, rule).why
+
+
 @pytest.mark.parametrize("slow", [0, 1, 2])
 def test_a_worker_that_hangs_before_anything_came_back_is_backed_up(slow):
     delays = [[np.inf] if worker == slow else [0.01] for worker in range(3)]

@@ -94,13 +94,20 @@ class Request:
 
     def _as_it_is(self, options: Options) -> Chosen:
         rows = PLAIN_ROWS * self.workers if self.blocks is None and self.rows is None else self.rows
-        why = "took duplicates: integers and sparse matrices are multiplied as they are"
-        scheduler = Duplicates(after=LATE, first=FIRST_SECONDS) if options.scheduler == AUTO else options.scheduler
-        return self.scheme(PRODUCTS["uncoded"], rows=rows), scheduler, why
+        scheme, why = (
+            self.scheme(PRODUCTS["uncoded"], rows=rows),
+            "integers and sparse matrices are multiplied as they are",
+        )
+        if options.scheduler != AUTO:
+            return scheme, options.scheduler, f"took plain rows: {why}"
+        return scheme, Duplicates(after=LATE, first=FIRST_SECONDS), f"took duplicates: {why}"
 
     def _cut_as_asked(self, options: Options) -> Chosen:
         from ..tuning.auto._search import usual
         from ..tuning.auto._way import scheduler_of
 
-        scheduler = scheduler_of(usual("product", 1), FIRST_SECONDS) if options.scheduler == AUTO else options.scheduler
-        return self.scheme(PRODUCTS["uncoded"]), scheduler, "took coded backups of blocks as they were asked for"
+        scheme = self.scheme(PRODUCTS["uncoded"])
+        if options.scheduler != AUTO:
+            return scheme, options.scheduler, "took plain rows as they were asked for: the scheduler was named"
+        scheduler = scheduler_of(usual("product", 1), FIRST_SECONDS)
+        return scheme, scheduler, "took coded backups of blocks as they were asked for"

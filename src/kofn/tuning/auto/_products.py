@@ -26,6 +26,8 @@ THIN = 32
 SHORT = 4.0
 """A deadline of so many times what a product should take is none where nothing straggles."""
 
+STOPS = "what a stop rule of your own waits for is not weighed"
+
 RESTART_SECONDS = 1.0
 """A process is replaced within less than that; what takes less to begin with is not ended."""
 
@@ -124,7 +126,12 @@ def _exact_way(product: Product, options: Options) -> Way:
             return _found_way(product, options, found)
     else:
         return _usual_way(product, "more pieces would cost more than they save")
-    return _usual_way(product, UNKNOWN if not product.delays.pace.size else NOT_YET)
+    return _usual_way(product, _known(product))
+
+
+def _known(product: Product) -> str:
+    """Why nothing was chosen by simulation."""
+    return NOT_YET if product.delays.pace.size else UNKNOWN
 
 
 def _may_end(product: Product) -> bool:
@@ -164,10 +171,11 @@ def _estimated_way(product: Product, options: Options, build: Callable[[str, int
         if best is not None:
             return _best_way(product, options, best)
     soon = options.deadline is not None and options.deadline < SHORT * product.share
+    known = STOPS if options.stop is not None else _known(product)
     if options.tolerance > 0 or options.stop is not None or soon:
-        why = f"took kronecker, 1 task a worker, for its estimates: {UNKNOWN}"
+        why = f"took kronecker, 1 task a worker, for its estimates: {known}"
         return Way("kronecker", product.workers, "auto", why)
-    return _usual_way(product, UNKNOWN, least=product.workers)
+    return _usual_way(product, known, least=product.workers)
 
 
 def _estimates_of(

@@ -11,6 +11,8 @@ from ._way import FIRST_SECONDS, NOT_YET, UNKNOWN, Way, scheduler_of, tasks_told
 USUAL = 4
 """Shares of a worker where nothing is known."""
 
+ESTIMATED = "of sums, deadlines, tolerances and stop rules are not weighed"
+
 
 def sum_way(terms: int, workers: int, delays: Delays, options: Options) -> Way:
     """Choose into how many shares the terms of a sum are dealt, and the scheduler.
@@ -46,7 +48,7 @@ def sum_way(terms: int, workers: int, delays: Delays, options: Options) -> Way:
         found = book_of(delays).look_up(delays, ("sum", terms, workers, options.aim), search)
     if found is None:
         rows = min(USUAL * workers, terms)
-        known = NOT_YET if delays.pace.size else UNKNOWN
+        known = ESTIMATED if estimated else NOT_YET if delays.pace.size else UNKNOWN
         why = f"took duplicates, {tasks_told(max(1, rows // workers))}: {known}"
         return Way("uncoded", rows, scheduler_of(exact.usual("sum", 1), FIRST_SECONDS), why)
     one, which = found.candidate, "p99" if options.aim == "p99" else "median"
