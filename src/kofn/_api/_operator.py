@@ -16,7 +16,7 @@ from .._base._numbers import Array, epsilon_of
 from .._base._snapshots import Snapshot
 from ..arrays._blocks import Blocks
 from ..arrays._reductions import norms
-from ..arrays._scaling import balance, scale_by_powers, sizes_of, spread_of
+from ..arrays._scaling import balance, sizes_of, spread_of
 from ..arrays._source import Adjoint, Cast, Source
 from ..arrays._spans import Spans
 from ..codes._linear import LinearCode
@@ -32,7 +32,7 @@ from ..schemes import mds, mds_chebyshev, repetition, uncoded
 from ..schemes._encoding import Factor
 from ..schemes.products._operands import check_matrix, plain_array, require_room, seed_of
 from ..schemes.products._scheme import SKETCH, left_sketches, real_type
-from ._pieces import Pieces, choose_stripes, copied, padded
+from ._pieces import Pieces, choose_stripes, copied, padded, raised
 from ._remote import adopted
 from ._remote_operator import RemoteOperator
 from ._side import Side
@@ -230,7 +230,7 @@ class CodedOperator(Closeable, Unmasked):
         return factor.encode(self._lease.pool.empty)
 
     def _encoded_sparse(self, source: Any, code: LinearCode, spans: Spans) -> list[Any]:
-        rows = _raised(source, spans)
+        rows = raised(source, spans)
         blocks = [rows[span] for span in spans.slices]
         for block in blocks:
             block.resize((spans.size, rows.shape[1]))
@@ -361,15 +361,6 @@ def _cast(source: Any, dtype: np.dtype[Any]) -> Any:
     return source.astype(dtype) if issparse(source) else Cast(source, dtype)
 
 
-def _raised(source: Any, spans: Spans) -> Any:
-    """The rows of a sparse matrix as blocks have them."""
-    rows = csr_array(source)
-    if spans.exponents is None:
-        return rows
-    powers = np.repeat(spans.exponents, np.diff(rows.indptr))
-    return csr_array((scale_by_powers(rows.data, powers), rows.indices, rows.indptr), rows.shape)
-
-
 def _combined(coefficients: Array, blocks: list[Any]) -> Any:
     used = np.flatnonzero(coefficients)
     return sum(coefficients[i] * blocks[i] for i in used[1:]) + coefficients[used[0]] * blocks[used[0]]
@@ -386,5 +377,5 @@ def _sketches(source: Any, spans: Spans, rng: np.random.Generator) -> Array:
     psi = rng.standard_normal((SKETCH, spans.size)).astype(real_type(source.dtype))
     if not issparse(source):
         return left_sketches(psi, Blocks(source, spans, 0))
-    rows = _raised(source, spans)
+    rows = raised(source, spans)
     return np.stack([(rows[span].T @ psi[:, : span.stop - span.start].T).T for span in spans.slices])

@@ -1,4 +1,4 @@
-"""A matrix cut into pieces that lie at workers, beside combinations or copies of them (`kofn.codes` stripes)."""
+"""A matrix cut into pieces that lie at workers, beside combinations or copies of them, as `Stripes` deals them."""
 
 from __future__ import annotations
 
@@ -98,9 +98,7 @@ class Pieces:
         if self.spans.length > rows.shape[0]:
             rows = rows.copy()
             rows.resize((self.spans.length, rows.shape[1]))
-        if self.spans.exponents is not None:
-            powers = np.repeat(self.spans.exponents, np.diff(rows.indptr))
-            rows = csr_array((scale_by_powers(rows.data, powers), rows.indices, rows.indptr), rows.shape)
+        rows = raised(rows, self.spans)
         pieces = [rows[span] for span in self.spans.slices]
         spares = ((row, np.flatnonzero(row)) for row in self.code.generator[len(pieces) :])
         return pieces + [
@@ -127,6 +125,15 @@ def copied(matrix: Any, spans: Spans, allocate: Allocate) -> Array:
     for_pieces(piece, length, 2 * max(1, inner) * store.itemsize, TURNED_BYTES if turned else PIECE_BYTES)
     store[length:] = 0
     return store
+
+
+def raised(matrix: Any, spans: Spans) -> Any:
+    """The rows of a sparse matrix as blocks have them: CSR, and raised."""
+    rows = csr_array(matrix)
+    if spans.exponents is None:
+        return rows
+    powers = np.repeat(spans.exponents, np.diff(rows.indptr))
+    return csr_array((scale_by_powers(rows.data, powers), rows.indices, rows.indptr), rows.shape)
 
 
 def choose_stripes(workers: int, redundancy: int, copies: bool, nbytes: int) -> Stripes:
