@@ -146,8 +146,8 @@ class EachRun:
     def _standing(self) -> Standing:
         return Standing(len(self._outputs), self._inputs.size, self._loop.now, self._latest)
 
-    def _read(self) -> bool:
-        """Read as many inputs as keep the workers busy, or for a while; return whether no more are to be read now."""
+    def _read(self) -> None:
+        """Read as many inputs as keep the workers busy, or for a while."""
         until = self._loop.now + READ_SECONDS
         for _ in range(self._loop.capacity - self._loop.unfinished):
             number = self._inputs.count
@@ -155,8 +155,7 @@ class EachRun:
                 break
             self._loop.add(number, arguments)
             if self._loop.now > until:
-                return False
-        return True
+                break
 
     def _take(self, results: Iterable[Result]) -> None:
         before = len(self._outputs)

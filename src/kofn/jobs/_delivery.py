@@ -44,7 +44,7 @@ class Delivery(ABC):
     ) -> None:
         """Have data moved for what comes next; ``wake`` may be called from any thread when some has arrived."""
 
-    def gone(self, view: RunView, results: Mapping[int, Any]) -> Sequence[int]:
+    def gone(self, view: RunView) -> Sequence[int]:
         """Workers that do not have any more what the answer is made of."""
         return ()
 

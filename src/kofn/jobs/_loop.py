@@ -204,7 +204,7 @@ class RunLoop:
 
     def _withdraws(self) -> bool:
         """Whether the run goes on after all, since workers have gone silent with what the answer is made of."""
-        gone = self._delivery.gone(self.state.view, self._results)
+        gone = self._delivery.gone(self.state.view)
         return bool(gone) and self._tell(on.Vanished(gone))
 
     def _handled(self, event: on.Event) -> list[on.Action]:

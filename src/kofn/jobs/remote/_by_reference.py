@@ -143,7 +143,7 @@ class ByReference(Delivery):
 
     # -- the answer -----------------------------------------------------------------------------------
 
-    def gone(self, view: RunView, results: Mapping[int, Any]) -> Sequence[int]:
+    def gone(self, view: RunView) -> Sequence[int]:
         """Ask the workers that have part of the answer, and are not computing in time, whether they are there."""
         if self._outlast:
             return []
@@ -233,4 +233,4 @@ def _lost_for_good(error: ReferenceLost) -> ReferenceLost:
 
 
 def say_nothing(*values: Any) -> None:
-    """What a worker is asked to do that is to show that it is there, and has these values."""
+    """What a worker is asked to do to show that it is there, and that it has these values."""

@@ -82,7 +82,7 @@ class _Errands:
         under_way = {number for number, _ in self._out.values()}
         states = [self._pool.state(worker) for worker in range(self._pool.n)]
         if all(state == "dead" or worker in self._avoided for worker, state in enumerate(states)):
-            raise WorkerLost("no worker is left that answers", 0)
+            raise WorkerLost("no worker is left that answers", -1)
         for number, errand in enumerate(self._errands):
             if number in self._results or number in under_way:
                 continue

@@ -79,10 +79,6 @@ class Shelf:
         """Whether a worker has a value."""
         return worker in self._copies.get(key, ())
 
-    def places(self, key: str) -> Collection[int]:
-        """Workers that have a value."""
-        return self._copies.get(key, {}).keys()
-
     def source(self, key: str, worker: int) -> int | None:
         """From whom a worker can get a value: who sends least just now.
 
@@ -149,7 +145,3 @@ class Shelf:
         """Which of these lie only at workers that may have stopped, and at which."""
         only = {key: list(self._copies.get(key, ())) for key in keys}
         return {key: at[0] for key, at in only.items() if at and all(holder in self._mute for holder in at)}
-
-    def refs(self) -> list[Ref]:
-        """All copies."""
-        return [ref for copies in self._copies.values() for ref in copies.values()]

@@ -26,8 +26,6 @@ AUTO: Mapping[str, str] = {"auto-median": "median", "auto-p99": "p99"}
 
 WORK = ("product", "operator", "map", "sum")
 
-WORKERS = (8, 32)
-
 Play = Callable[[Candidate, Rules, Draws], Outcomes | None]
 """``play(candidate, rules, draws)`` plays all trials; None where it cannot."""
 
