@@ -18,7 +18,7 @@ from ...simulation.bench._simulate import Outcomes, outcomes
 from ._book import Search
 
 FIRST, SECOND, CHUNK, KEPT = 100, 400, 25, 4
-"""Trials of all candidates, of the best few, of one step, and how many are these few."""
+"""Trials of all candidates, of the best few, and of one step; and how many the best few are."""
 
 BETTER = 0.98
 """What does not better the usual way by 2 % is not worth another."""

@@ -53,7 +53,7 @@ class Way:
 
 
 def scheduler_of(candidate: Candidate, first: float = math.inf) -> str | Scheduler:
-    """The scheduler that does what a policy of the simulation does; backups wait until something is late.
+    """The scheduler of a policy of the simulation, but that backups wait until something is late.
 
     Examples
     --------
