@@ -96,7 +96,7 @@ def test_ctrl_c_ends_with_code_130_and_leaves_nothing(big, whom):
 def test_ctrl_c_ends_a_bench_on_real_processes_and_leaves_nothing(tmp_path):
     options = ["--real", "--workers", 2, "--traces", "dead-worker", "--policies", "plain", "--seconds", 60]
     with begun("bench", *options, "--out", tmp_path / "new") as (process, mark):
-        while "plain, 1 tasks a worker" not in process.stderr.readline():
+        while "plain, 1 task a worker" not in process.stderr.readline():
             assert process.poll() is None
         assert len(processes(mark)) >= 2
         os.killpg(process.pid, signal.SIGINT)

@@ -46,7 +46,7 @@ class Spares(Scheduler):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checks.number("kofn.Spares", "after", self.after, "use 1.5, for example", strict=True)
+        checks.number("kofn.jobs.scheduling.Spares", "after", self.after, "use 1.5, for example", strict=True)
 
     def assign(self, worker: int, view: View) -> Assignment:
         """Its own plain rows; then spare ones that help; at last, where nothing is under way, what others have."""

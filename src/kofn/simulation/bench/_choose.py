@@ -25,7 +25,7 @@ class Candidate:
 
     def __str__(self) -> str:
         restart = "" if math.isinf(self.policy.restart) else f", restart after {self.policy.restart:g} medians"
-        return f"{self.policy.name}, {self.tasks} tasks a worker{restart}"
+        return f"{self.policy.name}, {self.tasks} task{'s' * (self.tasks > 1)} a worker{restart}"
 
 
 def candidates(work: str, restarts: Iterable[float] = (math.inf, 2.0, 3.0)) -> list[Candidate]:
@@ -40,7 +40,7 @@ def candidates(work: str, restarts: Iterable[float] = (math.inf, 2.0, 3.0)) -> l
     Examples
     --------
     >>> len(candidates("map")), str(candidates("map", [2.0])[0])
-    (24, 'duplicates, 1 tasks a worker, restart after 2 medians')
+    (24, 'duplicates, 1 task a worker, restart after 2 medians')
     """
     restarts, combines = tuple(restarts), work in ("product", "operator")
     backed = [POLICIES["coded"] if combines else POLICIES["duplicates"]]
