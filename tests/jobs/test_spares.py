@@ -74,5 +74,5 @@ def test_without_redundancy_dead_workers_are_replaced_too():
 
 
 def test_a_factor_is_checked():
-    with pytest.raises(kofn.ArgumentError, match=r"kofn\.Spares: 'after' must be a finite number > 0, but got 0"):
+    with pytest.raises(kofn.ArgumentError, match=r"Spares: 'after' must be a finite number > 0, but got 0"):
         Spares(after=0.0)
