@@ -165,6 +165,8 @@ def test_an_input_that_kills_every_worker_is_given_up_and_spares_the_others(loca
     assert np.flatnonzero(~caught.value.estimate.recovered).tolist() == [30]
     answer = kofn.map(f, range(60), workers=local_pool, errors="return")
     assert isinstance(answer.value[30], kofn.WorkerLost) and answer.value[:30] == list(range(30))
+    assert not answer.exact and np.flatnonzero(~answer.recovered).tolist() == [30]
+    assert answer.error == pytest.approx((1 / 60) ** 0.5)
 
 
 def hangs_once(folder):

@@ -127,6 +127,7 @@ class EachRun:
         self._outputs: dict[int, Any] = {}
         self._latest = 0.0
         self._given_up: list[int] = []
+        self._lost: list[int] = []  # given up too, with their loss among the outputs
         loop.attempts = []
 
     def run(self) -> Answer:
@@ -164,6 +165,8 @@ class EachRun:
                 self._outputs[result.number] = result.value
             elif self._errors == "return":
                 self._outputs[result.number] = own_failure(result, CALL)
+                if isinstance(result.failure, WorkerLost):
+                    self._lost.append(result.number)
             elif isinstance(result.failure, WorkerLost):
                 self._given_up.append(result.number)
             else:
@@ -201,10 +204,11 @@ class EachRun:
         size = self._inputs.count if self._inputs.size is None else self._inputs.size
         recovered = np.zeros(size, dtype=bool)
         recovered[list(self._outputs)] = True
+        recovered[self._lost] = False
         count, outputs, shape = len(self._outputs), self._outputs, self._shape
-        error = math.sqrt((size - count) / max(1, size))
+        error = math.sqrt((size - recovered.sum()) / max(1, size))
         return Answer(
-            exact=count == self._inputs.size,
+            exact=count == self._inputs.size and not self._lost,
             error=error,
             amplification=float(count > 0),
             backward_error=0.0,

@@ -82,7 +82,8 @@ def map(
     rng : None, int or Generator
         Draws what is random in a code.
     errors : {"raise", "return"}
-        Without a code: whether what f raises is raised at once, or stands in the list in the place of its result.
+        Without a code: whether what f raises is raised at once, or stands in the list in the place of its result. So
+        does the loss of an input that three workers died of, which is not ``recovered`` then, and nothing is exact.
     stack : bool, optional
         Without a code: whether the value is one array, (K, …). By default it is where the inputs are one array and
         all outputs are numbers or arrays of one shape that one type holds exactly, and a list elsewhere.
