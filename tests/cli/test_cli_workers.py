@@ -87,9 +87,9 @@ def test_engines_are_listed_with_what_they_can_do(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[:2] == ["name", "installed"]
     told = {line.split()[0]: line.split()[1:] for line in lines[2:6] if line}
-    assert told["local"] == "yes is ended comes back comes here".split()
-    assert told["threads"] == "yes is left out takes all along comes here".split()
-    assert told["dask"] == "yes is left out comes back stays at its worker".split()
+    assert told["local"] == ["yes", "is", "ended", "comes", "back", "comes", "here"]
+    assert told["threads"] == ["yes", "is", "left", "out", "takes", "all", "along", "comes", "here"]
+    assert told["dask"] == ["yes", "is", "left", "out", "comes", "back", "stays", "at", "its", "worker"]
     assert any(line.startswith("dask:tcp://host:8786") for line in lines)
 
 
