@@ -32,9 +32,9 @@ def finished(search):
             return end.value
 
 
-def remembered(trace, workers=8, jobs=40, seed=0, busy=1e6):
+def remembered(trace, workers=8, jobs=40, seed=0, busy=1e6, delays=None):
     """The memory of a pool that has seen jobs of a trace."""
-    delays = Delays()
+    delays = Delays() if delays is None else delays
     draws = TRACES[trace](jobs, workers, np.random.default_rng(seed))
     for job in range(jobs):
         tasks = [(worker, task) for worker in range(workers) for task in range(4)]
@@ -118,6 +118,61 @@ def test_a_way_is_chosen_anew_when_delays_have_changed():
     assert chosen(delays).why == before.why
     delays.count += 60
     assert chosen(delays).why != before.why
+
+
+@pytest.fixture
+def loaded():
+    """The simulation has been loaded, and nobody has to pay for it any more."""
+    for _ in range(2):
+        _book.is_ready(_book.Book(), np.inf)
+        _book._Loading.thread.join()
+
+
+def test_a_search_that_fails_is_told_of_and_changes_nothing(loaded, caplog):
+    """It is tried again once more is known, and what was found before stays."""
+
+    def fails():
+        yield
+        raise ValueError("no such code")
+
+    def finds():
+        yield
+        return "a way"
+
+    book, delays = _book.Book(), remembered("noise")
+    for known, search, found in ((40, fails, None), (41, finds, None), (60, finds, "a way"), (80, fails, "a way")):
+        delays.count = known
+        assert book.look_up(delays, "key", search) == found
+        assert not book.searches and book.kept == ({} if found is None else {"key": found})
+    assert [record.name for record in caplog.records] == ["kofn"] * 2 and "no such code" in caplog.text
+
+
+def test_a_search_that_is_interrupted_begins_anew(loaded):
+    def interrupted():
+        yield
+        raise KeyboardInterrupt
+
+    def finds():
+        yield
+        return "a way"
+
+    book, delays = _book.Book(), remembered("noise")
+    with pytest.raises(KeyboardInterrupt):
+        book.look_up(delays, "key", interrupted)
+    assert book.look_up(delays, "key", finds) == "a way"
+
+
+def test_a_product_is_computed_though_the_choice_fails(loaded, monkeypatch, caplog):
+    def fails(*_):
+        raise MemoryError("no room for draws")
+
+    monkeypatch.setattr(exact, "record_of", fails)
+    pool = VirtualPool([[0.01]] * 4)
+    remembered("noise", workers=4, delays=pool.delays)
+    answers = [kofn.matmul(A, B, workers=pool, deadline=1.0) for _ in range(2)]
+    assert all(answer.exact and np.allclose(answer.value, A @ B) for answer in answers)
+    assert answers[0].report.choice == answers[1].report.choice != ""
+    assert len(caplog.records) == 1 and "no room for draws" in caplog.text
 
 
 def test_books_are_bounded():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Generator, Hashable
 from dataclasses import dataclass, field
@@ -37,9 +38,10 @@ Search = Generator[None, None, Any]
 
 @dataclass
 class Book:
-    """The choices of one pool."""
+    """The choices of one pool: what was found, how many jobs were known when that was last tried, and what goes on."""
 
-    kept: dict[Hashable, tuple[int, Any]] = field(default_factory=dict)
+    kept: dict[Hashable, Any] = field(default_factory=dict)
+    tried: dict[Hashable, int] = field(default_factory=dict)
     searches: dict[Hashable, Search] = field(default_factory=dict)
     spent: float = 0.0
     step: float = 0.02
@@ -56,28 +58,37 @@ class Book:
                 self._go_on(delays, key, search)
             finally:
                 self.lock.release()
-        return self.kept.get(key, (0, None))[1]
+        return self.kept.get(key)
 
     def _go_on(self, delays: Delays, key: Hashable, search: Callable[[], Search]) -> None:
-        count, _ = self.kept.get(key, (0, None))
+        count = self.tried.get(key, 0)
         if delays.count < count + max(ANEW, ANEW_SHARE * count) or delays.pace.shape[1] < FEWEST:
             return
         while self.spent + self.step <= (allowed := SHARE * delays.busy) and is_ready(self, allowed):
             begun = perf_counter()
             try:
-                next(self._search(key, search))
-            except StopIteration as end:
-                _put(self.kept, key, (delays.count, end.value))
-                del self.searches[key]
-                return
+                if self._is_over(delays.count, key, search):
+                    return
             finally:
                 self.step = perf_counter() - begun
                 self.spent += self.step
 
-    def _search(self, key: Hashable, search: Callable[[], Search]) -> Search:
-        if key not in self.searches:
-            _put(self.searches, key, search())
-        return self.searches[key]
+    def _is_over(self, count: int, key: Hashable, search: Callable[[], Search]) -> bool:
+        """Take one step. One that fails ends the search, and all stays as it is until more is known."""
+        going = self.searches.pop(key, None)  # whatever ends it, no dead search is found there
+        try:
+            going = going or search()
+            next(going)
+        except StopIteration as end:
+            _put(self.kept, key, end.value)
+        except Exception:  # the job can be done without
+            text = "what is best for jobs like %s could not be found out; they are done as before"
+            logging.getLogger("kofn").warning(text, key, exc_info=True)
+        else:
+            _put(self.searches, key, going)
+            return False
+        _put(self.tried, key, count)
+        return True
 
 
 def _put(table: dict[Hashable, Any], key: Hashable, value: Any) -> None:
