@@ -1,6 +1,8 @@
 """What ``code="auto"`` takes, with nothing known and with delays that were recorded."""
 
+import gc
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -23,11 +25,12 @@ A, B = RNG.standard_normal((24, 6)), RNG.standard_normal((6, 10))
 LARGE = (4000, 4000, 4000)
 
 
-def finished(search):
+def finished(search, sent=None):
     """What a search comes to, all at once."""
+    next(search)
     while True:
         try:
-            next(search)
+            search.send(sent)
         except StopIteration as end:
             return end.value
 
@@ -128,6 +131,39 @@ def loaded():
         _book._Loading.thread.join()
 
 
+def test_a_pool_keeps_no_matrices_of_jobs_that_are_over(loaded, monkeypatch):
+    """Wherever a search stands when the job ends: each job here pays for one step."""
+    pool = VirtualPool([[0.01]] * 2)
+    remembered("noise", workers=2, delays=pool.delays)
+    book, clock = _book.book_of(pool.delays), iter(range(10**6))
+    monkeypatch.setattr(_book, "perf_counter", lambda: next(clock))
+    steps = 0
+    while not book.kept:
+        book.step, book.spent = 1.0, _book.SHARE * pool.delays.busy - 1.5
+        a = RNG.standard_normal((24, 6))
+        gone = weakref.ref(a)
+        kofn.matmul(a, B, workers=pool, deadline=1.0 + 1e-6 * steps)
+        del a
+        steps += 1
+        assert gone() is None or (gc.collect() and gone() is None)
+        assert len(book.searches) + len(book.kept) == 1
+    assert steps > 12 and isinstance(*book.kept.values(), estimates.Told)
+
+
+def test_deadlines_and_tolerances_that_hardly_differ_are_one():
+    product = Product(LARGE, np.dtype(float), 8, Delays())
+    near = [Options(deadline=0.123 + 1e-4 * i, tolerance=0.0501 + 1e-5 * i) for i in range(5)]
+    assert len({product.key(options) for options in near}) == 1
+    others = [
+        Options(),
+        Options(deadline=0.13),
+        Options(deadline=0.12),
+        Options(tolerance=0.05),
+        Options(tolerance=0.06),
+    ]
+    assert len({product.key(options) for options in others}) == 5
+
+
 def test_a_search_that_fails_is_told_of_and_changes_nothing(loaded, caplog):
     """It is tried again once more is known, and what was found before stays."""
 
@@ -190,7 +226,7 @@ def test_arrivals_are_those_of_a_queue_that_workers_share():
 
 def test_errors_by_count_are_those_of_the_decoder():
     scheme = PRODUCTS["uncoded"](A, B, blocks=(4, 1), workers=4, rng=0)
-    errors = finished(estimates.errors_of(scheme, np.random.default_rng(0)))
+    errors = finished(estimates.errors_of(scheme.code, scheme.prior(), np.random.default_rng(0)))
     energies = scheme.prior().energies
     assert errors[0] == 1.0 and errors[4] == 0.0 and np.all(np.diff(errors) < 0)
     assert errors[3] <= np.sqrt(energies.max() / energies.sum()) + 1e-9

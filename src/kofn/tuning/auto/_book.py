@@ -32,8 +32,8 @@ FEWEST = 16
 LOADING_SECONDS = 1.0
 """What it takes to load the simulation, once a process."""
 
-Search = Generator[None, None, Any]
-"""Finds out, a step at a time."""
+Search = Generator[None, Any, Any]
+"""Finds out, a step at a time. It outlives the job that began it: what it needs of a job is sent in at each step."""
 
 
 @dataclass
@@ -47,38 +47,41 @@ class Book:
     step: float = 0.02
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def look_up(self, delays: Delays, key: Hashable, search: Callable[[], Search]) -> Any:
+    def look_up(self, delays: Delays, key: Hashable, search: Callable[[], Search], sent: Any = None) -> Any:
         """What was found best for jobs like this; None as long as nothing is known.
 
         Goes on searching where delays have changed, as long as all of that has taken at most `SHARE` of the time that
-        the pool has worked.
+        the pool has worked. Each step but the first of a search is sent ``sent``.
         """
         if self.lock.acquire(blocking=False):  # one thread at a time is enough
             try:
-                self._go_on(delays, key, search)
+                self._go_on(delays, key, search, sent)
             finally:
                 self.lock.release()
         return self.kept.get(key)
 
-    def _go_on(self, delays: Delays, key: Hashable, search: Callable[[], Search]) -> None:
+    def _go_on(self, delays: Delays, key: Hashable, search: Callable[[], Search], sent: Any) -> None:
         count = self.tried.get(key, 0)
         if delays.count < count + max(ANEW, ANEW_SHARE * count) or delays.pace.shape[1] < FEWEST:
             return
         while self.spent + self.step <= (allowed := SHARE * delays.busy) and is_ready(self, allowed):
             begun = perf_counter()
             try:
-                if self._is_over(delays.count, key, search):
+                if self._is_over(delays.count, key, search, sent):
                     return
             finally:
                 self.step = perf_counter() - begun
                 self.spent += self.step
 
-    def _is_over(self, count: int, key: Hashable, search: Callable[[], Search]) -> bool:
+    def _is_over(self, count: int, key: Hashable, search: Callable[[], Search], sent: Any) -> bool:
         """Take one step. One that fails ends the search, and all stays as it is until more is known."""
         going = self.searches.pop(key, None)  # whatever ends it, no dead search is found there
         try:
-            going = going or search()
-            next(going)
+            if going is None:
+                going = search()
+                next(going)
+            else:
+                going.send(sent)
         except StopIteration as end:
             _put(self.kept, key, end.value)
         except Exception:  # the job can be done without

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..._base._numbers import Floats
+from ...codes._linear import LinearCode
+from ...codes._prior import Prior
 from ...codes.decoding._decode import decode
 from ...schemes._scheme import Scheme
 from ...simulation.bench import Recorded
-from ._book import Search
 
 TRIALS = 200
 """Jobs that are drawn."""
@@ -22,6 +23,9 @@ SETS = 4
 
 SAME = 1e-3
 """Expected errors that differ by less are the same."""
+
+Build = Callable[[str, int], Scheme]
+"""``build(code, rows)`` gives the scheme of a job."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,15 @@ def search(
     share: float,
     workers: int,
     among: Sequence[tuple[str, int]],
-    build: Callable[[str, int], Scheme],
     deadline: float | None,
     tolerance: float,
     seed: int,
-) -> Search:
+) -> Generator[None, Build, Told]:
     """Try all, plain rows first, on the same draws; returns a `Told`.
+
+    Each step is sent the `Build` of the job at hand. It and its schemes hold that job's matrices, so that neither is
+    kept from one step to the next: only codes and priors are. Codes may thus be weighed on matrices of different jobs,
+    all of one shape.
 
     Parameters
     ----------
@@ -60,22 +67,17 @@ def search(
     share : float
         Seconds that a worker needs for its share of plain work.
     among : sequence of (code, rows)
-    build : callable
-        ``build(code, rows)`` gives the scheme.
     """
     rng = np.random.default_rng([seed, workers])
     draws = record.draw(TRIALS, workers, rng)
-    yield
     scores: list[float] = []
     for name, rows in among:
-        scheme = build(name, rows)
+        code, prior = _known_of((yield)(name, rows))
         yield
-        errors = yield from errors_of(scheme, rng)
-        code = scheme.code
+        errors = yield from errors_of(code, prior, rng)
         load = workers / (code.threshold or code.rows)
         times = share * arrivals(draws.pace, draws.message, load, code.rows, steals=name == "uncoded")
         scores.append(_score(times, errors, deadline, tolerance))
-        yield
     place = next(i for i, score in enumerate(scores) if score <= min(scores) + (SAME if deadline else 0.0))
     return Told(*among[place], scores[place], scores[0])
 
@@ -95,9 +97,12 @@ def arrivals(pace: Floats, message: Floats, load: float, rows: int, steals: bool
     return np.sort(times.reshape(len(times), -1), axis=1)[:, :rows]
 
 
-def errors_of(scheme: Scheme, rng: np.random.Generator) -> Search:
+def _known_of(scheme: Scheme) -> tuple[LinearCode, Prior]:
+    return scheme.code, scheme.prior()
+
+
+def errors_of(code: LinearCode, prior: Prior, rng: np.random.Generator) -> Generator[None, Build, Floats]:
     """Expected relative error of an estimate from so many results, (rows + 1,): the mean over some sets of them."""
-    code, prior = scheme.code, scheme.prior()
     errors = np.ones(code.rows + 1)
     for count in range(1, code.rows + 1):
         sets = np.array([rng.permutation(code.rows)[:count] for _ in range(SETS)])

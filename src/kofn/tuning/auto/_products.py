@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 from ...engines._delays import Delays
 from ...jobs._options import Options
 from ...jobs.report._progress import percent
-from ...schemes._scheme import Scheme
 from ...schemes.products._scheme import product_flops
 from . import _estimates as estimates
 from . import _search as exact
@@ -80,11 +78,17 @@ class Product:
         return max(FIRST_SECONDS, FIRST_TIMES * self.seconds / min(self.most, USUAL * self.workers))
 
     def key(self, options: Options) -> tuple[Any, ...]:
-        """Jobs for which the same is best."""
-        return "product", self.shape, str(self.dtype), self.workers, options.aim, options.deadline, options.tolerance
+        """Jobs for which the same is best; deadlines that are computed differ a little each time."""
+        deadline, tolerance = _rounded(options.deadline), _rounded(options.tolerance)
+        return "product", self.shape, str(self.dtype), self.workers, options.aim, deadline, tolerance
 
 
-def product_way(product: Product, options: Options, build: Callable[[str, int], Scheme]) -> Way:
+def _rounded(value: float | None) -> float | None:
+    """To two digits."""
+    return None if value is None else float(f"{value:.1e}")
+
+
+def product_way(product: Product, options: Options, build: estimates.Build) -> Way:
     """Choose code, rows and scheduler of a product.
 
     Parameters
@@ -162,12 +166,13 @@ def _size(rows: int, product: Product) -> str:
 # -- estimates ----------------------------------------------------------------------------------------
 
 
-def _estimated_way(product: Product, options: Options, build: Callable[[str, int], Scheme]) -> Way:
+def _estimated_way(product: Product, options: Options, build: estimates.Build) -> Way:
     among = [("uncoded", min(tasks * product.workers, product.lines)) for tasks in (4, 1, 2)]
     among += [(name, product.workers) for name in ("kronecker", "mds")] + [("kronecker", 2 * product.workers)]
     if options.stop is None and product.workers > 1:
-        search = partial(_estimates_of, product, list(dict.fromkeys(among)), build, options.deadline, options.tolerance)
-        best: estimates.Told | None = book_of(product.delays).look_up(product.delays, product.key(options), search)
+        search = partial(_estimates_of, product, list(dict.fromkeys(among)), options.deadline, options.tolerance)
+        book, key = book_of(product.delays), product.key(options)
+        best: estimates.Told | None = book.look_up(product.delays, key, search, build)
         if best is not None:
             return _best_way(product, options, best)
     soon = options.deadline is not None and options.deadline < SHORT * product.share
@@ -178,12 +183,10 @@ def _estimated_way(product: Product, options: Options, build: Callable[[str, int
     return _usual_way(product, known, least=product.workers)
 
 
-def _estimates_of(
-    product: Product, among: list[tuple[str, int]], build: Any, deadline: float | None, tolerance: float
-) -> Any:
+def _estimates_of(product: Product, among: list[tuple[str, int]], deadline: float | None, tolerance: float) -> Any:
     record = exact.record_of(product.delays, product.share)
     seed = product.delays.count
-    return estimates.search(record, product.share, product.workers, among, build, deadline, tolerance, seed)
+    return estimates.search(record, product.share, product.workers, among, deadline, tolerance, seed)
 
 
 def _best_way(product: Product, options: Options, best: estimates.Told) -> Way:
