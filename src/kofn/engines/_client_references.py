@@ -110,12 +110,6 @@ class ClientReferences(WrappedPool):
         """Nothing: all that travels does so between this process and a worker."""
         return {}
 
-    def require_open(self, call: str) -> None:
-        """Raise `PoolClosed` where this pool or the wrapped one takes no task."""
-        super().require_open(call)
-        if isinstance(self._pool, Engine):
-            self._pool.require_open(call)
-
     def close(self) -> None:
         """Close the wrapped pool, and let go of what is held."""
         super().close()

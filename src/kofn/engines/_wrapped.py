@@ -39,6 +39,12 @@ class WrappedPool(Engine, ABC):
             raise AttributeError(name)
         return getattr(self._pool, name)
 
+    def require_open(self, call: str) -> None:
+        """Raise `PoolClosed` where this pool or the wrapped one takes no task."""
+        super().require_open(call)
+        if isinstance(self._pool, Engine):
+            self._pool.require_open(call)
+
     @property
     def n(self) -> int:
         """How many workers the pool has."""

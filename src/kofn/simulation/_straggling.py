@@ -18,7 +18,6 @@ import numpy as np
 from .._base._closeable import at_end
 from ..checks import integer, refusal
 from ..engines._cancellation import current_token
-from ..engines._engine import Engine
 from ..engines._future import Promise, call_alive, failed
 from ..engines._protocol import Capabilities, Pool, Stop, WorkerState, capabilities_of
 from ..engines._references import Ref, refs_in
@@ -174,12 +173,6 @@ class Straggling(WrappedPool):
         """Wait until every worker is up, has imported ``modules`` and has called ``function``, without delays."""
         self.require_open("warm")
         warm_up(self._pool, function, modules)
-
-    def require_open(self, call: str) -> None:
-        """Raise `PoolClosed` where this pool or the wrapped one takes no task."""
-        super().require_open(call)
-        if isinstance(self._pool, Engine):
-            self._pool.require_open(call)
 
     def close(self) -> None:
         """Close the wrapped pool and forget about deaths to come."""
