@@ -36,7 +36,7 @@ from ._pieces import Pieces, choose_stripes, copied, padded, raised
 from ._remote import adopted
 from ._remote_operator import RemoteOperator
 from ._side import Side
-from ._vectors import Unmasked
+from ._vectors import ByProducts
 
 CALL = "kofn.operator"
 CODES = {"mds": mds, "mds-chebyshev": mds_chebyshev, "repetition": repetition, "uncoded": uncoded}
@@ -132,7 +132,7 @@ def operator(
         raise
 
 
-class CodedOperator(Closeable, Unmasked):
+class CodedOperator(Closeable, ByProducts):
     """A coded matrix as a linear operator; made by `kofn.operator`.
 
     Attributes
@@ -290,20 +290,6 @@ class CodedOperator(Closeable, Unmasked):
         shared = self._lease.pool.empty(x.shape, x.dtype)
         shared[...] = x
         return shared, sizes
-
-    def _matvec(self, x: Array) -> Array:
-        return self._matmat(x.reshape(-1, 1)).reshape(-1)
-
-    def _matmat(self, x: Array) -> Array:
-        value: Array = self.product(x).value
-        return value
-
-    def _rmatvec(self, x: Array) -> Array:
-        return self._rmatmat(x.reshape(-1, 1)).reshape(-1)
-
-    def _rmatmat(self, x: Array) -> Array:
-        value: Array = self.product(x, adjoint=True).value
-        return value
 
     def close(self) -> None:
         """Free the workers' memory, and end the workers if this operator started them."""

@@ -29,7 +29,7 @@ from ..schemes.products._remote import Run, cut_into_runs, inputs_of, sketch_lef
 from ..schemes.products._remote_side import RemoteSide, multiply_rows
 from ..schemes.products._scheme import SKETCH
 from ._remote import SKETCH_SECONDS
-from ._vectors import Unmasked
+from ._vectors import ByProducts
 
 CALL = "kofn.operator"
 
@@ -41,7 +41,7 @@ FETCH_SECONDS = 5.0
 
 
 @final
-class RemoteOperator(Closeable, Unmasked):
+class RemoteOperator(Closeable, ByProducts):
     """A matrix at workers as a linear operator; made by `kofn.operator` of a matrix of the engine's own.
 
     Attributes
@@ -136,20 +136,6 @@ class RemoteOperator(Closeable, Unmasked):
             raise checks.refusal(CALL, "x", f"have {inner} rows", f"shape {x.shape}", "transpose it, or the operator")
         self.answer = self._plans[adjoint].run(x, **changes)
         return self.answer
-
-    def _matvec(self, x: Array) -> Array:
-        return self._matmat(x.reshape(-1, 1)).reshape(-1)
-
-    def _matmat(self, x: Array) -> Array:
-        value: Array = self.product(x).value
-        return value
-
-    def _rmatvec(self, x: Array) -> Array:
-        return self._rmatmat(x.reshape(-1, 1)).reshape(-1)
-
-    def _rmatmat(self, x: Array) -> Array:
-        value: Array = self.product(x, adjoint=True).value
-        return value
 
     def close(self) -> None:
         """Let go of the copies at the workers; the matrix itself stays whoever's it is."""

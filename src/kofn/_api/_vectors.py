@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from abc import ABC, abstractmethod
+from typing import Any, Unpack
 
 import numpy as np
 from scipy.sparse import issparse
 from scipy.sparse.linalg import LinearOperator
 
 from .. import checks
+from .._base._numbers import Array
+from ..jobs._answer import Answer
+from ..jobs._options import OptionKeywords
 from ..schemes.products._operands import plain_array
 
 CALL = "kofn.operator"
@@ -91,3 +95,25 @@ def _plain(x: Any) -> Any:
         return x
     with checks.named(CALL):
         return plain_array("x", x)
+
+
+class ByProducts(Unmasked, ABC):
+    """A linear operator whose products, with either direction, are answers of runs."""
+
+    @abstractmethod
+    def product(self, x: Array, *, adjoint: bool = False, **changes: Unpack[OptionKeywords]) -> Answer:
+        """The product with a vector or a matrix."""
+
+    def _matvec(self, x: Array) -> Array:
+        return self._matmat(x.reshape(-1, 1)).reshape(-1)
+
+    def _matmat(self, x: Array) -> Array:
+        value: Array = self.product(x).value
+        return value
+
+    def _rmatvec(self, x: Array) -> Array:
+        return self._rmatmat(x.reshape(-1, 1)).reshape(-1)
+
+    def _rmatmat(self, x: Array) -> Array:
+        value: Array = self.product(x, adjoint=True).value
+        return value
