@@ -213,6 +213,8 @@ PACKAGES = {
     "safetensors": ("safetensors", "kofn[torch]"),
     "sklearn": ("scikit-learn", "kofn[sklearn]"),
     "torch": ("PyTorch", "kofn[torch]"),
+    "tqdm": ("tqdm", "kofn[progress]"),
+    "zarr": ("Zarr", "kofn[zarr]"),
 }
 """What kofn can do without: module, name, and what to install."""
 

@@ -57,21 +57,40 @@ def read_matrix(path: Name, argument: str) -> FileMatrix:
     Traceback (most recent call last):
     kofn.errors.FileError: kofn: 'A' must be a file that can be read, but got no/such/file.npy (No such...
     """
-    with _opened(path, argument) as file:
-        shape, fortran, dtype = _header(file, path, argument)
-        if dtype.char not in "fdFD":
-            what = "pickled Python objects" if dtype.hasobject else f"dtype {dtype}"
-            remedy = "save it again after array.astype(float)"
-            raise _refused(argument, "hold float32, float64 or complex numbers", f"{path} with {what}", remedy)
-        if len(shape) != 2:
-            raise _refused(argument, "have 2 dimensions", f"{path} of shape {shape}", "reshape it and save it again")
-        start, size = file.tell(), math.prod(shape) * dtype.itemsize
-        have = os.fstat(file.fileno()).st_size - start
-        if have < size:
-            must = f"hold the {size} bytes of numbers that its header speaks of"
-            raise _refused(argument, must, f"{path} with {have}", "it was cut short; save or copy it again")
-        descriptor = Descriptor(file.fileno())
-        return FileMatrix(descriptor, (shape[0], shape[1]), dtype, start, by_columns=fortran).unchanging()
+    with opened(path, argument) as file:
+        shape, dtype, fortran = header(file, path, argument)
+        start, have = file.tell(), os.fstat(file.fileno()).st_size - file.tell()
+        require_whole(path, argument, have, math.prod(shape) * dtype.itemsize)
+        return FileMatrix(Descriptor(file.fileno()), shape, dtype, start, by_columns=fortran).unchanging()
+
+
+def header(file: IO[bytes], name: object, argument: str) -> tuple[tuple[int, int], np.dtype[Any], bool]:
+    """The shape, the type and whether columns lie together of a ``.npy`` file whose numbers come next, or a refusal."""
+    shape, fortran, dtype = _header(file, name, argument)
+    require_floats(dtype, name, argument)
+    return require_matrix(shape, name, argument), dtype, fortran
+
+
+def require_floats(dtype: np.dtype[Any], name: object, argument: str) -> None:
+    """Refuse what is no dense matrix that codes could combine."""
+    if dtype.char not in "fdFD":
+        what = "pickled Python objects" if dtype.hasobject else f"dtype {dtype}"
+        remedy = "save it again after array.astype(float)"
+        raise refused(argument, "hold float32, float64 or complex numbers", f"{name} with {what}", remedy)
+
+
+def require_matrix(shape: tuple[int, ...], name: object, argument: str) -> tuple[int, int]:
+    """Refuse what has not two dimensions."""
+    if len(shape) != 2:
+        raise refused(argument, "have 2 dimensions", f"{name} of shape {shape}", "reshape it and save it again")
+    return shape[0], shape[1]
+
+
+def require_whole(name: object, argument: str, have: int, size: int) -> None:
+    """Refuse what has fewer bytes than its header speaks of."""
+    if have < size:
+        must = f"hold the {size} bytes of numbers that its header speaks of"
+        raise refused(argument, must, f"{name} with {have}", "it was cut short; save or copy it again")
 
 
 def check_target(path: Name, argument: str, size: int = 0) -> None:
@@ -86,10 +105,10 @@ def check_target(path: Name, argument: str, size: int = 0) -> None:
     target = _resolved(path, argument)
     folder = target.parent
     if not folder.is_dir():
-        raise _refused(argument, "lie in a folder that exists", path, "make the folder first")
+        raise refused(argument, "lie in a folder that exists", path, "make the folder first")
     if target.exists() and not target.is_file():
         kind = "folder" if target.is_dir() else "device or pipe"
-        raise _refused(argument, "be an ordinary file", f"{path}, a {kind}", "choose another name")
+        raise refused(argument, "be an ordinary file", f"{path}, a {kind}", "choose another name")
     try:
         file, trial = _beside(target)
         file.close()
@@ -99,7 +118,7 @@ def check_target(path: Name, argument: str, size: int = 0) -> None:
         raise _unwritable(argument, path, error) from None
     if free < size:
         must = f"lie on a disk with {size} bytes to spare"
-        raise _refused(argument, must, f"{path} with {free}", "make room or choose another disk")
+        raise refused(argument, must, f"{path} with {free}", "make room or choose another disk")
 
 
 @contextmanager
@@ -179,20 +198,21 @@ def write_matrix(path: Name, matrix: Array, argument: str = "path") -> None:
 
 
 @contextmanager
-def _opened(path: Name, argument: str) -> Iterator[IO[bytes]]:
+def opened(path: Name, argument: str) -> Iterator[IO[bytes]]:
+    """A file to be read, or a refusal of what cannot be."""
     try:
         # Without O_NONBLOCK, opening a pipe would wait for somebody to write to it.
         file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise _refused(argument, "be a file that can be read", f"{path} ({why})", "check the path") from None
+        raise refused(argument, "be a file that can be read", f"{path} ({why})", "check the path") from None
     with file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise _refused(argument, "be an ordinary file", path, "copy it to one first")
+            raise refused(argument, "be an ordinary file", path, "copy it to one first")
         yield file
 
 
-def _header(file: IO[bytes], path: Name, argument: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _header(file: IO[bytes], name: object, argument: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -201,7 +221,7 @@ def _header(file: IO[bytes], path: Name, argument: str) -> tuple[tuple[int, ...]
             raise ValueError("negative dimension")
     except Exception:  # what a header of nonsense raises depends on the nonsense and on NumPy's version
         remedy = "write it with numpy.save"
-        raise _refused(argument, "be a NumPy .npy file with a whole header", path, remedy) from None
+        raise refused(argument, "be a NumPy .npy file with a whole header", name, remedy) from None
     return shape, fortran, dtype
 
 
@@ -231,8 +251,9 @@ def _free_bytes(folder: Path) -> float:
 def _unwritable(argument: str, path: Name, error: Exception) -> FileError:
     got = f"{path} ({getattr(error, 'strerror', None) or error})"
     remedy = "choose another place or make room; nothing there was changed"
-    return _refused(argument, "be a file that can be written", got, remedy)
+    return refused(argument, "be a file that can be written", got, remedy)
 
 
-def _refused(argument: str, must: str, got: object, remedy: str) -> FileError:
+def refused(argument: str, must: str, got: object, remedy: str) -> FileError:
+    """Build (not raise) the exception for a file that cannot be read or written as asked."""
     return FileError(str(refusal(CALL, argument, must, got, remedy)))

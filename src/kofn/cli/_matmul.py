@@ -1,4 +1,4 @@
-"""``kofn matmul``: the product of two ``.npy`` files."""
+"""``kofn matmul``: the product of two matrices in files."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import numpy as np
 
 from .._api._auto import AUTO
 from .._api._matmul import matmul
-from ..arrays._file import FileMatrix
-from ..arrays._npy import check_target, new_matrix, read_matrix, replacing
+from ..arrays._npy import check_target, replacing
+from ..arrays.formats import Place, check_place, place, read_file, split_name
 from ..checks import named, refusal
 from ..errors import ArgumentError, KofnError, MissingPackage, require, require_installed
 from ..jobs._answer import Answer
 from ..jobs.report._progress import ProgressLine, format_progress
 from ..jobs.report._report import Report, check_page
 from ..schemes import PRODUCTS
+from ..schemes.products._plain import is_sparse_matrix
 from ._command import Command
 from ._options import add_options, options_of
 from ._workers import add_workers, workers_of
@@ -28,13 +29,27 @@ EXAMPLES = """\
   kofn matmul A.npy B.npy --out C.npy --code kronecker --workers 8 --deadline 2
   kofn matmul A.npy B.npy --out C.npy --code kronecker --blocks 2 3 --tolerance 0.05 --timeline who.png
   kofn matmul A.npy B.npy --out C.npy --html run.html
+  kofn matmul data.npz:left data.npz:right --out C.npy
+  kofn matmul A.mtx.gz B.npz --out C.npz
   kofn matmul A.npy B.npy --out C.npy --workers dask:tcp://scheduler:8786"""
 
 
+NOTES = """
+
+Matrices are read from .npy, .npz, .mtx, .mtx.gz (Matrix Market) and .zarr, of which the last needs kofn[zarr].
+Write FILE:NAME for one of several arrays of an archive or a group. Dense matrices hold float32, float64 or complex
+numbers; those in .npy, .zarr and archives that are not compressed are read by pieces. Sparse ones, from Matrix
+Market and scipy.sparse.save_npz, stay sparse, and so does the product of two: it goes to .npz, .mtx or .mtx.gz.
+A dense product goes to any of these; in .npy and .zarr it is written as it comes, and need not fit into memory."""
+
+
 def _add(parser: ArgumentParser) -> None:
-    parser.add_argument("A", metavar="A.npy", help="the left matrix")
-    parser.add_argument("B", metavar="B.npy", help="the right matrix")
-    parser.add_argument("--out", metavar="C.npy", required=True, help="where the product goes")
+    parser.epilog = (parser.epilog or "") + NOTES
+    parser.add_argument("A", metavar="A", help="file of the left matrix")
+    parser.add_argument("B", metavar="B", help="file of the right matrix")
+    parser.add_argument(
+        "--out", metavar="C", required=True, help="where the product goes, in the form that its name says"
+    )
     parser.add_argument("--code", metavar="NAME", default=AUTO, help=f"{AUTO}, {', '.join(PRODUCTS)} (default: {AUTO})")
     add_workers(parser)
     parser.add_argument("--blocks", metavar=("N", "P"), nargs=2, type=int, help="row blocks of A, column blocks of B")
@@ -52,10 +67,11 @@ def _add(parser: ArgumentParser) -> None:
 
 def _execute(arguments: Namespace) -> int:
     workers = workers_of("kofn matmul", arguments)
-    A, B = read_matrix(arguments.A, "A"), read_matrix(arguments.B, "B")
+    A, B = (read_file(getattr(arguments, name), name) for name in "AB")
     _require_apart(arguments)
-    shape, dtype = (A.shape[0], B.shape[1]), np.result_type(A.dtype, B.dtype)
-    check_target(arguments.out, "--out", shape[0] * shape[1] * dtype.itemsize + 128)
+    _require_fitting(A, B)
+    product = (A.shape[0], B.shape[1]), np.result_type(A.dtype, B.dtype), is_sparse_matrix(A) and is_sparse_matrix(B)
+    check_place(arguments.out, "--out", *product)
     if arguments.timeline is not None:
         require_installed("kofn matmul: '--timeline'", "matplotlib")
         check_target(arguments.timeline, "--timeline")
@@ -63,8 +79,8 @@ def _execute(arguments: Namespace) -> int:
         check_page("kofn matmul", "--html", arguments.html)
         check_target(arguments.html, "--html")
     try:
-        with new_matrix(arguments.out, shape, dtype, "--out") as out:
-            answer, failure = _multiply_or_estimate(A, B, out, workers, arguments)
+        with place(arguments.out, "--out", *product) as target:
+            answer, failure = _multiply_or_estimate(A, B, target, workers, arguments)
     except (ArgumentError, MissingPackage):
         raise
     except KofnError as error:
@@ -81,7 +97,7 @@ def _execute(arguments: Namespace) -> int:
 
 def _require_apart(arguments: Namespace) -> None:
     """Refuse to write over an input, or the picture over the product."""
-    taken = {os.path.realpath(arguments.A): "A", os.path.realpath(arguments.B): "B"}
+    taken = {os.path.realpath(split_name(getattr(arguments, name))[0]): name for name in "AB"}
     for option in ("out", "timeline", "html"):
         path = getattr(arguments, option)
         if path is not None and (other := taken.setdefault(os.path.realpath(path), f"--{option}")) != f"--{option}":
@@ -89,24 +105,30 @@ def _require_apart(arguments: Namespace) -> None:
             raise refusal("kofn matmul", f"--{option}", must, path, remedy)
 
 
+def _require_fitting(A: Any, B: Any) -> None:
+    """Refuse shapes of which there is no product, before its place is looked at."""
+    if A.shape[1] != B.shape[0]:
+        must, remedy = f"have {A.shape[1]} rows, as A has columns", "transpose one of them, or name another file"
+        raise refusal("kofn matmul", "B", must, f"one of shape {B.shape}", remedy)
+
+
 def _multiply_or_estimate(
-    A: FileMatrix, B: FileMatrix, out: FileMatrix, workers: Any, arguments: Namespace
+    A: Any, B: Any, target: Place, workers: Any, arguments: Namespace
 ) -> tuple[Answer, KofnError | None]:
-    """The product, or the best estimate of a job that failed and why it did; either is written to ``out``."""
+    """The product, or the best estimate of a job that failed and why it did; either is written."""
     failure: KofnError | None = None
     try:
-        answer = _multiply(A, B, out, workers, arguments)
+        answer = _multiply(A, B, target.out, workers, arguments)
     except KofnError as error:
         estimate: Answer | None = getattr(error, "estimate", None)
         if estimate is None:
             raise
         answer, failure = estimate, error
-    if answer.value is not out:
-        out[:] = answer.value
+    target.write(answer.value)
     return answer, failure
 
 
-def _multiply(A: FileMatrix, B: FileMatrix, out: FileMatrix, workers: Any, arguments: Namespace) -> Answer:
+def _multiply(A: Any, B: Any, out: Any, workers: Any, arguments: Namespace) -> Answer:
     with ProgressLine(sys.stderr, arguments.quiet) as line, named("kofn matmul"):
         # An expected error costs a sketch of the data, so nobody asks for it when nobody looks.
         progress = None if arguments.quiet else lambda now: line.show(format_progress(now))
@@ -143,4 +165,4 @@ def _draw_timeline(report: Report) -> Any:
     return figure
 
 
-COMMAND = Command("multiply two .npy files on worker processes, here or on a cluster", EXAMPLES, _add, _execute)
+COMMAND = Command("multiply two matrices in files on worker processes, here or on a cluster", EXAMPLES, _add, _execute)
