@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from kofn.testing.chaos._engines import ending_with_us
 
 
 class Processes:
@@ -79,7 +80,7 @@ class Processes:
 
 def dask(command: str) -> list[str]:
     """The command line of ``dask scheduler`` or ``dask worker``."""
-    return [sys.executable, "-m", "dask", command]
+    return [*ending_with_us("dask"), command]
 
 
 @contextmanager

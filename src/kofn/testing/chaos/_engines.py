@@ -86,8 +86,15 @@ def _dask_process(folder: Path, *command: str) -> subprocess.Popen[bytes]:
     log = (folder / f"{command[0]}-{time.monotonic_ns()}.log").open("wb")
     with log:
         return subprocess.Popen(
-            [sys.executable, "-m", "dask", *command], stdout=log, stderr=log, cwd=folder, start_new_session=True
+            [*ending_with_us("dask"), *command], stdout=log, stderr=log, cwd=folder, start_new_session=True
         )
+
+
+def ending_with_us(module: str) -> list[str]:
+    """A command line that runs a module in a process that is ended when this one dies, whatever it dies of (Linux)."""
+    prctl = "sys.platform == 'linux' and ctypes.CDLL(None).prctl(1, signal.SIGTERM)"  # PR_SET_PDEATHSIG
+    text = f"import ctypes, runpy, signal, sys; {prctl}; runpy.run_module({module!r}, None, '__main__', True)"
+    return [sys.executable, "-c", text]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
