@@ -10,6 +10,7 @@ from draws import examples
 from kofn.codes import decodable, decode
 from kofn.codes._linear import LinearCode
 from kofn.codes._prior import Prior
+from kofn.codes.decoding._dense import decode_dense
 from kofn.errors import ArgumentError
 
 seeds = st.integers(0, 2**32 - 1)
@@ -179,3 +180,12 @@ def test_a_prior_of_other_unknowns_is_refused(prior):
 def test_an_unknown_estimator_is_refused():
     with pytest.raises(ArgumentError, match="'lmmse', 'exact'"):
         decode(LinearCode("one", [[1.0]], [[1.0]], [0]), [0], estimator="best")
+
+
+def test_rows_of_no_code_are_decoded_as_those_of_one():
+    generator = np.array([[1.0, 2.0, 0.0], [0.0, 1.0, 3.0]])
+    code = LinearCode("rows", generator, np.eye(3), worker=[0, 1])
+    prior = Prior.independent([1.0, 4.0, 9.0])
+    alone, of_code = decode_dense(generator, np.eye(3), prior, "lmmse", 2.0**-52), decode(code, [0, 1], prior)
+    assert np.allclose(alone.matrix, of_code.matrix, rtol=1e-12, atol=0) and not alone.recovered.any()
+    assert float(alone.error) == pytest.approx(float(of_code.error), rel=1e-12)

@@ -303,3 +303,18 @@ def test_single_precision_is_judged_by_its_own_epsilon(build):
         assert decoding.exact == (amplification <= np.sqrt(2.0**23))
         exact += decoding.exact
     assert exact >= 95
+
+
+@pytest.mark.parametrize("power", [-60, 40])
+def test_the_unit_of_the_targets_changes_nothing(power):
+    """A power of two changes no rounding, so V is multiplied by it to the last bit."""
+    for seed in range(0, 400, 4):
+        rng = np.random.default_rng(seed)
+        rows = int(rng.integers(4, 12))
+        unknowns = int(rng.integers(2, rows))
+        generator = rng.integers(-1, 2, (rows, unknowns)) * rng.uniform(0.1, 3.0, (rows, unknowns))
+        targets = rng.integers(0, 2, (2, unknowns)).astype(float)
+        one, other = certify(generator, targets), certify(generator, np.ldexp(targets, power))
+        assert np.array_equal(np.ldexp(one.matrix, power), other.matrix)
+        assert np.array_equal(one.backward_error, other.backward_error)
+        assert np.array_equal(one.amplification, other.amplification)

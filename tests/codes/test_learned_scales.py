@@ -8,7 +8,7 @@ import pytest
 import kofn
 from kofn.codes import decode
 from kofn.codes._prior import Prior
-from kofn.codes.decoding._learning import TermLearner
+from kofn.codes.decoding._learning import TermLearner, unit_size
 from kofn.schemes import FUNCTIONS, SUMS, SumScheme, Terms
 
 SURE = [name for name in SUMS if name != "bcc"]  # a share that nobody draws never comes
@@ -305,3 +305,18 @@ def test_a_row_that_overflows_is_named(pool):
     with pytest.raises(kofn.TermError, match=r"term 0 and those up to term 3 .* \(at worker \d, in row 0\)") as caught:
         kofn.sum([lambda x: 1e308] * 4, 0, workers=pool, code="one")
     assert caught.value.term == 0
+
+
+@pytest.mark.parametrize("power", [-1074, -1073, -1022, 0, 1023])
+def test_a_unit_is_found_for_the_smallest_and_the_largest_numbers(power):
+    scaled, exponent = unit_size(np.array([2.0**power, 0.0]))
+    assert scaled.tolist() == [0.5, 0.0] and exponent == power + 1
+
+
+def test_what_an_earlier_call_learned_does_not_count_where_there_is_enough():
+    code, results = SUMS["cyclic"](8, blocks=8, workers=1), {row: np.array(10.0 + (-1) ** row) for row in range(8)}
+    earlier = Prior(np.full(8, 100.0), common=np.full(8, 1.0))
+    alone, after = TermLearner(code).prior(results), TermLearner(code, earlier=earlier).prior(results)
+    assert np.array_equal(alone.factor, after.factor) and np.array_equal(alone.common, after.common)
+    few = {row: results[row] for row in range(2)}
+    assert TermLearner(code, earlier=earlier).prior(few).factor[0] > 9.0  # most of it varied

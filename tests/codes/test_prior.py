@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from kofn.arrays._blocks import Blocks
 from kofn.arrays._spans import Spans
+from kofn.codes import LinearCode, decode
 from kofn.codes._prior import Prior
 from kofn.errors import CodeError
 from kofn.schemes.products._scheme import sketch_prior
@@ -98,3 +99,10 @@ def test_what_is_known_counts_in_the_energy_and_never_in_the_loss():
     assert quarter.loss(M) == prior.loss(M)
     with pytest.raises(CodeError, match="what is known of the unknowns must be a finite matrix"):
         Prior(F, known=np.ones(3))
+
+
+def test_relative_to_nothing_all_that_is_missing_counts_alike():
+    code = LinearCode("parity", [[1, 0], [0, 1], [1, 1]], np.eye(2), worker=[0, 1, 2], threshold=2)
+    found, equal = decode(code, [2], Prior.independent([0.0, 0.0])), decode(code, [2])
+    assert np.array_equal(found.matrix, equal.matrix)
+    assert found.error == equal.error == pytest.approx(0.5**0.5)

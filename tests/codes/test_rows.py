@@ -113,3 +113,10 @@ def test_the_rank_of_what_is_systematic_is_that_of_its_rows(seed):
     for row in rng.permutation(11):
         assert fast.add(int(row)) == slow.add(int(row))
         assert (fast.rank, fast.is_near) == (slow.rank, slow.is_near)
+
+
+def test_of_many_rows_no_two_say_the_same():
+    source = RatelessRows(plain(5))
+    rows = extended(source, *[range(5)] * 60).generator[5:]
+    alike = np.abs(rows @ rows.T) - np.eye(60)
+    assert alike.max() < 0.9999  # of unit size: 1 for two that are multiples of one another

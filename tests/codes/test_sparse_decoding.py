@@ -13,6 +13,7 @@ from kofn.codes._prior import Prior
 from kofn.codes.decoding import ESTIMATORS
 from kofn.codes.decoding import _sparse as sparse_decoding
 from kofn.codes.decoding._peeling import peel, solve_by_peeling
+from kofn.codes.decoding._rank import CoverageRank
 from kofn.codes.decoding._sparse import decode_sparse, scaled_conjugate_gradients, solve_rows
 from kofn.schemes import SUMS, cyclic, lt, sr
 from kofn_studies.sums.modular import rows_needed
@@ -194,6 +195,16 @@ def test_a_collector_follows_codes_too_large_for_a_basis():
     assert collector.done and m <= collector.count <= 1.2 * rows_predicted(code.generator[order])
 
 
+def test_what_one_worker_has_sent_is_not_added_to_what_others_have_sent_alone():
+    rows = csr_array([[1.0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [1, 0, 0, 0], [0, 1, 0, 0]])
+    seen = CoverageRank(rows, np.eye(4), worker=np.array([1, 0, 0, 0, 0]), disjoint=False)
+    for row in range(3):
+        seen.add(row)
+    assert not seen.is_near  # everything was seen, in three rows for four unknowns
+    seen.add(3)
+    assert seen.is_near and seen.rank == 3
+
+
 def test_a_code_may_be_given_sparse():
     code = kofn.LinearCode("pair", csr_array([[1.0, 1.0], [0.0, 2.0]]), np.eye(2), [0, 1])
     assert code.decodable and code.work.tolist() == [1.0, 1.0] and code.on_workers(1).workers == 1
@@ -213,3 +224,15 @@ def test_an_estimator_that_is_added_by_name_decides_for_sparse_codes_too(monkeyp
     found = decode(code, [0, 1], Prior.independent(np.full(24, 9.0)), "average")
     assert not found.exact
     assert np.array_equal(found.matrix, np.full((len(code.targets), 2), 9 / 24))
+
+
+@pytest.mark.parametrize("make", [lambda: lt(24, workers=8, rows=4, rng=0), lambda: cyclic(24, workers=8)])
+@pytest.mark.parametrize("estimator", ["lmmse", "exact", "peeling"])
+def test_a_stack_of_sets_of_rows_is_decoded_set_by_set(make, estimator):
+    code, prior = make(), Prior.independent(np.arange(1.0, 25.0))
+    rows = np.array([np.random.default_rng(seed).permutation(code.rows)[: code.rows // 2] for seed in range(6)])
+    stack = decode(code, rows.reshape(2, 3, -1), prior, estimator)
+    for place, part in zip(np.ndindex(2, 3), rows, strict=True):
+        one = decode(code, part, prior, estimator)
+        for name in ("matrix", "recovered", "error", "backward_error", "amplification"):
+            assert np.array_equal(getattr(stack, name)[place], getattr(one, name))

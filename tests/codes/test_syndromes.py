@@ -124,3 +124,13 @@ def test_one_number_a_result_tells_of_one_liar_and_of_no_more():
     results[9] = results[9] + 1.0
     with pytest.raises(kofn.Corrupted):
         locate(code, range(N), results)
+
+
+def test_honest_results_of_a_badly_conditioned_code_agree():
+    """Exact integers, rounded once: results that all but cancel are off by as much as their terms would be."""
+    powers = np.arange(1, 13)[:, None] ** np.arange(8)
+    code = LinearCode("powers", powers.astype(float), np.eye(8), worker=range(12))
+    weakest = np.linalg.svd(code.generator)[2][-1]  # what these rows say least of
+    unknowns = np.rint(2.0**20 * weakest).astype(np.int64).astype(object)
+    results = [np.array([float(sum(int(p) * u for p, u in zip(row, unknowns, strict=True)))]) for row in powers]
+    assert locate(code, range(12), results) == ([], [])

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import math
 import os
+import select
 import selectors
 import signal
 import subprocess
@@ -22,6 +23,7 @@ import pytest
 
 from kofn.engines import LocalPool, Stop
 from kofn.engines.local import _supervisor
+from kofn.engines.local._states import TRIES
 from kofn.errors import ArgumentError, PoolClosed, WorkerLost
 from kofn.simulation import Straggling
 from processes import alive, descriptors, linux, pid_of, until
@@ -181,9 +183,13 @@ def test_the_fork_server_may_die(own: LocalPool) -> None:
 
 
 def test_workers_that_cannot_start_are_an_error(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    servers: list[Any] = []
+    make = _supervisor.ForkServerClient
     monkeypatch.setattr(sys, "executable", "/bin/false")
+    monkeypatch.setattr(_supervisor, "ForkServerClient", lambda threads: servers.append(make(threads)) or servers[-1])
     with pytest.raises(WorkerLost, match="no worker could be started"):
         LocalPool(2)
+    assert len(servers) == TRIES
 
 
 def test_all_dead_is_an_error_and_no_hang(own: LocalPool) -> None:
@@ -224,6 +230,23 @@ def test_a_kill_that_meets_the_end_of_the_pool_waits_for_nothing(
     assert own.stop(0, "kill") == Stop.NOTHING
     with pytest.raises((PoolClosed, CancelledError)):
         task.result(PATIENCE)
+
+
+def test_what_a_worker_sent_before_it_died_still_counts(own: LocalPool) -> None:
+    """Both are there when the pool's thread looks, and the death is heard of first."""
+    supervisor, go_on = own._supervisor, threading.Event()
+    supervisor.post(lambda: go_on.wait(PATIENCE))
+    until(lambda: not supervisor.commands)
+    connection = supervisor.slots[0].connection
+    assert connection is not None
+    task = own.submit(0, abs, -3)
+    for heard, then in (
+        (connection, lambda: os.kill(own.pids()[0], signal.SIGKILL)),
+        (supervisor.server.connection, go_on.set),
+    ):
+        assert select.select([heard], [], [], PATIENCE)[0]
+        then()
+    assert task.result(PATIENCE) == 3
 
 
 def test_a_model_that_lets_a_worker_die() -> None:
@@ -302,6 +325,7 @@ def test_200_megabytes_there_and_back(pool: LocalPool) -> None:
     assert back[0] == back[-1] == 2.0
     assert after["shared"] == before["shared"]
     assert after["pipe"] - before["pipe"] < 10_000
+    assert 200_000_000 <= after["returned"] - before["returned"] < 200_010_000
 
 
 def test_large_values_are_copied_once_and_never_through_the_pipe(own: LocalPool) -> None:

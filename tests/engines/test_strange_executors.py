@@ -44,3 +44,22 @@ def test_what_an_executor_raises_is_named_and_the_cause(error):
         kofn.map(abs, [1.0, 2.0], workers=[Refusing(error), Refusing(error)])
     assert isinstance(caught.value.__cause__, kofn.WorkerLost)
     assert caught.value.__cause__.__cause__ is error
+
+
+class Late(Executor):
+    """Begins nothing."""
+
+    def __init__(self):
+        self.futures = []
+
+    def submit(self, function, *arguments, **options):
+        self.futures.append(Future())
+        return self.futures[-1]
+
+
+def test_a_task_that_its_user_cancels_is_taken_back_from_an_executor_that_has_not_begun_it():
+    executor = Late()
+    with kofn.ExecutorPool([executor]) as pool:
+        task = pool.submit(0, abs, -1)
+        assert task.cancel() and executor.futures[0].cancelled()
+        assert pool.state(0) == "idle"

@@ -15,6 +15,7 @@ import kofn
 from kofn.jobs._view import RunView
 from kofn.jobs.scheduling import CUBED, FLINK, SPARK_3_5, SPARK_4, Copy, InFlight, Rows, Wait
 from kofn.jobs.scheduling._names import as_scheduler
+from kofn.jobs.scheduling._placed import Placed, candidates
 
 STATIC, ADAPTIVE, SPECULATIVE = kofn.Static(), kofn.Adaptive(), kofn.Speculative()
 
@@ -277,3 +278,38 @@ def test_what_is_no_scheduler_is_refused(bad):
 def test_a_speculative_scheduler_that_cannot_be_is_refused(bad):
     with pytest.raises(kofn.ArgumentError, match=rf"kofn\.Speculative: '{next(iter(bad))}' must be"):
         kofn.Speculative(**bad)
+
+
+def test_rows_of_one_message_are_late_one_after_another():
+    view = view_of([0, 1, 2], [0, 0, 1], ["idle"] * 2)
+    send(view, 1, [2])
+    receive(view, 1, seconds=0.0005)  # so short that both rows would fit into a message
+    send(view, 0, [0, 1])
+    duplicates = kofn.Duplicates(after=2.0)
+    assert duplicates.next_look(view) == 0.001
+    view.now = 0.0015
+    assert duplicates.assign(1, view) == Copy([0])
+    view.now = 0.002
+    assert duplicates.assign(1, view) == Copy([0, 1])
+
+
+def test_nothing_that_is_known_is_moved_from_a_worker_that_comes_back():
+    view = view_of([0, 0, 1], [0, 1, 2], ["idle", "busy", "idle"], lambda worker, row: 8 * (worker == 0 and row == 1))
+    send(view, 0, [0])
+    send(view, 2, [2])
+    receive(view, 0)
+    assert STATIC.assign(0, view) == Wait()  # row 1 says what row 0 has said, and its data would have to be moved
+    receive(view, 2)
+    assert STATIC.assign(0, view) == Rows([1])
+
+
+@pytest.mark.parametrize(("waiting", "expected"), [(0, []), (1, []), (2, [2, 1])])
+def test_a_worker_in_time_is_left_its_next_row_where_data_stays(waiting, expected):
+    view = view_of(list(range(waiting + 2)), [0] * (waiting + 1) + [1], ["idle"] * 2)
+    send(view, 1, [waiting + 1])
+    receive(view, 1, seconds=1.0)
+    send(view, 0, [0])
+    assert [row for row, _ in candidates(1, view, after=1.5)] == expected
+    assert Placed().next_look(view) == (0.02 if waiting else 1.5)
+    view.now = 1.5
+    assert [row for row, _ in candidates(1, view, after=1.5)] == [*range(waiting, 0, -1), 0]  # now it is late

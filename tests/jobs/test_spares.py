@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn.jobs.scheduling import Spares
+from kofn.jobs._view import RunView
+from kofn.jobs.scheduling import InFlight, Rows, Spares, Wait
 from steady import SteadyPool
 
 RNG = np.random.default_rng(0)
@@ -76,3 +77,42 @@ def test_without_redundancy_dead_workers_are_replaced_too():
 def test_a_factor_is_checked():
     with pytest.raises(kofn.ArgumentError, match=r"Spares: 'after' must be a finite number > 0, but got 0"):
         Spares(after=0.0)
+
+
+@pytest.mark.parametrize(("is_late", "expected"), [(True, Rows([3])), (False, Wait())])
+def test_a_spare_row_of_a_worker_that_is_late_itself_is_not_waited_for(is_late, expected):
+    code = kofn.LinearCode("two and two", [[1, 0], [0, 1], [1, 1], [1, -1]], np.eye(2), worker=range(4))
+    view = RunView(code, 4, lambda worker, row: 0)
+    for worker in range(4):
+        view.set_state(worker, "idle")
+    view.speed.add(1, rows=1, load=1.0, seconds=1.0)
+    for worker, sent in ((0, 0.0), (1, 0.0), (2, 0.5 if is_late else 1.5)):
+        view.queue.take([worker])
+        view.send(InFlight([worker], worker, sent, sent))
+    view.bring_back(1, "idle", arrived=True)
+    view.receive(1)
+    view.now = 2.5  # worker 0 is late with the first unknown, which one of the combinations is enough to replace
+    assert Spares(after=1.5).assign(3, view) == expected
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0.0005, range(10)), (0.002, range(5)), (1.0, range(5))])
+def test_plain_rows_go_in_halves_unless_they_take_no_longer_than_five_messages(seconds, expected):
+    code = kofn.LinearCode("plain", np.eye(10), np.eye(10), worker=np.zeros(10, int))
+    view = RunView(code, 1, lambda worker, row: 0)
+    view.set_state(0, "idle")
+    view.speed.add(0, rows=1, load=1.0, seconds=seconds)  # 4 of the first in 2 ms, 1 of the others
+    assert Spares().assign(0, view) == Rows(list(expected))
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(1.0, [2]), (0.0005, [2, 3])])
+def test_spare_rows_go_one_by_one_unless_they_are_short(seconds, expected):
+    code = kofn.LinearCode("two and two", [[1, 0], [0, 1], [1, 1], [1, -1]], np.eye(2), worker=[0, 1, 2, 2])
+    view = RunView(code, 3, lambda worker, row: 0)
+    for worker in range(3):
+        view.set_state(worker, "idle")
+    view.speed.add(2, rows=1, load=1.0, seconds=seconds)
+    for worker in range(2):
+        view.queue.take([worker])
+        view.send(InFlight([worker], worker, 0.0, 0.0))
+    view.now = 10.0  # both are late
+    assert Spares().assign(2, view) == Rows(expected)

@@ -160,3 +160,25 @@ def test_fresh_rows_are_checked():
     assert verifier.excess(task, result) <= 1.0
     result[2, 3] *= -1.0
     assert verifier.excess(task, result) > 1.0
+
+
+@pytest.mark.parametrize("dtype", "fd")
+def test_a_threshold_is_as_large_as_the_formula_says(dtype):
+    """9 γ of K + 6 roundings for the worker, and K + 6 + 2 n of the check's own in double precision, times ‖X‖ = √n."""
+    rng = np.random.default_rng(6)
+    a, b = rng.standard_normal((3, 50)).astype(dtype), rng.standard_normal((50, 400)).astype(dtype)
+    terms, unit = 56, float(np.finfo(dtype).eps) / 2
+    share = 9 * terms * unit / (1 - terms * unit) + (terms + 2 * 400) * math.sqrt(400) * 2.0**-53
+    threshold = share * float(np.linalg.norm(a[1]) * np.linalg.norm(b))
+    wrong = a @ b
+    wrong[1, 7] += 1e3 * threshold
+    median = NormalDist().inv_cdf((1 + 0.5**0.25) / 2)  # of the largest of four |N(0, 1)|
+    assert np.median([excess(a, b, wrong, seed) for seed in range(300)]) == pytest.approx(1e3 * median, rel=0.12)
+
+
+@pytest.mark.parametrize("inner", range(1, 9))
+def test_numbers_below_the_smallest_are_no_fault(inner):
+    rng = np.random.default_rng(inner)
+    for seed in range(50):
+        a, b = ((1e-21 * rng.standard_normal(shape)).astype("f") for shape in ((5, inner), (inner, 30)))
+        assert excess(a, b, a @ b, seed) <= 1.0

@@ -1,0 +1,101 @@
+"""What checks make of results that they are told one by one: who bears whom out, and what is asked for again."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from kofn.codes import LinearCode, gaussian_frame
+from kofn.errors import TaskError
+from kofn.jobs import _events as on
+from kofn.jobs._alike import difference
+from kofn.jobs._checks import Heard
+from kofn.jobs._compared import Compared
+from kofn.jobs._redundant import Redundant
+
+
+def compared_of(rows, lies=1):
+    return Compared(list(range(rows)), True, lambda rows: "", lies)
+
+
+def checks_of(code, surplus=2):
+    return Redundant(code, surplus, compared_of(code.rows), True)
+
+
+def told(checks, results):
+    """Each row's result is that of the worker of the same number."""
+    for row, result in results.items():
+        assert checks.hear(row, row, None, result) is Heard.RIGHT
+    return checks.audit(list(results), results)
+
+
+def test_a_worker_that_says_the_same_twice_bears_out_nothing():
+    checks = compared_of(1)
+    assert [checks.hear(0, 0, None, 5) for _ in range(3)] == [Heard.UNSURE] * 3
+    assert checks.remark() and not checks.is_settled(0)
+    assert checks.hear(1, 0, None, 5) is Heard.RIGHT and checks.is_settled(0)
+
+
+def test_a_result_that_no_other_tells_of_is_asked_for_once_more():
+    code = LinearCode("half", [[1, 0], [2, 0], [3, 0], [1, 1]], np.eye(2), worker=range(4))
+    results = dict(enumerate(code.generator @ np.array([[1.0, 2.0], [3.0, 4.0]])))
+    checks = checks_of(code)
+    assert told(checks, results) == on.Withdrawn([], [(3, 3)])
+    assert checks.hear(1, 3, None, results[3]) is Heard.RIGHT
+    assert checks.audit(list(results), results) == on.Vouched() and not checks.wrong
+
+
+def test_what_was_withdrawn_is_not_withdrawn_again_with_results_of_its_kind():
+    code = LinearCode("frame", gaussian_frame(9, 2, np.random.default_rng(0)), np.eye(2), worker=range(9))
+    results = dict(enumerate((code.generator @ np.arange(6.0).reshape(2, 3))[:4]))
+    results[3] = results[3] + 1.0
+    checks = checks_of(code)
+    assert told(checks, results) == on.Withdrawn([(3, 3)], [(3, 3)])
+    error = TaskError("another shape", 4)
+    for worker in range(4, 9):  # until most workers return numbers of another shape
+        checks.hear(worker, worker, None, np.zeros(7))
+        checks.misfit(worker, worker, np.zeros(7), error)
+    again = [pair for news in checks.news() for pair in news.again]
+    assert again == [(0, 0), (1, 1), (2, 2)]
+
+
+@pytest.mark.parametrize("scale", [2.0**-60, 1.0, 2.0**60])
+@pytest.mark.parametrize(("dtype", "epsilon"), [(np.float64, 2.0**-52), (np.float32, 2.0**-23), (complex, 2.0**-52)])
+def test_a_difference_is_told_in_units_of_a_thousand_roundings_of_the_largest_number(scale, dtype, epsilon):
+    one = np.array([0.5, -1.0, 0.25], dtype) * np.asarray(scale, dtype)
+    other = one.copy()
+    other[2] *= 1 + 4096 * epsilon
+    assert difference(one, other) == difference(other, one) == pytest.approx(4096 / 4 / 1000, rel=1e-2)
+    assert difference(one, one) == 0.0
+    other[1] = np.nan
+    assert difference(one, other) == math.inf
+
+
+def test_a_result_of_another_shape_is_called_wrong_once_the_others_are_vouched_for():
+    code = LinearCode("frame", gaussian_frame(9, 2, np.random.default_rng(0)), np.eye(2), worker=range(9))
+    results = dict(enumerate((code.generator @ np.arange(6.0).reshape(2, 3))[:4]))
+    checks = checks_of(code)
+    checks.hear(4, 4, None, np.zeros(7))
+    for row, result in results.items():
+        checks.hear(row, row, None, result)
+    assert checks.misfit(4, 4, np.zeros(7), TaskError("another shape", 4)) is Heard.UNSURE and not checks.wrong
+    assert checks.audit(list(results), results) == on.Vouched()
+    assert [(one.row, one.worker, one.size) for one in checks.wrong] == [(4, 4, math.inf)]
+
+
+def test_at_the_limit_itself_results_still_say_the_same():
+    checks = compared_of(1)
+    assert checks.hear(0, 0, None, 1.0) is Heard.UNSURE
+    assert checks.hear(1, 0, None, 1.0) is Heard.RIGHT
+    limit = 1.0 - 1000 * 2.0**-52
+    assert difference(1.0, limit) == 1.0
+    assert checks.hear(2, 0, None, limit) is Heard.RIGHT and not checks.wrong
+
+
+def test_parts_of_results_may_differ_by_rounding_as_results_may():
+    for of in (lambda x: {"a": x}, lambda x: [1, x], lambda x: ("b", [x]), lambda x: {"a": {"b": (x,)}}):
+        assert difference(of(1.0), of(1.0 + 2.0**-50)) == pytest.approx(4e-3, rel=1e-2)
+        assert difference(of(1.0), of(1.1)) > 1e9
+    assert difference({"a": 1.0}, {"b": 1.0}) == difference([1.0], (1.0,)) == difference([1.0], [1.0, 2.0]) == math.inf
