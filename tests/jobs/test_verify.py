@@ -206,8 +206,8 @@ def test_a_worker_that_was_wrong_in_three_jobs_is_left_out_of_its_pool_with_a_wa
 def test_a_plan_sketches_blocks_that_stay_once(monkeypatch):
     a, b = operands()
     asked, sketched = [], []
-    ask, make = Freivalds._sketch, Freivalds._sketched
-    monkeypatch.setattr(Freivalds, "_sketch", lambda *given: asked.append(1) or ask(*given))
+    ask, make = Freivalds.excess, Freivalds._sketched
+    monkeypatch.setattr(Freivalds, "excess", lambda *given: asked.append(1) or ask(*given))
     monkeypatch.setattr(Freivalds, "_sketched", lambda *given: sketched.append(1) or make(*given))
     with kofn.ThreadPool(3) as pool:
         scheme = kofn.schemes.uncoded(a, b, blocks=(3, 1), workers=3)

@@ -24,7 +24,8 @@ from ..schemes._scheme import Parts, Scheme
 from ..schemes._task import Task
 from ..schemes._template import Template
 from ..schemes._verifier import Verifier
-from ..schemes.products._freivalds import Freivalds, Sum
+from ..schemes.products._asked import Sum
+from ..schemes.products._freivalds import Freivalds
 from ..schemes.products._scheme import SKETCH, prior_of_samples, real_type
 
 

@@ -1,15 +1,23 @@
 """Keyed checks of block products: C X against A (B X) for a secret random X (Freivalds 1977; arXiv 2107.12958).
 
 A worker does not know X, so its error E is independent of it, and each row of E X is normal with the norm of that row
-of E. An honest E is at most γ_K |A||B|, whatever the data and the order of the sum (Higham, Accuracy and Stability of
-Numerical Algorithms, eq. (3.13)), so no honest result is called wrong but with probability 2 Φ(-9) = 2e-19 a number.
-An error whose norm in some row is 30 thresholds is missed with probability (2 / (√(2π) · 30))^4 = 5e-7.
+of E. What honest rounding makes of a row is told by a model: a random walk of the partial sums, of standard deviation
+
+    σ = eps/4 · (‖row of A‖ (‖B‖ + √n max ‖row of B‖) + (√K + √n) ‖row of C‖),
+
+n being the length of X, whose own roundings are counted too; and a bias, as rounding goes one way where numbers are
+alike. No model knows the bias, so it is measured: rows beyond 8 σ and the bias known so far are computed again
+(`_recount`). What no rounding explains is wrong; else they tell how large the bias is, and twice that is granted from
+then on, so that this happens a few times in the life of a plan. An error that moves a row by 30 thresholds is seen but
+with probability (2 / (√(2π) · 30))^4 = 5e-7.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,59 +26,60 @@ from ..._base._numbers import Array, Floats
 from ...arrays._reductions import norms
 from .._task import Task
 from .._verifier import Verifier
+from ._asked import Sum, underflow
 from ._kept import Kept
+from ._recount import CHUNK, exponent_of, recount
 
 VECTORS = 4
 """Columns of X: an error of 30 thresholds is missed by one with probability 0.027, by four with 5e-7."""
 
-DEVIATIONS = 9.0
-"""Standard deviations of E X that honest rounding is granted."""
+DEVIATIONS = 8.0
+"""Standard deviations of the model that a row may be off by unseen."""
+
+RECOUNTED = 4
+"""Rows of a result that are computed again at most: those that are farthest off."""
+
+BIASED = 2.0
+"""What is granted, of the largest bias that was measured."""
 
 THIN = 2 * VECTORS
 """Products with at most so many columns are checked from the left: Xᵀ A is kept for the next operand."""
 
-CHUNK = 1 << 19
-"""Numbers that are widened at once."""
-
-FARTHEST = 1000
-"""Largest power of two by which X is scaled."""
+FARTHEST = {4: 100, 8: 1000}
+"""Largest power of two by which X is scaled, by bytes of a real number."""
 
 
-class Sum(NamedTuple):
-    """The product Σ c_np A_n B_p that a worker was asked for, and how many products an entry of it adds up."""
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """Norms of the rows of a block (or of its columns), times ``2^-exponent``, and the norm of all of it."""
 
-    first: Sequence[Array]
-    weights: Floats
-    second: Sequence[Array]
-    inner: int
+    lengths: Floats
+    total: float
+    exponent: int
 
     @classmethod
-    def of(cls, a: Array, b: Array) -> Sum:
-        """One product."""
-        return cls([a], np.ones((1, 1)), [b], a.shape[1])
+    def of(cls, block: Any, axis: int, dtype: np.dtype[Any]) -> Lines:
+        """Of the rows of a block (axis 0), or of its columns, which is to be scaled within the range of a type."""
+        lengths = _lengths(block, axis)
+        exponent = _within(exponent_of(float(lengths.max(initial=0.0))), dtype)
+        scaled = np.ldexp(lengths, -exponent)
+        return cls(scaled, float(np.linalg.norm(scaled)), exponent)
 
     @property
-    def is_sparse(self) -> bool:
-        """Whether the result is."""
-        return all(hasattr(block, "tocsr") for block in (self.first[0], self.second[0]))
+    def longest(self) -> float:
+        """The largest norm, scaled."""
+        return float(self.lengths.max(initial=0.0))
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Of the result."""
-        return self.first[0].shape[0], self.second[0].shape[1]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of the result."""
-        dtype: np.dtype[Any] = np.result_type(self.first[0].dtype, self.second[0].dtype)
-        return dtype
+    def norm(self) -> float:
+        """The largest norm, at most 2^1000."""
+        return min(float(np.ldexp(self.longest, self.exponent)), 2.0**1000)
 
 
-class Sketch(NamedTuple):
-    """A block times X, scaled: ``numbers · 2^exponent``, and the block's norm, scaled alike."""
+class Scaled(NamedTuple):
+    """``numbers · 2^exponent``."""
 
     numbers: Array
-    size: float
     exponent: int
 
 
@@ -86,20 +95,28 @@ class Freivalds(Verifier):
     from_left : bool
         Whether to sketch the first blocks, for those that stay while the second ones change.
 
+    Attributes
+    ----------
+    bias : float
+        What is granted beside the model, in units of eps/2 · ‖row of A‖ · ‖B‖.
+
     Examples
     --------
     >>> a, b = np.ones((3, 50)), np.ones((50, 20))
     >>> check = Freivalds(lambda task: Sum.of(*task.arguments), seed=0)
     >>> task, wrong = Task(np.matmul, (a, b)), a @ b
-    >>> wrong[1, 2] += 1e-6
+    >>> wrong[1, 2] += 1e-11
     >>> check.excess(task, a @ b) <= 1.0 < check.excess(task, wrong)
     True
     """
 
     def __init__(self, sum_of: Callable[[Task], Sum], seed: int, from_left: bool = False) -> None:
         self._sum_of, self._seed, self._from_left = sum_of, seed, from_left
-        self._vectors: dict[tuple[int, str], Array] = {}
-        self._sketches: Kept[Sketch] = Kept()
+        self._vectors: dict[tuple[int, np.dtype[Any]], Array] = {}
+        self._lines: Kept[Lines] = Kept()
+        self._sketches: Kept[Scaled] = Kept()
+        self._products: Kept[Scaled] = Kept()
+        self.bias = 0.0
 
     def excess(self, task: Task, result: Any) -> float:
         """How far a block product is off, in thresholds; inf where it is none, or has another shape or type."""
@@ -113,75 +130,98 @@ class Freivalds(Verifier):
         axis = 0 if self._from_left or asked.shape[1] <= THIN else 1  # of the blocks that X is applied to
         if axis == 0:
             asked, result = Sum(asked.second, asked.weights.T, asked.first, asked.inner), result.T
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        with np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
             return self._excess(asked, result, axis)
 
-    def _excess(self, asked: Sum, result: Array, axis: int) -> float:
+    def _excess(self, asked: Sum, result: Any, axis: int) -> float:
         """The check on one side: ``asked.first`` as they are (transposed for axis 0), ``asked.second`` sketched."""
-        sketches = [self._sketch(block, axis) for block in asked.second]
-        exponent = max(sketch.exponent for sketch in sketches)
-        sketched = [np.ldexp(1.0, s.exponent - exponent) * s.numbers for s in sketches]
-        sizes = np.array([math.ldexp(s.size, s.exponent - exponent) for s in sketches])
-        lengths = [_lengths(block, 1 - axis) for block in asked.first]
-        longest = max(float(length.max()) for length in lengths)
-        shift = _within(_exponent(longest) + exponent)
-        back = np.ldexp(1.0, exponent - shift)
-        expected: Any = 0.0
-        bound: Any = 0.0
-        for block, row, length in zip(asked.first, asked.weights, lengths, strict=True):
-            inner = sum(weight * numbers for weight, numbers in zip(row, sketched, strict=True)) * back
-            expected = expected + _apply(block if axis else block.T, inner)
-            bound = bound + (np.abs(row) @ sizes) * (length * back)
+        first, second = ([self._lines_of(one, axis, asked.dtype) for one in blocks] for blocks in asked[::2])
+        shift = _within(max(one.exponent for one in first) + max(one.exponent for one in second), asked.dtype)
         x = self._of(result.shape[1], asked.dtype)
-        found = _apply(result, np.ldexp(1.0, -shift) * x)
-        threshold = bound * _share(asked, x) + self._underflow(asked, bound, x, shift, longest, sizes, exponent)
-        return _largest(np.abs(found - expected), threshold[:, None])
+        found = _apply(result, np.ldexp(x.real.dtype.type(1.0), -shift) * x)
+        off = _largest(np.abs(found - self._expected(asked, axis, shift)))
+        model = _Model(asked, first, second, shift, len(x))
+        granted = model.walk(found) + model.least(x)
+        in_doubt, rows = np.ones(len(off), bool), RECOUNTED
+        while True:
+            ratios = np.where(in_doubt, _ratios(off, granted + self.bias * model.unit), 0.0)
+            doubtful = np.argsort(-ratios)[:rows]
+            doubtful = doubtful[ratios[doubtful] > 1.0]
+            if not len(doubtful):
+                return float(ratios.max())
+            excess = recount(asked if axis else asked.transposed, result, doubtful, model.longest)
+            if excess > 1.0:
+                return excess
+            biases = _ratios(off, model.unit)[doubtful]
+            self.bias = max(self.bias, BIASED * float(biases.max(initial=0.0, where=np.isfinite(biases))))
+            in_doubt[doubtful], rows = False, 2 * rows
 
-    def _underflow(
-        self, asked: Sum, bound: Floats, x: Array, shift: int, longest: float, sizes: Floats, exponent: int
-    ) -> float:
-        """What numbers below the smallest may take from a row: all of it where everything is as small."""
-        tiny, weight = float(np.finfo(asked.dtype).tiny), max(1.0, float(np.abs(asked.weights).sum()))
-        second = math.ldexp(float(sizes.max()), min(exponent, FARTHEST))
-        each = asked.inner + 4.0 + weight * math.sqrt(asked.inner) * (longest + second)
-        wide = float(np.finfo(np.float64).tiny) * (asked.inner + len(x)) * 8.0
-        return tiny * each * (DEVIATIONS * math.sqrt(len(x)) + _length(x)) * 2.0**-shift + wide
+    def _expected(self, asked: Sum, axis: int, shift: int) -> Any:
+        """A (B X), times 2^-shift."""
+        expected: Any = 0.0
+        for block, row in zip(asked.first, asked.weights, strict=True):
+            for weight, other in zip(row, asked.second, strict=True):
+                make = partial(self._product, block, other, axis, asked.dtype)
+                made = self._products.of((axis, asked.dtype), make, block, other)
+                expected = expected + made.numbers.dtype.type(weight * 2.0 ** (made.exponent - shift)) * made.numbers
+        return expected
 
-    def _sketch(self, block: Array, axis: int) -> Sketch:
-        return self._sketches.of(block, axis, lambda: self._sketched(block, axis))
+    def _product(self, block: Array, other: Array, axis: int, dtype: np.dtype[Any]) -> Scaled:
+        """A block times the sketch of another one."""
+        sketch = self._sketches.of((axis, dtype), partial(self._sketched, other, axis, dtype), other)
+        exponent = self._lines_of(block, axis, dtype).exponent
+        scale = np.ldexp(sketch.numbers.real.dtype.type(1.0), -exponent)
+        return Scaled(_apply(block if axis else block.T, scale * sketch.numbers), sketch.exponent + exponent)
 
-    def _sketched(self, block: Array, axis: int) -> Sketch:
-        lengths = _lengths(block, 1 - axis)
-        exponent = _within(_exponent(float(lengths.max(initial=0.0))))
-        x = self._of(block.shape[axis], block.dtype)
-        scale = np.ldexp(1.0, -exponent)
-        numbers = _apply(block if axis else block.T, scale * x)
-        return Sketch(numbers, float(np.linalg.norm(lengths * scale)), exponent)
+    def _sketched(self, block: Array, axis: int, dtype: np.dtype[Any]) -> Scaled:
+        """A block times X."""
+        exponent = self._lines_of(block, axis, dtype).exponent
+        x = self._of(block.shape[axis], dtype)
+        return Scaled(_apply(block if axis else block.T, np.ldexp(x.real.dtype.type(1.0), -exponent) * x), exponent)
+
+    def _lines_of(self, block: Array, axis: int, dtype: np.dtype[Any]) -> Lines:
+        return self._lines.of((axis, dtype), lambda: Lines.of(block, 1 - axis, dtype), block)
 
     def _of(self, length: int, dtype: np.dtype[Any]) -> Array:
-        """X for blocks of that width, (length, vectors): normal numbers of variance 1, complex for complex blocks."""
-        key = length, dtype.kind
+        """X for blocks of that width, (length, VECTORS): normal numbers of variance 1, complex for complex blocks."""
+        key = length, np.result_type(dtype, np.float32)
         if key not in self._vectors:
             rng = np.random.default_rng([self._seed, length])
             x = rng.standard_normal((length, VECTORS))
             if dtype.kind == "c":
                 x = (x + 1j * rng.standard_normal(x.shape)) / math.sqrt(2.0)
-            self._vectors[key] = x
+            self._vectors[key] = x.astype(key[1])
         return self._vectors[key]
 
 
-def _share(asked: Sum, x: Array) -> float:
-    """What rounding may change in a row of C X, over Σ |c_np| ‖row of A_n‖ ‖B_p‖: the worker's, and the check's own."""
-    terms = asked.inner + sum(asked.weights.shape) + 4
-    own = (terms + 2 * len(x)) * _length(x)
-    complex_terms = 4.0 if asked.dtype.kind == "c" else 1.0  # also where three real products make a complex one
-    return complex_terms * (DEVIATIONS * _gamma(terms, asked.dtype) + own * _gamma(1, np.dtype(np.float64)))
+class _Model:
+    """What honest rounding makes of the rows of C X − A (B X), times 2^-shift."""
 
+    def __init__(self, asked: Sum, first: list[Lines], second: list[Lines], shift: int, length: int) -> None:
+        weights = np.abs(asked.weights)
+        scales = 2.0 ** (np.add.outer([one.exponent for one in first], [one.exponent for one in second]) - shift)
+        totals, longest = (np.array([getattr(one, name) for one in second]) for name in ("total", "longest"))
+        lengths = np.array([one.lengths for one in first])
+        eps = float(np.finfo(asked.dtype).eps) / 2.0 * (math.sqrt(2.0) if asked.dtype.kind == "c" else 1.0)
+        self._asked, self._shift, self._length = asked, shift, length
+        self._eps, self._walk = eps, eps * ((weights * scales) @ (totals + math.sqrt(length) * longest)) @ lengths
+        self.unit: Floats = eps * ((weights * scales) @ totals) @ lengths
+        self._first = max(one.norm for one in first)
+        self.longest = max(one.norm for one in second)
+        """Of the second blocks."""
 
-def _gamma(terms: float, dtype: np.dtype[Any]) -> float:
-    """γ of so many roundings, on the safe side."""
-    unit = terms * float(np.finfo(dtype).eps) / 2.0
-    return unit / (1.0 - unit) if unit < 0.5 else math.inf
+    def walk(self, found: Array) -> Floats:
+        """`DEVIATIONS` of the random walk of each row, of which this was found."""
+        own = math.sqrt(self._asked.inner) + math.sqrt(self._length)
+        of_result = np.linalg.norm(found.astype(np.result_type(found, np.float64)), axis=1) / math.sqrt(VECTORS)
+        granted: Floats = DEVIATIONS / 2.0 * (self._walk + self._eps * own * of_result)
+        return granted
+
+    def least(self, x: Array) -> float:
+        """What numbers below the smallest may take from a row: all of it where everything is as small."""
+        entry = underflow(self._asked, self._first, self.longest) * 2.0**-self._shift
+        own = float(np.finfo(x.dtype).smallest_subnormal) * (self._asked.inner + len(x)) * 8.0
+        return entry * 2.0 * DEVIATIONS * math.sqrt(len(x)) + own
 
 
 def _lengths(block: Any, axis: int) -> Floats:
@@ -195,21 +235,14 @@ def _lengths(block: Any, axis: int) -> Floats:
     return lengths
 
 
-def _length(x: Array) -> float:
-    return float(np.linalg.norm(x, axis=0).max(initial=0.0))
-
-
-def _within(exponent: int) -> int:
-    return max(-FARTHEST, min(exponent, FARTHEST))
-
-
-def _exponent(size: float) -> int:
-    return math.frexp(size)[1] if 0.0 < size < math.inf else 0
+def _within(exponent: int, dtype: np.dtype[Any]) -> int:
+    farthest = FARTHEST[max(4, min(8, np.empty(0, dtype).real.itemsize))]
+    return max(-farthest, min(exponent, farthest))
 
 
 def _apply(matrix: Array, vectors: Array) -> Array:
-    """Matrix times vectors in double precision, a few rows at a time where they have to be widened."""
-    wide = np.result_type(matrix.dtype, np.float64)
+    """Matrix times vectors, a few rows at a time where they have to be widened."""
+    wide = np.result_type(matrix.dtype, vectors.dtype)
     if matrix.dtype == wide or not isinstance(matrix, np.ndarray):  # of sparse ones only the numbers are widened
         return np.asarray(matrix @ vectors)
     step = max(1, CHUNK // max(1, matrix.shape[1]))
@@ -217,10 +250,14 @@ def _apply(matrix: Array, vectors: Array) -> Array:
     return np.concatenate(parts) if parts else np.zeros((0, vectors.shape[1]), wide)
 
 
-def _largest(differences: Floats, thresholds: Floats) -> float:
-    """The largest difference in thresholds; inf where it is no number."""
-    if not np.isfinite(differences).all():
-        return math.inf
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.where(differences > 0.0, differences / thresholds, 0.0)
-    return float(ratios.max(initial=0.0))
+def _largest(differences: Floats) -> Floats:
+    """Of each row; inf where one is no number."""
+    largest: Floats = differences.max(axis=1).astype(np.float64)
+    return np.where(np.isfinite(largest), largest, math.inf)
+
+
+def _ratios(differences: Floats, thresholds: Floats) -> Floats:
+    """Differences in thresholds; inf where a difference is, or a threshold is no number."""
+    ratios = np.where(differences > 0.0, differences / thresholds, 0.0)
+    ratios[~(np.isfinite(differences) & np.isfinite(thresholds))] = math.inf
+    return ratios

@@ -10,30 +10,33 @@ Known = TypeVar("Known")
 
 
 class Kept(Generic[Known]):
-    """One value for each block and question, forgotten with the block.
+    """One value for each block, or each pair of blocks, and question; forgotten with the block, or either of the two.
 
     Examples
     --------
     >>> import numpy as np
     >>> kept, block = Kept(), np.ones(3)
-    >>> kept.of(block, "sum", block.sum), kept.of(block, "sum", lambda: 0.0), len(kept)
+    >>> kept.of("sum", block.sum, block), kept.of("sum", lambda: 0.0, block), len(kept)
     (np.float64(3.0), np.float64(3.0), 1)
+    >>> kept.of("dot", lambda: block @ block[:3], block, other := np.ones(3)), len(kept)
+    (np.float64(3.0), 2)
     >>> del block
     >>> len(kept)
     0
     """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, Hashable], tuple[weakref.ref[Any], Known]] = {}
+        self._known: dict[tuple[Hashable, ...], tuple[tuple[weakref.ref[Any], ...], Known]] = {}
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def of(self, block: Any, question: Hashable, answer: Callable[[], Known]) -> Known:
-        """What is known of a block, found out when it is first asked for."""
-        key, known = (id(block), question), self._known
-        if key in known and known[key][0]() is block:
-            return known[key][1]
+    def of(self, question: Hashable, answer: Callable[[], Known], *blocks: Any) -> Known:
+        """What is known of blocks, found out when it is first asked for."""
+        key, known = (question, *map(id, blocks)), self._known
+        found = known.get(key)
+        if found is not None and all(ref() is block for ref, block in zip(found[0], blocks, strict=True)):
+            return found[1]
         made = answer()
-        known[key] = weakref.ref(block, lambda _: known.pop(key, None)), made
+        known[key] = tuple(weakref.ref(block, lambda _: known.pop(key, None)) for block in blocks), made
         return made

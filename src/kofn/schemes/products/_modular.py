@@ -56,7 +56,7 @@ class Modular(Verifier):
         if result.shape != (a.shape[0], b.shape[1]) or result.dtype != like.dtype:
             return math.inf
         kind = f"u{like.dtype.itemsize}"
-        sketch = self._sketches.of(b, kind, lambda: _times(b, self._of(b.shape[1], kind)))
+        sketch = self._sketches.of(kind, lambda: _times(b, self._of(b.shape[1], kind)), b)
         same = np.array_equal(_times(result, self._of(b.shape[1], kind)), _times(a, sketch))
         return 0.0 if same else math.inf
 

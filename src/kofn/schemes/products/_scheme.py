@@ -27,7 +27,8 @@ from .._layout import Layout
 from .._scheme import Parts, Scheme
 from .._task import Task
 from .._verifier import Verifier
-from ._freivalds import Freivalds, Sum
+from ._asked import Sum
+from ._freivalds import Freivalds
 
 SKETCH = 32
 """Width of the random sketch on either side: 32 × 32 numbers a block.

@@ -14,8 +14,9 @@ from ...codes._prior import Prior
 from .._encoding import Encoding
 from .._task import Task
 from .._verifier import Verifier
+from ._asked import Sum
 from ._cuts import Cut
-from ._freivalds import Freivalds, Sum
+from ._freivalds import Freivalds
 from ._scheme import GridScheme, Sketch, real_type
 
 
