@@ -4,132 +4,92 @@ were false.
     python benchmarks/liars.py honest [--count 1000000]   honest block products: none may be called wrong
     python benchmarks/liars.py missed [--count 100000]    errors of 30 thresholds: none may be missed
     python benchmarks/liars.py runs [--seeds 200]         liars among 12 workers, 6 results needed, audited
-    python benchmarks/liars.py keyed [--seeds 20]         6 liars among 12 workers, block products checked with a key
+    python benchmarks/liars.py keyed [--seeds 200]        6 liars among 12 workers, block products checked with a key
 
-Virtual time, except for ``keyed``; set OMP_NUM_THREADS=1.
+``--first-seed`` begins at another seed, so that all can be done in portions, whose counts add up. Virtual time, except
+for ``keyed``; set OMP_NUM_THREADS=1.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import kofn
-from kofn.codes import LinearCode, gaussian_frame
 from kofn.simulation import VirtualPool
 from kofn.testing import faults
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+from lies import FAULTS, KINDS, frame, matrix, must_be_found, scale
+
 N, K = 12, 6
 
-SCALES = {"f": 15, "d": 20, "F": 15, "D": 20}
-"""Powers of ten between which matrices are scaled, by type."""
 
-KINDS = ("normal", "uniform", "constant", "whole", "uneven", "cancelling")
-
-FAULTS = (
-    faults.BitFlip(),
-    faults.BitFlip(bits=5),
-    faults.BitFlip(part="sign"),
-    faults.BitFlip(part="exponent"),
-    faults.Scaled(1.5),
-    faults.Constant(),
-    faults.Stale(),
-    faults.Tile(side=1),
-    faults.Tile(side=3),
-    faults.Swapped(),
-    faults.NotANumber(),
-    faults.Truncated(),
-    faults.Colluding(),
-)
-
-
-def matrix(rng: np.random.Generator, kind: str, shape: tuple[int, int], dtype: str) -> Any:
-    """Numbers of a kind, at a scale of their own."""
-    real = {
-        "normal": lambda: rng.standard_normal(shape),
-        "uniform": lambda: rng.random(shape),
-        "constant": lambda: np.full(shape, rng.random() + 0.1),
-        "whole": lambda: rng.integers(-9, 9, shape).astype(float),
-        "uneven": lambda: rng.standard_normal(shape) * 10.0 ** rng.uniform(-6, 6, shape),
-        "cancelling": lambda: np.cumsum(rng.standard_normal(shape), axis=1) * (-1.0) ** np.arange(shape[1]),
-    }[kind]()
-    numbers = real + 1j * rng.standard_normal(shape) if dtype in "FD" else real
-    return (10.0 ** rng.uniform(-SCALES[dtype], SCALES[dtype]) * numbers).astype(dtype)
-
-
-def products(count: int, seed: int = 0) -> Iterator[tuple[Any, Any, int]]:
-    """Tasks of block products, their scheme's check, and a number: one in a thousand is larger than the others."""
+def products(count: int, seed: int) -> Iterator[tuple[Any, Any, Any]]:
+    """A, B and a key of their own: one pair in a thousand is larger than the others."""
     rng = np.random.default_rng(seed)
     for number in range(count):
         dtype = "fdFD"[number % 4]
         most = 300 if number % 1000 < 4 else 24
         rows, inner, columns = rng.integers(1, most, 3)
         first, second = rng.choice(KINDS, 2)
-        a, b = matrix(rng, first, (rows, inner), dtype), matrix(rng, second, (inner, columns), dtype)
-        yield kofn.Task(np.matmul, (a, b)), verifier(number), number
+        a = matrix(rng, first, (rows, inner), dtype, scale(rng, dtype))
+        yield a, matrix(rng, second, (inner, columns), dtype, scale(rng, dtype)), int(rng.integers(1 << 60))
 
 
 _scheme = kofn.schemes.uncoded(np.eye(2), np.eye(2), workers=1)
 
 
-def verifier(key: int) -> Any:
-    """The check of block products with that key."""
-    return _scheme.verifier(key)
+def excess(a: Any, b: Any, result: Any, key: int) -> float:
+    """What the check of block products says of a result."""
+    return float(_scheme.verifier(key).excess(kofn.Task(np.matmul, (a, b)), result))
 
 
-def honest(count: int) -> str:
-    """False alarms among honest products."""
+def honest(count: int, seed: int) -> str:
+    """False alarms among honest products: BLAS's, and every fiftieth added up one term after another."""
     alarms = overflown = 0
-    largest = 0.0
-    for task, check, _ in products(count):
+    for number, (a, b, key) in enumerate(products(count, seed)):
         with np.errstate(over="ignore", invalid="ignore"):
-            right = task.arguments[0] @ task.arguments[1]
-        if not np.isfinite(right).all():  # kofn.matmul refuses such matrices
-            overflown += 1
-            continue
-        excess = check.excess(task, right)
-        alarms, largest = alarms + (excess > 1.0), max(largest, excess)
-    told = f"{alarms} of {count - overflown} honest products called wrong"
-    return f"{told}; the largest reached {largest:.2g} of its threshold"
+            right = a @ b if number % 50 else np.cumsum(a[:, :, None] * b, axis=1)[:, -1]
+        overflown += not np.isfinite(right).all()
+        alarms += excess(a, b, right, key) > 1.0
+    return f"{alarms} of {count} honest products called wrong; in {overflown} of them numbers left the range"
 
 
-def missed(count: int) -> str:
-    """Errors of at least 30 thresholds that are not found; the size comes from checks with other keys."""
-    found = lost = 0
-    rng = np.random.default_rng(1)
-    for task, check, number in products(count * 2, seed=1):
-        if found + lost == count:
+LARGE = {"f": 40, "d": 320, "F": 40, "D": 320}
+"""Powers of ten up to which every tenth error is larger than it must be."""
+
+
+def missed(count: int, seed: int) -> str:
+    """Errors of one number that must be found, of 1 to 1000 times the least such size or far more, and are not."""
+    rng, tried, lost = np.random.default_rng([1, seed]), 0, 0
+    for a, b, key in products(3 * count, seed):
+        if tried == count:
             break
-        with np.errstate(over="ignore", invalid="ignore"):
-            wrong = task.arguments[0] @ task.arguments[1]
-        size = float(np.abs(wrong).max())
-        if not 0.0 < size < np.inf:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            wrong = a @ b
+            sizes = must_be_found(a, b, wrong)
+            place = tuple(rng.integers(length) for length in wrong.shape)
+            error = sizes[place] * np.float64(10.0) ** rng.uniform(0, 3 if tried % 10 else LARGE[wrong.dtype.char])
+            right, wrong[place] = wrong[place], wrong[place] + wrong.dtype.type(error)
+            made = abs(np.complex128(wrong[place]) - np.complex128(right))
+        # Rounding takes its share of what is added, and products near the smallest numbers are not checked as closely.
+        if not np.isfinite(wrong).all() or made < sizes[place] or sizes[place] < 1e6 * np.finfo(wrong.dtype).tiny:
             continue
-        place = tuple(rng.integers(length) for length in wrong.shape)
-        wrong[place] += wrong.dtype.type(size * 10.0 ** rng.uniform(-8, 0))
-        # The largest of four normal numbers, in the median of nine keys, is 1.42 deviations for an error of one row.
-        others = np.median([verifier(10**7 + 9 * number + k).excess(task, wrong) for k in range(9)])
-        if others / 1.42 >= 30.0:
-            found, lost = found + (check.excess(task, wrong) > 1.0), lost + (check.excess(task, wrong) <= 1.0)
-    return f"{lost} of {found + lost} errors of at least 30 thresholds missed"
-
-
-def give(result: Any) -> Any:
-    """A task that returns what it is given."""
-    return result
+        tried, lost = tried + 1, lost + (excess(a, b, wrong, key) <= 1.0)
+    return f"{lost} of {tried} errors of at least 30 thresholds missed"
 
 
 def audited(seed: int, dtype: str, count: int, fault: faults.Fault) -> str:
     """How a run ends in which so many of twelve workers lie."""
     rng = np.random.default_rng([seed, count])
-    code = LinearCode("frame", gaussian_frame(N, K, rng), np.eye(K), worker=range(N), threshold=K)
-    unknowns = rng.standard_normal((K, 8, 9))
-    rows = np.tensordot(code.generator, unknowns, axes=1).astype(dtype)
-    scheme = kofn.schemes.CustomScheme(code, [kofn.Task(give, (row,)) for row in rows], epsilon=np.finfo(dtype).eps)
+    scheme, unknowns = frame(seed, dtype, N, K)
     liars = sorted(rng.choice(N, count, replace=False).tolist())
     times = rng.uniform(1.0, 2.0, (N, 20))
     with faults.Corrupting(VirtualPool(times), dict.fromkeys(liars, fault), seed) as pool:
@@ -139,26 +99,26 @@ def audited(seed: int, dtype: str, count: int, fault: faults.Fault) -> str:
             return f"refused ({type(error).__name__})"
     off = float(np.abs(answer.value - unknowns).max()) / answer.amplification
     # 30 thresholds of the check, 1000 units of precision each, of the norm of twelve results of 72 numbers.
-    if off > 30e3 * np.finfo(dtype).eps * np.sqrt(rows.size):
+    if off > 30e3 * np.finfo(dtype).eps * np.sqrt(N * 72):
         return "WRONG"
     return "right" if {one.worker for one in answer.report.wrong} <= set(liars) else "right, an honest one accused"
 
 
-def runs(seeds: int) -> Iterator[str]:
+def runs(seeds: range) -> Iterator[str]:
     """A line for each fault, type and number of liars."""
     for dtype in "fd":
         for fault in FAULTS:
             for count in range(1, 6):
-                ends = Counter(audited(seed, dtype, count, fault) for seed in range(seeds))
+                ends = Counter(audited(seed, dtype, count, fault) for seed in seeds)
                 told = ", ".join(f"{times} {end}" for end, times in sorted(ends.items()))
                 yield f"{np.dtype(dtype).name} {count} liars {fault!r:40} {told}"
 
 
-def keyed(seeds: int) -> Iterator[str]:
+def keyed(seeds: range) -> Iterator[str]:
     """Six liars of twelve, block products, on threads."""
     for dtype in "fd":
         for fault in FAULTS:
-            ends = Counter(_keyed(seed, dtype, fault) for seed in range(seeds))
+            ends = Counter(_keyed(seed, dtype, fault) for seed in seeds)
             yield f"{np.dtype(dtype).name} 6 liars {fault!r:40} {dict(ends)}"
 
 
@@ -169,8 +129,8 @@ def _keyed(seed: int, dtype: str, fault: faults.Fault) -> str:
     with faults.Corrupting(kofn.ThreadPool(N), liars, seed) as pool:
         answer = kofn.matmul(a, b, workers=pool, code="mds", blocks=(K, 1), rng=seed, verify="correct")
     off = float(np.abs(answer.value - a.astype("d") @ b.astype("d")).max()) / answer.amplification
-    # 30 thresholds, 9 K eps / 2 each, of the norms of a row of A and of B.
-    limit = 30 * 9 * 60 * np.finfo(dtype).eps / 2 * np.linalg.norm(a, axis=1).max() * np.linalg.norm(b)
+    # Results are the plain blocks or combinations of them, of a like size, which decoding amplifies.
+    limit = float(must_be_found(a, b, a @ b).max())
     accused = {one.worker for one in answer.report.wrong} - liars.keys()
     return "WRONG" if off > limit else "accused" if accused else "right"
 
@@ -180,15 +140,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("honest", "missed", "runs", "keyed"))
     parser.add_argument("--count", type=int)
-    parser.add_argument("--seeds", type=int)
+    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--first-seed", type=int, default=0)
     asked = parser.parse_args()
     if asked.what == "honest":
-        print(honest(asked.count or 1_000_000))
+        print(honest(asked.count or 1_000_000, asked.first_seed))
     elif asked.what == "missed":
-        print(missed(asked.count or 100_000))
+        print(missed(asked.count or 100_000, asked.first_seed))
     else:
-        lines = runs(asked.seeds or 200) if asked.what == "runs" else keyed(asked.seeds or 20)
-        for line in lines:
+        seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
+        for line in runs(seeds) if asked.what == "runs" else keyed(seeds):
             print(line, flush=True)
 
 

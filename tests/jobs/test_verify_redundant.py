@@ -15,38 +15,9 @@ from kofn.jobs._state import RunState
 from kofn.jobs.scheduling import Adaptive, Duplicates, Static
 from kofn.simulation import VirtualPool
 from kofn.testing import faults
+from lies import FAULTS, frame
 
 N, K = 12, 6
-
-FAULTS = [
-    faults.BitFlip(),
-    faults.BitFlip(bits=5),
-    faults.BitFlip(part="sign"),
-    faults.BitFlip(part="exponent"),
-    faults.Scaled(1.5),
-    faults.Constant(),
-    faults.Stale(),
-    faults.Tile(side=1),
-    faults.Tile(side=3),
-    faults.Swapped(),
-    faults.NotANumber(),
-    faults.Truncated(),
-    faults.Colluding(),
-]
-
-
-def give(result):
-    return result
-
-
-def scheme_of(seed, dtype, n=N, k=K):
-    """A dense code, and tasks that return its rows: the oracle is the unknowns themselves."""
-    rng = np.random.default_rng(seed)
-    code = LinearCode("frame", gaussian_frame(n, k, rng), np.eye(k), worker=range(n), threshold=k)
-    unknowns = rng.standard_normal((k, 8, 9))
-    rows = np.tensordot(code.generator, unknowns, axes=1).astype(dtype)
-    tasks = [kofn.Task(give, (row,)) for row in rows]
-    return kofn.schemes.CustomScheme(code, tasks, epsilon=float(np.finfo(dtype).eps)), unknowns
 
 
 @pytest.mark.parametrize("dtype", "fd")
@@ -54,7 +25,7 @@ def scheme_of(seed, dtype, n=N, k=K):
 def test_up_to_five_liars_of_twelve_are_named_and_the_answer_is_right_or_there_is_none(fault, dtype):
     rng = np.random.default_rng(11)
     for seed, count in enumerate([1, 2, 3, 4, 5]):
-        scheme, truth = scheme_of(seed, dtype)
+        scheme, truth = frame(seed, dtype, N, K)
         liars = sorted(rng.choice(N, count, replace=False).tolist())
         with faults.Corrupting(kofn.ThreadPool(N), dict.fromkeys(liars, fault), seed) as pool:
             try:
@@ -68,7 +39,7 @@ def test_up_to_five_liars_of_twelve_are_named_and_the_answer_is_right_or_there_i
 
 
 def test_a_liar_is_withdrawn_and_told_of_with_worker_row_and_size():
-    scheme, truth = scheme_of(0, "d")
+    scheme, truth = frame(0, "d", N, K)
     with faults.Corrupting(VirtualPool([[1.0]] * 8 + [[5.0]] * 4), {3: faults.Scaled(2.0)}) as pool:
         answer = kofn.run(scheme, pool, verify="correct")
     (wrong,) = answer.report.wrong
@@ -79,7 +50,7 @@ def test_a_liar_is_withdrawn_and_told_of_with_worker_row_and_size():
 
 
 def test_on_a_quiet_day_a_run_waits_for_two_results_more_than_it_needs_and_to_detect_for_one():
-    scheme, _ = scheme_of(0, "d")
+    scheme, _ = frame(0, "d", N, K)
     times = [[1.0 + worker] for worker in range(N)]
     for verify, count in {"off": K, "detect": K + 1, "correct": K + 2}.items():
         answer = kofn.run(scheme, VirtualPool(times), verify=verify)
@@ -87,7 +58,7 @@ def test_on_a_quiet_day_a_run_waits_for_two_results_more_than_it_needs_and_to_de
 
 
 def test_to_detect_is_to_raise_and_to_name_what_may_be_wrong():
-    scheme, _ = scheme_of(0, "d")
+    scheme, _ = frame(0, "d", N, K)
     times = [[1.0 + worker] for worker in range(N)]
     told = pytest.raises(kofn.Corrupted, match="results of frame contradict each other")
     with faults.Corrupting(VirtualPool(times), {3: faults.Scaled(2.0)}) as pool, told as caught:
@@ -98,7 +69,7 @@ def test_to_detect_is_to_raise_and_to_name_what_may_be_wrong():
 @pytest.mark.parametrize("fault", [faults.Scaled(2.0), faults.Truncated(), faults.NotANumber()], ids=repr)
 def test_where_no_row_is_left_to_tell_others_compute_the_same_once_more(fault):
     """One row more than is needed tells that something is wrong and not what: second opinions do."""
-    scheme, truth = scheme_of(0, "d", n=8)
+    scheme, truth = frame(0, "d", 8, K)
     with faults.Corrupting(kofn.ThreadPool(8), {2: fault, 5: faults.Scaled(3.0)}) as pool:
         answer = kofn.run(scheme, pool, verify="correct")
     assert answer.exact and np.allclose(answer.value, truth)
@@ -106,7 +77,7 @@ def test_where_no_row_is_left_to_tell_others_compute_the_same_once_more(fault):
 
 
 def test_estimates_before_an_audit_are_not_called_exact():
-    scheme, _ = scheme_of(0, "d")
+    scheme, _ = frame(0, "d", N, K)
     with kofn.ThreadPool(N) as pool, kofn.start(scheme, pool, verify="correct") as job:
         estimates = list(job)
     assert all(math.isnan(one.error) for one in estimates if not one.exact)
@@ -114,7 +85,7 @@ def test_estimates_before_an_audit_are_not_called_exact():
 
 
 def test_with_a_deadline_what_two_workers_have_said_is_what_there_is():
-    scheme, _ = scheme_of(0, "d")
+    scheme, _ = frame(0, "d", N, K)
     times = [[1.0, 1.0]] * 6 + [[9.0]] * 6
     answer = kofn.run(scheme, VirtualPool(times), verify="correct", deadline=3.5)
     assert answer.exact and answer.count == 6 and len(answer.report.of("compared")) >= 6
