@@ -145,9 +145,9 @@ def test_a_block_that_the_engine_makes_again_is_waited_for():
 
 
 def test_a_worker_that_stops_when_all_is_done_is_found_out_before_the_job_ends():
-    """It has done its rows by 4.0, has nothing to do, and stops; the last row arrives at 5.6."""
+    """It has done its rows by 4.0, has nothing to do, and stops; the last row arrives at 4.4."""
     a, b = tiles()
-    pool = virtual([[1.0], [1.0], [1.4]], stopped={0: 5.2})
+    pool = virtual([[1.0], [1.0], [1.0, 1.0, 1.0, 1.4]], stopped={0: 4.2})
     answer = kofn.matmul(a, b, workers=pool, redundancy=1)
     assert answer.exact and close(answer)
     assert any("worker 0 did not answer" in remark for remark in answer.report.remarks)

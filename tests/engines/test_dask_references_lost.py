@@ -83,6 +83,21 @@ def test_what_lies_at_a_stopped_worker_holds_up_nothing_else(client: Any, pool: 
     assert pool.submit(1, np.sum, there).result(timeout=30) == 100_000
 
 
+def test_who_is_there_says_so_beside_what_he_computes_and_who_has_stopped_does_not(
+    client: Any, pool: DaskPool, tmp_path: Path
+) -> None:
+    busy = pool.submit(0, opens(tmp_path / "gate"))
+    until(lambda: pool.state(0) == "busy")
+    assert pool.ping(0).result(timeout=30) is pool.ping(2).result(timeout=30) is None
+    with stopped(client, address(pool, 1)):
+        asked, later = pool.ping(1), pool.ping(0)
+        later.result(timeout=30)
+        assert not asked.done()
+    assert asked.result(timeout=30) is None
+    (tmp_path / "gate").touch()
+    assert busy.result(timeout=30)
+
+
 def test_a_copy_whose_client_is_gone_before_the_scheduler_knows_of_it_is_let_go(client: Any, pool: DaskPool) -> None:
     def look_after(seconds: float) -> None:
         import kofn.engines.dask._keeping

@@ -16,7 +16,7 @@ from kofn.engines import Promise, Ref, RemoteMatrix, WorkerState
 from kofn.engines._future import run_here
 from kofn.engines._wrapped import WrappedPool
 from kofn.errors import ReferenceLost
-from kofn.jobs.remote._by_reference import say_nothing
+from kofn.jobs.remote._roll_call import say_nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +43,13 @@ class RemotePool(WrappedPool):
         Of virtual time, for what travels by `send`.
     stopped : mapping of worker to seconds
         From then on nothing travels from it or to it, and no task of it ends.
+    pings : bool
+        Whether workers can be asked if they are there, whatever they compute.
     """
 
-    def __init__(self, pool, seconds_per_byte=0.0, stopped=None):
+    def __init__(self, pool, seconds_per_byte=0.0, stopped=None, pings=False):
         super().__init__(pool)
+        self._pings, self.asked = pings, 0
         self._rate, self._stopped = seconds_per_byte, stopped or {}
         self._hung = set()
         for worker, when in self._stopped.items():
@@ -141,6 +144,20 @@ class RemotePool(WrappedPool):
             self.clock.at(self.clock.now() + self._rate * ref.size, land)
         else:
             land()
+        return promise.future
+
+    @property
+    def ping(self):
+        """Of an engine that can ask workers whether they are there; the others have no such member."""
+        if not self._pings:
+            raise AttributeError("ping")
+        return self._asked
+
+    def _asked(self, worker):
+        promise = Promise()
+        self.asked += 1
+        if self.clock_now() < self._stopped.get(worker, np.inf):
+            promise.settle(None)
         return promise.future
 
     def clock_now(self):

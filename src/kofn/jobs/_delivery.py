@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import Future
 from typing import Any, final
 
@@ -43,6 +44,14 @@ class Delivery(ABC):
         self, view: RunView, task_of: Callable[[int], Task], wake: Callable[[], None]
     ) -> None:
         """Have data moved for what comes next; ``wake`` may be called from any thread when some has arrived."""
+
+    def silent(self, view: RunView) -> Set[int] | None:
+        """Workers that do not answer, of those that it is worth to ask; None where nobody can ask them."""
+        return None
+
+    def next_look(self, view: RunView) -> float:
+        """When to look again for who is `silent`; inf for not before something has happened."""
+        return math.inf
 
     def gone(self, view: RunView) -> Sequence[int]:
         """Workers that do not have any more what the answer is made of."""

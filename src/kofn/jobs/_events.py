@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -133,9 +133,10 @@ class Undelivered(OfWorker):
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Time has passed, and this is what some workers are doing."""
+    """Time has passed, and this is what some workers are doing; those of ``silent`` do not answer (None: who knows)."""
 
     states: Mapping[int, str] = field(default_factory=dict)
+    silent: Set[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

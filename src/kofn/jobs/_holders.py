@@ -8,7 +8,7 @@ from ..errors import ReferenceLost
 from . import _events as on
 from ._collector import Collector
 from ._view import RunView
-from .scheduling._placed import late_workers
+from .scheduling._placed import silent_workers
 
 
 class Holders:
@@ -17,7 +17,8 @@ class Holders:
     Parameters
     ----------
     patience : float or None
-        A worker that is so many medians late may have stopped; None where results come to the client and stay.
+        A worker that is so many medians late may have stopped, where nobody can ask it; None where results come to the
+        client and stay.
 
     Examples
     --------
@@ -59,7 +60,7 @@ class Holders:
         """Let a run count on what seems to be there and on nothing else; return whether that changed anything."""
         if self._patience is None:
             return False
-        there = self.there(late_workers(view, self._patience))
+        there = self.there(silent_workers(view, self._patience))
         gone, found = sorted(view.received - there), sorted(there - view.received)
         for row in gone:
             view.lose(row)

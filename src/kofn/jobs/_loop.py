@@ -265,17 +265,17 @@ class RunLoop:
 
     def _next_event(self) -> on.Event:
         self._home.require("the job")  # one who watches may have forked, and nobody answers to a child
-        while (message := self._stalls.wait(self._inbox, self._wake, self._started)) is not None:
+        view = self.state.view
+        wake = min(self._wake, self._delivery.next_look(view))
+        while (message := self._stalls.wait(self._inbox, wake, self._started)) is not None:
             if message in self._workers:  # of another, the worker was ended
                 return self._came_back(self._workers.pop(message))
-        view = self.state.view
         others = (*view.idle, *view.absent) if view.waiting or self._delivery.patience is not None else ()
-        return on.Tick({other: self.pool.state(other) for other in others})
+        return on.Tick({other: self.pool.state(other) for other in others}, self._delivery.silent(view))
 
     def _came_back(self, worker: int) -> on.Event:
         future, rows = self._futures.pop(worker), self.state.view.in_flight[worker].rows
-        tasks = self._held.pop(worker)
-        state = self.pool.state(worker)
+        tasks, state = self._held.pop(worker), self.pool.state(worker)
         try:
             outcome = future.result()
         except self._delivery.losses as error:

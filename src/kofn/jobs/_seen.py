@@ -149,6 +149,11 @@ class Seen:
         return self._view.now
 
     @property
+    def silent(self) -> Set[int] | None:
+        """Workers that do not answer; None where nobody can ask them."""
+        return None if self._view.silent is None else ReadOnlySet(self._view.silent)
+
+    @property
     def makes_rows(self) -> bool:
         """Whether a worker can be given a fresh row."""
         return self._view.makes_rows

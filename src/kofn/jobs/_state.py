@@ -122,6 +122,7 @@ class RunState:
         for worker, state in event.states.items():
             if worker not in self.view.in_flight:
                 self.view.set_state(worker, state)
+        self.view.silent = event.silent
         self._holders.look(event.states)
         self._ask_all()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
 
 from ..codes._linear import LinearCode
 from .scheduling._pace import Pace
@@ -40,6 +40,7 @@ class RunView:
         self.received: set[int] = set()
         self.missing = set(range(code.unknowns))
         self.makes_rows = False
+        self.silent: Set[int] | None = None
         self.given_up: set[int] = set()
         self.barred: set[int] = set()
         self.spoken: dict[int, set[int]] = {}

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 CALL = "kofn.DaskPool"
 
-FAREWELL = 1.0
-"""Seconds that closing takes at most to tell workers what is not wanted any more."""
+FAREWELL = 0.25
+"""Seconds that closing takes at most to tell workers what is not wanted any more.
+
+Each call that is given a client waits for that, and a worker that has stopped never hears it."""
 
 
 class DaskPool(DaskReferences):
@@ -121,4 +123,5 @@ def _end(slots: DaskSlots, loop: asyncio.AbstractEventLoop) -> list[Future[None]
     close_slots(slots.all)
     with contextlib.suppress(RuntimeError):  # the client was closed, and its loop with it
         loop.call_soon_threadsafe(slots.travel.close)
-    return [start(loop, slots.cluster.stop()), *(slot.telling for slot in slots.all if slot.telling)]
+    told = (slot.telling for slot in slots.all if slot.address not in slots.travel.unanswered)
+    return [start(loop, slots.cluster.stop()), *filter(None, told)]

@@ -73,6 +73,13 @@ class DaskReferences(SlotPool[DaskSlot], ABC):
 
         return self._begin(copy, lambda held: replace(ref, key=held.key, worker=worker, handle=held))
 
+    def ping(self, worker: int) -> Future[None]:
+        """Ask a worker whether it is there; it answers beside what it computes, or never, if it has stopped."""
+        slot = self._slot("ping", worker)
+        if (address := slot.address) is None:
+            raise WorkerLost(f"worker {worker} is {slot.state} and cannot be asked", worker)
+        return self._begin(lambda: self._travel.ping(address), lambda answer: answer)
+
     def release(self, ref: Ref) -> None:
         """Let go of a value; an adopted one stays as long as its array lives."""
         if isinstance(ref.handle, Hold):

@@ -43,6 +43,8 @@ class Travel:
         The worker that each process serves, or served.
     moved : counter of pairs of addresses
         Bytes from worker to worker.
+    unanswered : set of str
+        Workers that were asked whether they are there, and have not said so.
     """
 
     def __init__(self, client: Client, cluster: Cluster) -> None:
@@ -51,6 +53,7 @@ class Travel:
         self.spent = Spent(client.loop.asyncio_loop)
         self.index: dict[str, int] = {}
         self.moved: Counter[tuple[str, str]] = Counter()
+        self.unanswered: set[str] = set()
         self._journeys: set[asyncio.Task[Any]] = set()
 
     async def bring(self, hold: Hold, address: str) -> Hold:
@@ -85,6 +88,12 @@ class Travel:
                 return await get(self.client, mine.key, mine.address)
             mine.address = ""
             await asyncio.sleep(next(tries, PATIENCE[-1]))
+
+    async def ping(self, address: str) -> None:
+        """Come back once the worker at ``address`` has answered, or is not there any more."""
+        self.unanswered.add(address)
+        await self.client.scheduler.broadcast(msg={"op": "ping"}, workers=[address], on_error="ignore")
+        self.unanswered.discard(address)
 
     def start(self, begin: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
         """Do something until it has ended, or the pool is closed."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import queue
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, final
 
 import numpy as np
 
-from ..._base._clock import Clock, RealClock
 from ...arrays._remote import Ref, RemoteMatrix, refs_in, with_values
 from ...engines._protocol import capabilities_of
 from ...engines._references import ReferencePool
@@ -20,9 +20,11 @@ from ...schemes._task import Task
 from ...schemes.products._remote import RemoteScheme, Target, combine_results
 from .._delivery import Delivery
 from .._view import RunView
-from ..scheduling._placed import late_workers
+from ..scheduling._placed import due, late_workers, silent_workers
 from ._errands import Errand, run_errands
 from ._moves import Move, next_moves
+from ._pulse import EVERY, Pulse
+from ._roll_call import absent
 from ._shelf import NOBODY, Shelf
 
 ANSWER_SECONDS = 1.0
@@ -40,7 +42,8 @@ class ByReference(Delivery):
     copies : sequence of (Ref, int)
         Blocks that are to lie at another worker, too.
     patience : float
-        A worker that is so many medians late may have stopped: what lies there is not counted on.
+        A worker that is so many medians late may have stopped. Where the engine cannot ask it whether it has, what lies
+        there is not counted on.
     """
 
     losses = (WorkerLost, ReferenceLost)
@@ -50,11 +53,11 @@ class ByReference(Delivery):
     ) -> None:
         self.patience = patience
         self._pool, self._scheme = pool, scheme
-        self._clock: Clock = getattr(pool, "clock", RealClock())
         blocks = [*scheme.left.blocks.ravel(), *scheme.right.blocks.ravel()]
         self._outlast = capabilities_of(pool).outlast
         self._shelf, self._blocks = Shelf(blocks, self._outlast), [ref.key for ref in blocks]
         self._copies = [(ref.key, worker) for ref, worker in copies]
+        self._pulse = Pulse(pool)
         self._keys: dict[int, list[str]] = {}
         self._results: dict[int, str] = {}
         self._landed: queue.SimpleQueue[tuple[Move, Future[Ref]]] = queue.SimpleQueue()
@@ -98,11 +101,12 @@ class ByReference(Delivery):
         for worker, state in enumerate(view.states):
             if state in ("dead", "starting"):
                 self._shelf.forget(worker)
-        late = late_workers(view, self.patience or 0.0)
+                self._copies = [copy for copy in self._copies if copy[1] != worker]  # what comes after it begins late
         dead = {worker for worker, state in enumerate(view.states) if state == "dead"}
-        self._shelf.avoided = late | self._shelf.silent(view.now) | dead
+        self._shelf.avoided = silent_workers(view, self.patience or 0.0) | self._shelf.silent(view.now) | dead
         self._patience_for_errands = ANSWER_SECONDS + (3.0 * view.pace if np.isfinite(view.pace) else 0.0)
-        if view.waiting and late == view.in_flight.keys():
+        late = late_workers(view, self.patience or 0.0)
+        if view.waiting and late >= view.in_flight.keys():
             self._note_what_is_waited_for()
 
     def _note_what_is_waited_for(self) -> None:
@@ -141,41 +145,47 @@ class ByReference(Delivery):
             self._shelf.arrived(move.key, future.result(), now)
             self._made.append(future.result())
 
+    # -- who is there ---------------------------------------------------------------------------------
+
+    def silent(self, view: RunView) -> Set[int] | None:
+        """Ask all workers, where somebody is late or has nothing to do."""
+        if not self._pulse.can_ask:
+            return None
+        if self._wonders(view):
+            self._pulse.ask(worker for worker, state in enumerate(view.states) if state in ("busy", "idle"))
+        return self._pulse.silent()
+
+    def _wonders(self, view: RunView) -> bool:
+        """Whether it is worth to ask; while all compute in time there is nothing that could be done better."""
+        late = late_workers(view, self.patience or 0.0)
+        return bool(view.idle or late or self._shelf.next_overdue() <= view.now)
+
+    def next_look(self, view: RunView) -> float:
+        """Soon while workers are asked, else when the next task or move is late."""
+        if not self._pulse.can_ask:
+            return math.inf
+        if self._wonders(view):
+            return view.now + 0.5 * EVERY
+        dues = (due(message, view, self.patience or 0.0) for message in view.in_flight.values())
+        return min((*dues, self._shelf.next_overdue()))
+
     # -- the answer -----------------------------------------------------------------------------------
 
     def gone(self, view: RunView) -> Sequence[int]:
-        """Ask the workers that have part of the answer, and are not computing in time, whether they are there."""
+        """Ask the workers that have part of the answer whether they are there."""
         if self._outlast:
             return []
         self._look(view)
         asked: dict[int, list[Ref]] = defaultdict(list)
         for row in sorted(view.received):
             ref = self._shelf.nearest(self._results[row], -1)
-            if ref is not None and ref.worker not in view.in_flight:
+            if ref is not None:
                 asked[ref.worker].append(ref)
-        gone = self._who_is_gone(asked)
+        gone = absent(self._pool, self._pulse, asked, view.in_flight, self._patience_for_errands)
         for worker in gone:
             self._shelf.forget(worker)
             self._said.setdefault(f"worker {worker} did not answer at the end: its part was computed again")
         return gone
-
-    def _who_is_gone(self, asked: Mapping[int, Sequence[Ref]]) -> list[int]:
-        inbox: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-        waiting: dict[int, Future[Any]] = {}
-        gone: list[int] = []
-        for worker, refs in asked.items():
-            try:
-                waiting[worker] = self._pool.submit(worker, say_nothing, *refs)
-            except WorkerError:  # it is busy with another job, and so there; or dead
-                gone += [worker] if self._pool.state(worker) in ("dead", "starting") else []
-        for future in waiting.values():
-            future.add_done_callback(inbox.put)
-        until = self._clock.now() + self._patience_for_errands
-        while not all(future.done() for future in waiting.values()) and (now := self._clock.now()) < until:
-            self._clock.wait(inbox, until - now)
-        answered = (worker for worker, future in waiting.items() if future.done() and not future.cancelled())
-        there = {worker for worker in answered if waiting[worker].exception() is None}
-        return sorted({*gone, *(waiting.keys() - there)})
 
     def finish(self, value: list[Target]) -> Any:
         """The blocks of the answer as the engine's own matrix; what is not a result is combined at a worker."""
@@ -219,6 +229,7 @@ class ByReference(Delivery):
         while not self._landed.empty():
             _, future = self._landed.get()
             self._made += [future.result()] if not future.cancelled() and future.exception() is None else []
+        self._pulse.close()
         for ref in self._made:
             self._pool.release(ref)
         self._made.clear()
@@ -230,7 +241,3 @@ def _lost_for_good(error: ReferenceLost) -> ReferenceLost:
     lost = ReferenceLost(f"{text}; have copies made with redundancy=1, or make the matrix anew", error.worker)
     lost.__cause__ = error
     return lost
-
-
-def say_nothing(*values: Any) -> None:
-    """What a worker is asked to do to show that it is there, and that it has these values."""

@@ -11,9 +11,15 @@ from typing import Any
 from ..._base._clock import Clock, RealClock
 from ...engines._references import ReferencePool
 from ...errors import PoolClosed, ReferenceLost, WorkerError, WorkerLost
+from ._pulse import EVERY, Pulse
 
 POLL_SECONDS = 0.005
 ATTEMPTS = 3
+
+TIMES = 4.0
+"""Who takes so many times as long as the slowest errand that is done, and a second, is late."""
+
+LATE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,8 @@ def run_errands(pool: ReferencePool, errands: Sequence[Errand], patience: float,
     pool : ReferencePool
     errands : sequence of Errand
     patience : float
-        Seconds after which one is given to another worker as well.
+        Seconds after which one is given to another worker as well, at the latest: sooner where others have done theirs,
+        and at once where a worker does not answer.
     avoided : set of int
         Workers that are given nothing; who is late is added.
 
@@ -54,7 +61,11 @@ def run_errands(pool: ReferencePool, errands: Sequence[Errand], patience: float,
     WorkerLost
         Three workers were lost with the same errand, or there is none left.
     """
-    return _Errands(pool, errands, patience, avoided).run()
+    work = _Errands(pool, errands, patience, avoided)
+    try:
+        return work.run()
+    finally:
+        work.close()
 
 
 class _Errands:
@@ -64,6 +75,9 @@ class _Errands:
         self._inbox: queue.SimpleQueue[tuple[int, int, Future[Any]]] = queue.SimpleQueue()
         self._left = dict.fromkeys(range(len(errands)), ATTEMPTS)
         self._out: dict[int, tuple[int, float]] = {}  # by worker: which, since when
+        self._futures: list[Future[Any]] = []
+        self._pulse = Pulse(pool)
+        self._longest = 0.0
         self._results: dict[int, Any] = {}
 
     def run(self) -> list[Any]:
@@ -72,14 +86,25 @@ class _Errands:
             came = self._clock.wait(self._inbox, POLL_SECONDS)
             if came is not None:
                 self._take(*came)
-            now = self._clock.now()
-            late = {worker for worker, (_, since) in self._out.items() if now - since > self._patience}
+            now, limit = self._clock.now(), self._limit()
+            late = {worker for worker, (_, since) in self._out.items() if now - since > limit}
             self._avoided |= late
             self._out = {worker: out for worker, out in self._out.items() if worker not in late}
+            self._pulse.ask(worker for worker, (_, since) in self._out.items() if now - since > EVERY)
         return [self._results[number] for number in range(len(self._errands))]
 
+    def _limit(self) -> float:
+        return min(self._patience, max(LATE_SECONDS, TIMES * self._longest)) if self._longest else self._patience
+
+    def close(self) -> None:
+        """Give up what nobody waits for any more."""
+        self._pulse.close()
+        for future in self._futures:
+            future.cancel()
+
     def _give_out(self) -> None:
-        under_way = {number for number, _ in self._out.values()}
+        silent = self._pulse.silent()
+        under_way = {number for worker, (number, _) in self._out.items() if worker not in silent}
         states = [self._pool.state(worker) for worker in range(self._pool.n)]
         if all(state == "dead" or worker in self._avoided for worker, state in enumerate(states)):
             raise WorkerLost("no worker is left that answers", -1)
@@ -90,7 +115,7 @@ class _Errands:
             if not idle:
                 return
             worker = errand.worker if errand.worker in idle else None
-            if worker is None and errand.worker not in self._out:  # whose own is busy waits for it, unless it is late
+            if worker is None and errand.worker not in self._out.keys() - silent:  # whose own is busy waits for it
                 worker = idle[0]
             if worker is not None:
                 self._submit(number, worker)
@@ -103,13 +128,16 @@ class _Errands:
         except WorkerError:
             return
         self._out[worker] = number, self._clock.now()
+        self._futures.append(future)
         future.add_done_callback(lambda done: self._inbox.put((number, worker, done)))
 
     def _take(self, number: int, worker: int, future: Future[Any]) -> None:
-        if self._out.get(worker, (None, 0.0))[0] == number:
+        which, since = self._out.get(worker, (None, 0.0))
+        if which == number:
             del self._out[worker]
         try:
             self._results.setdefault(number, future.result())
+            self._longest = max(self._longest, self._clock.now() - since if which == number else 0.0)
         except PoolClosed:
             raise
         except (WorkerLost, ReferenceLost):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 from .._view import RunView
-from ..scheduling._placed import candidates
+from ..scheduling._placed import late_rows, late_workers, orphans, spare_rows
 from ._shelf import Shelf
 
 AT_ONCE = 2
@@ -59,14 +59,29 @@ def _for_rows(
     worker: int, shelf: Shelf, view: RunView, keys_of: Callable[[int], Sequence[str]], after: float
 ) -> Move | None:
     """The first value that lacks for the rows that come next, of those that can be had."""
-    own: Iterable[int] = view.waiting.get(worker, ())
-    rows = (row for row, _ in candidates(worker, view, after)) if worker in view.idle else own
-    for row in islice(rows, AHEAD):
+    for row in islice(_next_rows(worker, shelf, view, keys_of, after), AHEAD):
         lacking = [key for key in keys_of(row) if not shelf.lies_at(key, worker) and not shelf.is_coming(key, worker)]
         sources = [shelf.source(key, worker) for key in lacking]
         if lacking and None not in sources:
             return Move(lacking[0], int(sources[0] or 0), worker)
     return None
+
+
+def _next_rows(
+    worker: int, shelf: Shelf, view: RunView, keys_of: Callable[[int], Sequence[str]], after: float
+) -> Iterator[int]:
+    """Rows that a worker is likely to be given next: its own, then those of whoever is late, each worker others.
+
+    What waits for one who is in time is worth a journey only to who has nothing else to do.
+    """
+    yield from view.waiting.get(worker, ())
+    late = late_workers(view, after)
+    theirs = orphans(worker, view, late) + late_rows(view, late)
+    first = worker % max(1, len(theirs))
+    lacks = lambda row: sum(not shelf.lies_at(key, worker) for key in keys_of(row))  # noqa: E731
+    yield from sorted(theirs[first:] + theirs[:first], key=lacks)
+    if worker in view.idle:
+        yield from spare_rows(worker, view, late)
 
 
 def _for_copies(worker: int, shelf: Shelf, copies: Sequence[tuple[str, int]]) -> Move | None:

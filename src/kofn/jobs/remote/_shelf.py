@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable
 
 from ...arrays._remote import Ref
 
 NOBODY = -1
 """Where a value comes from that is lost, if the engine makes it again, as Dask does with what users persisted."""
+
+OVERDUE_SECONDS = 0.25
+"""What travels for longer than this, and twice as long as the slowest, makes one ask who is there."""
 
 MOVE_SECONDS = 2.0
 """What travels for no longer is not overdue."""
@@ -113,6 +117,11 @@ class Shelf:
             found.add(max(dict.fromkeys(ends), key=ends.count))
             late = [pair for pair in late if found.isdisjoint(pair)]
         return found
+
+    def next_overdue(self) -> float:
+        """When the first value is on its way for longer than usual; inf where none is."""
+        usual = max(OVERDUE_SECONDS, 2.0 * self._longest)
+        return min((self._since[move] + usual for move in self._coming), default=math.inf)
 
     def is_coming(self, key: str, worker: int) -> bool:
         """Whether a value is on its way to a worker, from one that seems to be there."""

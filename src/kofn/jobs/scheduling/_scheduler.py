@@ -86,6 +86,10 @@ class View(Protocol):
         """Workers that could be given something."""
 
     @property
+    def silent(self) -> Collection[int] | None:
+        """Workers that do not answer, whatever they compute: they may have stopped. None where nobody can ask them."""
+
+    @property
     def waiting(self) -> Mapping[int, Sequence[int]]:
         """Rows that nobody has, by the worker that the code gives them to, in order; without those that have none."""
 

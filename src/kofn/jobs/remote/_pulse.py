@@ -1,0 +1,85 @@
+"""Who has stopped: workers are asked whether they are there, and one that does not say so while others do is silent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, final
+
+from ..._base._clock import Clock, RealClock
+from ...engines._references import ReferencePool
+from ...errors import WorkerError
+
+SILENT_SECONDS = 0.25
+"""Who was asked no longer ago is not silent."""
+
+TIMES = 5.0
+"""Nor is who takes less than so many times as long as the slowest answer so far."""
+
+EVERY = 0.1
+"""Seconds between questions to one worker: they are small, and should stay few."""
+
+
+@final
+class Pulse:
+    """What is known of workers that are asked whether they are there, whatever they compute.
+
+    An engine that can ask has a member ``ping(worker)``, whose future ends once the worker has answered.
+
+    Parameters
+    ----------
+    pool : ReferencePool
+
+    Attributes
+    ----------
+    can_ask : bool
+        Whether the engine can.
+    """
+
+    def __init__(self, pool: ReferencePool) -> None:
+        self._ping: Any = getattr(pool, "ping", None)
+        self._clock: Clock = getattr(pool, "clock", RealClock())
+        self._asked: dict[int, tuple[float, Future[Any]]] = {}
+        self._slowest = 0.0
+        self.can_ask = self._ping is not None
+
+    def ask(self, workers: Iterable[int]) -> None:
+        """Ask those whose answer is not awaited, and did not come just now."""
+        now = self._clock.now()
+        for worker in workers if self.can_ask else ():
+            since, last = self._asked.get(worker, (-math.inf, None))
+            if now - since >= EVERY and (last is None or last.done()):
+                with suppress(WorkerError):  # who is gone is known to be
+                    self.begin(worker)
+
+    def begin(self, worker: int) -> Future[Any]:
+        """Ask one now; the future ends with the answer."""
+        now = self._clock.now()
+        future: Future[Any] = self._ping(worker)
+        if worker not in self._asked or self._asked[worker][1].done():  # or it has been silent for longer
+            self._asked[worker] = now, future
+        future.add_done_callback(lambda done: self._take(done, now))
+        return future
+
+    def _take(self, future: Future[Any], since: float) -> None:
+        """Take note of an answer; one that comes after a long silence does not make all others wait as long."""
+        if not future.cancelled() and future.exception() is None:
+            took = min(self._clock.now() - since, 2.0 * self._patience)
+            self._slowest = max(self._slowest, took)
+
+    @property
+    def _patience(self) -> float:
+        return max(SILENT_SECONDS, TIMES * self._slowest)
+
+    def silent(self) -> set[int]:
+        """Workers that have not answered for long."""
+        now = self._clock.now()
+        return {one for one, (since, last) in self._asked.items() if not last.done() and now - since > self._patience}
+
+    def close(self) -> None:
+        """Wait for no answer any more."""
+        for _, future in self._asked.values():
+            future.cancel()
+        self._asked.clear()

@@ -1,0 +1,159 @@
+"""Workers that stop while matrices at workers are multiplied: who finds out, when, and what is computed again."""
+
+from __future__ import annotations
+
+import queue
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import kofn
+from kofn.engines import Promise
+from kofn.jobs.remote._pulse import EVERY, SILENT_SECONDS, Pulse
+from kofn.jobs.scheduling import InFlight
+from kofn.jobs.scheduling._placed import candidates
+from kofn.simulation import VirtualPool
+from kofn.simulation._virtual import VirtualClock
+from remote_pool import RemotePool, Tiled
+
+RNG = np.random.default_rng(19)
+A, B = RNG.standard_normal((60, 31)), RNG.standard_normal((31, 40))
+WORKERS = 3
+CALM = 4.0
+"""Seconds of virtual time: twelve blocks of the answer of a second each."""
+
+
+def product(pool, **options):
+    a = Tiled(A, (10, 20, 30, 40, 50), (), lambda n, p: n % WORKERS)
+    b = Tiled(B, (), (20,), lambda n, p: p)
+    answer = kofn.matmul(a, b, workers=pool, **options)
+    assert answer.exact and np.allclose(answer.value, A @ B)
+    return answer.report
+
+
+def virtual(delays=((1.0,),) * WORKERS, deaths=None, **options):
+    return RemotePool(VirtualPool(delays, deaths), pings=True, **options)
+
+
+@pytest.mark.parametrize("worker", range(WORKERS))
+@pytest.mark.parametrize("when", [0.5, 1.5, 2.5, 3.5, 3.99])
+def test_a_stop_costs_what_the_worker_would_have_done_and_had_done(worker, when):
+    """All of it is done by the other two, n / (n - 1) of the time; one block more where they cannot share the last."""
+    report = product(virtual(stopped={worker: when}), redundancy=1)
+    assert report.seconds <= CALM * WORKERS / (WORKERS - 1) + SILENT_SECONDS + EVERY
+    again = [x.row for x in report.of("arrived") if x.worker != worker]
+    assert len(set(again)) == len(again) == 12  # each once, by those who are there
+
+
+def test_what_a_slow_worker_has_done_counts_as_long_as_it_answers():
+    """Only its last row is computed again; where nobody can ask it, all it has done is."""
+    delays = [[1.0], [1.0], [1.0, 1.0, 1.0, 100.0]]
+    told = product(virtual(delays), redundancy=1)
+    assert len(told.of("arrived")) == 12 and told.seconds == pytest.approx(5.5, abs=0.2)  # late after 1.5 rows
+    untold = product(RemotePool(VirtualPool(delays)), redundancy=1)
+    assert untold.seconds > told.seconds + 0.5
+
+
+def test_nobody_is_asked_while_all_compute_in_time_but_once():
+    pool = virtual([[100.0]] * WORKERS)
+    assert product(pool).seconds == 100.0 * CALM
+    assert pool.asked <= WORKERS
+
+
+def test_a_late_worker_is_asked_ten_times_a_second_and_no_more():
+    pool = virtual([[1.0], [1.0], [1.0, 1.0, 1.0, 1.4]])
+    assert product(pool).seconds == pytest.approx(4.4)
+    assert 1 <= pool.asked <= WORKERS * (0.4 / EVERY + 2)
+
+
+def test_what_travels_from_a_worker_that_stops_is_sent_by_another_within_a_second():
+    """Rows take a tenth of a second: nothing else would be worth waiting for."""
+    bytes_per_block = A[:10].nbytes
+    pool = virtual([[0.1]] * WORKERS, stopped={2: 0.21}, seconds_per_byte=0.05 / bytes_per_block)
+    assert product(pool, redundancy=1).seconds <= 1.2 + SILENT_SECONDS
+
+
+def test_one_who_has_the_data_takes_the_last_row_of_one_who_waits_for_it():
+    code = SimpleNamespace(load=[1.0] * 6)
+    message = InFlight((0,), 2, 0.0)
+    view = SimpleNamespace(
+        code=code, waiting={0: [5], 2: [3, 4]}, in_flight={2: message}, idle={0, 1}, states=["idle", "idle", "busy"],
+        silent=None, now=0.5, pace=1.0, received=set(), copies=lambda row: 1,
+    )  # fmt: skip
+    rows = [row for row, _ in candidates(1, view, 1.5)]
+    assert rows == [4, 5, 3] or rows == [4, 3, 5]  # nothing that waits is out of reach
+    view.silent = {2}
+    assert [row for row, _ in candidates(1, view, 1.5)][:3] == [4, 3, 0]
+
+
+@pytest.mark.parametrize(("pings", "most"), [(True, 0.5), (False, 4.0)])
+def test_a_worker_that_stopped_before_a_matrix_is_scattered_is_passed_over(pings, most):
+    """Its part goes to another once it has been silent for a quarter of a second, or four times as long as the others took."""
+    pool = RemotePool(VirtualPool([[1.0]] * WORKERS), pings=pings, stopped={2: 0.0})
+    a = Tiled(A, (10, 20, 30, 40, 50), (), lambda n, p: n % 2)
+    answer = kofn.matmul(a, B, workers=pool, redundancy=1)
+    assert answer.exact and np.allclose(answer.value, A @ B)
+    scattering = pool.clock.now() - answer.report.seconds
+    assert 1.0 < scattering <= 2.0 + most
+    assert answer.report.seconds <= CALM * WORKERS / (WORKERS - 1) + 1.0
+
+
+def test_sketches_of_a_worker_that_stopped_are_made_by_others():
+    pool = virtual(stopped={2: 0.0})
+    a = Tiled(A, (10, 20, 30, 40, 50), (), lambda n, p: n % 2)
+    answer = kofn.matmul(a, Tiled(B, (), (20,), lambda n, p: p), workers=pool, redundancy=1, tolerance=0.5, rng=0)
+    assert answer.error <= 0.5 and pool.clock.now() < 20.0
+
+
+class Asked:
+    """A pool whose workers answer when they are told to."""
+
+    def __init__(self):
+        self.clock, self.open = VirtualClock(), {}
+
+    def ping(self, worker):
+        self.open[worker] = Promise()
+        return self.open[worker].future
+
+    def wait(self, seconds):
+        self.clock.wait(queue.SimpleQueue(), seconds)
+
+
+def test_who_answers_late_once_makes_all_others_wait_twice_as_long_at_most():
+    pool = Asked()
+    pulse = Pulse(pool)
+    pulse.ask([0])
+    pool.wait(SILENT_SECONDS + 0.01)
+    assert pulse.silent() == {0}
+    pool.wait(100.0)
+    pool.open[0].settle(None)
+    assert pulse.silent() == set()
+    pulse.ask([0, 1])
+    pool.wait(5.0 * 2.0 * SILENT_SECONDS)
+    assert pulse.silent() == set()
+    pool.wait(0.01)
+    assert pulse.silent() == {0, 1}
+
+
+def test_a_question_is_asked_again_once_it_is_answered_and_not_before():
+    pool = Asked()
+    pulse = Pulse(pool)
+    pulse.ask([0])
+    first = pool.open[0]
+    pool.wait(2 * EVERY)
+    pulse.ask([0])
+    assert pool.open[0] is first
+    first.settle(None)
+    pulse.ask([0])
+    assert pool.open[0] is not first
+    pool.open[0].settle(None)
+    second = pool.open[0]
+    pulse.ask([0])
+    assert pool.open[0] is second  # it has just answered
+
+
+def test_a_pool_that_cannot_ask_is_not_asked():
+    pulse = Pulse(RemotePool(VirtualPool([[1.0]])))
+    pulse.ask([0])
+    assert not pulse.can_ask and pulse.silent() == set()
