@@ -89,7 +89,7 @@ def test_one_who_has_the_data_takes_the_last_row_of_one_who_waits_for_it():
 
 @pytest.mark.parametrize(("pings", "most"), [(True, 0.5), (False, 4.0)])
 def test_a_worker_that_stopped_before_a_matrix_is_scattered_is_passed_over(pings, most):
-    """Its part goes to another once it has been silent for a quarter of a second, or four times as long as the others took."""
+    """Its part goes to another once it has been silent, or took four times as long as the others."""
     pool = RemotePool(VirtualPool([[1.0]] * WORKERS), pings=pings, stopped={2: 0.0})
     a = Tiled(A, (10, 20, 30, 40, 50), (), lambda n, p: n % 2)
     answer = kofn.matmul(a, B, workers=pool, redundancy=1)

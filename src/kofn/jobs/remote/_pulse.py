@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import suppress
+from statistics import median
 from typing import Any, final
 
 from ..._base._clock import Clock, RealClock
@@ -16,7 +17,7 @@ SILENT_SECONDS = 0.25
 """Who was asked no longer ago is not silent."""
 
 TIMES = 5.0
-"""Nor is who takes less than so many times as long as the slowest answer so far."""
+"""Nor is who takes less than so many times as long as the others took last, or twice as long as he did himself."""
 
 EVERY = 0.1
 """Seconds between questions to one worker: they are small, and should stay few."""
@@ -42,7 +43,7 @@ class Pulse:
         self._ping: Any = getattr(pool, "ping", None)
         self._clock: Clock = getattr(pool, "clock", RealClock())
         self._asked: dict[int, tuple[float, Future[Any]]] = {}
-        self._slowest = 0.0
+        self._took: dict[int, float] = {}
         self.can_ask = self._ping is not None
 
     def ask(self, workers: Iterable[int]) -> None:
@@ -60,23 +61,22 @@ class Pulse:
         future: Future[Any] = self._ping(worker)
         if worker not in self._asked or self._asked[worker][1].done():  # or it has been silent for longer
             self._asked[worker] = now, future
-        future.add_done_callback(lambda done: self._take(done, now))
+        future.add_done_callback(lambda done: self._take(worker, done, now))
         return future
 
-    def _take(self, future: Future[Any], since: float) -> None:
+    def _take(self, worker: int, future: Future[Any], since: float) -> None:
         """Take note of an answer; one that comes after a long silence does not make all others wait as long."""
         if not future.cancelled() and future.exception() is None:
-            took = min(self._clock.now() - since, 2.0 * self._patience)
-            self._slowest = max(self._slowest, took)
+            self._took[worker] = min(self._clock.now() - since, 2.0 * self._patience(worker))
 
-    @property
-    def _patience(self) -> float:
-        return max(SILENT_SECONDS, TIMES * self._slowest)
+    def _patience(self, worker: int) -> float:
+        usual = median(list(self._took.values()) or [0.0])
+        return max(SILENT_SECONDS, TIMES * usual, 2.0 * self._took.get(worker, 0.0))
 
     def silent(self) -> set[int]:
         """Workers that have not answered for long."""
-        now = self._clock.now()
-        return {one for one, (since, last) in self._asked.items() if not last.done() and now - since > self._patience}
+        now, asked = self._clock.now(), list(self._asked.items())
+        return {one for one, (since, last) in asked if not last.done() and now - since > self._patience(one)}
 
     def close(self) -> None:
         """Wait for no answer any more."""
