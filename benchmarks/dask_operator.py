@@ -4,8 +4,8 @@
 
 Scheduler and workers are processes of their own. Power iterations v = Aᴴ A v, 50 of them: by `kofn.operator` with
 redundancy=1, without a straggler and with one worker stopped (SIGSTOP) from the tenth on; beside it `dask.array`, a
-graph for each product, which waits for a worker that has stopped and so is told without one. `svds` is that of SciPy on the
-operator. Memory is what the workers hold, as Dask counts it. The two take turns; the median of the ratios is told.
+graph for each product, which waits for a worker that has stopped and so is told without one. `svds` is that of SciPy
+on the operator. Memory is what the workers hold, as Dask counts it. All take turns; the median of the ratios is told.
 """
 
 from __future__ import annotations
