@@ -86,15 +86,20 @@ class _Errands:
             came = self._clock.wait(self._inbox, POLL_SECONDS)
             if came is not None:
                 self._take(*came)
-            now, limit = self._clock.now(), self._limit()
-            late = {worker for worker, (_, since) in self._out.items() if now - since > limit}
+            late = self._away_for(self._patience)
             self._avoided |= late
             self._out = {worker: out for worker, out in self._out.items() if worker not in late}
-            self._pulse.ask(worker for worker, (_, since) in self._out.items() if now - since > EVERY)
+            self._pulse.ask(self._away_for(EVERY))
         return [self._results[number] for number in range(len(self._errands))]
 
-    def _limit(self) -> float:
-        return min(self._patience, max(LATE_SECONDS, TIMES * self._longest)) if self._longest else self._patience
+    def _away_for(self, seconds: float) -> set[int]:
+        now = self._clock.now()
+        return {worker for worker, (_, since) in self._out.items() if now - since > seconds}
+
+    def _doubtful(self) -> set[int]:
+        """Workers whose errands are given to others, too: they do not answer, or take longer than is usual."""
+        usual = max(LATE_SECONDS, TIMES * self._longest) if self._longest else self._patience
+        return self._pulse.silent() | self._away_for(usual)
 
     def close(self) -> None:
         """Give up what nobody waits for any more."""
@@ -103,8 +108,8 @@ class _Errands:
             future.cancel()
 
     def _give_out(self) -> None:
-        silent = self._pulse.silent()
-        under_way = {number for worker, (number, _) in self._out.items() if worker not in silent}
+        doubtful = self._doubtful()
+        under_way = {number for worker, (number, _) in self._out.items() if worker not in doubtful}
         states = [self._pool.state(worker) for worker in range(self._pool.n)]
         if all(state == "dead" or worker in self._avoided for worker, state in enumerate(states)):
             raise WorkerLost("no worker is left that answers", -1)
@@ -115,7 +120,7 @@ class _Errands:
             if not idle:
                 return
             worker = errand.worker if errand.worker in idle else None
-            if worker is None and errand.worker not in self._out.keys() - silent:  # whose own is busy waits for it
+            if worker is None and errand.worker not in self._out.keys() - doubtful:  # whose own is busy waits for it
                 worker = idle[0]
             if worker is not None:
                 self._submit(number, worker)

@@ -10,7 +10,7 @@ from typing import Any
 from ..._base._clock import Clock, RealClock
 from ...arrays._remote import Ref
 from ...engines._references import ReferencePool
-from ...errors import WorkerError
+from ...errors import ReferenceLost, WorkerError, WorkerLost
 from ._pulse import Pulse
 
 LOOK_SECONDS = 0.02
@@ -47,8 +47,17 @@ def absent(
         except WorkerError:  # it is busy with another job, and so there; or dead
             gone |= {worker} if pool.state(worker) in ("dead", "starting") else set()
     _wait(answers, pulse, clock, patience)
-    there = {one for one, last in answers.items() if last.done() and not last.cancelled() and not last.exception()}
-    return sorted(gone | (answers.keys() - there))
+    return sorted(gone | {worker for worker, answer in answers.items() if not _says_so(answer)})
+
+
+def _says_so(answer: Future[Any]) -> bool:
+    """Whether a worker is there and has what it should; what else it may complain of is an error of its own."""
+    if not answer.done() or answer.cancelled():
+        return False
+    error = answer.exception()
+    if error is not None and not isinstance(error, WorkerLost | ReferenceLost):
+        raise error
+    return error is None
 
 
 def _wait(answers: Mapping[int, Future[Any]], pulse: Pulse, clock: Clock, patience: float) -> None:
