@@ -303,8 +303,8 @@ def test_nothing_that_is_known_is_moved_from_a_worker_that_comes_back():
     assert STATIC.assign(0, view) == Rows([1])
 
 
-@pytest.mark.parametrize(("waiting", "expected"), [(0, []), (1, []), (2, [2, 1])])
-def test_a_worker_in_time_is_left_its_next_row_where_data_stays(waiting, expected):
+@pytest.mark.parametrize(("waiting", "expected"), [(0, []), (1, [1]), (2, [2, 1])])
+def test_the_next_row_of_a_worker_in_time_is_the_last_that_others_are_given(waiting, expected):
     view = view_of(list(range(waiting + 2)), [0] * (waiting + 1) + [1], ["idle"] * 2)
     send(view, 1, [waiting + 1])
     receive(view, 1, seconds=1.0)

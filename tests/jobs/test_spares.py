@@ -116,3 +116,15 @@ def test_spare_rows_go_one_by_one_unless_they_are_short(seconds, expected):
         view.send(InFlight([worker], worker, 0.0, 0.0))
     view.now = 10.0  # both are late
     assert Spares().assign(2, view) == Rows(expected)
+
+
+def test_what_stands_in_for_workers_that_are_not_there_goes_with_the_plain_rows():
+    """Worker 1 is still busy with an earlier product: to wait for it first would cost a message more."""
+    code = kofn.LinearCode("copies", np.eye(4)[[0, 1, 2, 3, 2, 3]], np.eye(4), worker=[0, 0, 1, 1, 0, 0])
+    view = RunView(code, 2, lambda worker, row: 0)
+    view.set_state(0, "idle")
+    view.set_state(1, "busy")
+    view.speed.add(0, rows=1, load=1.0, seconds=0.01)
+    assert Spares().assign(0, view) == Rows([0, 1, 4, 5])
+    view.set_state(1, "idle")
+    assert Spares().assign(0, view) == Rows([0, 1])

@@ -12,7 +12,9 @@ from ._pace import MESSAGE_SECONDS
 from ._scheduler import Assignment, InFlight, Rows, Scheduler, View, Wait
 
 SHARE_MESSAGES = 5
-"""A worker's plain rows go in one message where they take no longer than so many that rows are gathered for."""
+"""A worker's plain rows go in one message where they take no longer than so many that rows are gathered for.
+
+So do spare rows for workers that are not there: nobody will come and have done them."""
 
 
 @final
@@ -49,8 +51,14 @@ class Spares(Scheduler):
         checks.number("kofn.jobs.scheduling.Spares", "after", self.after, "use 1.5, for example", strict=True)
 
     def assign(self, worker: int, view: View) -> Assignment:
-        """Its own plain rows; then spare ones that help; at last, where nothing is under way, what others have."""
-        rows = _first(worker, view) or self._helpful(worker, view)
+        """Its own plain rows, with what stands in for those who are not there; then spare ones that help.
+
+        At last, where nothing is under way, what others have.
+        """
+        rows = _first(worker, view)
+        if len(rows) == len(_plain(worker, view)):
+            rows = [*rows, *self._helpful(worker, view, _orphaned(view), SHARE_MESSAGES)]
+        rows = rows or self._helpful(worker, view, view.missing, 1)
         if not rows and not view.in_flight:
             rows = _left(worker, view)
         return Rows(rows) if rows else Wait()
@@ -89,10 +97,10 @@ class Spares(Scheduler):
             rows += _plain(worker, view)
         return view.missing - {int(plain[row]) for row in rows}
 
-    def _helpful(self, worker: int, view: View) -> list[int]:
-        """Spare rows of its own, where fewer than are lacking have come or are coming in time."""
+    def _helpful(self, worker: int, view: View, among: Set[int], messages: int) -> list[int]:
+        """Spare rows of its own, where fewer than are lacking of some unknowns have come or are coming in time."""
         spares, own = view.code.spares, view.waiting.get(worker, ())
-        if not any(row in spares for row in own) or not (late := self._late(view)):
+        if not among or not any(row in spares for row in own) or not (late := self._late(view) & among):
             return []
         helping = [spares[row] for row in view.received if row in spares and view.code.plain[row] < 0]
         for message in view.in_flight.values():
@@ -106,7 +114,7 @@ class Spares(Scheduler):
             if lacking > 0:
                 rows.append(row)
                 helping.append(spares[row])
-            if len(rows) == view.room(worker):
+            if len(rows) == messages * view.room(worker):
                 break
         return rows
 
@@ -115,6 +123,12 @@ def _plain(worker: int, view: View) -> list[int]:
     """Plain rows of news that wait for a worker."""
     spares = view.code.spares
     return [row for row in view.waiting.get(worker, ()) if row not in spares and view.is_news(row)]
+
+
+def _orphaned(view: View) -> Set[int]:
+    """Unknowns whose plain rows wait for workers that are not there, or busy with something else."""
+    gone = (owner for owner in view.waiting if owner not in view.idle and owner not in view.in_flight)
+    return {int(view.code.plain[row]) for owner in gone for row in _plain(owner, view)}
 
 
 def _first(worker: int, view: View) -> list[int]:
