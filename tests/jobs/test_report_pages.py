@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -128,3 +129,17 @@ def test_pages_have_names_that_browsers_know(tmp_path):
         drawn(1).save("run.txt")
     with pytest.raises(kofn.errors.FileError, match="cannot be written"):
         drawn(1).save(tmp_path / "none" / "run.html")
+
+
+def test_a_ratio_to_next_to_nothing_is_told_in_words():
+    attempts = [Attempt(row, row % 2, 1.0, 0.0, 1e-9, "arrived") for row in range(6)]
+    attempts.append(Attempt(9, 3, 1.0, 0.0, 2.5, "abandoned"))
+    report = Report("mds", 4, attempts, 0.0, 0.0, 2.5, 0)
+    assert "worker 3 took more than 1000 times the usual" in str(report)
+    assert "<td>more than 1000</td>" in report._repr_html_()
+
+
+def test_no_bytes_are_told_of_where_no_arrays_were_sent():
+    report = Report("duplicates", 2, [Attempt(0, 0, 1.0, 0.0, 0.5, "arrived")], 0.0, 0.0, 0.5, 0)
+    assert "; no arrays sent; " in report.spent
+    assert "; arrays: 1.0 kB out, 8 B in; " in replace(report, sent_bytes=1000, received_bytes=8).spent

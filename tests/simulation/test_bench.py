@@ -199,6 +199,21 @@ def test_the_command_writes_a_table_numbers_and_a_picture(tmp_path, capsys):
     assert found[0]["p999"] is None and found[9]["p50"] is None and found[0]["real"] is False
 
 
+def test_a_record_is_played_on_as_many_workers_as_it_has(tmp_path, capsys):
+    np.save(tmp_path / "delays.npy", np.random.default_rng(0).uniform(0.9, 1.1, (40, 3)))
+    args = ["--traces", str(tmp_path / "delays.npy"), "noise", "--policies", "plain", "--trials", "5"]
+    args += ["--out", str(tmp_path), "--quiet"]
+    assert main(["bench", *args]) == 0
+    told = capsys.readouterr().out
+    assert "delays.npy, 3 workers" in told and "noise, 8 workers" in told and "record of" not in told
+    assert main(["bench", *args, "--workers", "4"]) == 0
+    told = capsys.readouterr().out
+    assert "delays.npy is a record of 3 workers; 4 are drawn from them" in told and "delays.npy, 4 workers" in told
+    np.save(tmp_path / "delays.npy", np.ones((40, 1)))
+    assert main(["bench", *args]) == 2
+    assert "'--traces' must be a record of 2 workers at least" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -23,11 +23,11 @@ from ..simulation.bench import (
     RealWorkers,
     Result,
     bench,
-    from_file,
     scheduler_of,
     table,
 )
 from ..simulation.bench._bench import Play
+from ..simulation.bench._recorded import read_trace
 from ..simulation.bench._table import draw
 from ..simulation.bench._traces import Trace
 from ._codes import columns
@@ -44,6 +44,9 @@ EXAMPLES = """\
 
 delays.npy is a record of your own: a row a task, a column a worker, times per unit of work (NaN: never came back)."""
 
+DEFAULT = 8
+"""Workers, unless it is said how many or a record says it."""
+
 SIMULATED, REAL = 1000, 5
 """Trials, unless it is said how many."""
 
@@ -58,7 +61,9 @@ LEGEND = "p50/p99 at 1, 2, 4 and 8 tasks a worker, in units of plain work where 
 
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument("--work", metavar="W", default="product", help=f"{', '.join(WORK)} (default: product)")
-    parser.add_argument("--workers", metavar="N", nargs="+", type=int, default=[8], help="how many (default: 8)")
+    parser.add_argument(
+        "--workers", metavar="N", nargs="+", type=int, help="how many (default: 8, of a record its own)"
+    )
     known = f"{', '.join(TRACES)}, or files of recorded delays (default: all of these)"
     parser.add_argument("--traces", metavar="T", nargs="+", default=list(TRACES), help=known)
     known = f"{', '.join([*POLICIES, *AUTO])} (default: all of these, with --real all but hadoop)"
@@ -74,24 +79,45 @@ def _add(parser: ArgumentParser) -> None:
 
 
 def _execute(arguments: Namespace) -> int:
-    traces = _checked(arguments)
+    traces, of = _checked(arguments)
     policies = arguments.policies or _policies(arguments.real)
     with _folder(arguments.out) as folder:
         require_installed(f"{CALL}: drawing", "matplotlib")
         results: list[Result] = []
         print(LEGEND)
         with ProgressLine(sys.stderr, arguments.quiet) as line:
-            for workers in arguments.workers:
-                results += _all(arguments, workers, traces, policies, line)
+            for workers, some in _played(arguments.workers, traces, of).items():
+                results += _all(arguments, workers, some, list(traces), policies, line)
         _write(folder, results)
     print(f"\n{folder / 'bench.json'}: {len(results)} results; {folder / 'bench.png'}")
     return 0
 
 
+def _played(
+    asked: Sequence[int] | None, traces: Mapping[str, Trace], of: Mapping[str, int]
+) -> dict[int, dict[str, Trace]]:
+    """The traces by the number of workers on which each is played; a record of more or fewer workers is told."""
+    if asked is not None:
+        for name, width in of.items():
+            others = [str(workers) for workers in asked if workers != width]
+            if others:
+                print(f"{name} is a record of {width} workers; {' and '.join(others)} are drawn from them")
+        return {workers: dict(traces) for workers in asked}
+    found: dict[int, dict[str, Trace]] = {}
+    for name, trace in traces.items():
+        found.setdefault(of.get(name, DEFAULT), {})[name] = trace
+    return found
+
+
 def _all(
-    arguments: Namespace, workers: int, traces: Mapping[str, Trace], policies: Sequence[str], line: ProgressLine
+    arguments: Namespace,
+    workers: int,
+    traces: Mapping[str, Trace],
+    names: Sequence[str],
+    policies: Sequence[str],
+    line: ProgressLine,
 ) -> Iterator[Result]:
-    """The results of so many workers, each trace told and printed."""
+    """The results of so many workers, each trace told and printed; ``names`` are those of all traces."""
     trials = arguments.trials or (REAL if arguments.real else SIMULATED)
     where = ""
 
@@ -102,7 +128,7 @@ def _all(
         for name, trace in traces.items():
             where = f"{name}, {workers} workers"
             line.show(where)
-            seed = [arguments.seed, list(traces).index(name)]
+            seed = [arguments.seed, names.index(name)]
             found = list(bench(arguments.work, workers, {name: trace}, policies, trials, seed, play))
             title = f"{arguments.work}, {name}, {workers} workers{', real' * arguments.real}"
             print(f"\n{title}", *columns(table(found), right=True), sep="\n", flush=True)
@@ -124,18 +150,28 @@ def _policies(real: bool) -> list[str]:
     return [name for name in (*POLICIES, *AUTO) if not real or name not in UNREAL]
 
 
-def _checked(arguments: Namespace) -> Mapping[str, Trace]:
-    """The traces; what cannot be is refused before anything is simulated."""
+def _checked(arguments: Namespace) -> tuple[dict[str, Trace], dict[str, int]]:
+    """The traces, and of how many workers records are; what cannot be is refused before anything is simulated."""
     checks.choice(CALL, "--work", arguments.work, WORK, "see kofn bench --help")
     for policy in arguments.policies or ():
         checks.choice(CALL, "--policies", policy, [*POLICIES, *AUTO], "see kofn bench --help")
-    for workers in arguments.workers:
+    for workers in arguments.workers or ():
         checks.integer(CALL, "--workers", workers, 2, "with one worker there is nothing to wait for")
     if arguments.trials is not None:
         checks.integer(CALL, "--trials", arguments.trials, 1, f"leave it out for {SIMULATED}, with --real {REAL}")
     checks.integer(CALL, "--seed", arguments.seed, 0, "leave it out for 0")
     _check_real(arguments)
-    return {name: TRACES[name] if name in TRACES else from_file(name) for name in arguments.traces}
+    traces: dict[str, Trace] = {}
+    of: dict[str, int] = {}
+    for name in arguments.traces:
+        if name in TRACES:
+            traces[name] = TRACES[name]
+            continue
+        record = read_trace(name)
+        traces[name], of[name] = record.draw, len(record.pace)
+        if arguments.workers is None and of[name] < 2:
+            raise checks.refusal(CALL, "--traces", "be a record of 2 workers at least", name, "say --workers 8")
+    return traces, of
 
 
 def _check_real(arguments: Namespace) -> None:

@@ -218,12 +218,12 @@ def pack_result(value: object, pack: Callable[[object], Packed]) -> Packed:
 
 
 def _culprit(value: object, pack: Callable[[object], object]) -> object:
-    """Which of several results cannot be packed, if they are several."""
-    for part in value if isinstance(value, list) else ():
+    """Which of several results cannot be packed, if they are several; what kofn itself wraps around them is none."""
+    for part in value if isinstance(value, list | tuple) else ():
         try:
             pack(part)
         except BaseException:
-            return part
+            return _culprit(part, pack)
     return value
 
 

@@ -12,6 +12,7 @@ from .cifar10 import cifar10
 from .dataset import Dataset
 from .digits import digits
 from .idx import fashion_mnist, mnist, mnist_test_images
+from .official import SOURCES
 
 FILES: Mapping[str, Callable[[Path], Dataset]] = {
     "mnist": mnist,
@@ -53,7 +54,8 @@ def load(name: str, data: str | PathLike[str] | None = None) -> Dataset:
     if name == "digits":
         return digits()
     if data is None:
-        raise refusal(call, "data", f"name the folder that holds {name}/", None, "or load 'digits'")
+        remedy = f"get the files from {SOURCES[name]}, put them into DIR/{name}/ and write data='DIR', or load 'digits'"
+        raise refusal(call, "data", f"name the folder that holds {name}/", None, remedy)
     try:
         folder = Path(data)
     except TypeError:

@@ -122,6 +122,9 @@ def _asked(recipe: Recipe, arguments: Namespace) -> Request:
     if arguments.out is None:
         which = "--all" if arguments.all else recipe.id
         raise refusal(CALL, "--out", "name a folder", None, f"say `kofn figure {which} --out figures`")
+    if arguments.data is not None and not Path(arguments.data).is_dir():
+        remedy = "make it and put mnist/ there, for example, or leave it out for scikit-learn's digits"
+        raise refusal(CALL, "--data", "be a folder that is there", arguments.data, remedy)
     trials = recipe.trials if arguments.trials is None else arguments.trials
     integer(CALL, "--trials", trials, 2, "leave it out for the usual number")
     integer(CALL, "--seed", arguments.seed, 0, "any int will do")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pickle import PicklingError
+
 from ..._base._envelope import NOTE, Envelope, error_line
 from ...checks import refusal
 from ...errors import ArgumentError, FunctionError, KofnError, WorkerLost
@@ -34,6 +36,10 @@ def failure_of_call(result: Result, call: str) -> KofnError:
         error = refusal(call, "inputs", must, f"{given} in input {number}", remedy)
     elif isinstance(failure, KofnError):  # of the pool, not of this call
         error = failure
+    elif isinstance(failure, PicklingError):
+        text = f"f returned at input {number} what cannot be sent back (at worker {worker}): {failure}"
+        error = FunctionError(text, worker, number, input=number)
+        error.__cause__ = failure
     else:
         notes = "\n".join(map(str, getattr(failure, "__notes__", ())))
         text = f"the call of f at input {number} raised {type(failure).__name__} at worker {worker}: {failure}"

@@ -13,7 +13,7 @@ import numpy as np
 
 from ._attempt import Attempt, Outcome
 from ._style import STYLE
-from ._workers import WorkerTimes, worker_times
+from ._workers import TOLD, WorkerTimes, worker_times
 
 WIDTH = 960.0
 """Of a picture, in the units of its view box."""
@@ -225,7 +225,9 @@ def _seconds(value: float) -> str:
 
 
 def _ratio(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.2f}"
+    if math.isnan(value):
+        return ""
+    return f"{value:.2f}" if value <= TOLD else f"more than {TOLD:.0f}"
 
 
 def size_text(size: float) -> str:

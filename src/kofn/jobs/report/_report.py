@@ -38,7 +38,7 @@ class Report:
     encoded_bytes : int
         Size of the encoded sources.
     placed_bytes, sent_bytes, received_bytes : int
-        Arrays made resident at workers, sent with tasks, and returned.
+        Arrays made resident at workers, sent with tasks, and returned; what is no array is not counted.
     remarks : sequence of str
         What else there is to say of the answer, such as what nothing checked.
     fresh_rows : sequence of int
@@ -124,7 +124,8 @@ class Report:
     def spent(self) -> str:
         """What it cost, in one line."""
         seconds = f"encoding {self.encode_seconds:.3f} s, decoding {self.decode_seconds:.3f} s"
-        moved = f"{size_text(self.placed_bytes + self.sent_bytes)} out, {size_text(self.received_bytes)} in"
+        out, back = self.placed_bytes + self.sent_bytes, self.received_bytes
+        moved = f"arrays: {size_text(out)} out, {size_text(back)} in" if out or back else "no arrays sent"
         return f"{seconds}; {moved}; {100 * self.wasted:.0f} % of the workers' time did not count"
 
     def __str__(self) -> str:
@@ -153,9 +154,9 @@ class Report:
         told = [self.headline, self.spent, *self._remarks]
         sizes = {
             "encoded": self.encoded_bytes,
-            "placed at workers": self.placed_bytes,
-            "sent with tasks": self.sent_bytes,
-            "received": self.received_bytes,
+            "arrays placed at workers": self.placed_bytes,
+            "arrays sent with tasks": self.sent_bytes,
+            "arrays received": self.received_bytes,
             "stays at workers": sum(self.resident_bytes),
         }
         return Shown(self.code, self.workers, self.attempts, self.seconds, told, sizes)

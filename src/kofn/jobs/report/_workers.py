@@ -12,6 +12,9 @@ from ._attempt import Attempt
 SLOW = 2.0
 """A worker is slow whose tasks take so many times the median of all."""
 
+TOLD = 1000.0
+"""What is more than so many times the usual says no more than that: the usual took next to nothing."""
+
 
 @dataclass(frozen=True)
 class WorkerTimes:
@@ -46,7 +49,8 @@ class WorkerTimes:
 
     def __str__(self) -> str:
         at_least = "at least " if self.running else ""
-        return f"worker {self.worker} took {at_least}{self.ratio:.1f} times the usual"
+        times = f"{at_least}{self.ratio:.1f}" if self.ratio <= TOLD else f"more than {TOLD:.0f}"
+        return f"worker {self.worker} took {times} times the usual"
 
 
 def worker_times(workers: int, attempts: Sequence[Attempt]) -> list[WorkerTimes]:

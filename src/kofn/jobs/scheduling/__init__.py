@@ -2,6 +2,7 @@
 
 from ._adaptive import Adaptive
 from ._backups import CodedBackups, Duplicates
+from ._placed import Placed
 from ._scheduler import Assignment, Copy, Fresh, InFlight, Rows, Scheduler, View, Wait
 from ._spares import Spares
 from ._speculative import CUBED, FLINK, SPARK_3_5, SPARK_4, Speculative
@@ -19,6 +20,7 @@ __all__ = [
     "Duplicates",
     "Fresh",
     "InFlight",
+    "Placed",
     "Rows",
     "Scheduler",
     "Spares",
