@@ -213,6 +213,7 @@ PACKAGES = {
     "safetensors": ("safetensors", "kofn[torch]"),
     "sklearn": ("scikit-learn", "kofn[sklearn]"),
     "torch": ("PyTorch", "kofn[torch]"),
+    "shtab": ("shtab", "kofn[completion]"),
     "tqdm": ("tqdm", "kofn[progress]"),
     "zarr": ("Zarr", "kofn[zarr]"),
 }

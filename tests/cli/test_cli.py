@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn.cli import _app as app
 from kofn.cli import _matmul as command
+from kofn.cli import _parser as app
 from kofn.cli import main
 from kofn.engines import ThreadPool
 from kofn.jobs._collector import Progress
@@ -223,7 +223,7 @@ def test_examples_in_help_are_accepted():
         lines = [line for line in point.load().examples.splitlines() if line.startswith("  ")]
         assert lines
         for line in lines:  # what else stands there explains them
-            parser.parse_args(re.split(r" >> | \| ", line.split("  ")[1])[0].split()[1:])
+            parser.parse_args(re.split(r" >>? | \| ", line.split("  ")[1])[0].split()[1:])
 
 
 BLOCKED = """

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import kofn
-from kofn.cli._app import commands
+from kofn.cli._parser import commands
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")] + sorted(ROOT.glob("docs/**/*.md"))

@@ -1,0 +1,70 @@
+"""``kofn completion``: what a shell needs to complete commands, options and their values."""
+
+from __future__ import annotations
+
+from argparse import Action, ArgumentParser, Namespace
+from collections.abc import Iterator
+
+from .._api._auto import AUTO
+from ..errors import require
+from ..jobs._options import AIMS
+from ..jobs.scheduling._names import NAMES
+from ..schemes import FUNCTIONS, PRODUCTS, SUMS
+from ..simulation.bench import AUTO as CHOICES
+from ..simulation.bench import POLICIES, TRACES, WORK
+from ._command import Command
+from ._parser import installed, parser
+
+SHELLS = ("bash", "zsh", "fish")
+
+EXAMPLES = """\
+  kofn completion bash > ~/.local/share/bash-completion/completions/kofn
+  kofn completion zsh > ~/.zfunc/_kofn
+  kofn completion fish > ~/.config/fish/completions/kofn.fish"""
+
+FILES = {"A", "B", "C", "PNG", "HTML"}
+"""What stands for a file in a help text."""
+
+FOLDERS = {"DIR", "FOLDER"}
+
+VALUES = {
+    "matmul --code": (AUTO, *PRODUCTS),
+    "matmul --scheduler": NAMES,
+    "matmul --aim": AIMS,
+    "matmul --estimator": ("lmmse", "exact"),
+    "bench --work": WORK,
+    "bench --traces": TRACES,
+    "bench --policies": (*POLICIES, *CHOICES),
+    "cite name": ("kofn", *PRODUCTS, *SUMS, *FUNCTIONS),
+}
+"""Values of options, which parsers do not know: what is none of them is refused in a sentence of kofn's."""
+
+
+def _print(arguments: Namespace) -> int:
+    with require("kofn completion", "shtab"):
+        import shtab
+    whole = parser(installed())
+    for command, action in _actions(whole):
+        metavar = action.metavar if isinstance(action.metavar, str) else ""
+        if metavar in FILES | FOLDERS:
+            action.complete = shtab.FILE if metavar in FILES else shtab.DIRECTORY  # type: ignore[attr-defined]
+        name = action.option_strings[-1] if action.option_strings else action.dest
+        if values := VALUES.get(f"{command} {name}"):
+            action.choices = tuple(values)
+    print(shtab.complete(whole, arguments.shell))
+    return 0
+
+
+def _actions(whole: ArgumentParser) -> Iterator[tuple[str, Action]]:
+    """The arguments of each command."""
+    for action in whole._actions:
+        if isinstance(action.choices, dict):
+            for command, parser in action.choices.items():
+                yield from ((command, one) for one in parser._actions)
+
+
+def _add(parser: ArgumentParser) -> None:
+    parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
+
+
+COMMAND = Command("print what a shell needs to complete the command line", EXAMPLES, _add, _print)
