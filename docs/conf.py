@@ -2,8 +2,12 @@
 
 import importlib
 import inspect
+import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import options_table
 
 project = "kofn"
 author = "the authors of kofn"
@@ -86,13 +90,18 @@ def write_reference() -> None:
         names = "\n".join(f"   ~{path}" for path in paths)
         lists = f".. autosummary::\n   :toctree: generated\n   :nosignatures:\n\n{names}\n"
         title = f"{module}\n{'=' * len(module)}\n\n{about}.\n\n"
-        page = folder / f"{module}.rst"
-        if not page.exists() or page.read_text(encoding="utf-8") != title + lists:
-            page.write_text(title + lists, encoding="utf-8")
+        write(folder / f"{module}.rst", title + lists)
+    write(folder / "options.rst", options_table.page())
     pages = "\n".join(f"   {module}" for module in MODULES)
     told = ":doc:`Names by what they are for </api>` tells them in a line each."
-    index = f"Reference\n=========\n\n{told}\n\n.. toctree::\n\n   /api\n   /glossary\n{pages}\n"
-    (folder / "index.rst").write_text(index, encoding="utf-8")
+    index = f"Reference\n=========\n\n{told}\n\n.. toctree::\n\n   /api\n   options\n   /glossary\n{pages}\n"
+    write(folder / "index.rst", index)
+
+
+def write(page: Path, text: str) -> None:
+    """Write a page, unless it is there: what is not newer is not built again."""
+    if not page.exists() or page.read_text(encoding="utf-8") != text:
+        page.write_text(text, encoding="utf-8")
 
 
 write_reference()  # before the pages are looked for

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import kofn
-from kofn.cli._parser import commands
+from kofn.cli._parser import EXIT_CODES, commands
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")] + sorted(ROOT.glob("docs/**/*.md"))
@@ -46,6 +46,30 @@ def test_the_code_of_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch)
 def test_links_lead_to_files(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+PAPERS = re.compile(r"\b(Figs?|Secs?|Table|Theorem|eqs?)\.? ?[IVX\d(]|\b[Pp]aper's\b|as published *\|.*\d")
+"""What a paper says, which belongs into the laboratory."""
+
+
+def guides():
+    """The pages of guides, and those with which one starts."""
+    listed = (ROOT / "docs" / "guides.md").read_text(encoding="utf-8").split("```{toctree}")[1].split()
+    return [*(ROOT / "docs" / f"{name}.md" for name in listed[1:-1]), *sorted(ROOT.glob("docs/start/*.md"))]
+
+
+def test_guides_are_free_of_numbers_from_papers():
+    assert len(guides()) > 15
+    told = {named(page): PAPERS.search(page.read_text(encoding="utf-8")) for page in guides()}
+    assert not {name: found[0] for name, found in told.items() if found}
+    laboratory = (ROOT / "docs" / "uep.md").read_text(encoding="utf-8")
+    assert PAPERS.search(laboratory)  # it would have been found
+
+
+def test_exit_codes_are_told_as_in_the_help():
+    page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    codes = re.findall(r"^  (\d+) ", EXIT_CODES, re.MULTILINE)
+    assert re.findall(r"^\| (\d+) \|", page, re.MULTILINE) == codes == ["0", "1", "2", "130", "143"]
 
 
 def test_the_reference_names_everything_public_and_nothing_else():
