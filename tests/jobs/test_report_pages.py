@@ -143,3 +143,29 @@ def test_no_bytes_are_told_of_where_no_arrays_were_sent():
     report = Report("duplicates", 2, [Attempt(0, 0, 1.0, 0.0, 0.5, "arrived")], 0.0, 0.0, 0.5, 0)
     assert "; no arrays sent; " in report.spent
     assert "; arrays: 1.0 kB out, 8 B in; " in replace(report, sent_bytes=1000, received_bytes=8).spent
+
+
+def test_the_error_of_the_estimate_is_drawn_where_the_run_had_any(tmp_path):
+    pool = VirtualPool([[1.0], [2.0], [3.0], [4.0]])
+    A, B = np.random.default_rng(0).standard_normal((2, 60, 60))
+    scheme = kofn.schemes.kronecker(A, B, blocks=(3, 1), workers=4, rng=0)
+    heard = []
+    report = kofn.run(scheme, workers=pool, progress=heard.append).report
+    assert [(one.time, one.error) for one in report.estimates] == [(now.time, now.error) for now in heard]
+    assert [one.count for one in report.estimates] == [1, 2, 3] and report.estimates[-1].exact
+    page = report._repr_html_()
+    assert "Error of the estimate over time" in page and "exact after 3 seconds" in page
+    curve = re.search(r'<path class="curve" d="M[^"]*"', page[page.index("Error of the estimate") :])[0]
+    heights = [float(one) for one in re.findall(r"V([\d.]+)", curve)]
+    assert heights == sorted(heights) and heights[-1] == pytest.approx(156.0)  # it falls to the line of what is exact
+    report.save(tmp_path / "run.html")
+    kept = json.loads((tmp_path / "run.json").read_text())["estimates"]
+    assert [one["error"] for one in kept] == [one.error for one in heard]
+
+
+def test_where_nobody_looked_no_error_is_drawn():
+    pool = VirtualPool([[1.0], [2.0], [3.0]])
+    report = kofn.run(
+        kofn.schemes.mds(np.eye(6), np.eye(6), rows=3, workers=3, blocks=(2, 1), rng=0), workers=pool
+    ).report
+    assert "Error of the estimate" not in report._repr_html_()

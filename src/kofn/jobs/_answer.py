@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -136,6 +136,6 @@ def answer_of(
         count=len(rows),
         recovered=scheme.parts.arrange(decoding.recovered & vouched),
         parts=scheme.parts,
-        report=report,
+        report=replace(report, estimates=tuple(collector.estimates)),
         assemble=lambda: learner.settle(scheme.answer(decoding, rows, payloads, out), decoding, payloads),
     )

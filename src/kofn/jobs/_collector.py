@@ -110,6 +110,7 @@ class Collector(Carrying):
         self._limit = math.inf
         self._space = track_rank(code)
         self._exact: bool | None = None
+        self.estimates: list[Progress] = []  # whenever somebody asked how good the estimate is
 
     def add(self, row: int, time: float, epsilon: float = 0.0) -> None:
         """Take note that the result of ``row`` arrived at ``time``; a second arrival of a row changes nothing.
@@ -236,6 +237,8 @@ class Collector(Carrying):
             if decoding is None or not decoding.exact:
                 decoding = self._decode(None if self._expect is None else self._expect())
             self._judgement = self._looked_at(decoding)
+            if self.received:
+                self.estimates.append(self._progress(self._judgement.decoding))
         return self._judgement
 
     def _looked_at(self, decoding: Decoding) -> Judgement:
@@ -251,5 +254,8 @@ class Collector(Carrying):
     @property
     def progress(self) -> Progress:
         """Where the job stands."""
-        exact = self.is_vouched and self.decoding.exact
-        return Progress(self.count, self.code.rows, self.rank, self.code.unknowns, self.error, exact, self.time)
+        return self._progress(self.decoding)
+
+    def _progress(self, decoding: Decoding) -> Progress:
+        exact, error = self.is_vouched and decoding.exact, float(decoding.error)
+        return Progress(self.count, self.code.rows, self.rank, self.code.unknowns, error, exact, self.time)

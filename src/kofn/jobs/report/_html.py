@@ -11,12 +11,12 @@ from typing import get_args
 
 import numpy as np
 
+from .._collector import Progress
 from ._attempt import Attempt, Outcome
+from ._drawing import LEFT, WIDTH, axis, picture, table, text
+from ._estimates import estimates_over_time
 from ._style import STYLE
 from ._workers import TOLD, WorkerTimes, worker_times
-
-WIDTH = 960.0
-"""Of a picture, in the units of its view box."""
 
 TALL = 700.0
 """Height of a timeline, unless lanes would be too thin to be seen."""
@@ -43,6 +43,8 @@ class Shown:
         What there is to say in words.
     sizes : mapping
         Bytes of what was encoded, moved and kept, by name.
+    estimates : sequence of Progress
+        How good the estimate was, whenever it was looked at.
     """
 
     code: str
@@ -51,6 +53,7 @@ class Shown:
     seconds: float
     told: Sequence[str]
     sizes: Mapping[str, int]
+    estimates: Sequence[Progress] = ()
 
     @cached_property
     def times(self) -> list[WorkerTimes]:
@@ -73,6 +76,7 @@ def fragment(run: Shown) -> str:
         _told(run),
         _section("Timeline", _legend(run.attempts) + _timeline(run)),
         _section("Results over time", _arrivals(run)),
+        _section("Error of the estimate over time", estimates_over_time(run.estimates, run.seconds)),
         _section("Delays by worker", _delays(run.times)),
         _section("Data and memory", _data(run)),
         _section("Every task", _attempts(run)),
@@ -112,17 +116,17 @@ def _timeline(run: Shown) -> str:
         return "<p>No task was given out.</p>"
     lane = min(22.0, max(0.7, TALL / run.workers))
     end = max(run.seconds, *(attempt.ended for attempt in run.attempts)) or 1.0
-    across = (WIDTH - 60.0) / end
+    across = (WIDTH - LEFT - 4.0) / end
     height = lane * run.workers + 24.0
     draw = _titled if len(run.attempts) <= TITLED else _together
     bars = draw(run.attempts, lane, across)
-    ready = 56.0 + run.seconds * across
+    ready = LEFT + run.seconds * across
     line = f'<line class="ready" x1="{ready:.1f}" x2="{ready:.1f}" y1="0" y2="{height - 20:.1f}"/>'
     step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if step * lane >= 14.0 or step == 1000)
-    names = (_text(50.0, (w + 0.7) * lane, str(w), "end") for w in range(0, run.workers, step))
+    names = (text(50.0, (w + 0.7) * lane, str(w), "end") for w in range(0, run.workers, step))
     ready_after = f"the answer was there after {run.seconds:.3g} seconds"
     label = f"Timeline of {len(run.attempts)} tasks on {run.workers} workers; {ready_after}"
-    return _picture(height, label, bars, line, *names, _axis(end, across, height))
+    return picture(height, label, bars, line, *names, axis(end, across, height))
 
 
 def _titled(attempts: Iterable[Attempt], lane: float, across: float) -> str:
@@ -144,7 +148,7 @@ def _together(attempts: Sequence[Attempt], lane: float, across: float) -> str:
 
 def _bar(attempt: Attempt, lane: float, across: float) -> str:
     gap = 0.12 * lane if lane > 2.0 else 0.0
-    left, top = 56.0 + attempt.submitted * across, attempt.worker * lane + gap
+    left, top = LEFT + attempt.submitted * across, attempt.worker * lane + gap
     return f"M{left:.1f} {top:.1f}h{max(attempt.seconds * across, 0.3):.1f}v{lane - 2 * gap:.1f}H{left:.1f}z"
 
 
@@ -154,15 +158,15 @@ def _arrivals(run: Shown) -> str:
     if not times.size:
         return ""
     end = max(run.seconds, float(times[-1])) or 1.0
-    across, height = (WIDTH - 60.0) / end, 160.0
+    across, height = (WIDTH - LEFT - 4.0) / end, 160.0
     up = (height - 34.0) / times.size
     steps = "".join(
-        f"H{56.0 + t * across:.1f}V{height - 24.0 - (i + 1) * up:.1f}" for i, t in enumerate(times.tolist())
+        f"H{LEFT + t * across:.1f}V{height - 24.0 - (i + 1) * up:.1f}" for i, t in enumerate(times.tolist())
     )
     curve = f'<path class="curve" d="M56 {height - 24.0:.1f}{steps}"/>'
-    counts = _text(50.0, 14.0, str(times.size), "end") + _text(50.0, height - 24.0, "0", "end")
+    counts = text(50.0, 14.0, str(times.size), "end") + text(50.0, height - 24.0, "0", "end")
     label = f"{times.size} results arrived within {end:.3g} seconds"
-    return _picture(height, label, curve, counts, _axis(end, across, height))
+    return picture(height, label, curve, counts, axis(end, across, height))
 
 
 def _delays(times: Sequence[WorkerTimes]) -> str:
@@ -174,11 +178,11 @@ def _delays(times: Sequence[WorkerTimes]) -> str:
     ]
     note = "<p>Seconds for one unit of load; a task that was not waited for counts with the time that it had taken.</p>"
     head = ("worker", "ended", "not waited for", "median", "90 %", "longest", "times the usual")
-    return note + _table("Delays by worker", head, rows, len(times))
+    return note + table("Delays by worker", head, rows, len(times))
 
 
 def _data(run: Shown) -> str:
-    return _table("Data and memory", ("what", "size"), [(what, size_text(size)) for what, size in run.sizes.items()])
+    return table("Data and memory", ("what", "size"), [(what, size_text(size)) for what, size in run.sizes.items()])
 
 
 def _attempts(run: Shown) -> str:
@@ -186,38 +190,8 @@ def _attempts(run: Shown) -> str:
         (a.row, a.worker, f"{a.load:.3g}", f"{a.submitted:.4f} s", f"{a.ended:.4f} s", a.outcome)
         for a in run.attempts[:LISTED]
     ]
-    table = _table("Tasks", ("row", "worker", "load", "given out", "ended", "outcome"), rows, len(run.attempts))
-    return f"<details><summary>{len(run.attempts)} tasks</summary>{table}</details>"
-
-
-def _table(caption: str, head: Sequence[str], rows: Sequence[Sequence[object]], of: int = 0) -> str:
-    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
-    cut = f"<p>The first {len(rows)} of {of}; all are in the JSON.</p>" if of > len(rows) else ""
-    table = f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="wide" tabindex="0" role="region" aria-label="{escape(caption)}">{table}</div>{cut}'
-
-
-def _picture(height: float, label: str, *parts: str) -> str:
-    inside = "".join(parts)
-    return (
-        f'<svg viewBox="0 0 {WIDTH:.0f} {height:.0f}" role="img" aria-label="{escape(label)}">'
-        f"<title>{escape(label)}</title>{inside}</svg>"
-    )
-
-
-def _axis(end: float, across: float, height: float) -> str:
-    """Times under a picture, at round numbers."""
-    step = 10.0 ** math.floor(math.log10(end))
-    step = next(step * part for part in (0.1, 0.2, 0.5, 1.0, 2.0) if end / (step * part) <= 8.0)
-    marks = [step * i for i in range(int(end / step) + 1)]
-    anchors = ("end" if 56.0 + mark * across > WIDTH - 20.0 else "middle" for mark in marks)
-    texts = zip(marks, anchors, strict=True)
-    return "".join(_text(56.0 + mark * across, height - 6.0, f"{mark:.3g} s", anchor) for mark, anchor in texts)
-
-
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+    listed = table("Tasks", ("row", "worker", "load", "given out", "ended", "outcome"), rows, len(run.attempts))
+    return f"<details><summary>{len(run.attempts)} tasks</summary>{listed}</details>"
 
 
 def _seconds(value: float) -> str:

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from ...checks import refusal
 from ...errors import FileError
+from .._collector import Progress
 from ._attempt import Attempt, Outcome, Stalled, Wrong
 from ._html import Shown, fragment, page, size_text
 from ._timeline import draw
@@ -53,6 +54,8 @@ class Report:
         What travelled from one worker to another, where data lies at workers.
     stalled : sequence of Stalled
         Rows that took a worker five times as long as is usual, and a second at least.
+    estimates : sequence of Progress
+        How good the estimate was, whenever it was looked at: with a tolerance or ``progress=`` after every arrival.
 
     Examples
     --------
@@ -79,6 +82,7 @@ class Report:
     wrong: Sequence[Wrong] = ()
     moved_bytes: Mapping[tuple[int, int], int] = field(default_factory=dict)
     stalled: Sequence[Stalled] = ()
+    estimates: Sequence[Progress] = ()
 
     @property
     def wasted(self) -> float:
@@ -110,6 +114,7 @@ class Report:
             "wrong": [asdict(one) | {"size": one.size if math.isfinite(one.size) else None} for one in self.wrong],
             "moved_bytes": [[*pair, count] for pair, count in self.moved_bytes.items()],
             "stalled": [asdict(one) for one in self.stalled],
+            "estimates": [asdict(e) | {"error": e.error if math.isfinite(e.error) else None} for e in self.estimates],
             "wasted": self.wasted,
         }
 
@@ -159,7 +164,7 @@ class Report:
             "arrays received": self.received_bytes,
             "stays at workers": sum(self.resident_bytes),
         }
-        return Shown(self.code, self.workers, self.attempts, self.seconds, told, sizes)
+        return Shown(self.code, self.workers, self.attempts, self.seconds, told, sizes, self.estimates)
 
     @property
     def _remarks(self) -> list[str]:

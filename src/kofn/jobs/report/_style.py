@@ -15,6 +15,7 @@ body:has(>.kofn-report){background:#171a21}}
 .kofn-report .compared{fill:var(--compared)}.kofn-report .wrong{fill:var(--wrong)}
 .kofn-report .restarted{fill:var(--restarted)}.kofn-report .abandoned{fill:var(--abandoned)}
 .kofn-report .ready{stroke:var(--ink);stroke-width:1.5}
+.kofn-report .level{fill:none;stroke:var(--line);stroke-width:1}
 .kofn-report .curve{fill:none;stroke:var(--arrived);stroke-width:2}
 .kofn-report .key::before{content:"";display:inline-block;width:.8em;height:.8em;margin:0 .3em 0 .6em;border-radius:2px}
 .kofn-report .key.arrived::before{background:var(--arrived)}.kofn-report .key.late::before{background:var(--late)}
