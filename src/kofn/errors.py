@@ -21,7 +21,9 @@
      ├── MissingPackage (ImportError)    a package that this needs is not installed
      └── StaysHere (TypeError)           what can be neither pickled nor copied, as it holds workers
 
-    LeftOut (UserWarning)            a worker that was wrong in several jobs is given nothing more
+    KofnWarning (UserWarning)        base of every warning
+     ├── LeftOut                         a worker that was wrong in several jobs is given nothing more
+     └── kofn.torch.LeftExact            layers that cannot be coded are computed as they are
 
 All of them can be pickled and copied, with everything that they carry; ``__cause__`` stays behind, as Python has it.
 """
@@ -198,7 +200,11 @@ class StaysHere(KofnError, TypeError):
     """It holds workers, a job or memory of this process, so it can be neither pickled nor copied."""
 
 
-class LeftOut(UserWarning):
+class KofnWarning(UserWarning):
+    """Base of every warning that kofn gives, for `warnings.filterwarnings`."""
+
+
+class LeftOut(KofnWarning):
     """A worker returned wrong results (``verify=``) in several jobs, and its pool gives it nothing more."""
 
 

@@ -49,6 +49,7 @@ DATA = {
     "Dying": lambda pool: kofn.Dying(kofn.Constant(1.0), {0: 1.0}),
     "Exponential": lambda pool: kofn.Exponential(1.0),
     "LinearCode": lambda pool: scheme(pool).code,
+    "KofnWarning": lambda pool: kofn.KofnWarning("worker 1 was wrong in three jobs"),
     "LeftOut": lambda pool: kofn.LeftOut("worker 1 was wrong in three jobs"),
     "NoProgress": lambda pool: kofn.NoProgress(1.0),
     "Options": lambda pool: kofn.Options(deadline=1.0, progress=lambda now: print(now)),

@@ -21,6 +21,7 @@ from ..jobs.calls._loop import CallLoop, Result
 from ..jobs.calls._state import ATTEMPTS
 from ..jobs.calls._words import failure_of_call, own_failure
 from ..jobs.report._attempt import Attempt
+from ..jobs.report._bar import watching
 from ..jobs.report._report import Report
 from ..schemes._scheme import Parts
 from ..schemes._task import name_some
@@ -134,14 +135,19 @@ class EachRun:
         """Run to the end and return the answer."""
         try:
             self._loop.begin()
-            while True:
-                self._read()  # first: it may be the end of the inputs
-                if self._stop.is_met(self._standing) or self._has_ended():
-                    break
-                self._take(self._loop.turn(self._stop.next_change_of(self._standing)))
+            with watching(self._options.progress) as progress:
+                self._go_on(progress)
         finally:
             self._loop.close()
         return self._answered()
+
+    def _go_on(self, progress: Callable[[Progress], None] | None) -> None:
+        while True:
+            self._read()  # first: it may be the end of the inputs
+            if self._stop.is_met(self._standing) or self._has_ended():
+                return
+            if self._take(self._loop.turn(self._stop.next_change_of(self._standing))) and progress is not None:
+                progress(self._progress())
 
     @property
     def _standing(self) -> Standing:
@@ -158,7 +164,8 @@ class EachRun:
             if self._loop.now > until:
                 break
 
-    def _take(self, results: Iterable[Result]) -> None:
+    def _take(self, results: Iterable[Result]) -> bool:
+        """Keep results, and tell whether there were any."""
         before = len(self._outputs)
         for result in results:
             if result.failure is None:
@@ -172,10 +179,9 @@ class EachRun:
             else:
                 raise failure_of_call(result, CALL)
         if len(self._outputs) == before:
-            return
+            return False
         self._latest = self._loop.now
-        if self._options.progress is not None:
-            self._options.progress(self._progress())
+        return True
 
     def _has_ended(self) -> bool:
         """Whether nothing more can come."""

@@ -12,8 +12,8 @@ from ..engines._reputation import reputation_of
 from ..schemes._scheme import Scheme
 from ..schemes._template import Template
 from ._answer import Answer
-from ._collector import Progress
 from ._loop import RunLoop
+from .report._bar import Watched, watching
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Execution:
     template : Template or None
         What the scheme was made of.
     workers : int
-    progress : callable, optional
+    progress : callable or "bar", optional
         Called with a `Progress` after every arrival.
     end : callable
         ``end(succeeded)`` is called when it is over.
@@ -41,7 +41,7 @@ class Execution:
     results: Mapping[int, Any]
     template: Template | None
     workers: int
-    progress: Callable[[Progress], None] | None = None
+    progress: Watched = None
     end: Callable[[bool], None] = lambda succeeded: None
 
     def finish(self, heard: Callable[[RunLoop], None] | None = None) -> Answer:
@@ -68,7 +68,8 @@ class Execution:
         for worker in reputation_of(self.loop.pool).left_out:
             self.loop.state.view.bar(worker)
         watchers = [] if heard is None else [heard]
-        if (progress := self.progress) is not None:
-            watchers.append(lambda run: progress(run.collector.progress))
-        with checks.meaning({} if self.template is None else self.template.arguments):
+        meaning = checks.meaning({} if self.template is None else self.template.arguments)
+        with meaning, watching(self.progress) as progress:
+            if progress is not None:
+                watchers.append(lambda run: progress(run.collector.progress))
             return self.loop.run(*watchers)

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, TypedDict
 from .. import checks
 from .._base._travel import Carrying
 from ..codes.decoding._estimators import Estimator, check_estimator
+from ..errors import require_installed
 from ._checks import LIES
 from ._collector import Progress
 from ._stop import StopRule, stop_rule
@@ -46,7 +47,7 @@ class OptionKeywords(TypedDict, total=False):
     stop: StopRule | None
     estimator: Estimator | None
     scheduler: str | Scheduler
-    progress: Callable[[Progress], None] | None
+    progress: Callable[[Progress], None] | Literal["bar"] | None
     memory_limit_bytes: int | None
     scratch: str | os.PathLike[str] | None
     redundancy: int | None
@@ -80,8 +81,9 @@ class Options(Carrying):
         then what a slow worker is late with ("speculative"); any row that waits, and then copies of what is being
         computed ("duplicates"), or combinations of all that is missing, where the scheme can make some ("coded").
         "auto" is what suits the scheme; with ``code="auto"`` it is chosen, too.
-    progress : callable, optional
-        Called with a `Progress` after every arrival.
+    progress : callable or "bar", optional
+        Called with a `Progress` after every arrival. "bar" shows a bar on a terminal and in notebooks, and nothing
+        where output is piped; it needs the extra ``kofn[progress]``.
     memory_limit_bytes : int, optional
         Most bytes for encoded blocks and results; by default half of what this machine, its control group and
         ``ulimit -v`` leave. Where not all fits, blocks are encoded when workers ask for them, and results wait in a
@@ -118,7 +120,7 @@ class Options(Carrying):
     stop: StopRule | None = None
     estimator: Estimator | None = None
     scheduler: str | Scheduler = "auto"
-    progress: Callable[[Progress], None] | None = None
+    progress: Callable[[Progress], None] | Literal["bar"] | None = None
     memory_limit_bytes: int | None = None
     scratch: str | os.PathLike[str] | None = None
     redundancy: int | None = None
@@ -135,8 +137,11 @@ class Options(Carrying):
         if self.estimator is not None:
             check_estimator(CALL, self.estimator)
         as_scheduler(CALL, self.scheduler)
-        if self.progress is not None:
-            checks.function(CALL, "progress", self.progress, "leave it out")
+        if isinstance(self.progress, str):
+            checks.choice(CALL, "progress", self.progress, ("bar",), "or pass a function of a Progress")
+            require_installed(f"{CALL}: progress='bar'", "tqdm")
+        elif self.progress is not None:
+            checks.function(CALL, "progress", self.progress, "write 'bar' for a bar, or leave it out")
         if self.memory_limit_bytes is not None:
             remedy = "leave it out for half of the memory there is"
             checks.integer(CALL, "memory_limit_bytes", self.memory_limit_bytes, 0, remedy)

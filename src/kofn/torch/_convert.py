@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ..checks import choice, function, generator, integer, refusal
+from ..errors import KofnWarning
 from ..jobs._lease import PoolLease
 from ._coder import Coder
 from ._driver import Driver
@@ -28,7 +29,7 @@ SIMULATED = 15
 """Simulated workers where their number is not given, as in the paper."""
 
 
-class LeftExact(UserWarning):
+class LeftExact(KofnWarning):
     """Some layers that multiply matrices cannot be coded and were left as they are."""
 
 
