@@ -20,7 +20,7 @@ SHELLS = ("bash", "zsh", "fish")
 EXAMPLES = """\
   kofn completion bash > ~/.local/share/bash-completion/completions/kofn
   kofn completion zsh > ~/.zfunc/_kofn
-  kofn completion fish > ~/.config/fish/completions/kofn.fish"""
+  kofn completion fish | source"""
 
 FILES = {"A", "B", "C", "PNG", "HTML"}
 """What stands for a file in a help text."""
