@@ -134,6 +134,8 @@ def test_mixtures_are_those_of_the_block_products():
         n, p = divmod(target, 2)
         whole[3 * n : 3 * n + 3, 4 * p : 4 * p + 4] = sum(mix[target, j] * blocks[j] for j in range(6))
     assert torch.allclose(product.mix(mix), product.restore(whole))
+    multiples = torch.randn(6, dtype=torch.float64)
+    assert torch.allclose(product.mix(multiples), product.mix(torch.diag(multiples)))
 
     for pairs in (False, True):
         sums = ColumnRow.of(a, b, 4, a.norm(dim=0) * b.norm(dim=1), pairs)
@@ -153,7 +155,8 @@ def test_principal_components_are_those_of_the_gradient_and_turn_back():
     product = RowColumn.of(turned, b, (4, 3), (turned.norm(dim=1), b.norm(dim=0)), turn)
     energies = product.first.square().sum(1)[product.first.any(1)]
     assert np.allclose(energies, np.linalg.eigvalsh((a @ a.T).numpy())[::-1], rtol=1e-10)
-    assert torch.allclose(product.mix(torch.eye(12, dtype=torch.float64)), a @ b, rtol=1e-10)
+    for one in (torch.eye(12, dtype=torch.float64), torch.ones(12, dtype=torch.float64)):
+        assert torch.allclose(product.mix(one), a @ b, rtol=1e-10)
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])

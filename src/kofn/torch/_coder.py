@@ -130,7 +130,7 @@ class Coder:
 
     def _driver_of(self, cut: tuple[int, int], product: Product) -> ProductDriver:
         """What drives products cut in this way; a smaller last batch may be cut in another."""
-        dtype = product.first.dtype
+        dtype = product.a.dtype
         if (cut, dtype) not in self._known:
             sketches, codes, arrivals = self.seed.spawn(3)
             rule = self.coding.weights if self.coding.has_windows else None

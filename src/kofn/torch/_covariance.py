@@ -51,7 +51,7 @@ class RunningCovariance:
     def look(self, product: Product) -> None:
         """Sketch a product and take note; no factor may be zero."""
         # Not in units of the sketch's own energy: a ratio of two random numbers would be biased.
-        z = product.sketch(*self._sketches(product)).double() / (norm(product.first) * norm(product.second))
+        z = product.sketch(*self._sketches(product)).double() / (norm(product.a) * norm(product.b))
         gram = z @ z.T
         self.steps += 1
         weight = max(1.0 / self.steps, FORGETTING)
@@ -72,7 +72,7 @@ class RunningCovariance:
 
     def _sketches(self, product: Product) -> tuple[Tensor, Tensor]:
         rows, columns = product.sketch_shape
-        device, dtype = product.first.device, product.first.dtype
+        device, dtype = product.a.device, product.a.dtype
         if self._random is None or self._random.device != device:
             self._random = torch.Generator(device).manual_seed(self.seed)
         left = torch.randn((WIDTH, rows), generator=self._random, device=device, dtype=dtype)

@@ -7,7 +7,7 @@ W u of the true block products, so a simulation computes those once, in one plai
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -37,6 +37,14 @@ def places(length: int, count: int, device: torch.device) -> tuple[Tensor, Tenso
     padded = [i for group in members for i in (*group, group.start)[: spans.size]]
     back = [n * spans.size + place for n, group in enumerate(members) for place in range(len(group))]
     return torch.tensor(padded, device=device), torch.tensor(back, device=device)
+
+
+@lru_cache(maxsize=256)
+def groups_of(length: int, count: int, device: torch.device) -> Tensor:
+    """In which group each sorted element is, (length,)."""
+    return torch.tensor(
+        [n for n, span in enumerate(Spans(length, count).slices) for _ in range(span.start, span.stop)]
+    ).to(device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +94,12 @@ class Groups:
             view.movedim(axis, 0)[self.full :].movedim(0, axis).select(axis + 1, -1).zero_()
         return taken
 
+    def spread(self, values: Tensor) -> Tensor:
+        """A value of each group, (count, …), as one of each element in the order of before, (length, …)."""
+        group = torch.empty_like(self.order)
+        group[self.order] = groups_of(len(self.order), self.count, self.order.device)
+        return values.index_select(0, group)
+
     def back(self, padded: Tensor, axis: int) -> Tensor:
         """Undo `take`: without padding, in the order of before."""
         inverse = torch.empty_like(self.order)
@@ -100,8 +114,8 @@ class RowColumn:
     With a ``turn`` Q, A stands for Qᵀ times the factor whose product is wanted.
     """
 
-    first: Tensor  # (N·u, H)
-    second: Tensor  # (H, P·q)
+    a: Tensor
+    b: Tensor
     rows: Groups
     columns: Groups
     turn: Tensor | None = None
@@ -110,18 +124,43 @@ class RowColumn:
     def of(
         cls, a: Tensor, b: Tensor, cut: tuple[int, int], weights: tuple[Tensor, Tensor], turn: Tensor | None = None
     ) -> RowColumn:
-        rows, columns = Groups.of(weights[0], cut[0]), Groups.of(weights[1], cut[1])
-        return cls(rows.take(a, 0), columns.take(b, 1), rows, columns, turn)
+        return cls(a, b, Groups.of(weights[0], cut[0]), Groups.of(weights[1], cut[1]), turn)
+
+    @cached_property
+    def first(self) -> Tensor:
+        """A with its rows sorted and padded, (N·u, H)."""
+        return self.rows.take(self.a, 0)
+
+    @cached_property
+    def second(self) -> Tensor:
+        """B with its columns sorted and padded, (H, P·q)."""
+        return self.columns.take(self.b, 1)
+
+    @cached_property
+    def blocks(self) -> Tensor:
+        """The unknowns, one a row, (N·P, u·q)."""
+        n, u, p, q = self.rows.count, self.rows.size, self.columns.count, self.columns.size
+        return (self.first @ self.second).view(n, u, p, q).transpose(1, 2).reshape(n * p, u * q)
+
+    @cached_property
+    def plain(self) -> Tensor:
+        """A B as it is."""
+        return self.a @ self.b
 
     def importance(self, rule: str) -> Floats:
         """How important each block product is by the weights of its factors, (N, P)."""
         return np.outer(self.rows.importance(rule), self.columns.importance(rule))
 
     def mix(self, mix: Tensor) -> Tensor:
-        """The product with block products replaced by combinations of them, ``mix`` (…, N·P, N·P)."""
+        """The product with block products replaced by combinations of them, ``mix`` (N·P, N·P).
+
+        Where each is replaced by a multiple of itself ``mix`` (N·P,) has these, and nothing need be moved.
+        """
         n, u, p, q = self.rows.count, self.rows.size, self.columns.count, self.columns.size
-        blocks = (self.first @ self.second).view(n, u, p, q).transpose(1, 2).reshape(n * p, u * q)
-        return self.restore((mix @ blocks).view(n, p, u, q).transpose(1, 2).reshape(n * u, p * q))
+        if mix.dim() == 1:
+            product = self.plain * self.rows.spread(self.columns.spread(mix.view(n, p).T).T)
+            return product if self.turn is None else self.turn @ product
+        return self.restore((mix @ self.blocks).view(n, p, u, q).transpose(1, 2).reshape(n * u, p * q))
 
     def restore(self, product: Tensor) -> Tensor:
         """The product of the sorted, padded factors as that of the factors themselves."""
@@ -148,15 +187,24 @@ class ColumnRow:
     Unknown m is A_m B_m; with ``pairs`` unknown (m, m') is A_m B_m'.
     """
 
-    first: Tensor  # (U, M·h)
-    second: Tensor  # (M·h, Q)
+    a: Tensor
+    b: Tensor
     groups: Groups
     pairs: bool
 
     @classmethod
     def of(cls, a: Tensor, b: Tensor, parts: int, weights: Tensor, pairs: bool) -> ColumnRow:
-        groups = Groups.of(weights, parts)
-        return cls(groups.take(a, 1), groups.take(b, 0), groups, pairs)
+        return cls(a, b, Groups.of(weights, parts), pairs)
+
+    @cached_property
+    def first(self) -> Tensor:
+        """A with its columns sorted and padded, (U, M·h)."""
+        return self.groups.take(self.a, 1)
+
+    @cached_property
+    def second(self) -> Tensor:
+        """B with its rows sorted and padded, (M·h, Q)."""
+        return self.groups.take(self.b, 0)
 
     def importance(self, rule: str) -> Floats:
         """How important each block product A_m B_m is by the weights of its factors, (M,)."""
@@ -164,9 +212,9 @@ class ColumnRow:
 
     def mix(self, mix: Tensor) -> Tensor:
         """Σ mix_m A_m B_m, or Σ mix_mm' A_m B_m', ``mix`` (unknowns,), at the cost of one product."""
-        m, h = self.groups.count, self.groups.size
         if not self.pairs:
-            return (self.first * mix.repeat_interleave(h)) @ self.second
+            return (self.a * self.groups.spread(mix)) @ self.b
+        m, h = self.groups.count, self.groups.size
         return self.first @ (mix.view(m, m) @ self.second.view(m, -1)).view(m * h, -1)
 
     def restore(self, product: Tensor) -> Tensor:
@@ -187,4 +235,4 @@ class ColumnRow:
 
 
 Product = RowColumn | ColumnRow
-"""Both have the factors, sorted and padded, as ``first`` and ``second``."""
+"""Both have the factors as ``a`` and ``b``, and sorted and padded as ``first`` and ``second``."""

@@ -62,7 +62,7 @@ class SimulatedProductDriver(ProductDriver):
         """Estimate a product from what arrives by the deadline of its step."""
         step = next(self._steps, None)
         if step is None:
-            self._steps = self._plan_steps(product.first)
+            self._steps = self._plan_steps(product.a)
             step = next(self._steps)
         mix, late, share, error, seconds = step
         correction = partial(_as_it_is, product.mix(late)) if late is not None and wants_late else None
@@ -101,7 +101,13 @@ class SimulatedProductDriver(ProductDriver):
         return np.concatenate(times)
 
     def _tensor(self, mix: Any, like: Tensor) -> Tensor:
-        combinations = mix[:, 0] if self._coding.partition == "cxr" else mix
+        """Combinations as products take them: one row for column × row, multiples alone for zero filling."""
+        if self._coding.partition == "cxr":
+            combinations = mix[:, 0]
+        elif self._coding.estimator == "exact":  # a block that is recovered is itself, any other one is zero
+            combinations = np.diagonal(mix, axis1=-2, axis2=-1)
+        else:
+            combinations = mix
         return torch.from_numpy(np.ascontiguousarray(combinations)).to(like.device, like.dtype)
 
 
