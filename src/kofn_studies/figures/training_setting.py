@@ -90,7 +90,7 @@ def mnist(request: Request) -> Setting:
     """Sec. VII-A on MNIST with ``--data``, else on scikit-learn's digits, whose few mini-batches are learnt faster."""
     from ..training.sgd import SgdSchedule
 
-    images, course = Part("mnist"), SgdSchedule(marks=10)  # a test of all images takes as long as twenty mini-batches
+    images, course = Part("mnist"), SgdSchedule(marks=5)  # a test of all images takes as long as twenty mini-batches
     if request.quick:
         # 64 mini-batches: as few as show who is better at T_max = 1.
         images, course = Part("digits", 512, 360), SgdSchedule(8, learning_rate=0.1, marks=1)
@@ -108,7 +108,7 @@ def cifar(request: Request) -> Setting:
         images = Part("digits", 256, 360) if request.quick else Part("digits")
         epochs, rate = (1 if request.quick else 20, 1), 0.1
     elif request.device == "cpu":
-        images, epochs = Part("cifar10", *IMAGES_ON_CPU), (6, 2)
+        images, epochs = Part("cifar10", *IMAGES_ON_CPU), (4, 2)
     course, warm_up = (SgdSchedule(count, learning_rate=rate, marks=1) for count in epochs)
     return _setting(request, images, "convolutional", course, warm_up)
 

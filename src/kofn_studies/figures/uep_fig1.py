@@ -45,4 +45,4 @@ def draw(figure: Figure) -> Any:
     return panels(figure, {title: [f"{name}-rxc{end}" for name in (*NAMES, *WIDE)] for title, end in sides.items()})
 
 
-RECIPE = Recipe("uep-fig1", TITLE, study, draw, trials=3, quick_trials=2, needs="torch", digits=True)
+RECIPE = Recipe("uep-fig1", TITLE, study, draw, trials=5, quick_trials=2, needs="torch", digits=True)
