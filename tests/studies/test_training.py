@@ -268,8 +268,28 @@ def test_figures_refuse_what_is_not_there(tmp_path):
         FIGURES["uep-fig13"].figure(Request(2, data=str(tmp_path)))
     with pytest.raises(FileError, match="must hold cifar10/"):
         FIGURES["uep-fig1"].figure(Request(2, data=str(tmp_path)))
-    with pytest.raises(ArgumentError, match="'--device' must be one that PyTorch has here, but got nonsense"):
-        FIGURES["uep-fig15"].figure(Request(2, quick=True, device="nonsense"))
+
+
+@pytest.mark.parametrize("device", ["nonsense", "meta", f"cuda:{torch.cuda.device_count()}"])
+def test_a_device_that_is_not_there_is_refused_before_anything_is_computed(device, tmp_path, capsys):
+    """``meta`` has tensors without numbers, and of graphics cards there is one less than asked for."""
+    from kofn.cli import main
+
+    for name in ("uep-fig15", "uep-table2", "aicc-table1"):
+        folder = tmp_path / name
+        assert main(["figure", name, "--quick", "--out", str(folder), "--device", device]) == 2
+        told = capsys.readouterr().err
+        assert told.startswith("kofn figure: '--device' must be one that PyTorch has here (cpu")
+        assert told.endswith(f"), but got {device}; use cpu.\n") and told.count("\n") == 1
+        assert not list(folder.glob("*.json"))
+
+
+def test_all_that_is_trained_is_trained_on_the_device_that_was_asked_for():
+    from kofn_studies.figures import FIGURES, Request
+
+    for name in ("uep-fig1", "uep-table2", "uep-fig13", "aicc-table1"):
+        devices = {point.device for point in FIGURES[name].plan(Request(2, quick=True, device="cpu:0")).points}
+        assert devices == {"cpu:0"}
 
 
 def test_without_pytorch_there_is_a_sentence(monkeypatch):

@@ -121,18 +121,30 @@ def _setting(
 
 
 def checked(device: str) -> str:
-    """Refuse a device that PyTorch does not have here."""
+    """Refuse a device on which PyTorch does not compute here."""
     with require("kofn_studies.figures", "torch"):
         import torch
 
     try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise refusal(
-            "kofn figure", "--device", "be one that PyTorch has here", f"{device} ({reason})", "use cpu"
-        ) from None
+        float(torch.ones(1, device=device).sum())
+    except (RuntimeError, AssertionError):  # unknown, not there, not built for it, or without numbers, as meta
+        must = f"be one that PyTorch has here ({', '.join(available())})"
+        raise refusal("kofn figure", "--device", must, device, "use cpu") from None
     return device
+
+
+def available() -> list[str]:
+    """Where PyTorch computes on this machine.
+
+    Examples
+    --------
+    >>> "cpu" in available()
+    True
+    """
+    import torch
+
+    graphics = ["mps"] * torch.backends.mps.is_available()
+    return ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count())), *graphics]
 
 
 def seeds(request: Request) -> range:
@@ -219,5 +231,5 @@ def figure_of(
 def by_deadline(figure: Figure) -> Any:
     """Draw one panel a deadline, test accuracy."""
     tests = [name for name in figure.names if "-train" not in name]
-    groups = {f"T_max = {deadline:g}": [n for n in tests if n.endswith(f"@{deadline:g}")] for deadline in DEADLINES}
+    groups = {f"T_max = {deadline:g} s": [n for n in tests if n.endswith(f"@{deadline:g}")] for deadline in DEADLINES}
     return panels(figure, groups)

@@ -57,7 +57,7 @@ def snapshots(request: Request) -> tuple[str, list[Point]]:
     steps, epochs = min(wanted, whole), max(1, wanted // whole)
     images = Part(setting.images.name, (steps + 1) * batch, 100).found(request.data)
     course = SgdSchedule(epochs, batch, setting.course.learning_rate, marks=1)
-    points: list[Point] = [Snapshot(images, course, seed) for seed in seeds(request)]
+    points: list[Point] = [Snapshot(images, course, seed, setting.device) for seed in seeds(request)]
     return f"{setting.data.name}, after {steps * epochs} mini-batches", points
 
 

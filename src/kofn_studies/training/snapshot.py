@@ -21,15 +21,17 @@ class Snapshot(Point):
     course : SgdSchedule
         What comes before.
     seed : int
+    device : str
     """
 
     images: Part
     course: SgdSchedule
     seed: int
+    device: str = "cpu"
 
     def compute(self, data: str | None) -> Result:
         """Train, and look at one more mini-batch."""
         images = self.images.load(data)
-        network = dense_network(images.shape, len(images.classes), self.seed)
-        seen = snapshot(network, images, self.course, self.seed)
+        network = dense_network(images.shape, len(images.classes), self.seed).to(self.device)
+        seen = snapshot(network, images, self.course, self.seed, self.device)
         return {f"{kind}-{layer}": values.astype("float32") for (kind, layer), values in seen.items()}

@@ -39,19 +39,20 @@ class Gaussian:
 
 
 def snapshot(
-    network: nn.Module, data: Dataset, course: SgdSchedule, seed: int
+    network: nn.Module, data: Dataset, course: SgdSchedule, seed: int, device: str = "cpu"
 ) -> Mapping[tuple[str, int], NDArray[np.float64]]:
     """Train without stragglers, then look at the matrices of one more mini-batch.
 
     Parameters
     ----------
     network : nn.Module
-        Changed in place.
+        On ``device``; changed in place.
     data : Dataset
         The last ``course.batch`` images are what is looked at; the others are trained on.
     course : SgdSchedule
     seed : int
         Of the order of the images.
+    device : str
 
     Returns
     -------
@@ -59,16 +60,16 @@ def snapshot(
         "gradients" G_{i+1}, "weights" V_i and "inputs" X_i of dense layer i, counted from 1.
     """
     count = len(data.train_labels) - course.batch
-    train(network, data.first(count, len(data.test_labels)), course, seed)
+    train(network, data.first(count, len(data.test_labels)), course, seed, device)
     kept: dict[tuple[str, int], torch.Tensor] = {}
     dense = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
     hooks = [_watch(layer, number, kept) for number, layer in enumerate(dense, start=1)]
-    images = torch.from_numpy(data.pixels(data.train_images[count:]))
-    labels = torch.from_numpy(data.train_labels[count:].astype(np.int64))
+    images = torch.from_numpy(data.pixels(data.train_images[count:])).to(device)
+    labels = torch.from_numpy(data.train_labels[count:].astype(np.int64)).to(device)
     nn.functional.cross_entropy(network(images), labels).backward()  # type: ignore[no-untyped-call]
     for hook in hooks:
         hook.remove()
-    return {key: value.detach().double().numpy().ravel() for key, value in kept.items()}
+    return {key: value.detach().cpu().double().numpy().ravel() for key, value in kept.items()}
 
 
 def _watch(
