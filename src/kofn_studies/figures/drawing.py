@@ -18,6 +18,9 @@ COLOURS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#d55e00", "#0072b2", "#c
 STYLES = ("-", "--", ":")
 """Where there are more series than colours."""
 
+MOST_BARS = 30
+"""Bars of errors that one can tell apart; of more points every second, third, … is drawn."""
+
 
 def panels(figure: Figure, groups: Mapping[str, Sequence[str]], bottom: float | None = None) -> Any:
     """Draw groups of series side by side.
@@ -42,24 +45,51 @@ def panels(figure: Figure, groups: Mapping[str, Sequence[str]], bottom: float | 
     looks: dict[str, int] = {}
     for panel, (title, names) in zip(axes, groups.items(), strict=True):
         shown = [series for series in figure.series if series.name in names]
-        free = iter(sorted(set(range(1000)) - {looks[series.name] for series in shown if series.name in looks}))
+        labels = short([series.name for series in shown], title)
         for series in shown:
-            look = looks[series.name] if series.name in looks else looks.setdefault(series.name, next(free))
-            style = STYLES[look // len(COLOURS) % len(STYLES)]
-            panel.set_prop_cycle(color=[COLOURS[look % len(COLOURS)]], linestyle=[style])
-            curve(panel, series)
+            if not is_sampled(series.name):
+                look = looks.setdefault(labels[series.name], len(looks))
+                style = STYLES[look // len(COLOURS) % len(STYLES)]
+                panel.set_prop_cycle(color=[COLOURS[look % len(COLOURS)]], linestyle=[style])
+            curve(panel, series, labels[series.name])
         for entry in figure.published:
-            if entry.name in names:
-                mark(panel, entry)
+            if entry.name in labels:
+                mark(panel, entry, labels[entry.name], figure)
         panel.set(title=title, xlabel=figure.x_label)
         panel.grid(alpha=0.3)
-        panel.legend(fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.12))
     if bottom is not None:
         highest = max(max(series.y) for series in figure.series)
         axes[0].set(yscale="log", ylim=(bottom, 1.5 * highest))
     axes[0].set_ylabel(figure.y_label)
+    legend(canvas, axes)
     head(canvas, figure)
     return canvas
+
+
+def short(names: Sequence[str], title: str) -> dict[str, str]:
+    """Names of the series of a panel in words, without what its title says or what all of them share.
+
+    Examples
+    --------
+    >>> short(["ew-rxc@0.25", "now-rxc@0.25"], "T_max = 0.25 s")
+    {'ew-rxc@0.25': 'EW', 'now-rxc@0.25': 'NOW'}
+    >>> short(["now-class1", "now-class2-mc"], "NOW")
+    {'now-class1': 'class 1', 'now-class2-mc': 'class 2, sampled'}
+    """
+    parts = {name: words(name).split(", ") for name in names}
+    shared = set.intersection(*(set(each[1:]) for each in parts.values())) if len(parts) > 1 else set()
+    kept = {name: [part for part in each if part not in shared | {title}] for name, each in parts.items()}
+    return {name: ", ".join(kept[name] or each) for name, each in parts.items()}
+
+
+def legend(canvas: Any, axes: Sequence[Any]) -> None:
+    """One legend below all panels: what is called the same looks the same in each."""
+    found: dict[str, Any] = {}
+    for panel in axes:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    columns = min(len(found), 2 + len(axes))
+    canvas.legend(found.values(), found.keys(), loc="outside lower center", ncols=columns, fontsize=8)
 
 
 def head(canvas: Any, figure: Figure, more: str = "") -> None:
@@ -69,19 +99,31 @@ def head(canvas: Any, figure: Figure, more: str = "") -> None:
         canvas.text(0.5, 0.5, "QUICK RUN", fontsize=54, color="0.5", alpha=0.22, rotation=25, ha="center", va="center")
 
 
-def curve(axes: Any, series: Series) -> None:
+def is_sampled(name: str) -> bool:
+    """Whether a series is samples of what another one is in closed form."""
+    return name.endswith("-mc")
+
+
+def curve(axes: Any, series: Series, label: str | None = None) -> None:
     """One series: a line, with a band of one standard error if it was drawn at random; points with bars for ``-mc``."""
-    if series.name.endswith("-mc"):
-        axes.errorbar(series.x, series.y, series.err, fmt=".", ms=4, lw=0.8, color="0.35", label=words(series.name))
+    label = words(series.name) if label is None else label
+    if is_sampled(series.name):
+        some = slice(None, None, 1 + len(series.x) // MOST_BARS)
+        x, y, err = (values[some] for values in (series.x, series.y, series.err))
+        axes.errorbar(x, y, err, fmt=".", ms=4, lw=0.8, color="0.35", label=label)
         return
     marker = "o" if len(series.x) == 1 else None
-    (line,) = axes.plot(series.x, series.y, lw=1.4, marker=marker, label=words(series.name))
+    (line,) = axes.plot(series.x, series.y, lw=1.4, marker=marker, label=label)
     if series.err is not None:
         low, high = (np.add(series.y, sign * np.asarray(series.err)) for sign in (-1, 1))
         seen = np.asarray(series.y) != 0  # what was never seen has an error, but no band that one could read
         axes.fill_between(series.x, low, high, where=seen, color=line.get_color(), alpha=0.12, lw=0)
 
 
-def mark(axes: Any, entry: Published) -> None:
-    """What was published, as crosses."""
-    axes.plot(entry.x, entry.y, "kx", ms=7, label=f"published: {words(entry.name)}")
+def mark(axes: Any, entry: Published, label: str, figure: Figure) -> None:
+    """What was published, as crosses; one far to the right of ours is put at the edge, its label says where."""
+    last = max(max(figure[entry.name].x), axes.dataLim.x1)
+    beyond = [x for x in entry.x if x > last]
+    where = f", at {figure.x_label} {beyond[0]:g}" if beyond else ""
+    x = [min(x, last) for x in entry.x]
+    axes.plot(x, entry.y, linestyle="", marker="x", color="k", ms=7, label=f"published: {label}{where}")

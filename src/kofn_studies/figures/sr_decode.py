@@ -21,7 +21,7 @@ from ..study import Point, Result, Results
 from ..sums.modular import rows_covering
 from ..sums.rateless import arrived, rateless, rows_predicted
 from ..sums.times import Delays, SumTimes
-from .drawing import curve, head
+from .drawing import COLOURS, curve, head, short
 from .figure import Figure, Recipe, Request, Series, Study
 from .sr_setting import PAPER, cyclic, paper_delays, sr_code
 
@@ -29,6 +29,7 @@ TITLE = "Decode time, latency and messages against the number of terms"
 SIZES = (1000, 10_000, 100_000)
 QUICK_SIZES = (500, 1000, 2000)
 PARTS = ("decode", "latency", "messages")
+PANELS = {"decode": "processor seconds to decode", "latency": "seconds until the sum is there", "messages": "messages"}
 SPARE = 1.05
 """Rows that conjugate gradients are given, over those that are needed: a few more make them converge."""
 PEELING_DEGREE, PEELING_ROWS = 3, 4.4
@@ -143,10 +144,12 @@ def draw(figure: Figure) -> Any:
 
     canvas = Canvas(figsize=(15, 5), layout="constrained")
     for axes, part in zip(canvas.subplots(1, 3), PARTS, strict=True):
-        for series in figure.series:
-            if series.name.endswith(part):
-                curve(axes, series)
-        axes.set(xscale="log", yscale="log", xlabel=figure.x_label, title=part)
+        axes.set_prop_cycle(color=COLOURS)
+        shown = [series for series in figure.series if series.name.endswith(part)]
+        labels = short([series.name for series in shown], part)
+        for series in shown:
+            curve(axes, series, labels[series.name])
+        axes.set(xscale="log", yscale="log", xlabel=figure.x_label, title=PANELS[part])
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
     head(canvas, figure)

@@ -10,7 +10,7 @@ from kofn.errors import require
 
 from .._types import Floats
 from ..study import Results
-from .drawing import head
+from .drawing import COLOURS, head
 from .figure import Figure, Published, Recipe, Request, Series, Study
 from .training_setting import PAPER, spread
 from .uep_table2 import KINDS, LAYERS, matrices, snapshots
@@ -84,6 +84,7 @@ def draw(figure: Figure) -> Any:
 
     canvas = Canvas(figsize=(16.0, 5.0), layout="constrained")
     for axes, kind in zip(canvas.subplots(1, len(KINDS)), KINDS, strict=True):
+        axes.set_prop_cycle(color=COLOURS[1:])
         for layer in LAYERS:
             if (name := f"{kind}-{layer}") in figure.names:
                 mean, variance = figure[f"{name}-fit"].y
@@ -91,7 +92,9 @@ def draw(figure: Figure) -> Any:
                 (line,) = axes.plot(figure[name].x, figure[name].y, lw=1.3, label=label)
                 held = figure[f"{name}-histogram"]
                 axes.step(held.x, held.y, where="mid", lw=0.8, alpha=0.6, color=line.get_color())
-        axes.set(title=kind, xlabel="entry", yscale="log")
+        axes.set(title=f"{kind}: fits as lines, entries as steps", xlabel="entry", yscale="log")
+        lowest = min(min(figure[name].y) for name in figure.names if name in {f"{kind}-{layer}" for layer in LAYERS})
+        axes.set_ylim(bottom=max(lowest, 1e-300) / 3)
         axes.legend(fontsize=8)
     head(canvas, figure)
     return canvas
