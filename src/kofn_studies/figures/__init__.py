@@ -1,4 +1,4 @@
-"""Every published figure and table that kofn reproduces, one file each; `FIGURES` is the visible table."""
+"""Every figure and table that kofn reproduces, and some of our own, one file each; `FIGURES` is all of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from . import (
     aicc_fig5,
     aicc_fig6,
     aicc_table1,
+    own_liars,
+    own_policies,
+    own_traffic,
+    own_workers,
     sr_decode,
     sr_fig2a,
     sr_fig2b,
@@ -40,6 +44,9 @@ TRAINING = (
 
 LEARNED = (aicc_table1.RECIPE, aicc_fig4.RECIPE, aicc_fig5.RECIPE, aicc_fig6.RECIPE)
 
-FIGURES: dict[str, Recipe] = {recipe.id: recipe for recipe in (*LOSSES, *TRAINING, *SUMS, *LEARNED)}
+OWN = (own_policies.RECIPE, own_traffic.RECIPE, own_liars.RECIPE, own_workers.RECIPE)
+"""What no paper has."""
+
+FIGURES: dict[str, Recipe] = {recipe.id: recipe for recipe in (*LOSSES, *TRAINING, *SUMS, *LEARNED, *OWN)}
 
 __all__ = ["FIGURES", "Figure", "Published", "Recipe", "Request", "Series", "Study"]

@@ -29,7 +29,7 @@ NOTES = """
 A figure is made of points. Each is kept in DIR/points as soon as it is there, so a run that was interrupted or killed
 goes on where it was, several runs may share a folder, and figures share points. DIR/gallery.html shows all figures
 in DIR with the published value, ours, and what is better. The same seed gives the same
-numbers with any --jobs; measured times aside (aicc-fig5, sr-decode).
+numbers with any --jobs; what is measured aside (aicc-fig5, sr-decode, own-traffic, own-workers).
 
 Figures of training and of learned codes need kofn[torch]. Figures of sums (sr-*) count in loops that kofn[compiled]
 compiles; without it they take some ten times as long. --list says which are which, and how many
@@ -59,7 +59,9 @@ def _add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", metavar="N", type=int, help="processes, of one thread each; by default one a processor"
     )
-    parser.add_argument("--device", metavar="NAME", default="cpu", help="where PyTorch computes: cpu (default), cuda")
+    parser.add_argument(
+        "--device", metavar="NAME", default="cpu", help="where networks are trained: cpu (default), cuda, cuda:1, mps"
+    )
 
 
 def _figure(arguments: Namespace) -> int:

@@ -17,6 +17,9 @@ from ..study import Point, Results
 
 Values = tuple[Any, ...]
 
+MODULES = {"dask": "distributed"}
+"""What to look for where an extra of kofn is needed that is not called like its module."""
+
 QUICK = "(quick"
 """In the title of what a quick run computed."""
 
@@ -221,7 +224,7 @@ class Recipe:
     def packages(self, request: Request) -> list[str]:
         """Name the packages without which a request cannot be met."""
         digits = self.digits and (request.quick or request.data is None)
-        return ["matplotlib", *[self.needs] * bool(self.needs), *["sklearn"] * digits]
+        return ["matplotlib", *[MODULES.get(self.needs, self.needs)] * bool(self.needs), *["sklearn"] * digits]
 
     def plan(self, request: Request) -> Study:
         """What a request asks for, of fewer trials where it is a quick one, whose figure says so in its title.

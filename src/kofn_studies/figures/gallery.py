@@ -1,4 +1,7 @@
-"""One page of the figures in a folder, from their JSON: each picture with its verdicts, and a table of all verdicts."""
+"""One page of the figures in a folder, from their JSON: each picture with its verdicts, and a table of all verdicts.
+
+Those of papers come first, our own stand under "Ours".
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,14 @@ from pathlib import Path
 
 from kofn.arrays import replacing
 
-from . import FIGURES
+from . import FIGURES, OWN
 from .figure import Figure
 from .verdicts import Verdict, verdicts
 
 PAGE = "gallery.html"
 
 HEAD = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>kofn: published figures, computed again</title>
+<html lang="en"><head><meta charset="utf-8"><title>kofn: figures</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -30,6 +33,9 @@ code { background: #f3f3f3; }
 </style></head><body>
 <h1>Published figures, computed again</h1>
 """
+
+DIGITS = "scikit-learn's digits"
+"""In the title of what was computed without a folder of data."""
 
 COLUMNS = ("quantity or statement", "published", "ours", "better", "verdict")
 
@@ -52,12 +58,22 @@ def page(figures: Sequence[Figure]) -> str:
     """The page of some figures."""
     judged = {figure.id: verdicts(figure) for figure in figures}
     table = [verdict for found in judged.values() for verdict in found]
-    links = "".join(f'<li><a href="#{figure.id}">{figure.id}</a>: {escape(figure.title)}</li>' for figure in figures)
-    body = [HEAD, f"<ul>{links}</ul>"]
+    own = {recipe.id for recipe in OWN}
+    published, ours = ([figure for figure in figures if (figure.id in own) is is_own] for is_own in (False, True))
+    body = [HEAD, _links(published)]
+    if ours:
+        body += ["<h2>Ours</h2>", "<p>What no paper has:</p>", _links(ours)]
     if table:
         body += ["<h2>Verdicts</h2>", _table(table, with_figure=True)]
-    body += [_section(figure, judged[figure.id]) for figure in figures]
+    body += [_section(figure, judged[figure.id]) for figure in published]
+    if ours:
+        body += ["<h1>Ours</h1>", *(_section(figure, judged[figure.id]) for figure in ours)]
     return "\n".join([*body, "</body></html>", ""])
+
+
+def _links(figures: Sequence[Figure]) -> str:
+    links = (f'<li><a href="#{figure.id}">{figure.id}</a>: {escape(figure.title)}</li>' for figure in figures)
+    return f"<ul>{''.join(links)}</ul>"
 
 
 def _section(figure: Figure, found: Sequence[Verdict]) -> str:
@@ -68,12 +84,18 @@ def _section(figure: Figure, found: Sequence[Verdict]) -> str:
             '<p class="quick">A quick run: few trials, smaller sizes than the paper\'s. Nothing is judged.</p>'
         )
     lines.append(_table(found) if found else "")
-    said = f"seed {figure.seed}, {figure.trials} trials; <code>kofn figure {name} --out DIR</code>"
+    said = f"seed {figure.seed}, {figure.trials} trials; <code>{_command(figure)}</code>"
     lines += [
         f'<p><img src="{name}.png" alt="{escape(figure.title)}"></p>',
         f'<p>{said}, <a href="{name}.json">points</a></p>',
     ]
     return "\n".join(lines)
+
+
+def _command(figure: Figure) -> str:
+    """What computes a figure again."""
+    data = " --data DATA" * (FIGURES[figure.id].digits and DIGITS not in figure.title)
+    return f"kofn figure {figure.id} --out DIR{data}{' --quick' * figure.is_quick}"
 
 
 def _table(found: Sequence[Verdict], *, with_figure: bool = False) -> str:

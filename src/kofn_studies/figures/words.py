@@ -32,6 +32,21 @@ WHOLE = {
     "berrut": "Berrut, f at the workers",
     "matdot": "MatDot",
     "rep2": "two copies",
+    "plain": "no backups",
+    "spark-3.5": "as Spark 3.5",
+    "duplicates": "second copies",
+    "coded": "coded backups",
+    "mds-6-of-8": "static code, 6 of 8",
+    "auto-p99": "chosen by kofn for p99",
+    "arrays": "arrays of the client, through it",
+    "operator-first": "operator, first product, through the client",
+    "operator-next": "operator, each further product, through the client",
+    "remote": "Dask arrays, through the client",
+    "remote-between": "Dask arrays, from worker to worker",
+    "keyed": "wrong products, checked with a key",
+    "scaled": "1.5 times what is right",
+    "signs": "one wrong sign",
+    "colluding": "wrong results that fit together",
 }
 """Names and beginnings of names that are one thing."""
 
@@ -55,6 +70,15 @@ PARTS = {
     "train": "mini-batches",
     "layer": "",  # the number says it
     "oracle": "largest blocks known",
+    "p50": "median",
+    "p99": "99th percentile",
+    "quiet": "nothing straggles",
+    "free": "messages cost nothing",
+    "right": "right answers",
+    "refused": "no answer",
+    "wrong": "wrong answers",
+    "found": "liars found",
+    "accused": "honest ones accused",
 }
 """What a part means; any other one is a word already."""
 
