@@ -4,13 +4,20 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes, load_digits, load_iris
 from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    BaggingRegressor,
     ExtraTreesRegressor,
     GradientBoostingClassifier,
     GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
 from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 
 import kofn
 from kofn.sklearn import CodedEnsemble
@@ -49,8 +56,36 @@ def test_a_forest_predicts_what_the_library_predicts(pool, code):
         (GradientBoostingClassifier(n_estimators=5, init="zero", random_state=0), IRIS),
         (GradientBoostingRegressor(n_estimators=20, loss="quantile", random_state=0), DIABETES),
         (GradientBoostingRegressor(n_estimators=20, loss="huber", subsample=0.5, random_state=0), DIABETES),
+        (BaggingClassifier(n_estimators=9, max_features=2, random_state=0), IRIS),
+        (BaggingClassifier(LogisticRegression(max_iter=500), n_estimators=5, random_state=0), TWO),
+        (BaggingClassifier(LinearSVC(), n_estimators=5, max_samples=0.1, random_state=0), IRIS),
+        (BaggingRegressor(n_estimators=7, max_features=0.5, bootstrap_features=True, random_state=0), DIABETES),
+        (AdaBoostClassifier(n_estimators=12, random_state=0), IRIS),
+        (AdaBoostClassifier(n_estimators=12, random_state=0), TWO),
+        (AdaBoostClassifier(DecisionTreeClassifier(), n_estimators=5, random_state=0), TWO),
+        (HistGradientBoostingClassifier(max_iter=7, random_state=0), IRIS),
+        (HistGradientBoostingRegressor(max_iter=7, categorical_features=[1], random_state=0), DIABETES),
     ],
-    ids=["forest", "extra", "boosting", "classes", "pair", "exponential", "from zero", "quantile", "huber"],
+    ids=[
+        "forest",
+        "extra",
+        "boosting",
+        "classes",
+        "pair",
+        "exponential",
+        "from zero",
+        "quantile",
+        "huber",
+        "bags",
+        "bags of models",
+        "bags of votes",
+        "bags of values",
+        "votes",
+        "votes of two",
+        "perfect votes",
+        "histograms",
+        "histograms with categories",
+    ],
 )
 def test_predictions_equal_the_librarys(pool, ensemble, data):
     X, y = data
@@ -80,8 +115,8 @@ def test_scores_that_tie_between_two_classes_are_decided_as_the_library_does(poo
 
 
 def test_what_it_cannot_do_is_said(pool):
-    with pytest.raises(kofn.ArgumentError, match="random forest, extra trees or gradient boosting"):
-        CodedEnsemble(LogisticRegression(), workers=pool)
+    with pytest.raises(kofn.ArgumentError, match="random forest, extra trees, bagging or boosting"):
+        CodedEnsemble(LogisticRegression(), workers=pool).fit(*IRIS)
     forest = RandomForestRegressor(5, random_state=0).fit(*DIABETES)
     with CodedEnsemble(forest, workers=pool) as coded, pytest.raises(AttributeError, match="'predict_proba'"):
         coded.predict_proba(DIABETES[0])

@@ -9,10 +9,13 @@ import pytest
 from scipy.sparse import coo_array, csc_matrix, csr_array, csr_matrix
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
     ExtraTreesClassifier,
     ExtraTreesRegressor,
     GradientBoostingClassifier,
     GradientBoostingRegressor,
+    HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
@@ -44,6 +47,9 @@ ENSEMBLES = {
     "boosted pair after a model": (GradientBoostingClassifier, {"init": DummyClassifier(strategy="uniform")}, TWO),
     "boosted values": (GradientBoostingRegressor, {"loss": "huber"}, VALUES),
     "boosted values after a model": (GradientBoostingRegressor, {"init": LinearRegression()}, VALUES),
+    "bagged classes": (BaggingClassifier, {"max_features": 3}, THREE),
+    "votes with weights": (AdaBoostClassifier, {}, THREE),
+    "histograms": (HistGradientBoostingRegressor, {"n_estimators": None, "max_iter": 3}, VALUES),
     "boosted from zero": (GradientBoostingRegressor, {"init": "zero"}, VALUES),
 }
 
@@ -51,6 +57,7 @@ ENSEMBLES = {
 def fitted(name, inputs=X, **options):
     kind, arguments, y = ENSEMBLES[name]
     given = {"n_estimators": 5, "random_state": 0} | arguments | options
+    given = {name: value for name, value in given.items() if value is not None}
     return kind(**given).fit(inputs, y)
 
 

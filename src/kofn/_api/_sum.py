@@ -174,7 +174,7 @@ def _template(
     """The sum without its input, how it runs, and what was chosen."""
     given = Terms.of(terms, count)
     energies = _check_energies(energies, given.size)
-    _check_code(code)
+    check_code(code)
     checks.generator(CALL, rng)  # codes that draw nothing do not look at it
     choice = ""
     if isinstance(code, str) and code == AUTO:
@@ -226,7 +226,8 @@ def build_code(code: CodeLike, m: int, workers: int, rng: Any) -> LinearCode:
     return replace(made, generator=csr_array(made.generator))
 
 
-def _check_code(code: Any) -> None:
+def check_code(code: Any) -> None:
+    """Refuse what means no code, for any number of terms."""
     if not callable(code) and not isinstance(code, LinearCode):
         checks.choice(CALL, "code", code, [AUTO, *SUMS], "or pass a LinearCode or a builder such as kofn.schemes.sr")
 

@@ -133,6 +133,12 @@ def engines() -> dict[str, EntryPoint]:
     return {point.name: point for point in unique.values()}
 
 
+def _own() -> dict[str, EntryPoint]:
+    from importlib.metadata import EntryPoint
+
+    return {name: EntryPoint(name, f"{__package__}.{place}", GROUP) for name, place in OWN.items()}
+
+
 def _points() -> dict[str, EntryPoint]:
     from .._base._entries import entries  # which reads what is installed
 
@@ -141,9 +147,11 @@ def _points() -> dict[str, EntryPoint]:
 
 def _entry_point(workers: object) -> EntryPoint | None:
     """Where the engine is that takes ``workers``, by its name or by the package of its class or of a base of that."""
-    points = _points()
     packages = [kind.__module__.partition(".")[0] for kind in type(workers).__mro__]
     names = [workers.partition(":")[0]] if isinstance(workers, str) else packages
+    if names[0] in OWN:  # which take precedence; what is installed takes long to read
+        return _own()[names[0]]
+    points = _points()
     return next((points[name] for name in names if name in points), None)
 
 
