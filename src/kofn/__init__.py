@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import schemes
+from ._api._executor import Executor
 from ._api._imap import imap
 from ._api._map import CodedMap
 from ._api._map import map as map
@@ -94,6 +95,7 @@ __all__ = [
     "Design",
     "Duplicates",
     "Dying",
+    "Executor",
     "ExecutorPool",
     "Exponential",
     "FileError",

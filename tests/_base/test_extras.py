@@ -77,6 +77,7 @@ BEHIND = {
     "kofn_studies/aicc/problems.py": {"torch"},  # given a tensor
     "tuning/learned/_saving.py": {"safetensors"},  # after `_library`
     "kofn_studies/figures/aicc_fig5.py": {"torch"},
+    **{f"sklearn/{name}.py": {"sklearn"} for name in ("_ensemble", "_kinds")},  # after `require` in its `__init__`
     **{f"engines/dask/{name}.py": {"distributed"} for name in ("_slot", "_hold", "_travel", "_keeping", "_arrays")},
     "engines/dask/_entry.py": {"distributed"},  # after `require_installed`
     **{f"engines/ray/{name}.py": {"ray"} for name in ("_blocks", "_pool", "_session", "_slot", "_worker")},

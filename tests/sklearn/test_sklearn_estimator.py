@@ -26,7 +26,7 @@ from sklearn.feature_selection import RFE
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -209,12 +209,13 @@ def test_weights_go_to_the_ensemble(pool):
 def test_weights_are_routed_as_the_ensemble_requests(pool):
     forest = small(RandomForestClassifier)
     with sklearn.config_context(enable_metadata_routing=True):
-        forest.set_fit_request(sample_weight=True).set_score_request(sample_weight=False)
+        forest.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
         coded = CodedEnsemble(forest, workers=pool)
-        piped = make_pipeline(StandardScaler(), coded).fit(X, Y, sample_weight=WEIGHTS)
-        right = clone(forest).fit(StandardScaler().fit_transform(X), Y, sample_weight=WEIGHTS)
-        np.testing.assert_allclose(piped.predict_proba(X), right.predict_proba(StandardScaler().fit_transform(X)))
-        assert piped[-1].score(X, Y, sample_weight=WEIGHTS) == piped[-1].score(X, Y)
+        piped = make_pipeline(MinMaxScaler(), coded).fit(X, Y, sample_weight=WEIGHTS)
+        right = clone(forest).fit(MinMaxScaler().fit_transform(X), Y, sample_weight=WEIGHTS)
+        np.testing.assert_allclose(piped.predict_proba(X), right.predict_proba(MinMaxScaler().fit_transform(X)))
+        weighted = right.score(MinMaxScaler().fit_transform(X), Y, WEIGHTS)
+        assert piped.score(X, Y, sample_weight=WEIGHTS) == weighted != piped.score(X, Y)
         with pytest.raises(sklearn.exceptions.UnsetMetadataPassedError, match="sample_weight"):
             CodedEnsemble(small(RandomForestClassifier), workers=pool).fit(X, Y, sample_weight=WEIGHTS)
         assert not hasattr(coded, "set_fit_request") and not hasattr(coded, "set_score_request")

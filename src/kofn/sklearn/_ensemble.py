@@ -73,7 +73,7 @@ class CodedEnsemble(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     """An ensemble of scikit-learn whose members live at workers when it predicts.
 
     What is fitted already is used as it is, from a copy made now: what happens to it later, a new fit for example, is
-    not seen here. Otherwise, and whenever it is asked to, `fit` fits a clone of it, on this machine, as the library does.
+    not seen here. Otherwise, and whenever it is called, `fit` fits a clone of it, on this machine, as the library does.
     `sklearn.base.clone`, and with it `GridSearchCV` and `cross_val_score`, forgets what was fitted, as always; around
     `sklearn.frozen.FrozenEstimator` nothing is forgotten.
 

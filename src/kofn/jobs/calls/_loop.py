@@ -87,6 +87,7 @@ class CallLoop:
         self.started = self._clock.now()
         self.loss: WorkerError | None = None  # the last
         self.attempts: list[Attempt] | None = None  # where somebody wants to know
+        self.begins: Callable[[int], bool] = self._arguments.__contains__  # whether a call, about to be sent, is to be
         self.stalled: list[Stalled] = []
         self.placed_bytes = self.sent_bytes = self.received_bytes = 0
 
@@ -196,13 +197,17 @@ class CallLoop:
         self._waits.clear()
 
     def _take_added(self) -> list[Result]:
-        dropped = [self._dropped.popleft() for _ in range(len(self._dropped))]
-        for number in dropped:
-            self._arguments.pop(number, None)
+        dropped = self._take_dropped()
         came = [self._added.popleft() for _ in range(len(self._added))]
         added = {number: size for number, size in came if number in self._arguments}  # not dropped at once
         results = self._tell(on.Dropped(dropped)) if dropped else []
         return results + (self._tell(on.Added(added)) if added else [])
+
+    def _take_dropped(self) -> list[int]:
+        dropped = [self._dropped.popleft() for _ in range(len(self._dropped))]
+        for number in dropped:
+            self._arguments.pop(number, None)
+        return dropped
 
     def _look(self, workers: Sequence[int]) -> list[Result]:
         return self._tell(on.Seen({worker: self.pool.state(worker) for worker in workers}))
@@ -228,6 +233,9 @@ class CallLoop:
         worker, numbers = action
         if (state := self.pool.state(worker)) != "idle":  # pools are given tasks only then
             return [on.Refused(worker, state)]
+        if unwanted := [number for number in numbers if not self.begins(number)]:
+            self._dropped.extend(unwanted)
+            return [on.Dropped(self._take_dropped()), on.Refused(worker, state)]  # the last is heard first
         calls = [(number, self._arguments[number]) for number in numbers]
         self.placed_bytes += self._placement.ensure(worker, self._function)
         keys = self._placement.keys(self._function)

@@ -11,7 +11,7 @@ from ._loop import Result
 from ._state import ATTEMPTS
 
 
-def failure_of_call(result: Result, call: str) -> KofnError:
+def failure_of_call(result: Result, call: str, noun: str = "input") -> KofnError:
     """Build (not raise) the exception that names the input, the worker and what f did; its cause is f's own.
 
     Examples
@@ -28,12 +28,12 @@ def failure_of_call(result: Result, call: str) -> KofnError:
         error = FunctionError(text, worker, number, failure.traceback, input=number)
         error.__cause__ = opened.__cause__
     elif isinstance(failure, WorkerLost) and worker >= 0:
-        text = f"input {number} was given up after {ATTEMPTS} lost workers; the last: {failure}"
+        text = f"{noun} {number} was given up after {ATTEMPTS} lost workers; the last: {failure}"
         error = WorkerLost(text, worker, number)
     elif isinstance(failure, ArgumentError):
         given = error_line(failure.__cause__) if failure.__cause__ else str(failure)
         must, remedy = "be picklable", "leave out locks, files and generators"
-        error = refusal(call, "inputs", must, f"{given} in input {number}", remedy)
+        error = refusal(call, f"{noun}s", must, f"{given} in {noun} {number}", remedy)
     elif isinstance(failure, KofnError):  # of the pool, not of this call
         error = failure
     elif isinstance(failure, PicklingError):
@@ -42,13 +42,13 @@ def failure_of_call(result: Result, call: str) -> KofnError:
         error.__cause__ = failure
     else:
         notes = "\n".join(map(str, getattr(failure, "__notes__", ())))
-        text = f"the call of f at input {number} raised {type(failure).__name__} at worker {worker}: {failure}"
+        text = f"the call of f at {noun} {number} raised {type(failure).__name__} at worker {worker}: {failure}"
         error = FunctionError(text, worker, number, notes, input=number)
         error.__cause__ = failure
     return error
 
 
-def own_failure(result: Result, call: str) -> BaseException:
+def own_failure(result: Result, call: str, noun: str = "input") -> BaseException:
     """What f itself raised, with the traceback at the worker as a note; else what kofn says of it.
 
     Examples
@@ -56,7 +56,7 @@ def own_failure(result: Result, call: str) -> BaseException:
     >>> own_failure(Result(3, 1, None, WorkerLost("worker 1 died", 1)), "kofn.map").row
     3
     """
-    error = failure_of_call(result, call)
+    error = failure_of_call(result, call, noun)
     cause = error.__cause__
     if cause is None or not isinstance(result.failure, Envelope):
         return error
