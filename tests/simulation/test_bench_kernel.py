@@ -43,6 +43,26 @@ PAIRS = {
         Policy("coded", FRESH, batch=4, restart=1.3),
         kofn.CodedBackups(kofn.Adaptive(batch=4), after=0, restart_after=1.3),
     ),
+    "duplicates of what is late": (
+        Policy("duplicates", DUPLICATES, multiplier=1.25, first=1.0),
+        lambda rules: kofn.Duplicates(after=1.25, first=1.0 / rules.load),
+    ),
+    "duplicates of what is late, in fours, ended": (
+        Policy("duplicates", DUPLICATES, multiplier=1.25, batch=4, restart=2.0),
+        kofn.Duplicates(kofn.Adaptive(batch=4), after=1.25, restart_after=2.0),
+    ),
+    "coded, of what is late": (
+        Policy("coded", FRESH, multiplier=1.25, first=1.0),
+        lambda rules: kofn.CodedBackups(after=1.25, first=1.0 / rules.load),
+    ),
+    "coded, of what is late, in fours": (
+        Policy("coded", FRESH, multiplier=1.5, batch=4),
+        kofn.CodedBackups(kofn.Adaptive(batch=4), after=1.5),
+    ),
+    "coded, of what is late, in twos, ended": (
+        Policy("coded", FRESH, multiplier=1.25, first=1.0, batch=2, restart=1.3),
+        lambda rules: kofn.CodedBackups(kofn.Adaptive(batch=2), after=1.25, first=1.0 / rules.load, restart_after=1.3),
+    ),
     "static code": (Policy("mds", static=True), kofn.Static()),
 }
 """A policy of the bench, and the scheduler that is the same."""
@@ -134,6 +154,7 @@ class Driven:
 def together(name, trace, workers, tasks, trials, seed):
     policy, scheduler = PAIRS[name]
     rules = policy.rules("product", workers, tasks)
+    scheduler = scheduler(rules) if callable(scheduler) else scheduler
     draws = TRACES[trace](trials, workers, np.random.default_rng(seed))
     for trial in range(trials):
         run = new_run(rules, workers)

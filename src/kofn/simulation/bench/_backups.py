@@ -21,6 +21,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..._base._numba import compiled
+from ..._base._numbers import Floats
 from ._run import ARRIVED, BUSY, KNOWN, PLAIN, SECONDS, Rules, Run, combined, median, waits_for
 
 NOTHING, SPARK, FLINK, CUBED, HADOOP, DUPLICATES, FRESH = range(7)
@@ -119,20 +120,38 @@ def furthest_behind(rules: Rules, run: Run, now: float) -> int:
 
 
 @compiled
-def newest_copy(run: Run, row: int) -> float:
-    """When the newest copy of a row that is under way was begun."""
+def late_after(rules: Rules, run: Run) -> float:
+    """Seconds for load 1 after which kofn's own rules call a row late; 0 for at once, inf for not yet."""
+    if rules.multiplier == 0:
+        return 0.0
+    pace = median(run)
+    return float(rules.multiplier * (rules.first if pace == np.inf else pace))
+
+
+@compiled
+def late_at(rules: Rules, run: Run, worker: int, place: int, after: float) -> float:
+    """When a row that a worker computes is late: rows of one message are computed one after another."""
+    before = 0.0
+    for _ in range(place + 1):
+        before += rules.load
+    return float(run.began[worker] + (after * before if after > 0 else 0.0))
+
+
+@compiled
+def newest_late_at(rules: Rules, run: Run, row: int, after: float) -> float:
+    """When the copy of a row that is late last of all is late; -inf where nobody computes it."""
     newest = -np.inf
     for worker in range(len(run.state)):
         for place in range(run.size[worker]):
-            if run.rows[worker, place] == row and run.began[worker] > newest:
-                newest = run.began[worker]
+            if run.rows[worker, place] == row:
+                newest = max(newest, late_at(rules, run, worker, place, after))
     return newest
 
 
 @compiled
-def fewest_copies(rules: Rules, run: Run, worker: int) -> int:
-    """The missing row that the fewest others compute, of several the one whose newest copy is oldest; -1 for none."""
-    chosen, fewest, oldest = -1, 0, 0.0
+def fewest_copies(rules: Rules, run: Run, worker: int, now: float) -> int:
+    """The late row that the fewest others compute, of several the one that is late longest; -1 for none."""
+    after, chosen, fewest, longest = late_after(rules, run), -1, 0, 0.0
     for other in range(len(run.state)):
         for place in range(run.size[other]):
             row = run.rows[other, place]
@@ -141,10 +160,61 @@ def fewest_copies(rules: Rules, run: Run, worker: int) -> int:
             copies = run.copies[row]
             if chosen >= 0 and copies > fewest:
                 continue
-            newest = run.began[other] if copies == 1 else newest_copy(run, row)
-            if chosen < 0 or copies < fewest or newest < oldest or (newest == oldest and row < chosen):
-                chosen, fewest, oldest = row, copies, newest
+            due = late_at(rules, run, other, place, after) if copies == 1 else newest_late_at(rules, run, row, after)
+            is_first = copies < fewest or due < longest or (due == longest and row < chosen)
+            if due <= now and (chosen < 0 or is_first):
+                chosen, fewest, longest = row, copies, due
     return chosen
+
+
+@compiled
+def lates(rules: Rules, run: Run) -> Floats:
+    """When each row that is computed and has not come is late, the last one first."""
+    after, found = late_after(rules, run), np.empty(run.rows.size)
+    count = 0
+    for worker in range(len(run.state)):
+        for place in range(run.size[worker]):
+            row = run.rows[worker, place]
+            due = late_at(rules, run, worker, place, after)
+            if run.copies[row] > 1:
+                newest = newest_late_at(rules, run, row, after)
+                due = newest if due == newest and is_first_of(rules, run, row, worker, newest, after) else -np.inf
+            if not run.received[row] and due > -np.inf:
+                found[count] = due
+                count += 1
+    return np.sort(found[:count])[::-1]
+
+
+@compiled
+def is_first_of(rules: Rules, run: Run, row: int, worker: int, newest: float, after: float) -> bool:
+    """Whether no worker before this one has a copy of a row that is late as late."""
+    for other in range(worker):
+        for place in range(run.size[other]):
+            if run.rows[other, place] == row and late_at(rules, run, other, place, after) == newest:
+                return False
+    return True
+
+
+@compiled
+def short_at(rules: Rules, run: Run, now: float) -> float:
+    """When fewer rows are in time than are needed."""
+    late, needed = lates(rules, run), rules.needed - run.counts[ARRIVED]
+    return float(late[needed - 1]) if len(late) >= needed else now
+
+
+@compiled
+def next_backup(rules: Rules, run: Run, now: float) -> float:
+    """When kofn's own rules may give something to an idle worker next; inf for never."""
+    if rules.multiplier == 0 or rules.backup not in (DUPLICATES, FRESH):
+        return np.inf
+    if rules.backup == FRESH:
+        due = short_at(rules, run, now)
+        return due if due > now else np.inf
+    soonest = np.inf
+    for due in lates(rules, run):
+        if now < due < soonest:
+            soonest = due
+    return soonest
 
 
 @compiled
@@ -162,9 +232,11 @@ def backup(rules: Rules, run: Run, worker: int, now: float) -> int:
     if rules.backup == NOTHING:
         return -1
     if rules.backup == FRESH:
+        if rules.multiplier > 0 and short_at(rules, run, now) > now:
+            return -1
         return only_missing(rules, run) if run.counts[PLAIN] == rules.rows - 1 else combined(rules, run)
     if rules.backup == DUPLICATES:
-        return fewest_copies(rules, run, worker)
+        return fewest_copies(rules, run, worker, now)
     if rules.backup == HADOOP:
         return furthest_behind(rules, run, now)
     return oldest_slow(rules, run, now)

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..._base._numba import compiled
 from ..._base._numbers import Floats
-from ._backups import NOTHING, backup, holds, next_slow
+from ._backups import NOTHING, backup, holds, next_backup, next_slow
 from ._draws import Draws
 from ._run import (
     ABSENT,
@@ -225,7 +225,7 @@ def next_event(rules: Rules, draws: Draws, trial: int, run: Run, now: float) -> 
     if due < when:
         what, when = LOOK, due
     if is_idle and rules.backup != NOTHING:
-        look = next_slow(rules, run, now)
+        look = min(next_slow(rules, run, now), next_backup(rules, run, now))
         if look < when:
             what, when = LOOK, look
     return what, who, when

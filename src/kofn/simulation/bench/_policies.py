@@ -33,7 +33,9 @@ class Policy:
     backup : int
         What an idle worker does when nothing waits, of those in `_backups`.
     quantile, multiplier, minimum : float
-        Of the rules that copy what is slow.
+        Of the rules that copy what is slow; with kofn's own rules, 0 copies at once.
+    first : float
+        How long plain work takes in which nothing has come back until the first is late, over ``multiplier``.
     cancels : bool
         Whether what nobody needs any more is ended at once.
     restart : float
@@ -49,6 +51,7 @@ class Policy:
     quantile: float = 0.0
     multiplier: float = 0.0
     minimum: int = 1
+    first: float = math.inf
     cancels: bool = False
     restart: float = math.inf
     static: bool = False
@@ -78,6 +81,7 @@ class Policy:
             quantile=self.quantile,
             multiplier=self.multiplier,
             minimum=self.minimum,
+            first=self.first / load,
             cancels=self.cancels,
             restart=self.restart,
             holders=0 if not resident else 2 if self.backup == DUPLICATES else 1,

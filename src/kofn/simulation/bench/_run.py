@@ -37,7 +37,9 @@ class Rules(NamedTuple):
     backup : int
         What an idle worker does when nothing waits, one of those in `_backups`.
     quantile, multiplier, minimum : float
-        Of the rule that says when a row may be copied.
+        Of the rule that says when a row may be copied. With kofn's own, 0 is at once.
+    first : float
+        Seconds for load 1 that stand for the median before anything has come back, with kofn's own; inf for none.
     cancels : bool
         Whether a message is ended when all its rows have come from elsewhere.
     restart : float
@@ -57,6 +59,7 @@ class Rules(NamedTuple):
     quantile: float
     multiplier: float
     minimum: int
+    first: float
     cancels: bool
     restart: float
     holders: int
