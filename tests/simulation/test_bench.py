@@ -153,9 +153,9 @@ def test_who_dies_in_a_record_dies_in_its_bootstrap():
 def test_the_choice_is_the_best_of_its_candidates_and_says_what_it_expects():
     record = learn(TRACES["slow-tasks"], 8, np.random.default_rng(5))
     among = [Candidate(POLICIES[name], tasks) for name in ("plain", "coded") for tasks in (1, 4)]
-    fast, sure, timely = choose(record, 8, aims=["median", "p99", 1.2], among=among)
+    fast, sure = choose(record, 8, aims=["median", "p99"], among=among)
     assert sure.candidate.policy.name == "coded" and sure.p99 < 0.7 * sure.plain_p99
-    assert fast.p50 <= sure.p50 and timely.late <= np.mean([0.5])
+    assert fast.p50 <= sure.p50
     assert str(sure).startswith("took coded, ") and "expected p99" in str(sure)
 
 

@@ -10,6 +10,7 @@ from .. import checks
 from ..jobs._lease import PoolLease
 from ..jobs._options import Options
 from ..jobs.scheduling import Duplicates, Scheduler
+from ..jobs.scheduling._backups import LATE
 from ..schemes import PRODUCTS
 from ..schemes._scheme import Scheme
 from ..schemes.products._operands import Operands, balance_blocks
@@ -21,10 +22,7 @@ AUTO = "auto"
 """The code that is chosen."""
 
 FIRST_SECONDS = 0.25
-"""What is copied as it is counts as late after so long, before anything has come back."""
-
-LATE = 1.25
-"""And after so many medians from then on: not on a calm day."""
+"""What is copied as it is counts as late after so long, before anything has come back, times `LATE`."""
 
 PLAIN_ROWS = 4
 """Blocks a worker of what no code can combine: what a slow one has not begun, others do."""
@@ -103,11 +101,10 @@ class Request:
         return scheme, Duplicates(after=LATE, first=FIRST_SECONDS), f"took duplicates: {why}"
 
     def _cut_as_asked(self, options: Options) -> Chosen:
-        from ..tuning.auto._search import usual
-        from ..tuning.auto._way import scheduler_of
+        from ..tuning.auto._way import usual_scheduler
 
         scheme = self.scheme(PRODUCTS["uncoded"])
         if options.scheduler != AUTO:
             return scheme, options.scheduler, "took plain rows as they were asked for: the scheduler was named"
-        scheduler = scheduler_of(usual("product", 1), FIRST_SECONDS)
+        scheduler = usual_scheduler("product", FIRST_SECONDS)
         return scheme, scheduler, "took coded backups of blocks as they were asked for"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ._choose import Candidate, choose
+from ._choose import Aim, Candidate, choose
 from ._draws import Draws
 from ._learn import learn
 from ._policies import POLICIES, TASKS
@@ -21,7 +21,7 @@ from ._traces import DRAWN, Trace
 TRACES: Mapping[str, Trace] = {**DRAWN, **MEASURED}
 """All that come with kofn."""
 
-AUTO: Mapping[str, str] = {"auto-median": "median", "auto-p99": "p99"}
+AUTO: Mapping[str, Aim] = {"auto-median": "median", "auto-p99": "p99"}
 """Policies that choose, and what they want small."""
 
 WORK = ("product", "operator", "map", "sum")

@@ -1,19 +1,31 @@
-"""Choosing a policy by simulating candidates on delays that were recorded (arXiv 1503.03128)."""
+"""Choosing a policy by simulating candidates on delays that were recorded (arXiv 1503.03128), a little at a time."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
+from ..._base._numbers import Floats
+from ...jobs.scheduling._backups import LATE
+from ._draws import Draws
 from ._policies import POLICIES, TASKS, Policy
 from ._recorded import Recorded
 from ._simulate import Outcomes, outcomes
 
-FIRST, SECOND, KEPT = 100, 500, 6
-"""Trials of all candidates, of those that are left, and how many these are."""
+FIRST, SECOND, CHUNK, KEPT = 100, 400, 25, 4
+"""Trials of all candidates, of the best few, and of one step; and how many the best few are."""
+
+BETTER = 0.995
+"""What does not better the usual way by half a percent is not worth another."""
+
+BATCHES = (1, 2, 4)
+"""Rows of a message."""
+
+Aim = Literal["p99", "median"]
 
 
 @dataclass(frozen=True)
@@ -24,31 +36,54 @@ class Candidate:
     tasks: int
 
     def __str__(self) -> str:
-        restart = "" if math.isinf(self.policy.restart) else f", restart after {self.policy.restart:g} medians"
-        return f"{self.policy.name}, {self.tasks} task{'s' * (self.tasks > 1)} a worker{restart}"
+        rows = "" if self.policy.batch == 1 else f" in {self.policy.batch} rows each"
+        restart = "" if math.isinf(self.policy.restart) else f", ended after {self.policy.restart:g} medians"
+        return f"{self.policy.name}, {self.tasks} task{'s' * (self.tasks > 1)} a worker{rows}{restart}"
 
 
-def candidates(work: str, restarts: Iterable[float] = (math.inf, 2.0, 3.0)) -> list[Candidate]:
-    """All that is worth trying.
+def usual(work: str, tasks: int, first: float = 1.0) -> Candidate:
+    """What is done where nothing is known: plain rows, and backups once something is late."""
+    name = "coded" if work in ("product", "operator") else "duplicates"
+    return Candidate(replace(POLICIES[name], batch=1, multiplier=LATE, first=first), tasks)
+
+
+def candidates(
+    work: str, most: float = math.inf, restarts: Iterable[float] = (math.inf, 2.0, 3.0), first: float = 1.0
+) -> list[Candidate]:
+    """All that is worth trying, the usual way first.
 
     Parameters
     ----------
     work : {"product", "operator", "map", "sum"}
+    most : float
+        Rows of a worker that are long enough for a message each, at most.
     restarts : iterable of float
-        After how many medians tasks may be ended; inf alone where the engine cannot end any.
+        After how many medians tasks may be ended; inf alone where the engine cannot end any, or not at a price that is
+        small beside them.
+    first : float
+        How long the first row takes, in units of a worker's share, before it counts as late, over `LATE`.
 
     Examples
     --------
-    >>> len(candidates("map")), str(candidates("map", [2.0])[0])
-    (24, 'duplicates, 1 task a worker, restart after 2 medians')
+    >>> [(one.policy.name, one.tasks, one.policy.batch) for one in candidates("product", 2, [math.inf])]
+    [('coded', 2, 1), ('coded', 1, 1), ('coded', 1, 2), ('mds-6-of-8', 1, 1), ('mds-6-of-8', 2, 1)]
     """
-    restarts, combines = tuple(restarts), work in ("product", "operator")
-    backed = [POLICIES["coded"] if combines else POLICIES["duplicates"]]
-    backed += [replace(policy, batch=2) for policy in backed]
-    found = [replace(policy, restart=restart) for policy in backed for restart in restarts]
-    found += [POLICIES["duplicates"]] if work == "operator" else []
-    found += [POLICIES["mds-6-of-8"]] if combines else []
-    return [Candidate(policy, tasks) for policy in found for tasks in TASKS]
+    restarts, most = tuple(restarts), max(1, most)
+    sizes = [tasks for tasks in TASKS if tasks <= most]
+    usually = usual(work, min(4, sizes[-1]), first)
+    kinds = [usually.policy] + [replace(usually.policy, name="duplicates", backup=POLICIES["duplicates"].backup)] * (
+        work == "operator"
+    )
+    found = [
+        Candidate(replace(kind, batch=batch, restart=restart), tasks)
+        for kind in kinds
+        for tasks in sizes
+        for batch in BATCHES
+        if tasks * batch <= most
+        for restart in restarts
+    ]
+    found += [Candidate(POLICIES["mds-6-of-8"], tasks) for tasks in sizes[:3] if work in ("product", "operator")]
+    return [usually, *(one for one in found if one != usually)]
 
 
 @dataclass(frozen=True)
@@ -61,9 +96,7 @@ class Choice:
     p50, p99 : float
         What it is expected to take.
     plain_p50, plain_p99 : float
-        What plain work of four tasks a worker is expected to take.
-    late : float
-        Share of jobs that would miss the deadline; 0 without one.
+        What plain work without backups is expected to take, cut in the usual way.
     """
 
     candidate: Candidate
@@ -71,7 +104,6 @@ class Choice:
     p99: float
     plain_p50: float
     plain_p99: float
-    late: float = 0.0
 
     def __str__(self) -> str:
         return f"took {self.candidate}: expected p99 {self.p99:.3g}, plain {self.plain_p99:.3g}"
@@ -81,21 +113,22 @@ def choose(
     record: Recorded,
     workers: int,
     work: str = "product",
-    aims: Sequence[str | float] = ("p99",),
+    aims: Sequence[Aim] = ("p99",),
     among: Sequence[Candidate] | None = None,
     seed: int = 0,
 ) -> list[Choice]:
     """Take the candidate that does best on a bootstrap of what was recorded, for each aim.
 
-    All candidates meet the same draws. All are tried on a few, and what is then best on many.
+    All candidates meet the same draws. All are tried on a few, and what is then best on many. The first one, the usual
+    way, is taken where no other is half a percent better.
 
     Parameters
     ----------
     record : Recorded
     workers : int
     work : {"product", "operator", "map", "sum"}
-    aims : sequence of {"p99", "median"} or float
-        What is to be small; a number is a deadline, of which the share of late jobs is.
+    aims : sequence of {"p99", "median"}
+        What is to be small.
     among : sequence of Candidate, optional
         `candidates` of the work by default.
     seed : int
@@ -108,35 +141,70 @@ def choose(
     >>> choice.candidate.policy.name
     'coded'
     """
-    among = candidates(work) if among is None else among
-    rng = np.random.default_rng([seed, 1])
-    few, many = record.draw(FIRST, workers, rng), record.draw(SECOND, workers, rng)
-    known = [(one, one.policy.rules(work, workers, one.tasks)) for one in among]
-    tried = [(one, rules, outcomes(rules, few)) for one, rules in known if rules is not None]
-    plain_rules = POLICIES["plain"].rules(work, workers, 4)
-    assert plain_rules is not None and tried
-    plain = outcomes(plain_rules, many)
+    searching = search(record, workers, work, aims, candidates(work) if among is None else among, seed)
+    while True:
+        try:
+            next(searching)
+        except StopIteration as end:
+            found: list[Choice] = end.value
+            return found
+
+
+Search = Generator[None, None, list[Choice]]
+
+
+def search(
+    record: Recorded, workers: int, work: str, aims: Sequence[Aim], among: Sequence[Candidate], seed: int
+) -> Search:
+    """What `choose` does, in steps that take a moment each."""
+    rng = np.random.default_rng([seed, workers])
+    few = record.draw(FIRST, workers, rng)
+    yield
+    tried: dict[Candidate, Outcomes] = {}
+    for one in among:
+        tried[one] = yield from _outcomes(one, work, workers, few)
+    many = record.draw(SECOND, workers, rng)
+    yield
+    plain = yield from _outcomes(Candidate(POLICIES["plain"], among[0].tasks), work, workers, many)
     found: dict[Candidate, Outcomes] = {}
-    choices: list[Choice] = []
     for aim in aims:
-        for one, rules, _ in sorted(tried, key=lambda entry: _score(entry[2], aim))[:KEPT]:
-            found.setdefault(one, outcomes(rules, many))
-        best = min(found, key=lambda one: _score(found[one], aim))
-        late = 0.0 if isinstance(aim, str) else float(np.mean(found[best].times > aim))
-        (p50, p99), (plain_p50, plain_p99) = _percentiles(found[best]), _percentiles(plain)
-        choices.append(Choice(best, p50, p99, plain_p50, plain_p99, late))
-    return choices
+        for one in dict.fromkeys([among[0], *sorted(tried, key=lambda one: _first_score(tried[one], aim))[:KEPT]]):
+            if one not in found:
+                found[one] = yield from _outcomes(one, work, workers, many)
+    return [_choice(found, plain, among[0], aim) for aim in aims]
 
 
-def _percentiles(result: Outcomes) -> tuple[float, float]:
-    return result.percentile(0.5), result.percentile(0.99)
+def _outcomes(one: Candidate, work: str, workers: int, draws: Draws) -> Generator[None, None, Outcomes]:
+    rules = one.policy.rules(work, workers, one.tasks)
+    assert rules is not None
+    parts: list[Outcomes] = []
+    for chunk in _chunks(draws):
+        parts.append(outcomes(rules, chunk))
+        yield
+    return Outcomes.joined(parts)
 
 
-def _score(result: Outcomes, aim: str | float) -> tuple[float, float]:
-    """What is to be small: first what is asked for, then the mean of the slowest twentieth."""
-    tail = float(np.sort(result.times)[-max(1, len(result.times) // 20) :].mean())
-    if aim == "median":
-        return result.percentile(0.5), tail
-    if aim == "p99":
-        return (tail if len(result.times) == FIRST else result.percentile(0.99)), tail
-    return float(np.mean(result.times > aim)), tail
+def _chunks(draws: Draws) -> Iterator[Draws]:
+    for begun in range(0, draws.trials, CHUNK):
+        yield Draws(*(np.ascontiguousarray(array[begun : begun + CHUNK]) for array in draws))
+
+
+def _choice(found: dict[Candidate, Outcomes], plain: Outcomes, usually: Candidate, aim: Aim) -> Choice:
+    best = min(found, key=lambda one: (_score(found[one], aim), _slowest(found[one].times)))
+    if _score(found[best], aim) > BETTER * _score(found[usually], aim):
+        best = usually
+    return Choice(best, *(result.percentile(share) for result in (found[best], plain) for share in (0.5, 0.99)))
+
+
+def _score(result: Outcomes, aim: Aim) -> float:
+    return result.percentile(0.99 if aim == "p99" else 0.5)
+
+
+def _first_score(result: Outcomes, aim: Aim) -> tuple[float, float]:
+    """What is to be small in a few trials, of which the mean of the slowest says more than a percentile."""
+    slowest = _slowest(result.times)
+    return (slowest if aim == "p99" else result.percentile(0.5)), slowest
+
+
+def _slowest(times: Floats) -> float:
+    return float(np.sort(times)[-max(1, len(times) // 20) :].mean())

@@ -33,21 +33,27 @@ OF_OTHERS: Mapping[str, Scheduler] = MappingProxyType(
 """The rules of other systems, as schedulers."""
 
 
-def scheduler_of(policy: Policy) -> Scheduler | None:
+def scheduler_of(policy: Policy, first: float = math.inf) -> Scheduler | None:
     """The scheduler that does what a policy says; None where there is none: no task says how far it is.
+
+    Parameters
+    ----------
+    policy : Policy
+    first : float
+        Seconds for load 1 that stand for the median until something has come back, with kofn's own rules.
 
     Examples
     --------
     >>> from ._policies import POLICIES
     >>> scheduler_of(POLICIES["coded"]), scheduler_of(POLICIES["hadoop"])
-    (CodedBackups(base=Adaptive(batch=4), after=0), None)
+    (CodedBackups(base=Adaptive(batch=4), after=0.0), None)
     """
     restart_after = None if math.isinf(policy.restart) else policy.restart
     if policy.backup == NOTHING:
         return Static() if policy.static else Adaptive(policy.batch, restart_after=restart_after)
     if policy.backup in (DUPLICATES, FRESH):
         kind = CodedBackups if policy.backup == FRESH else Duplicates
-        return kind(Adaptive(policy.batch), after=0, restart_after=restart_after)
+        return kind(Adaptive(policy.batch), after=policy.multiplier, first=first, restart_after=restart_after)
     return OF_OTHERS.get(policy.name)
 
 
@@ -71,7 +77,7 @@ class RealWorkers:
 
     def play(self, one: Candidate, rules: Rules, draws: Draws) -> Outcomes | None:
         """Play all trials, one after the other; None where there is no scheduler for it."""
-        scheduler = scheduler_of(one.policy)
+        scheduler = scheduler_of(one.policy, rules.first * self._seconds)
         if scheduler is None:
             return None
         self._tell(f"{one}, {draws.trials} times")

@@ -10,10 +10,24 @@ from ...engines._delays import Delays
 from ...jobs._options import Options
 from ...jobs.report._progress import percent
 from ...schemes.products._scheme import product_flops
+from ...simulation.bench import Choice
 from . import _estimates as estimates
-from . import _search as exact
 from ._book import book_of
-from ._way import FIRST_SECONDS, FIRST_TIMES, NOT_YET, PIECE, UNKNOWN, Way, scheduler_of, seconds_told, tasks_told, told
+from ._search import RESTARTS, best_way, record_of
+from ._way import (
+    FIRST_SECONDS,
+    FIRST_TIMES,
+    NOT_YET,
+    PIECE,
+    UNKNOWN,
+    Way,
+    expected_of,
+    seconds_told,
+    tasks_told,
+    told,
+    usual_scheduler,
+    way_scheduler,
+)
 
 USUAL = 4
 """Tasks a worker where nothing is known."""
@@ -120,12 +134,12 @@ def product_way(product: Product, options: Options, build: estimates.Build) -> W
 
 def _exact_way(product: Product, options: Options) -> Way:
     if product.workers > 1 and product.most > product.workers:
-        among = exact.candidates("product", product.most / product.workers, _may_end(product))
-        search = lambda: exact.search(  # noqa: E731
-            exact.record_of(product.delays, product.share), product.workers, "product", among, options.aim,
-            product.delays.count,
+        most, first = product.most / product.workers, product.first / product.share
+        search = partial(
+            best_way, product.delays, product.workers, "product", options.aim, most, product.share, first,
+            _may_end(product),
         )  # fmt: skip
-        found: exact.Found | None = book_of(product.delays).look_up(product.delays, product.key(options), search)
+        found: Choice | None = book_of(product.delays).look_up(product.delays, product.key(options), search)
         if found is not None:
             return _found_way(product, options, found)
     else:
@@ -140,20 +154,20 @@ def _known(product: Product) -> str:
 
 def _may_end(product: Product) -> bool:
     pieces = min(product.most, USUAL * product.workers)
-    return product.ends and product.seconds / pieces * min(exact.RESTARTS) >= RESTART_SECONDS
+    return product.ends and product.seconds / pieces * min(RESTARTS) >= RESTART_SECONDS
 
 
-def _found_way(product: Product, options: Options, found: exact.Found) -> Way:
-    one, which = found.candidate, "p99" if options.aim == "p99" else "median"
-    expected, plain = seconds_told(found.expected * product.share), seconds_told(found.plain * product.share)
+def _found_way(product: Product, options: Options, found: Choice) -> Way:
+    one, (which, *figures) = found.candidate, expected_of(found, options.aim)
+    expected, plain = (seconds_told(figure * product.share) for figure in figures)
     why = f"took {told(one)}: expected {which} {expected}, plain {plain}"
     rows = product.workers * one.tasks * one.policy.batch
-    return Way("mds" if one.policy.static else "uncoded", rows, scheduler_of(one, product.first), why)
+    return Way("mds" if one.policy.static else "uncoded", rows, way_scheduler(one, product.first), why)
 
 
 def _usual_way(product: Product, why: str, least: int = 1) -> Way:
     rows = max(min(USUAL * product.workers, product.most), min(least, product.lines))
-    scheduler = scheduler_of(exact.usual("product", 1), product.first)
+    scheduler = usual_scheduler("product", product.first)
     return Way("uncoded", rows, scheduler, f"took coded backups, {_size(rows, product)}: {why}")
 
 
@@ -184,7 +198,7 @@ def _estimated_way(product: Product, options: Options, build: estimates.Build) -
 
 
 def _estimates_of(product: Product, among: list[tuple[str, int]], deadline: float | None, tolerance: float) -> Any:
-    record = exact.record_of(product.delays, product.share)
+    record = record_of(product.delays, product.share)
     seed = product.delays.count
     return estimates.search(record, product.share, product.workers, among, deadline, tolerance, seed)
 
@@ -198,7 +212,7 @@ def _best_way(product: Product, options: Options, best: estimates.Told) -> Way:
         expected, plain = percent(best.expected).strip(), percent(best.plain).strip()
         figures = f"expected error {expected} at the deadline, plain {plain}"
     plain_rows = best.code == "uncoded"
-    scheduler = scheduler_of(exact.usual("product", 1), product.first) if plain_rows else "auto"
+    scheduler = usual_scheduler("product", product.first) if plain_rows else "auto"
     return Way(best.code, best.rows, scheduler, f"took {name}, {_size(best.rows, product)}: {figures}")
 
 

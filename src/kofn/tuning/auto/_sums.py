@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ...engines._delays import Delays
 from ...jobs._options import Options
-from . import _search as exact
+from ...simulation.bench import Choice
 from ._book import book_of
-from ._way import FIRST_SECONDS, NOT_YET, UNKNOWN, Way, scheduler_of, tasks_told, told
+from ._search import best_way
+from ._way import FIRST_SECONDS, NOT_YET, UNKNOWN, Way, expected_of, tasks_told, told, usual_scheduler, way_scheduler
 
 USUAL = 4
 """Shares of a worker where nothing is known."""
@@ -39,19 +42,16 @@ def sum_way(terms: int, workers: int, delays: Delays, options: Options) -> Way:
             "uncoded", min(USUAL * workers, terms), options.scheduler, "took plain rows: the scheduler was named"
         )
     estimated = options.deadline is not None or options.tolerance > 0 or options.stop is not None
-    found: exact.Found | None = None
+    found: Choice | None = None
     if workers > 1 and terms > workers and not estimated:
-        among = exact.candidates("sum", terms / workers, ends=False)
-        search = lambda: exact.search(  # noqa: E731
-            exact.record_of(delays, None), workers, "sum", among, options.aim, delays.count
-        )
+        search = partial(best_way, delays, workers, "sum", options.aim, terms / workers, None, 1.0, ends=False)
         found = book_of(delays).look_up(delays, ("sum", terms, workers, options.aim), search)
     if found is None:
         rows = min(USUAL * workers, terms)
         known = ESTIMATED if estimated else NOT_YET if delays.pace.size else UNKNOWN
         why = f"took duplicates, {tasks_told(max(1, rows // workers))}: {known}"
-        return Way("uncoded", rows, scheduler_of(exact.usual("sum", 1), FIRST_SECONDS), why)
-    one, which = found.candidate, "p99" if options.aim == "p99" else "median"
-    figures = f"expected {which} {found.expected:.2g}, plain {found.plain:.2g}, where 1 is work without stragglers"
+        return Way("uncoded", rows, usual_scheduler("sum", FIRST_SECONDS), why)
+    one, (which, expected, plain) = found.candidate, expected_of(found, options.aim)
+    figures = f"expected {which} {expected:.2g}, plain {plain:.2g}, where 1 is work without stragglers"
     why = f"took {told(one)}: {figures}"
-    return Way("uncoded", min(workers * one.tasks * one.policy.batch, terms), scheduler_of(one, FIRST_SECONDS), why)
+    return Way("uncoded", min(workers * one.tasks * one.policy.batch, terms), way_scheduler(one, FIRST_SECONDS), why)

@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ...jobs.scheduling import Adaptive, CodedBackups, Duplicates, Scheduler
-from ...simulation.bench import Candidate
+from ...jobs.scheduling import Scheduler
+from ...simulation.bench import Candidate, Choice, scheduler_of
+from ...simulation.bench._choose import usual
 
 FIRST_SECONDS = 0.25
 """Before anything has come back a task is late after so long, ..."""
 
 FIRST_TIMES = 4.0
 """... or after so many times as long as it should take."""
-
-LATE = 1.25
-"""A task is late after so many medians. At 1 half of all tasks are: on a calm day the last would be begun twice, and a
-process that is left with half a task is replaced."""
 
 PIECE = 10.0
 """A task takes so many times what its message costs, at least."""
@@ -52,21 +49,21 @@ class Way:
         assert self.rows >= 1 and self.why
 
 
-def scheduler_of(candidate: Candidate, first: float = math.inf) -> str | Scheduler:
-    """The scheduler of a policy of the simulation, but that backups wait until something is late.
+def way_scheduler(candidate: Candidate, first: float) -> str | Scheduler:
+    """The scheduler of a candidate; before anything has come back a row is late after ``first`` seconds, times 1.25.
 
     Examples
     --------
     >>> from kofn.simulation.bench import POLICIES
-    >>> scheduler_of(Candidate(POLICIES["mds-6-of-8"], 1))
+    >>> way_scheduler(Candidate(POLICIES["mds-6-of-8"], 1), 0.25)
     'auto'
     """
-    policy = candidate.policy
-    if policy.static:
-        return "auto"
-    kind = CodedBackups if policy.name == "coded" else Duplicates
-    restart = None if math.isinf(policy.restart) else policy.restart
-    return kind(Adaptive(batch=policy.batch), after=LATE, first=first, restart_after=restart)
+    return "auto" if candidate.policy.static else scheduler_of(candidate.policy, first) or "auto"
+
+
+def usual_scheduler(work: str, first: float) -> str | Scheduler:
+    """The same where nothing is known."""
+    return way_scheduler(usual(work, 1), first)
 
 
 def told(candidate: Candidate) -> str:
@@ -82,6 +79,11 @@ def told(candidate: Candidate) -> str:
     rows = f" in {policy.batch} rows each" if policy.batch > 1 else ""
     ended = "" if math.isinf(policy.restart) else f", ended after {policy.restart:g} medians"
     return f"{NAMES[policy.name]}, {tasks_told(tasks)}{rows}{ended}"
+
+
+def expected_of(choice: Choice, aim: str) -> tuple[str, float, float]:
+    """What was aimed at, in a word, what is expected of it, and of plain work."""
+    return ("p99", choice.p99, choice.plain_p99) if aim == "p99" else ("median", choice.p50, choice.plain_p50)
 
 
 def tasks_told(tasks: int) -> str:
