@@ -119,6 +119,16 @@ def test_a_worker_that_dies_is_done_without(worker, when):
     assert 4.0 < answer.report.seconds <= 7.0  # a death is known at once
 
 
+def test_what_a_worker_made_before_it_died_is_used_where_values_outlast_their_workers():
+    a, b = tiles()
+    delays = [[1.0], [1.0], [1.0, 1.0, 1.0, 5.0]]  # one is late with its last row, too
+    answer = kofn.matmul(a, b, workers=virtual(delays, deaths={1: 2.5}, outlast=True))
+    assert answer.exact and close(answer)
+    arrived = answer.report.of("arrived")
+    assert sorted(x.row for x in arrived) == list(range(12)) and not answer.report.of("late")
+    assert sum(x.worker == 1 for x in arrived) == 2
+
+
 def test_a_block_that_died_with_its_worker_is_said_to_be_lost():
     a = Tiled(A, (10, 20, 30, 40, 50), (), lambda n, p: 2 if n == 5 else n % 2)
     b = Tiled(B, (), (), lambda n, p: 0)

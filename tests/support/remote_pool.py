@@ -45,11 +45,13 @@ class RemotePool(WrappedPool):
         From then on nothing travels from it or to it, and no task of it ends.
     pings : bool
         Whether workers can be asked if they are there, whatever they compute.
+    outlast : bool
+        Values lie beside the workers, and can be had when these are dead.
     """
 
-    def __init__(self, pool, seconds_per_byte=0.0, stopped=None, pings=False):
+    def __init__(self, pool, seconds_per_byte=0.0, stopped=None, pings=False, outlast=False):
         super().__init__(pool)
-        self._pings, self.asked = pings, 0
+        self._pings, self.asked, self._outlast = pings, 0, outlast
         self._rate, self._stopped = seconds_per_byte, stopped or {}
         self._hung = set()
         for worker, when in self._stopped.items():
@@ -61,7 +63,7 @@ class RemotePool(WrappedPool):
 
     @property
     def capabilities(self):
-        return replace(self._pool.capabilities, references=True)
+        return replace(self._pool.capabilities, references=True, outlast=self._outlast)
 
     def _deliver(self, worker, deliver, when, *what):
         if self.clock_now() < when:
@@ -104,7 +106,7 @@ class RemotePool(WrappedPool):
 
     def _there(self, key):
         copies = self._at.get(key, {})
-        return {worker: value for worker, value in copies.items() if self.state(worker) != "dead"}
+        return {w: value for w, value in copies.items() if self._outlast or self.state(w) != "dead"}
 
     def _put(self, value, worker, key=None):
         key = key or f"value-{next(self._numbers)}"

@@ -11,6 +11,7 @@ from typing import Any, final
 from ..engines._protocol import Pool
 from ..errors import WorkerError, WorkerLost
 from ..schemes._task import Task
+from ._holders import Holders
 from ._message import send
 from ._placement import Placement, size_of
 from ._view import RunView
@@ -20,7 +21,7 @@ class Delivery(ABC):
     """What takes the tasks of one run to workers, and what becomes of their results."""
 
     patience: float | None = None
-    """Of `RunState`: results stay at workers, and are counted on while these are no later than so many medians."""
+    """Results stay at workers, and are counted on while these are no later than so many medians."""
 
     losses: tuple[type[WorkerError], ...] = (WorkerLost,)
     """What a message ends with that is lost, and whose rows others can compute."""
@@ -36,6 +37,10 @@ class Delivery(ABC):
     @abstractmethod
     def lacks(self, worker: int, task: Task) -> int:
         """How many bytes a worker lacks for a task."""
+
+    def holders(self) -> Holders:
+        """What a run keeps of where results lie."""
+        return Holders(self.patience)
 
     def take(self, row: int, worker: int, result: Any) -> None:  # noqa: B027  where it came there is nothing to do
         """Take note of a result."""

@@ -19,6 +19,8 @@ class Holders:
     patience : float or None
         A worker that is so many medians late may have stopped, where nobody can ask it; None where results come to the
         client and stay.
+    outlast : bool
+        As of `kofn.engines.Capabilities`: what a worker has made is there whatever becomes of him.
 
     Examples
     --------
@@ -29,11 +31,20 @@ class Holders:
     >>> holders.forget([0])
     >>> sorted(holders.there([]))
     [4]
+    >>> beside = Holders(1.5, outlast=True)
+    >>> beside.add(3, worker=0); beside.forget([0])
+    >>> sorted(beside.there([0]))
+    [3]
     """
 
-    def __init__(self, patience: float | None) -> None:
-        self._patience = patience
+    def __init__(self, patience: float | None, outlast: bool = False) -> None:
+        self._patience, self._outlast = patience, outlast
         self._at: dict[int, set[int]] = {}
+
+    @property
+    def stay_apart(self) -> bool:
+        """Whether results stay where they were made."""
+        return self._patience is not None
 
     def add(self, row: int, worker: int) -> None:
         """Take note that the result of a row lies at a worker."""
@@ -41,7 +52,7 @@ class Holders:
 
     def forget(self, workers: Collection[int]) -> None:
         """Take note that workers have nothing any more."""
-        for holders in self._at.values():
+        for holders in () if self._outlast else self._at.values():
             holders.difference_update(workers)
 
     def look(self, states: Mapping[int, str]) -> None:
@@ -54,7 +65,7 @@ class Holders:
 
     def there(self, silent: Collection[int]) -> set[int]:
         """Rows whose result lies at a worker that is not ``silent``."""
-        return {row for row, workers in self._at.items() if not workers.issubset(silent)}
+        return {row for row, workers in self._at.items() if self._outlast or not workers.issubset(silent)}
 
     def count_on(self, view: RunView, collector: Collector) -> bool:
         """Let a run count on what seems to be there and on nothing else; return whether that changed anything."""

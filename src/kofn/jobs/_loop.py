@@ -112,7 +112,7 @@ class RunLoop:
         loop = proxy(self)  # a state that held its loop would keep operands and results until garbage is looked for
         lacks = lambda worker, row: loop._lacks(worker, row)  # noqa: E731
         self.state = RunState(
-            collector, pool.n, scheduler, lacks, scheme.rows, pace, self.checks.lies, self._delivery.patience
+            collector, pool.n, scheduler, lacks, scheme.rows, pace, self.checks.lies, self._delivery.holders()
         )
         self._stalls = Stalls(self.state.view, self._clock)
         self._inbox: queue.SimpleQueue[int | None] = queue.SimpleQueue()  # a message that is back, or a call

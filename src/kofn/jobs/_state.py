@@ -46,8 +46,8 @@ class RunState:
         What is known of the workers before; the run adds to it.
     lies : int
         A worker that has sent so many messages with wrong results is given nothing more.
-    patience : float, optional
-        Results stay at the workers that computed them, and are not counted on while one is so many medians late.
+    holders : Holders, optional
+        Of results that stay at the workers that computed them; by default they come to the client.
 
     Examples
     --------
@@ -73,7 +73,7 @@ class RunState:
         rows: RowSource | None = None,
         pace: Pace | None = None,
         lies: int = 1,
-        patience: float | None = None,
+        holders: Holders | None = None,
     ) -> None:
         self.phase = Phase.ENCODING
         self.collector = collector
@@ -88,8 +88,8 @@ class RunState:
         self._to_ask: deque[int] = deque()
         self._ends = self._has_waited = self._asks_again = self._is_last = False
         self._unclear: on.Unclear | None = None
-        self._holders = Holders(patience)
-        self.view.one_by_one = patience is not None
+        self._holders = Holders(None) if holders is None else holders
+        self.view.one_by_one = self._holders.stay_apart
 
     def handle(self, event: on.Event, now: float) -> list[on.Action]:
         """Take an event in, at a time in seconds since the start, and return what is to be done, in order."""

@@ -19,6 +19,7 @@ from ...errors import ReferenceLost, WorkerError, WorkerLost
 from ...schemes._task import Task
 from ...schemes.products._remote import RemoteScheme, Target, combine_results
 from .._delivery import Delivery
+from .._holders import Holders
 from .._view import RunView
 from ..scheduling._placed import due, late_workers, silent_workers
 from ._errands import Errand, run_errands
@@ -81,6 +82,10 @@ class ByReference(Delivery):
         """What does not lie there."""
         keys = {ref.key for ref in refs_in(task.arguments)}
         return sum(self._shelf.size(key) for key in keys if not self._shelf.lies_at(key, worker))
+
+    def holders(self) -> Holders:
+        """Results count while their workers are there, or whatever becomes of these where the engine says so."""
+        return Holders(self.patience, self._outlast)
 
     def take(self, row: int, worker: int, result: Ref) -> None:
         """The result of a row lies at a worker, beside those of its copies."""
