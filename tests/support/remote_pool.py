@@ -33,6 +33,14 @@ class Tiled:
     ndim = 2
 
 
+@dataclass(frozen=True, eq=False)
+class Lying:
+    """A value that lies at a worker, as users of this engine have it."""
+
+    value: object
+    worker: int
+
+
 class RemotePool(WrappedPool):
     """Values lie in this process, in a table for each worker; what is not in a worker's table travels.
 
@@ -180,6 +188,17 @@ class RemotePool(WrappedPool):
                 blocks[n, p] = self._put(value.matrix[top:bottom, left:right], value.home(n, p) % self.n)
                 self.kept.discard(blocks[n, p].key)
         return RemoteMatrix(blocks, heights, widths, value.dtype)
+
+    def refer(self, values):
+        """References, and values that a `Lying` says are at a worker."""
+        return [
+            self._put(value.value, value.worker % self.n)
+            if isinstance(value, Lying)
+            else value
+            if isinstance(value, Ref)
+            else None
+            for value in values
+        ]
 
     def export(self, matrix):
         return np.block([[self.fetch(ref).result() for ref in row] for row in matrix.blocks.tolist()])

@@ -28,8 +28,13 @@ from ._numbers import Array
 from ._pickles import NOTHING, PLAIN, Code, Noted, noting, pickled
 from ._results import result_empty
 
+
+class Unchanging:
+    """Base of what tasks may share, as it cannot be changed."""
+
+
 UNCHANGING = (
-    bool, int, float, complex, str, bytes, range, slice, type(None), type, np.generic, np.dtype,
+    bool, int, float, complex, str, bytes, range, slice, type(None), type, np.generic, np.dtype, Unchanging,
     types.FunctionType, types.BuiltinFunctionType, types.ModuleType, np.ufunc,
 )  # fmt: skip
 """Types whose values tasks may share: they cannot be changed, or are code, which is the caller's own."""

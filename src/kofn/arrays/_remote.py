@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._base._snapshots import Unchanging
 from ._spec import ArraySpec
 
 
 @dataclass(frozen=True)
-class Ref:
+class Ref(Unchanging):
     """A value that lies at a worker. Two are equal if their keys are.
 
     Parameters

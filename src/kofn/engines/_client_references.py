@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -96,6 +96,10 @@ class ClientReferences(WrappedPool):
         """A matrix of references to what this process holds, as it is; None for all else."""
         is_ours = isinstance(value, RemoteMatrix) and all(isinstance(ref.handle, Held) for ref in value.blocks.ravel())
         return value if is_ours else None
+
+    def refer(self, values: Sequence[Any]) -> list[Ref | None]:
+        """References that are this process's own, as they are; None for all else."""
+        return [value if isinstance(value, Ref) and isinstance(value.handle, Held) else None for value in values]
 
     def export(self, matrix: RemoteMatrix) -> Array:
         """The matrix as an array of this process's own."""

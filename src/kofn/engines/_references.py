@@ -6,7 +6,7 @@ it sends coefficients and receives references. An engine that has these members 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol, runtime_checkable
 
@@ -56,6 +56,13 @@ class ReferencePool(Pool, Protocol):
         """The blocks of one of the engine's own remote matrices where they lie, or None if ``value`` is none.
 
         Nothing moves; what is lazy is computed, at the workers. An adopted block stays whoever's it was.
+        """
+
+    def refer(self, values: Sequence[Any]) -> list[Ref | None]:
+        """References to those of some values that lie at the workers, such as the engine's futures; None for others.
+
+        Nothing moves; what is lazy is computed, at the workers, and what is under way is waited for. One that cannot be
+        had is refused. A `Ref` of the engine is given as it is now, with the worker where its value lies.
         """
 
     def export(self, matrix: RemoteMatrix) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from typing import Any, cast
 
@@ -104,6 +104,10 @@ class WrappedPool(Engine, ABC):
     def adopt(self, value: Any) -> RemoteMatrix | None:
         """The blocks of one of the wrapped pool's own remote matrices."""
         return self._keeping.adopt(value)
+
+    def refer(self, values: Sequence[Any]) -> list[Ref | None]:
+        """References to those of some values that the wrapped pool has at its workers."""
+        return self._keeping.refer(values)
 
     def export(self, matrix: RemoteMatrix) -> Any:
         """The wrapped pool's own remote matrix."""

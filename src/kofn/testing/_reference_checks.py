@@ -31,6 +31,7 @@ from ._battery import (
     spoil,
 )
 from ._belongings import belongings, left_since
+from ._reference_tasks import appended, combined, described, late_sum, numbers, times
 
 ROUNDS = 20
 """How often each thread of the check of threads keeps, sends, fetches and releases."""
@@ -85,15 +86,15 @@ def _arguments(pool: ReferencePool, settings: ReferenceSettings) -> None:
     large = pool.keep(1, np.ones, 100_000).result()
     word = pool.keep(2, str.upper, "word").result()
     for worker in range(pool.n):
-        got = pool.submit(worker, _described, small, [large, (word, 7)], {"plain": [1]}).result()
+        got = pool.submit(worker, described, small, [large, (word, 7)], {"plain": [1]}).result()
         expected = [("ndarray", 6.0), [("ndarray", 1e5), ["WORD", 7]], {"plain": [1]}]
         require(got == expected, f"a task gets values in the places of references, got {got}")
-        doubled = pool.keep(worker, _combined, [2.0, 1.0], [large, large]).result()
+        doubled = pool.keep(worker, combined, [2.0, 1.0], [large, large]).result()
         require(doubled.worker == worker, "what is kept lies where its task ran")
         require(doubled.key not in {small.key, large.key, word.key}, "each value has a key of its own")
         require(float(_value(pool, doubled, settings).sum()) == 3e5, "a kept value may be made of others")
         pool.put(worker, "factor", 5.0)
-        require(pool.submit(worker, _times, small, keys=("factor",)).result() == 30.0, "keys go with references")
+        require(pool.submit(worker, times, small, keys=("factor",)).result() == 30.0, "keys go with references")
     pool.drop("factor")
     require(_value(pool, small, settings).tolist() == [0.0, 1.0, 2.0, 3.0], "a value is there however often it is used")
 
@@ -111,6 +112,8 @@ def _private(pool: ReferencePool, settings: ReferenceSettings) -> None:
         if mine.flags.writeable:
             mine += 1.0
         require(pool.submit(0, np.sum, ref).result() == size, "nor what is written into the array that was fetched")
+    mixed = pool.keep(0, same, [1, {"two": 2}]).result()
+    require([pool.submit(0, appended, mixed).result() for _ in range(2)] == [3, 3], "nor what is done to other values")
 
 
 def _exception(pool: ReferencePool, settings: ReferenceSettings) -> None:
@@ -135,7 +138,7 @@ def _unpicklable(pool: ReferencePool, settings: ReferenceSettings) -> None:
 
 
 def _send(pool: ReferencePool, settings: ReferenceSettings) -> None:
-    ref = pool.keep(0, _numbers, settings.payload_bytes).result()
+    ref = pool.keep(0, numbers, settings.payload_bytes).result()
     copy = pool.send(ref, 1).result(settings.patience_seconds)
     require(copy.worker == 1 and copy != ref, "a copy is a value of its own, at the other worker")
     require(copy.spec == ref.spec and copy.size == ref.size, "a copy has the same spec and size")
@@ -144,7 +147,7 @@ def _send(pool: ReferencePool, settings: ReferenceSettings) -> None:
     pool.release(ref)
     pool.release(home)
     total = pool.submit(2, np.sum, copy).result()
-    require(total == _numbers(settings.payload_bytes).sum(), "a copy stays when the value is released")
+    require(total == numbers(settings.payload_bytes).sum(), "a copy stays when the value is released")
     pairs = pool.moved()
     require(all(0 <= place < pool.n for pair in pairs for place in pair), f"moved() tells of workers, got {pairs}")
     require((2, 2) not in pairs, "what stays at a worker does not travel")
@@ -166,7 +169,7 @@ def _while_busy(pool: ReferencePool, settings: ReferenceSettings) -> None:
 
 def _release_early(pool: ReferencePool, settings: ReferenceSettings) -> None:
     ref = pool.keep(0, np.ones, 100_000).result()
-    here, elsewhere = (pool.submit(worker, _late_sum, settings.straggler_seconds / 4, ref) for worker in (0, 1))
+    here, elsewhere = (pool.submit(worker, late_sum, settings.straggler_seconds / 4, ref) for worker in (0, 1))
     until = time.monotonic() + settings.straggler_seconds / 8
     while time.monotonic() < until:  # both have got it by then, or will say that it is lost
         time.sleep(0.01)
@@ -180,7 +183,7 @@ def _release_early(pool: ReferencePool, settings: ReferenceSettings) -> None:
 
 def _cancel(pool: ReferencePool, settings: ReferenceSettings) -> None:
     ref = pool.keep(1, np.ones, 100_000).result()
-    late = pool.keep(0, _late_sum, settings.straggler_seconds, ref)
+    late = pool.keep(0, late_sum, settings.straggler_seconds, ref)
     require(late.cancel(), "the future of keep can be cancelled")
     raises(CancelledError, late.result, "a cancelled future is cancelled")
     for travelling in (pool.fetch(ref), pool.send(ref, 2)):
@@ -210,10 +213,20 @@ def _matrix(pool: ReferencePool, settings: ReferenceSettings) -> None:
         specs = [ref.spec for ref in adopted.blocks.ravel()]
         right = [ArraySpec((h, w), np.dtype(float)) for h in heights for w in widths]
         require(specs == right, f"adopted blocks tell shape and type, got {specs}")
-        total = pool.submit(0, _combined, [1.0] * 2, list(adopted.blocks[0, :1]) * 2).result()
+        total = pool.submit(0, combined, [1.0] * 2, list(adopted.blocks[0, :1]) * 2).result()
         require(np.array_equal(total, 2 * expected[:3, :4]), "tasks take adopted blocks")
         whole = np.block([[_value(pool, ref, settings) for ref in row] for row in adopted.blocks])
     require(np.array_equal(whole, expected), "an exported matrix holds what was kept")
+
+
+def _own_references(pool: ReferencePool, settings: ReferenceSettings) -> None:
+    kept = [pool.keep(worker, np.full, 1000, float(worker)).result() for worker in range(3)]
+    found = pool.refer([3, *kept, "text", np.ones(2)])
+    require([one is None for one in found] == [True, *[False] * 3, True, True], "only what lies there is referred to")
+    refs = [ref for ref in found if ref is not None]
+    require([ref.worker for ref in refs] == [0, 1, 2], f"a reference says where its value lies, got {refs}")
+    totals = [pool.submit(2 - ref.worker, np.sum, ref).result() for ref in refs]
+    require(totals == [0.0, 1000.0, 2000.0], f"what is referred to again is the value it was, got {totals}")
 
 
 def _threads(pool: ReferencePool, settings: ReferenceSettings) -> None:
@@ -247,7 +260,7 @@ def _threads(pool: ReferencePool, settings: ReferenceSettings) -> None:
 def _release(pool: ReferencePool, settings: ReferenceSettings) -> None:
     count = settings.held_bytes or (lambda pool: 0)
     await_right(lambda: "held_bytes tells of something in a fresh pool" if count(pool) else "", settings)
-    refs = [pool.keep(worker, _numbers, settings.payload_bytes).result() for worker in (0, 1)]
+    refs = [pool.keep(worker, numbers, settings.payload_bytes).result() for worker in (0, 1)]
     refs.append(pool.send(refs[0], 2).result(settings.patience_seconds))
     if settings.held_bytes is not None:
         few = f"two arrays of {refs[0].size} bytes are kept, but held_bytes tells of less"
@@ -332,7 +345,7 @@ def _nothing_left(pool: ReferencePool, settings: ReferenceSettings) -> None:
 
 SHARED = [
     _members, _round_trip, _arguments, _private, _exception, _unpicklable, _send, _while_busy,
-    _release_early, _cancel, _matrix, _threads,
+    _release_early, _cancel, _matrix, _own_references, _threads,
 ]  # fmt: skip
 _ALONE = [_release, _loss, _closing, _nothing_left]
 
@@ -355,30 +368,3 @@ def _is_there(process: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def _described(*values: Any) -> list[Any]:
-    return [_description(value) for value in values]
-
-
-def _description(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return "ndarray", float(value.sum())
-    return [_description(part) for part in value] if isinstance(value, list | tuple) else value
-
-
-def _combined(weights: list[float], parts: list[Any]) -> Any:
-    return sum(weight * part for weight, part in zip(weights, parts, strict=True))
-
-
-def _times(factor: float, array: Any) -> float:
-    return float(factor * array.sum())
-
-
-def _numbers(nbytes: int) -> Any:
-    return np.arange(nbytes // 8, dtype=np.float64)
-
-
-def _late_sum(seconds: float, array: Any) -> float:
-    time.sleep(seconds)
-    return float(array.sum())

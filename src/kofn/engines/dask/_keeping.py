@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..._base._snapshots import seal, unseal
+
 if TYPE_CHECKING:
     from distributed import Worker
 
@@ -37,25 +39,17 @@ class Missing(Exception):
 
 
 def values_here(needs: Mapping[str, str]) -> dict[str, Any]:
-    """The values of a task's references, by the references' keys; arrays cannot be written to."""
+    """The values of a task's references, by the references' keys, such that nothing the task does changes them."""
     from distributed import get_worker
 
     data = get_worker().data if needs else {}
     found = {}
     for name, key in needs.items():
         try:
-            found[name] = _guarded(data[key])
+            found[name] = unseal(seal(data[key]))
         except KeyError:
             raise Missing(name) from None
     return found
-
-
-def _guarded(value: Any) -> Any:
-    if not isinstance(value, np.ndarray):
-        return value
-    view = value.view()
-    view.flags.writeable = False
-    return view
 
 
 def keep(value: Any, task: str, key: str, client: str) -> tuple[Any, int] | None:

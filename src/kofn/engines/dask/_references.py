@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC
 from collections import Counter
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -25,6 +25,7 @@ from ._call import Call
 from ._cluster import unreachable
 from ._hold import Hold
 from ._slot import DaskSlot, DaskSlots
+from ._values import referred
 
 
 class Journey(Promise):
@@ -89,6 +90,11 @@ class DaskReferences(SlotPool[DaskSlot], ABC):
         """The chunks of a dask.array where they lie; None for all else."""
         self._require_reachable("adopt")
         return adopted(value, self._travel.client, self._travel) if is_array(value) else None
+
+    def refer(self, values: Sequence[Any]) -> list[Ref | None]:
+        """References to futures, to delayed objects, which are computed, and to what was kept; None for all else."""
+        self._require_reachable("refer")
+        return referred(values, self._travel.client, self._travel)
 
     def export(self, matrix: RemoteMatrix) -> Any:
         """The matrix as a dask.array of futures: it lives as long as its client, whatever becomes of the pool."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -94,6 +94,18 @@ class Travel:
         self.unanswered.add(address)
         await self.client.scheduler.broadcast(msg={"op": "ping"}, workers=[address], on_error="ignore")
         self.unanswered.discard(address)
+
+    async def locate(self, holds: Sequence[Hold]) -> dict[Any, list[str]]:
+        """Where each of some values lies, by its key: who has it, of those whose place is not known, or is no more."""
+        sure = self.cluster.members.keys() - self.cluster.leaving
+        unsure = [hold for hold in holds if hold.address not in sure]
+        asked = await self.client.scheduler.who_has(keys=[hold.key for hold in unsure]) if unsure else {}
+        places = {hold.key: [hold.address] for hold in holds}
+        for hold in unsure:
+            there = [address for address in asked.get(hold.key, ()) if address in self.cluster.members]
+            places[hold.key] = sorted(there, key=self.cluster.leaving.__contains__)
+            hold.address = next(iter(places[hold.key]), "")
+        return places
 
     def start(self, begin: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
         """Do something until it has ended, or the pool is closed."""

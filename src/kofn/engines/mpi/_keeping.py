@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -88,6 +89,14 @@ class MPIKeeping(SlotPool[MPISlot], ABC):
             blocks[place] = new_ref(kept, places[kept.desk.rank], ref.spec, ref.size)
         return RemoteMatrix(blocks, value.heights, value.widths, value.dtype)
 
+    def refer(self, values: Sequence[Any]) -> list[Ref | None]:
+        """References of this program's pools, with the worker that each value's rank is here; None for all else."""
+        self.require_open("refer")
+        places = {slot.desk.rank: slot.index for slot in self._slots}
+        return [
+            replace(value, worker=places[kept_value(value).desk.rank]) if _is_own(value) else None for value in values
+        ]
+
     def export(self, matrix: RemoteMatrix) -> RemoteMatrix:
         """The matrix where it lies, with references of its own: it stays until nobody holds it, or the program ends."""
         exported = self.adopt(matrix)
@@ -150,6 +159,10 @@ class MPIKeeping(SlotPool[MPISlot], ABC):
             if ref.worker != slot.index:
                 self._register.count(ref.worker, slot.index, answer[1])
             promise.settle(self._register.refer(slot.desk, copy, slot.index, ref.spec, ref.size))
+
+
+def _is_own(value: Any) -> bool:
+    return isinstance(value, Ref) and isinstance(value.handle, Handle)
 
 
 def _lost(ref: Ref) -> ReferenceLost:

@@ -19,10 +19,11 @@ from .._protocol import WorkerState
 from .._references import Ref, RemoteMatrix, refs_in
 from .._slots import SlotPool
 from .._validation import check_task, pack_argument
-from ._blocks import copied, matrix_of
+from ._blocks import matrix_of
 from ._clerk import Clerk
 from ._kept import STORED, KeptObject, RayCall, Travels, kept_object, numbered
 from ._slot import RaySlot, Shelf, hush, lost
+from ._values import copied, referred
 
 
 class RayKeeping(SlotPool[RaySlot], ABC):
@@ -84,6 +85,11 @@ class RayKeeping(SlotPool[RaySlot], ABC):
         self._slot("adopt", 0)
         nodes = [slot.node for slot in self._slots]
         return matrix_of(value, nodes, self._shelf.keep)
+
+    def refer(self, values: Sequence[Any]) -> list[Ref | None]:
+        """References to the values of ObjectRefs, and to what was kept; None for all else."""
+        self._slot("refer", 0)
+        return referred(values, [slot.node for slot in self._slots], self._shelf.keep)
 
     def export(self, matrix: RemoteMatrix) -> list[list[Any]]:
         """A list of lists of ObjectRefs, which this process owns: they outlive the pool, and end with Ray here."""
