@@ -117,12 +117,27 @@ def meaning(names: Mapping[str, str]) -> Iterator[None]:
     Traceback (most recent call last):
     kofn.errors.ArgumentError: kofn.map: 'f' must be picklable, but got a lock; leave it out.
     """
+    with renamed({f"{theirs!r} must be picklable": f"{users!r} must be picklable" for theirs, users in names.items()}):
+        yield
+
+
+@contextmanager
+def renamed(beginnings: Mapping[str, str]) -> Iterator[None]:
+    """Let refusals within that begin in one way begin in another.
+
+    Examples
+    --------
+    >>> with renamed({"'values'": "'inputs'"}):
+    ...     raise refusal("kofn.map", "values", "be there", "a cancelled future", "compute it again")
+    Traceback (most recent call last):
+    kofn.errors.ArgumentError: kofn.map: 'inputs' must be there, but got a cancelled future; compute it again.
+    """
     try:
         yield
     except ArgumentError as refused:
-        for theirs, users in names.items():
-            if refused.args and str(refused.args[0]).startswith(f"{theirs!r} must be picklable"):
-                refused.args = (str(refused.args[0]).replace(repr(theirs), repr(users), 1),)
+        for theirs, users in beginnings.items():
+            if refused.args and str(refused.args[0]).startswith(theirs):
+                refused.args = (str(refused.args[0]).replace(theirs, users, 1),)
                 break
         raise
 

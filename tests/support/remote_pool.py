@@ -96,11 +96,12 @@ class RemotePool(WrappedPool):
     def keep(self, worker, function, *arguments, keys=()):
         return self._pool.submit(worker, partial(self._keep, worker, function), arguments, keys=keys)
 
-    def _perform(self, worker, function, arguments):
-        return function(*with_values(tuple(arguments), partial(self._value, worker)))
+    def _perform(self, worker, function, *values):
+        *residents, arguments = values
+        return function(*residents, *with_values(tuple(arguments), partial(self._value, worker)))
 
-    def _keep(self, worker, function, arguments):
-        return self._put(self._perform(worker, function, arguments), worker)
+    def _keep(self, worker, function, *values):
+        return self._put(self._perform(worker, function, *values), worker)
 
     def _value(self, worker, ref):
         copies = self._there(ref.key)

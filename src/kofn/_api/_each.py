@@ -11,10 +11,11 @@ import numpy as np
 
 from .. import checks
 from .._base._snapshots import seal
-from ..errors import FunctionError, NotDecodable, PoolClosed, WorkerLost
+from ..errors import FunctionError, NotDecodable, PoolClosed, ReferenceLost, WorkerLost
 from ..jobs._answer import Answer
 from ..jobs._collector import Progress
 from ..jobs._lease import PoolLease
+from ..jobs._moved import Moved
 from ..jobs._options import Options
 from ..jobs._stop import nothing_arrived
 from ..jobs.calls._loop import CallLoop, Result
@@ -28,6 +29,7 @@ from ..schemes._task import name_some
 from ..schemes.functions._calls import CALL
 from ..schemes.functions._copies import list_inputs
 from ..schemes.functions._hedged import together
+from ._at_workers import find_at_workers, require_single
 
 NAME = "duplicates"
 
@@ -54,13 +56,26 @@ class Inputs:
     """
 
     def __init__(self, iterables: Sequence[Any]) -> None:
+        for one in iterables:
+            require_single(one, CALL, "inputs")
         read = [one if hasattr(one, "__next__") else list_inputs(one) for one in iterables]
         sizes = [len(one) for one in read if isinstance(one, list)]
         self.size = min(sizes) if len(sizes) == len(read) else None
         self.count = 0
+        self._read = read
         self._iterators: list[Iterator[Any]] = [
             iter(one) if isinstance(one, list) else map(_copied, one) for one in read
         ]
+
+    def find(self, lease: PoolLease, call: str) -> None:
+        """Have what lies at the workers go to tasks by reference; lists are looked through at once."""
+        found: list[Iterator[Any]] = []
+        for one, iterator in zip(self._read, self._iterators, strict=True):
+            if isinstance(one, list):
+                found.append(iter(find_at_workers(one, lease, call, "inputs")))
+            else:
+                found.append(find_at_workers([item], lease, call, "inputs")[0] for item in iterator)
+        self._read, self._iterators = [], found
 
     def take(self) -> tuple[Any, ...] | None:
         """The next arguments of f, or None at the end."""
@@ -126,6 +141,7 @@ class EachRun:
         self._inputs, self._loop, self._options, self._errors, self._shape = inputs, loop, options, errors, shape
         self._stop = options.stop_rule
         self._outputs: dict[int, Any] = {}
+        self._moved = Moved(loop.pool)
         self._latest = 0.0
         self._given_up: list[int] = []
         self._lost: list[int] = []  # given up too, with their loss among the outputs
@@ -172,7 +188,7 @@ class EachRun:
                 self._outputs[result.number] = result.value
             elif self._errors == "return":
                 self._outputs[result.number] = own_failure(result, CALL)
-                if isinstance(result.failure, WorkerLost):
+                if isinstance(result.failure, WorkerLost | ReferenceLost):
                     self._lost.append(result.number)
             elif isinstance(result.failure, WorkerLost):
                 self._given_up.append(result.number)
@@ -239,6 +255,7 @@ class EachRun:
             placed_bytes=loop.placed_bytes,
             sent_bytes=loop.sent_bytes,
             received_bytes=loop.received_bytes,
+            moved_bytes=self._moved.nbytes,
             choice=DUPLICATES,
             stalled=tuple(loop.stalled),
         )
@@ -268,6 +285,7 @@ def run_each(
     if inputs.size == 0:
         return Answer.at_once(shape({}, 0), Parts((0,), left_out=True), NAME, 0)
     with PoolLease(workers, CALL) as lease, checks.meaning({"value": "f"}):
+        inputs.find(lease, CALL)
         settled = options.settled(CALL, lease.n)  # a worker that is lost costs what it was computing, whichever it is
         return EachRun(inputs, CallLoop(lease.pool, lease.placement, f), settled, errors, shape).run()
 

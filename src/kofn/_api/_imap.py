@@ -35,6 +35,7 @@ class Results(Closeable, Iterator[Any]):
         self._exhausted = self._closed = False
         self._lease = lease = PoolLease(workers, CALL)
         try:
+            inputs.find(lease, CALL)
             with checks.meaning({"value": "f"}):
                 self._crew = Crew(CallLoop(lease.pool, lease.placement, f), self._came.put)
         except BaseException:

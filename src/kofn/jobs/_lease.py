@@ -79,6 +79,11 @@ class PoolLease(Closeable):
         return Capabilities(kills=True, shares=True) if self._pool is None else capabilities_of(self._pool)
 
     @property
+    def name(self) -> str:
+        """What its workers are, in a word."""
+        return "processes of this machine" if self._pool is None else f"a {type(self._pool).__name__}"
+
+    @property
     def delays(self) -> Delays:
         """What its pool remembers: nothing, if that is not started yet."""
         return Delays() if self._pool is None else delays_of(self._pool)

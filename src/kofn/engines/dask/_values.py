@@ -27,7 +27,7 @@ def referred(values: Sequence[Any], client: Client, travel: Travel) -> list[Ref 
     futures = _futures_of(values, client)
     for future in futures.values():
         _require_there(future, client)
-    sizes = client.nbytes(list(futures.values()), summary=False) if futures else {}
+    sizes = client.nbytes([future.key for future in futures.values()], summary=False) if futures else {}
     holds = {at: Hold(future.key, future, "", travel.spent, is_ours=False) for at, future in futures.items()}
     own = {at: value for at, value in enumerate(values) if isinstance(value, Ref) and isinstance(value.handle, Hold)}
     asked = [*holds.values(), *(ref.handle for ref in own.values())]
@@ -60,21 +60,9 @@ def _futures_of(values: Sequence[Any], client: Client) -> dict[int, Future]:
 
     found = {at: value for at, value in enumerate(values) if isinstance(value, Future)}
     lazy = {at: value for at, value in enumerate(values) if isinstance(value, Delayed)}
-    for value in lazy.values():
-        _require_own(_inside(value, client), client)
     made = client.persist(list(lazy.values())) if lazy else []
     found.update((at, dict(one.__dask_graph__())[one.key]) for at, one in zip(lazy, made, strict=True))
     _require_own(list(found.values()), client)
-    return found
-
-
-def _inside(value: Any, client: Client) -> list[Future]:
-    from distributed import futures_of
-
-    try:
-        found: list[Future] = futures_of(value, client)
-    except CancelledError as error:
-        raise _gone(f"a {type(value).__name__} of what is cancelled or lost") from error
     return found
 
 

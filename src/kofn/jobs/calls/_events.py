@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
+
+from ._lines import Place
 
 # -- events: what has happened ------------------------------------------------------------------------
 
 
 class Added(NamedTuple):
-    """There are more calls: the number of each, and how many bytes its arguments have."""
+    """There are more calls: how many bytes the arguments of each have, and where those lie that are not sent."""
 
     calls: Mapping[int, int]
+    places: Mapping[int, Place] = MappingProxyType({})
 
 
 class Dropped(NamedTuple):

@@ -26,6 +26,7 @@ from .._placement import Placement, size_of
 from ..report._attempt import Attempt, Outcome, Stalled
 from . import _events as on
 from ._kernel import Outcomes, run_calls, unpacked
+from ._lines import Place, place_of
 from ._state import CallState
 from ._tempo import MESSAGE_SECONDS
 
@@ -80,7 +81,7 @@ class CallLoop:
         self._messages: dict[int, Message] = {}  # by worker
         self._numbers = count()
         self._arguments: dict[int, tuple[Any, ...]] = {}
-        self._added: deque[tuple[int, int]] = deque()
+        self._added: deque[tuple[int, int, Place | None]] = deque()
         self._dropped: deque[int] = deque()
         self._seen: deque[_delays.Message] = deque(maxlen=SEEN)
         self._waits: deque[float] = deque(maxlen=SEEN)  # what messages cost beside their work
@@ -96,7 +97,7 @@ class CallLoop:
     def add(self, number: int, arguments: tuple[Any, ...]) -> None:
         """Have one more call; it is heard of with the next turn."""
         self._arguments[number] = arguments
-        self._added.append((number, size_of(arguments)))
+        self._added.append((number, size_of(arguments), place_of(arguments)))
 
     def drop(self, number: int) -> None:
         """Want no result of a call any more; it is heard of with the next turn."""
@@ -199,9 +200,10 @@ class CallLoop:
     def _take_added(self) -> list[Result]:
         dropped = self._take_dropped()
         came = [self._added.popleft() for _ in range(len(self._added))]
-        added = {number: size for number, size in came if number in self._arguments}  # not dropped at once
+        added = {number: size for number, size, _ in came if number in self._arguments}  # not dropped at once
+        places = {number: place for number, _, place in came if place is not None and number in added}
         results = self._tell(on.Dropped(dropped)) if dropped else []
-        return results + (self._tell(on.Added(added)) if added else [])
+        return results + (self._tell(on.Added(added, places)) if added else [])
 
     def _take_dropped(self) -> list[int]:
         dropped = [self._dropped.popleft() for _ in range(len(self._dropped))]

@@ -1,7 +1,9 @@
 """Where calls stand, and what each idle worker is to do next: no pool, no thread, no clock.
 
 The set of calls is open: more may come at any time, and what is done is forgotten. An idle worker takes what waits, in
-order; where nothing does, it repeats what others are late with, and the first result counts. What takes so long that
+order, and first of all that whose inputs lie there. Where nothing does, it takes over what waits for a worker that has
+its inputs but is busy for longer than these take to move, or repeats what others are late with, and the first result
+counts. What takes so long that
 it seems to hang is ended with its worker, once when it is alone, and tried again after everything else.
 """
 
@@ -13,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from . import _events as on
+from ._lines import Lines
 from ._tempo import Tempo
 
 ATTEMPTS = 3
@@ -41,6 +44,9 @@ USELESS = 3.0
 
 MESSAGE_BYTES = 1 << 24
 """Arguments of several calls in one message have at most so many bytes."""
+
+MOVED_BYTES = 1e8
+"""Bytes a second that are expected to go from worker to worker."""
 
 POLL_SECONDS = 0.005
 """How often to look for workers that become ready by themselves, while calls wait."""
@@ -84,7 +90,7 @@ class CallState:
         self.flights: dict[int, Flight] = {}
         self.open: set[int] = set()  # calls that have no result yet
         self._ends = ends
-        self._waiting: deque[int] = deque()
+        self._lines = Lines()
         self._later: deque[int] = deque()  # have been ended before
         self._flying: dict[int, int] = {}
         self._nbytes: dict[int, int] = {}
@@ -119,19 +125,21 @@ class CallState:
         """When it would decide otherwise although nothing has happened until then; inf for never."""
         wake = math.inf
         if self.open and self.absent:
-            wake = self.now + (POLL_SECONDS if self._waiting or self._later else IDLE_POLL_SECONDS)
+            wake = self.now + (POLL_SECONDS if self._lines or self._later else IDLE_POLL_SECONDS)
         for flight in self.flights.values():
             times = [self._end_at(flight)]
             if self._idle and self._copyable(flight):
                 times.append(self._late_at(flight))
             wake = min(wake, *(time if time > self.now else math.inf for time in times))
+        for home in self._lines.homes if self._idle else ():
+            wake = min(wake, self._taken_over_at(home))
         return wake
 
     # -- what has happened ----------------------------------------------------------------------------
 
     def _added(self, event: on.Added) -> list[on.Action]:
         self.open.update(event.calls)
-        self._waiting.extend(event.calls)
+        self._lines.add(event.calls, event.places)
         self._nbytes.update((number, size) for number, size in event.calls.items() if size)
         return []
 
@@ -202,13 +210,14 @@ class CallState:
     def _close(self, number: int) -> None:
         self.open.discard(number)
         self._nbytes.pop(number, None)
+        self._lines.forget(number)
         self._lives.pop(number, None)
         self._alone.discard(number)
         self._ended.discard(number)
 
     def _put_back(self, numbers: Sequence[int]) -> None:
         """Let those wait again, before all others, that have no result and that nobody else has."""
-        self._waiting.extendleft(n for n in reversed(numbers) if n in self.open and n not in self._flying)
+        self._lines.put_back(n for n in numbers if n in self.open and n not in self._flying)
 
     # -- what is to be done ---------------------------------------------------------------------------
 
@@ -222,20 +231,51 @@ class CallState:
 
     def _give_out(self) -> list[on.Action]:
         actions: list[on.Action] = []
-        for worker in self._idle if self.open else ():
-            numbers = self._next(worker)
-            if not numbers:
+        if not self.open:
+            return actions
+        for worker in self._idle if self._lines.homes else ():
+            line = self._lines.of(worker)
+            self._give(worker, self._taken(line, self.tempo.room(worker, len(line), 1)), actions)
+        for worker in self._idle:
+            if not self._give(worker, self._next(worker), actions):
                 break  # nobody else gets anything either
-            self.states[worker] = "busy"
-            self.flights[worker] = Flight(worker, numbers, self.now)
-            for number in numbers:
-                self._flying[number] = self._flying.get(number, 0) + 1
-            actions.append(on.Send(worker, numbers))
         return actions
 
+    def _give(self, worker: int, numbers: list[int], actions: list[on.Action]) -> bool:
+        if not numbers:
+            return False
+        self.states[worker] = "busy"
+        self.flights[worker] = Flight(worker, numbers, self.now)
+        for number in numbers:
+            self._flying[number] = self._flying.get(number, 0) + 1
+        actions.append(on.Send(worker, numbers))
+        return True
+
     def _next(self, worker: int) -> list[int]:
-        room = self.tempo.room(worker, len(self._waiting), self._present)
-        return self._taken(self._waiting, room) or self._taken(self._later, 1) or self._copies(room)
+        line = self._lines.anywhere
+        room = self.tempo.room(worker, len(line), self._present)
+        return self._taken(line, room) or self._taken_over() or self._taken(self._later, 1) or self._copies(room)
+
+    def _taken_over(self) -> list[int]:
+        """The last of the calls that wait for a worker which will not come to it soon."""
+        for home in self._lines.homes:
+            line = self._lines.of(home)
+            while line and (line[-1] not in self.open or line[-1] in self._flying):
+                line.pop()
+            if line and self._taken_over_at(home) <= self.now:
+                return [line.pop()]
+        return []
+
+    def _taken_over_at(self, home: int) -> float:
+        """When the last of those that wait for a worker is given to another one, to which its inputs have to move."""
+        line, flight = self._lines.of(home), self.flights.get(home)
+        if flight is None:  # it is gone, or works for others
+            return self.now
+        moving = self._moving(line[-1])
+        if not math.isfinite(self.tempo.away):
+            return flight.sent + max(FIRST_SECONDS, moving)
+        comes_to_it = flight.sent + self._expected(flight) + (len(line) - 1) * self.tempo.away
+        return self.now if comes_to_it > self.now + moving else self._late_at(flight)
 
     def _taken(self, line: deque[int], room: int) -> list[int]:
         """The first calls of a line that go into one message."""
@@ -266,9 +306,14 @@ class CallState:
         return [n for n in flight.numbers if n in self.open and self._flying[n] < COPIES]
 
     def _late_at(self, flight: Flight) -> float:
+        moving = self._moving(flight.numbers[-1])
         if not math.isfinite(self.tempo.away):
-            return flight.sent + FIRST_SECONDS
-        return flight.sent + LATE * self._expected(flight) + SLACK_SECONDS
+            return flight.sent + max(FIRST_SECONDS, moving)
+        return flight.sent + LATE * self._expected(flight) + moving
+
+    def _moving(self, number: int) -> float:
+        """Seconds that others need at least to have what a call needs."""
+        return SLACK_SECONDS + self._lines.nbytes(number) / MOVED_BYTES
 
     def _end_at(self, flight: Flight) -> float:
         """When its worker is to be ended, or left alone: it hangs, or works for nothing.
@@ -300,7 +345,7 @@ class CallState:
 
     def check(self) -> None:
         """Assert what always holds: every call without a result waits, or somebody has it."""
-        lines = {*self._waiting, *self._later}
+        lines = {*self._lines, *self._later}
         flying = [number for flight in self.flights.values() for number in flight.numbers]
         assert self.open <= lines | set(flying), self.open - lines - set(flying)
         assert {number: flying.count(number) for number in set(flying)} == self._flying

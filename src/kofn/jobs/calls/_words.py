@@ -6,7 +6,7 @@ from pickle import PicklingError
 
 from ..._base._envelope import NOTE, Envelope, error_line
 from ...checks import refusal
-from ...errors import ArgumentError, FunctionError, KofnError, WorkerLost
+from ...errors import ArgumentError, FunctionError, KofnError, ReferenceLost, WorkerLost
 from ._loop import Result
 from ._state import ATTEMPTS
 
@@ -30,6 +30,9 @@ def failure_of_call(result: Result, call: str, noun: str = "input") -> KofnError
     elif isinstance(failure, WorkerLost) and worker >= 0:
         text = f"{noun} {number} was given up after {ATTEMPTS} lost workers; the last: {failure}"
         error = WorkerLost(text, worker, number)
+    elif isinstance(failure, ReferenceLost):
+        text = f"input {number} is lost with the worker that had it ({failure}); make it again, or keep copies"
+        error = ReferenceLost(text, worker, number)
     elif isinstance(failure, ArgumentError):
         given = error_line(failure.__cause__) if failure.__cause__ else str(failure)
         must, remedy = "be picklable", "leave out locks, files and generators"

@@ -20,6 +20,7 @@ from ...schemes._task import Task
 from ...schemes.products._remote import RemoteScheme, Target, combine_results
 from .._delivery import Delivery
 from .._holders import Holders
+from .._moved import Moved
 from .._view import RunView
 from ..scheduling._placed import due, late_workers, silent_workers
 from ._errands import Errand, run_errands
@@ -63,7 +64,7 @@ class ByReference(Delivery):
         self._results: dict[int, str] = {}
         self._landed: queue.SimpleQueue[tuple[Move, Future[Ref]]] = queue.SimpleQueue()
         self._made: list[Ref] = []
-        self._before = dict(pool.moved())
+        self._moved = Moved(pool)
         self._said: dict[str, None] = {}
         self._patience_for_errands = ANSWER_SECONDS
 
@@ -221,8 +222,7 @@ class ByReference(Delivery):
     @property
     def moved_bytes(self) -> Mapping[tuple[int, int], int]:
         """What travelled since the run began."""
-        moved = {pair: count - self._before.get(pair, 0) for pair, count in self._pool.moved().items()}
-        return {pair: count for pair, count in moved.items() if count}
+        return self._moved.nbytes
 
     @property
     def remarks(self) -> Sequence[str]:

@@ -1,0 +1,108 @@
+"""Futures, delayed objects and references of a Dask cluster as inputs and terms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kofn
+from kofn.errors import ArgumentError
+from processes import until
+
+da = pytest.importorskip("dask.array")
+dask = pytest.importorskip("dask")
+distributed = pytest.importorskip("distributed")
+
+RNG = np.random.default_rng(15)
+SHARDS = RNG.standard_normal((8, 40, 3))
+
+
+@pytest.fixture
+def client(dask_cluster):
+    with distributed.Client(dask_cluster.address, set_as_default=False) as client:
+        client.wait_for_workers(4)
+        yield client
+
+
+@pytest.fixture
+def futures(client):
+    return [client.scatter(shard, workers=[f"w{k % 4}"], hash=False) for k, shard in enumerate(SHARDS)]
+
+
+gram = eval("lambda shard: shard.T @ shard")  # of no module that workers would look for
+
+
+def test_futures_are_evaluated_where_they_lie(client, futures):
+    answer = kofn.map(gram, futures, workers=client)
+    assert answer.exact and np.allclose(answer.value, [gram(shard) for shard in SHARDS])
+    first = [x for x in answer.report.attempts if x.row < 4]
+    assert {x.row: x.worker for x in first} == {k: k for k in range(4)}
+    assert answer.report.sent_bytes == 0 < answer.report.received_bytes
+
+
+def test_delayed_objects_are_computed_there_first(client):
+    shared = dask.delayed(np.full)(3, 2.0)
+    lazy = [dask.delayed(np.multiply)(shared, k) for k in range(6)]
+    answer = kofn.map(np.sum, lazy, workers=client)
+    assert [float(x) for x in answer.value] == [6.0 * k for k in range(6)]
+    blocks = da.from_array(SHARDS[0], chunks=(10, 3)).to_delayed().ravel()
+    assert np.allclose(kofn.map(np.sum, blocks, workers=client).value, SHARDS[0].reshape(4, -1).sum(axis=1))
+
+
+def test_inputs_may_be_of_any_kind_and_are_not_changed(client):
+    futures = [client.submit(dict, name=name, pure=False) for name in ("a", "b")]
+
+    def renamed(about: Any) -> Any:
+        about["name"] = about["name"].upper()
+        return about
+
+    for _ in range(2):
+        with kofn.imap(renamed, iter(futures), workers=client) as results:
+            assert list(results) == [{"name": "A"}, {"name": "B"}]
+    assert client.gather(futures) == [{"name": "a"}, {"name": "b"}]
+
+
+def test_nothing_is_left_but_what_was_there(client):
+    futures = client.scatter(list(SHARDS), hash=False)
+    ours = {future.key for future in futures}
+    assert kofn.map(gram, futures, workers=client).exact
+    assert kofn.map(np.sum, [dask.delayed(abs)(future) for future in futures], workers=client).exact
+    until(lambda: {key for keys in client.has_what().values() for key in keys} == ours)
+
+
+def test_what_cannot_be_had_is_refused_before_anything_starts(client, dask_cluster, tmp_path):
+    def touch(x: Any) -> None:
+        (tmp_path / str(x)).touch()
+
+    def fails(text: str) -> Any:
+        raise LookupError(text)
+
+    gone = client.submit(int, 1, pure=False)
+    gone.cancel()
+    broken = client.submit(fails, "no such table", pure=False)
+    with distributed.Client(dask_cluster.address, set_as_default=False) as other:
+        theirs = other.submit(int, 3, pure=False)
+        for future, said in (
+            (gone, "'inputs' must be there, but got a future that is cancelled"),
+            (broken, "'inputs' must be there, but got a future that ended with LookupError: no such table"),
+            (theirs, "'inputs' must be of the pool's own client, but got a future of another client"),
+            (dask.delayed(int)(broken), "'inputs' must be there, but got a future that ended with LookupError"),
+            (da.ones(4), "'inputs' must be single values.* got a dask Array.*to_delayed"),
+        ):
+            with pytest.raises(ArgumentError, match=f"kofn.map: {said}"):
+                kofn.map(touch, [1, future], workers=client)
+        with pytest.raises(ArgumentError, match=r"kofn.imap: 'inputs' must be there"):
+            kofn.imap(touch, [gone], workers=client)
+    with pytest.raises(ArgumentError, match="'inputs' must be single values"):
+        kofn.map(touch, da.ones(4), workers=client)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_pool_without_the_client_says_what_to_give(client, local_pool):
+    for value in (client.submit(int, 5), dask.delayed(int)(5)):
+        with pytest.raises(ArgumentError, match=r"'inputs' must lie where the workers are, but got .*with a LocalPool"):
+            kofn.map(abs, [value], workers=local_pool)
+    with pytest.raises(ArgumentError, match=r"with processes of this machine; give workers=client"):
+        kofn.map(abs, [dask.delayed(int)(5)], workers=2)
