@@ -106,3 +106,33 @@ def test_a_pool_without_the_client_says_what_to_give(client, local_pool):
             kofn.map(abs, [value], workers=local_pool)
     with pytest.raises(ArgumentError, match=r"with processes of this machine; give workers=client"):
         kofn.map(abs, [dask.delayed(int)(5)], workers=2)
+
+
+def test_terms_are_added_up_where_they_lie(client, futures):
+    def loss(shard: Any, x: Any) -> Any:
+        return shard.T @ (shard @ x)
+
+    x, expected = np.ones(3), SHARDS.reshape(-1, 3).T @ (SHARDS.reshape(-1, 3) @ np.ones(3))
+    with kofn.CodedSum(loss, data=futures, workers=client, code="cyclic") as total:
+        for scale in (1.0, 3.0):
+            answer = total(scale * x)
+            assert answer.exact and np.allclose(answer.value, scale * expected)
+    answer = kofn.sum(futures, workers=client)
+    assert answer.exact and np.allclose(answer.value, SHARDS.sum(axis=0))
+    assert answer.report.sent_bytes < SHARDS[0].nbytes
+    lazy = [dask.delayed(np.linalg.norm)(future) for future in futures]
+    assert np.isclose(kofn.sum(lazy, workers=client).value, sum(map(np.linalg.norm, SHARDS)))
+    moved = kofn.sum(np.multiply, client.scatter(2.0), data=futures, workers=client)
+    assert np.allclose(moved.value, 2 * SHARDS.sum(axis=0))
+
+
+def test_what_cannot_be_a_term_is_refused(client, local_pool):
+    broken = client.submit(lambda: 1 / 0, pure=False)
+    with pytest.raises(ArgumentError, match=r"kofn.sum: 'data' must be there, but got a future that ended with Zero"):
+        kofn.sum(abs, data=[broken], workers=client)
+    with pytest.raises(ArgumentError, match=r"kofn.sum: 'terms' must be single values.* got a dask Array"):
+        kofn.sum(da.ones(4), workers=client)
+    with pytest.raises(ArgumentError, match=r"kofn.sum: 'terms' must be a sequence"):
+        kofn.sum(dask.delayed(abs)(3), workers=client)
+    with pytest.raises(ArgumentError, match=r"kofn.sum: 'terms' must lie where the workers are"):
+        kofn.sum([dask.delayed(abs)(3)], workers=local_pool)

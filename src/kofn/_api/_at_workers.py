@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from .. import checks
-from .._base._snapshots import is_unchanging
+from .._base._snapshots import collect, is_unchanging
 from ..arrays._remote import Ref
 from ..engines._foreign import is_in_parts, kind_of
 from ..engines._references import ReferencePool
@@ -57,6 +57,15 @@ def find_at_workers(values: Sequence[Any], lease: PoolLease, call: str, name: st
             raise checks.refusal(call, name, "lie where the workers are", given, REMEDIES.get(kind, WITH_DASK))
         placed[at] = values[at] if ref is None else ref
     return placed
+
+
+def find_inputs(inputs: Any, lease: PoolLease, call: str) -> Any:
+    """Inputs of one call, with references in the places of those that lie at the workers; arrays as they are."""
+    require_single(inputs, call, "inputs")
+    is_some = isinstance(inputs, list | tuple) or hasattr(inputs, "__next__")
+    if not is_some and not (isinstance(inputs, np.ndarray) and inputs.dtype.hasobject):
+        return inputs
+    return find_at_workers(collect(inputs), lease, call, "inputs")
 
 
 def require_single(values: Any, call: str, name: str) -> None:

@@ -19,6 +19,7 @@ from ..jobs.scheduling._backups import LATE
 from ..schemes import FUNCTIONS
 from ..schemes.functions._calls import CALL
 from ..schemes.functions._scheme import CallScheme, FunctionTemplate
+from ._at_workers import find_inputs
 from ._auto import AUTO, FIRST_SECONDS, require_no_aim
 from ._each import DUPLICATES, run_each
 
@@ -65,7 +66,9 @@ def map(
     *iterables : iterable
         K inputs of any kind that can be pickled; of several iterables f takes an item each, and the shortest ends
         them. Iterators are read as workers come to need what they yield. Codes take one iterable; those that mix
-        inputs, of arrays of one shape. Of a frame its rows.
+        inputs, of arrays of one shape. Of a frame its rows. An input may lie at the workers: a future or a delayed
+        object of Dask with its client, an ObjectRef with a `RayPool`, or a reference that the pool gave. f gets its
+        value, at the worker where it lies unless that one is late; codes that mix inputs need them here.
     workers : int, Pool, distributed.Client or list of Executor, optional
         A number of local processes, a pool made once and used for many calls, a Dask client, or one executor per
         worker. As many processes as processors by default.
@@ -144,7 +147,8 @@ def map(
         return run_each(f, iterables, workers, chosen, errors, stack)
     _require_one(iterables, errors)
     with PoolLease(workers, CALL) as lease:
-        return Plan(FunctionTemplate(build, lease.n, rng), lease, chosen, choice).run(*iterables)
+        inputs = find_inputs(iterables[0], lease, CALL)
+        return Plan(FunctionTemplate(build, lease.n, rng), lease, chosen, choice).run(inputs)
 
 
 def _named(code: Any) -> Any:
@@ -235,11 +239,12 @@ class CodedMap(Closeable):
         lease = PoolLease(workers, CALL)
         build = _build_of(*_snapshot_of(f, code, Snapshot(lease.by_reference)), parameters)
         self.plan = Plan(FunctionTemplate(build, lease.n, rng), lease, chosen, choice)
+        self._lease = lease
 
     @checks.named(FACE)
     def __call__(self, inputs: Any, **changes: Unpack[OptionKeywords]) -> Answer:
         """Evaluate f at ``inputs``, with options of this call in place of those given before."""
-        return self.plan.run(inputs, **changes)
+        return self.plan.run(find_inputs(inputs, self._lease, CALL), **changes)
 
     def close(self) -> None:
         """Free the workers' memory, and end the workers if they were started here; safe to call twice."""

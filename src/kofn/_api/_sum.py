@@ -11,9 +11,10 @@ import numpy as np
 
 from .. import checks
 from .._base._closeable import Closeable
-from .._base._snapshots import Snapshot
+from .._base._snapshots import Snapshot, collect
 from ..codes._linear import LinearCode
 from ..codes._sparse import is_sparse
+from ..engines._foreign import kind_of
 from ..jobs._answer import Answer
 from ..jobs._lease import PoolLease
 from ..jobs._options import OptionKeywords, Options
@@ -21,8 +22,10 @@ from ..jobs._plan import Plan
 from ..schemes import SUMS, cyclic, sum_baselines
 from ..schemes.sums._code import CALL
 from ..schemes.sums._cyclic import usual_blocks
+from ..schemes.sums._near import near_terms
 from ..schemes.sums._scheme import SumTemplate
 from ..schemes.sums._terms import Terms
+from ._at_workers import find_at_workers, require_single
 from ._auto import AUTO, require_no_aim
 
 FACE = "kofn.CodedSum"
@@ -34,6 +37,7 @@ def sum(
     terms: Any,
     x: Any = None,
     *,
+    data: Any = None,
     workers: Any = None,
     code: CodeLike = "auto",
     count: int | None = None,
@@ -49,9 +53,15 @@ def sum(
     terms : sequence of callables, or one callable
         Term i is ``terms[i](x)``; or ``terms(indices, x)`` with an int array returns those terms stacked along the
         first axis. A term is a number or an array; all have one shape. To give workers less of the terms to hold,
-        or to let them use a formula for a whole shard, make each shard a term.
+        or to let them use a formula for a whole shard, make each shard a term. Also a sequence of what lies at the
+        workers: futures or delayed objects of Dask with its client, ObjectRefs with a `RayPool`, or references that
+        the pool gave. Each is a term, or is called with ``x`` where its value is callable.
     x : object, optional
         Given to every term.
+    data : sequence, optional
+        Values, or references to values at the workers, of which ``terms`` is one function: term i is
+        ``terms(data[i], x)``, or ``terms(data[i])`` without x. What lies at workers stays there; workers add up terms
+        that lie with them as far as these are dealt evenly, and others travel from worker to worker.
     workers : int, Pool, distributed.Client or list of Executor, optional
         A number of local processes, a pool made once and used for many calls, a Dask client, or one executor per
         worker. As many processes as processors by default.
@@ -101,8 +111,9 @@ def sum(
     with PoolLease(workers, CALL) as lease:
         code = _shared(code, chosen.redundancy)
         chosen = chosen.settled(CALL, lease.n)
-        template, chosen, choice = _template(lease, chosen, terms, code, count, energies, rng)
-        return Plan(template, lease, chosen, choice).run(x)
+        given = _terms(lease, terms, count, data)
+        template, chosen, choice = _template(lease, chosen, given, code, energies, rng)
+        return Plan(template, lease, chosen, choice).run(*find_at_workers([x], lease, CALL, "x"))
 
 
 class CodedSum(Closeable):
@@ -114,7 +125,7 @@ class CodedSum(Closeable):
 
     Parameters
     ----------
-    terms, workers, code, count, energies, rng, options, **keywords
+    terms, data, workers, code, count, energies, rng, options, **keywords
         As for `kofn.sum`.
 
     Attributes
@@ -137,6 +148,7 @@ class CodedSum(Closeable):
         self,
         terms: Any,
         *,
+        data: Any = None,
         workers: Any = None,
         code: CodeLike = "auto",
         count: int | None = None,
@@ -150,29 +162,45 @@ class CodedSum(Closeable):
         lease = PoolLease(workers, CALL)
         try:
             chosen = chosen.settled(CALL, lease.n)
-            template, chosen, choice = _template(lease, chosen, terms, code, count, energies, rng)
+            given = _terms(lease, terms, count, data)
+            template, chosen, choice = _template(lease, chosen, given, code, energies, rng)
             template = template.taken(Snapshot(lease.by_reference))
         except BaseException:
             lease.close()
             raise
         self.code = template.code
         self.plan = Plan(template, lease, chosen, choice)
+        self._lease = lease
 
     @checks.named(FACE)
     def __call__(self, x: Any = None, **changes: Unpack[OptionKeywords]) -> Answer:
         """Compute the sum at ``x``, with options of this call in place of those given before."""
-        return self.plan.run(x, **changes)
+        return self.plan.run(*find_at_workers([x], self._lease, CALL, "x"), **changes)
 
     def close(self) -> None:
         """Free the workers' memory, and end the workers if they were started here; safe to call twice."""
         self.plan.close()
 
 
+def _terms(lease: PoolLease, terms: Any, count: Any, data: Any) -> Terms:
+    """What the user calls terms; those that lie at workers as references."""
+    require_single(terms, CALL, "terms")
+    if data is not None:
+        require_single(data, CALL, "data")
+        if not np.iterable(data):
+            raise checks.refusal(CALL, "data", "be a sequence", repr(data), "give one value for each term")
+        return Terms.over(terms, find_at_workers(collect(data), lease, CALL, "data"), count)
+    if kind := kind_of(terms):
+        raise checks.refusal(CALL, "terms", "be a sequence of them", kind, "write [term], or data=[…] of one callable")
+    if callable(terms) or not np.iterable(terms):
+        return Terms.of(terms, count)
+    return Terms.of(find_at_workers(collect(terms), lease, CALL, "terms"), count)
+
+
 def _template(
-    lease: PoolLease, options: Options, terms: Any, code: Any, count: Any, energies: Any, rng: Any
+    lease: PoolLease, options: Options, given: Terms, code: Any, energies: Any, rng: Any
 ) -> tuple[SumTemplate, Options, str]:
     """The sum without its input, how it runs, and what was chosen."""
-    given = Terms.of(terms, count)
     energies = _check_energies(energies, given.size)
     check_code(code)
     checks.generator(CALL, rng)  # codes that draw nothing do not look at it
@@ -184,7 +212,10 @@ def _template(
         code, choice = partial(sum_baselines.uncoded, rows=way.rows), way.why
         options = replace(options, scheduler=way.scheduler, aim="p99")
     require_no_aim(CALL, options)
-    return SumTemplate(build_code(code, given.size, lease.n, rng), given, energies), options, choice
+    made = build_code(code, given.size, lease.n, rng)
+    if given.refs is not None and not isinstance(code, LinearCode):
+        made = near_terms(made, [ref.worker for ref in given.refs], lease.n)
+    return SumTemplate(made, given, energies), options, choice
 
 
 def _shared(code: CodeLike, redundancy: int | None) -> CodeLike:

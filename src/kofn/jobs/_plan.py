@@ -179,7 +179,7 @@ class Plan(Closeable):
         loop = RunLoop(
             scheme, lease.pool, collector, lease.placement, scheduler,
             results=results, learner=learner, memory=memory, out=out, choice=self._choice, pace=pace,
-            checks=verified, delivery=delivery_of(scheme, lease.pool),
+            checks=verified, delivery=delivery_of(scheme, lease.pool, lease.placement),
         )  # fmt: skip
         return Execution(scheme, loop, results, template, lease.n, options.progress, end)
 

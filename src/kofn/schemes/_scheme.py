@@ -15,6 +15,7 @@ from .._base._equal import is_same
 from .._base._numbers import EPSILON, Array, Flags, Floats
 from .._base._snapshots import Snapshot
 from .._base._travel import Carrying
+from ..arrays._remote import Ref
 from ..arrays._spec import ArraySpec
 from ..codes._linear import LinearCode
 from ..codes._prior import Prior
@@ -203,6 +204,11 @@ class Scheme(Carrying, ABC):
     def flops(self) -> float | None:
         """Floating-point operations of a row of load 1, where they are known before."""
         return None
+
+    @property
+    def references(self) -> Sequence[Ref]:
+        """Values that lie at workers and are arguments of its tasks, whose results come back."""
+        return ()
 
     @property
     def adaptive(self) -> bool:

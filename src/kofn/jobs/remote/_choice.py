@@ -10,15 +10,18 @@ from ...schemes._scheme import Scheme
 from ...schemes.products._remote import RemoteScheme
 from ...schemes.products._remote_side import RemoteSideScheme
 from .._delivery import Delivery
+from .._placement import Placement
 from ._at_hand import AtHand
 from ._by_reference import ByReference
 
 
-def delivery_of(scheme: Scheme, pool: Pool) -> Delivery | None:
+def delivery_of(scheme: Scheme, pool: Pool, placement: Placement) -> Delivery | None:
     """What takes tasks to where their data lies; None where it comes with them."""
     if isinstance(scheme, RemoteScheme):
         return ByReference(cast(ReferencePool, pool), scheme, scheme.copies)
     if isinstance(scheme, RemoteSideScheme):
         blocks = scheme.side.matrix.blocks.ravel().tolist()
-        return AtHand(cast(ReferencePool, pool), blocks, scheme.side.copies)
+        return AtHand(cast(ReferencePool, pool), placement, blocks, scheme.side.copies)
+    if scheme.references:
+        return AtHand(cast(ReferencePool, pool), placement, scheme.references)
     return None

@@ -12,6 +12,7 @@ import numpy as np
 from ..._base._envelope import error_line
 from ..._base._numbers import Array, Floats, Indices
 from ..._base._snapshots import collect
+from ...arrays._remote import Ref
 from ...checks import as_array, computes_plainly, inexact_integer, integer, refusal
 from .._deal import deal_rows, default_redundancy
 from ._calls import CALL, Arguments
@@ -53,6 +54,9 @@ def stack_inputs(inputs: Any) -> Array:
     if not ready and (not np.iterable(inputs) or isinstance(inputs, Mapping | Set)):
         raise refuse("be a sequence of arrays", repr(inputs), remedy)
     parts = inputs if ready else collect(inputs)
+    if not ready and any(isinstance(one, Ref) for one in parts):
+        must, given = "be here for a code that mixes them", "a reference to what lies at a worker"
+        raise refuse(must, given, "use code='repetition', or leave 'code' out")
     for kind in {type(inputs), *map(type, () if ready else parts)}:
         if not computes_plainly(kind):
             own, remedy = f"a {kind.__name__}, which computes in its own way", "convert each with np.asarray(x)"

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..._base._numbers import EPSILON, Array
 from ..._base._snapshots import failure_of, unseal
+from ...arrays._remote import Ref
 from ...arrays._spec import ArraySpec
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
@@ -68,6 +69,11 @@ class HedgedScheme(CallScheme):
     def adaptive(self) -> bool:
         """Copies are for whoever is free."""
         return True
+
+    @property
+    def references(self) -> Sequence[Ref]:
+        """Inputs that lie at workers."""
+        return [value for row in self.arguments.of_rows() for value in row if isinstance(value, Ref)]
 
     def layout(self, result: ArraySpec) -> Layout:
         """Outputs one after another, where they are arrays of one shape and type."""

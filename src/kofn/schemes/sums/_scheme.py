@@ -11,6 +11,7 @@ import numpy as np
 
 from ..._base._numbers import Array, Floats
 from ..._base._snapshots import Sealed, Snapshot, seal
+from ...arrays._remote import Ref
 from ...arrays._spec import ArraySpec
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
@@ -26,7 +27,7 @@ from .._template import Template
 from . import _counts as counts
 from ._code import CALL
 from ._counts import Tally, whole
-from ._terms import TOO_LARGE, TermFailed, Terms, evaluate
+from ._terms import TOO_LARGE, TermFailed, Terms, evaluate, evaluate_there
 
 RESIDENT_BYTES = 1 << 16
 """Inputs of this size and more are placed at a worker once and not sent with every row."""
@@ -119,6 +120,12 @@ class SumScheme(Scheme):
         return [self._task(matrix.indices[part], matrix.data[part], x) for part in parts]
 
     def _task(self, indices: Array, weights: Array, x: Input) -> Task:
+        if (refs := self.terms.refs) is not None:
+            values = [refs[index] for index in indices.tolist()]
+            held: dict[Hashable, Any] = {("terms", 0, self.terms.size): self.terms.functions}
+            if x.large:
+                return Task(evaluate_there, (values, indices, weights), {**held, x.key: x.value})
+            return Task(evaluate_there, (x.value, values, indices, weights), held)
         compact = int(indices[-1]) - int(indices[0]) + 1 == len(indices)
         span = (int(indices[0]), int(indices[-1]) + 1) if compact else (0, self.terms.size)
         name, value, offset = self.terms.resident(*span)
@@ -126,6 +133,12 @@ class SumScheme(Scheme):
         if x.large:
             return Task(evaluate, rest, {name: value, x.key: x.value})
         return Task(evaluate, (x.value, *rest), {name: value})
+
+    @property
+    def references(self) -> Sequence[Ref]:
+        """Terms and input, where they lie at workers."""
+        value = Input.of(self.x).value
+        return [*(self.terms.refs or ()), *([value] if isinstance(value, Ref) else [])]
 
     def _terms_of(self, row: int) -> list[int]:
         """Terms that a row adds up."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from ..._base._envelope import error_line
 from ..._base._numbers import Array
 from ..._base._snapshots import Snapshot, failure_of, unseal
+from ...arrays._remote import Ref
 from ...checks import as_array, inexact_integer, integer, refusal
 from . import _counts as counts
 from ._code import CALL
@@ -33,13 +35,16 @@ class Terms:
     ----------
     functions : sequence of callables, or one callable
         ``functions[i](x)`` is term i; or ``functions(indices, x)`` returns the terms of an index array stacked
-        along the first axis.
+        along the first axis; of terms that lie at workers, ``functions(value, x)`` returns that of one value.
     size : int
         m.
+    refs : sequence of Ref, optional
+        The value of each term, where these lie at workers.
     """
 
     functions: Any
     size: int
+    refs: Sequence[Ref] | None = None
 
     @classmethod
     def of(cls, terms: Any, size: Any = None) -> Terms:
@@ -50,6 +55,8 @@ class Terms:
         >>> Terms.of([abs, abs]).size, Terms.of(lambda i, x: x**i, size=5).size
         (2, 5)
         """
+        if isinstance(terms, list | tuple) and any(isinstance(term, Ref) for term in terms):
+            return cls._there(itself, terms, size, "terms")
         if callable(terms):
             remedy = "say how many terms the callable has"
             return cls(terms, integer(CALL, "count", size, 1, remedy))
@@ -65,6 +72,36 @@ class Terms:
             raise refusal(CALL, "count", "be left out where terms are a sequence", size, "its length is the count")
         return cls(functions, len(functions))
 
+    @classmethod
+    def over(cls, function: Any, data: Sequence[Any], size: Any = None) -> Terms:
+        """One function of each of some values, here or at workers.
+
+        Examples
+        --------
+        >>> terms = Terms.over(pow, [2.0, 3.0])
+        >>> [f(2) for f in terms.functions], [f(None) for f in Terms.over(abs, [-1.0]).functions]
+        ([4.0, 9.0], [1.0])
+        """
+        if not callable(function):
+            must, given = "be one callable where 'data' is given", f"a {type(function).__name__}"
+            raise refusal(CALL, "terms", must, given, "write terms=f, data=[...], or leave out 'data'")
+        if any(isinstance(value, Ref) for value in data):
+            return cls._there(Applied(function), data, size, "data")
+        _require_some(data, size, "data")
+        return cls(tuple(partial(Applied(function), value) for value in data), len(data))
+
+    @classmethod
+    def _there(cls, function: Any, values: Sequence[Any], size: Any, name: str) -> Terms:
+        """Terms of values that lie at workers, all of them."""
+        _require_some(values, size, name)
+        here = next((at for at, value in enumerate(values) if not isinstance(value, Ref)), None)
+        if here is not None:
+            given = f"a {type(values[here]).__name__} as number {here} among references"
+            raise refusal(
+                CALL, name, "all lie at workers, or all be here", given, "scatter it, or bring the others here"
+            )
+        return cls(function, len(values), tuple(values))
+
     def taken(self, snapshot: Snapshot) -> Terms:
         """The same terms as they are now."""
         return replace(self, functions=snapshot.function(self.functions))
@@ -74,6 +111,46 @@ class Terms:
         if callable(self.functions):
             return ("terms", 0, self.size), self.functions, 0
         return ("terms", first, last), self.functions[first:last], first
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A function of a value and x, or of the value alone where there is no x."""
+
+    function: Callable[..., Any]
+
+    def __call__(self, value: Any, x: Any) -> Any:
+        return self.function(value) if x is None else self.function(value, x)
+
+
+def itself(value: Any, x: Any) -> Any:
+    """A term that lies at a worker: a number or an array, or what is called with x.
+
+    Examples
+    --------
+    >>> itself(3.0, None), itself(abs, -2.0)
+    (3.0, 2.0)
+    """
+    return value(x) if callable(value) else value
+
+
+def _require_some(values: Sequence[Any], size: Any, name: str) -> None:
+    if not len(values):
+        raise refusal(CALL, name, "be a sequence of at least one value", "none", "give one value for each term")
+    if size is not None and size != len(values):
+        raise refusal(CALL, "count", f"be left out where {name} are a sequence", size, "its length is the count")
+
+
+def evaluate_there(function: Any, x: Any, values: Sequence[Any], indices: Array, weights: Array) -> Array:
+    """What a worker does with terms whose values lie there: as `evaluate`, of ``function(value, x)``.
+
+    Examples
+    --------
+    >>> evaluate_there(itself, None, [-2.0, 3.0], np.array([0, 1]), np.array([1.0, 1.0]))
+    array(1.)
+    """
+    terms = (_called(partial(function, value), index, x) for index, value in zip(indices.tolist(), values, strict=True))
+    return _added_up(indices, weights, terms)
 
 
 def evaluate(functions: Any, x: Any, offset: int, indices: Array, weights: Array) -> Array:
@@ -89,6 +166,11 @@ def evaluate(functions: Any, x: Any, offset: int, indices: Array, weights: Array
         values = _stacked(functions, x, indices)
     else:
         values = (_called(functions[index - offset], index, x) for index in indices.tolist())
+    return _added_up(indices, weights, values)
+
+
+def _added_up(indices: Array, weights: Array, values: Iterable[Any]) -> Array:
+    """The weighted sum of some values, each of them checked."""
     total: Array | None = None
     tally = counts.Tally()
     for index, weight, value in zip(indices.tolist(), weights.tolist(), values, strict=True):
