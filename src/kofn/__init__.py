@@ -13,6 +13,7 @@ from ._api._imap import imap
 from ._api._map import CodedMap
 from ._api._map import map as map
 from ._api._matmul import matmul
+from ._api._remote import remote_product
 from ._api._sum import CodedSum
 from ._api._sum import sum as sum
 from ._base._extras import loader
@@ -145,6 +146,7 @@ __all__ = [
     "matmul",
     "operator",
     "prepare",
+    "remote_product",
     "run",
     "schemes",
     "simulate",

@@ -135,3 +135,21 @@ def test_a_worker_may_stop_or_die_in_the_middle(how):
             if how is signal.SIGSTOP:
                 os.killpg(victim, signal.SIGCONT)
         assert np.allclose(value, here)
+
+
+def test_a_job_gives_estimates_that_are_dask_arrays(client):
+    a, b = client.persist(da.from_array(A, chunks=(30, 90))), client.persist(da.from_array(B, chunks=(90, 65)))
+    with kofn.start(kofn.remote_product(a, b, workers=client, rng=0), workers=client) as job:
+        estimates = list(job)
+    assert estimates[-1].exact and len(estimates) > 1
+    for estimate in (estimates[0], estimates[-1]):
+        assert isinstance(estimate.value, da.Array)
+        value = client.compute(estimate.value).result()
+        truth = np.linalg.norm(value - A @ B) / np.linalg.norm(A @ B)
+        assert estimate.error == pytest.approx(truth, abs=0.2)
+        assert np.isfinite(client.compute(estimate.value.sum()).result())
+
+
+def test_a_product_with_no_matrix_of_the_client_is_no_remote_one(client):
+    with pytest.raises(kofn.ArgumentError, match=r"kofn.remote_product: 'A' must lie at the workers.*with a DaskPool"):
+        kofn.remote_product(A, B, workers=client)

@@ -195,14 +195,27 @@ class RemotePool(WrappedPool):
         return [
             self._put(value.value, value.worker % self.n)
             if isinstance(value, Lying)
-            else value
+            else self._as_now(value)
             if isinstance(value, Ref)
             else None
             for value in values
         ]
 
+    def _as_now(self, ref):
+        return replace(ref, worker=min(self._there(ref.key), default=ref.worker))
+
+    def move(self, source, target):
+        """What an engine may do by itself: all that lies at one worker goes to another."""
+        for copies in self._at.values():
+            if source in copies:
+                copies[target] = copies.pop(source)
+
     def export(self, matrix):
-        return np.block([[self.fetch(ref).result() for ref in row] for row in matrix.blocks.tolist()])
+        blocks = matrix.blocks.copy()
+        for (n, p), ref in np.ndenumerate(matrix.blocks):
+            shape = matrix.heights[n], matrix.widths[p]
+            blocks[n, p] = np.zeros(shape, matrix.dtype) if ref is None else self.fetch(ref).result()
+        return np.block(blocks.tolist())
 
     def moved(self):
         return dict(self._moved)

@@ -21,7 +21,6 @@ from ..jobs._options import Options
 from ..jobs._plan import Plan
 from ..jobs.remote._deal import deal
 from ..jobs.remote._errands import Errand, run_errands
-from ..jobs.scheduling._placed import Placed
 from ..schemes._task import Task
 from ..schemes.products._operands import require_shapes, seed_of
 from ..schemes.products._remote import (
@@ -38,6 +37,7 @@ from ..schemes.products._remote import (
 )
 
 CALL = "kofn.matmul"
+PRODUCT = "kofn.remote_product"
 
 ROWS_A_WORKER = 4
 """Blocks of the answer for each worker: few enough that messages cost nothing, enough that a late one is little."""
@@ -87,6 +87,80 @@ def multiply_remote(A: Any, B: Any, lease: PoolLease, options: Options, rng: Any
         require_shapes(A, B)
     redundancy, options = int(options.redundancy or 0), options.settled(CALL, lease.n)
     pool = cast(ReferencePool, lease.pool)
+    scheme = _placed(A, B, lease, redundancy)
+    if scheme is None:
+        return None
+    if options.tolerance or options.deadline is not None or options.stop is not None or options.progress is not None:
+        seed = seed_of(checks.generator(CALL, rng))
+        scheme = replace(scheme, samples=sketch(scheme, pool, seed))
+    choice = f"blocks stay at the workers: {len(scheme.lines)} by {len(scheme.columns)} blocks of the answer"
+    return Plan(scheme, lease, replace(options, aim="p99"), choice).run()
+
+
+@checks.named(PRODUCT)
+def remote_product(A: Any, B: Any, *, workers: Any, redundancy: int = 0, rng: Any = None) -> RemoteScheme:
+    """The product of matrices that lie at workers, as a scheme: for `kofn.start`, `kofn.prepare` and `kofn.run`.
+
+    `kofn.matmul` needs none of this; a job in the background does. Blocks are sketched at the workers, from which the
+    errors of estimates are told; what is lazy is computed there first. The value of each estimate is of the engine's
+    kind, such as a `dask.array`, with zeros where nothing has come, and stays what it was when it was made.
+
+    Parameters
+    ----------
+    A : (m, k) matrix
+    B : (k, n) matrix
+        At least one of them the engine's own: a `dask.array.Array` with a Dask client, a list of lists of ObjectRefs
+        with a `RayPool`, a `kofn.engines.RemoteMatrix` with an `MPIPool`. Another one in memory is scattered, once.
+    workers : Pool or distributed.Client
+        Who has them; the scheme is for these workers only.
+    redundancy : int
+        Blocks are copied to so many more workers while the first results are computed.
+    rng : None, int or Generator
+        Draws sketches.
+
+    Returns
+    -------
+    Scheme
+
+    Raises
+    ------
+    ArgumentError
+        Neither matrix lies at the workers, or they keep no values.
+
+    Examples
+    --------
+    >>> import numpy as np, kofn
+    >>> from kofn.engines import RemoteMatrix, references_of
+    >>> with references_of(kofn.ThreadPool(2)) as pool:
+    ...     blocks = np.array([[pool.keep(k, np.full, (2, 3), 1.0 + k).result()] for k in range(2)])
+    ...     A = RemoteMatrix(blocks, (2, 2), (3,), np.dtype(float))
+    ...     job = kofn.start(kofn.remote_product(A, np.ones((3, 2)), workers=pool, rng=0), workers=pool)
+    ...     job.result().value.tolist()
+    [[3.0, 3.0], [3.0, 3.0], [6.0, 6.0], [6.0, 6.0]]
+    """
+    if isinstance(workers, str | int | None):
+        remedy = "pass the pool or client that has the matrices"
+        raise checks.refusal(PRODUCT, "workers", "be there already", repr(workers), remedy)
+    with PoolLease(workers, PRODUCT) as lease:
+        checks.integer(PRODUCT, "redundancy", redundancy, 0, "0 makes no copies")
+        if redundancy >= lease.n:
+            must = f"be less than the number of workers, {lease.n}"
+            raise checks.refusal(PRODUCT, "redundancy", must, redundancy, "ask for fewer copies")
+        seed = seed_of(checks.generator(PRODUCT, rng))
+        _require_numbers({name: value for name, value in (("A", A), ("B", B)) if _is_matrix(value)}, PRODUCT)
+        scheme = _placed(A, B, lease, redundancy) if lease.capabilities.references else None
+        if scheme is None:
+            given, remedy = (
+                f"neither, or an empty one, with {lease.name}",
+                "use kofn.matmul, or a scheme of kofn.schemes",
+            )
+            raise checks.refusal(PRODUCT, "A", "lie at the workers, or else 'B'", given, remedy)
+        return replace(scheme, samples=sketch(scheme, cast(ReferencePool, lease.pool), seed))
+
+
+def _placed(A: Any, B: Any, lease: PoolLease, redundancy: int) -> RemoteScheme | None:
+    """The product by who has what; None where the engine has neither, or there is nothing to compute."""
+    pool = cast(ReferencePool, lease.pool)
     found = [_adopt(name, value, pool) for name, value in (("A", A), ("B", B))]
     _refuse_grids([value if at is None else None for at, value in zip(found, (A, B), strict=True)], lease)
     if found == [None, None]:
@@ -96,13 +170,7 @@ def multiply_remote(A: Any, B: Any, lease: PoolLease, options: Options, rng: Any
         return None
     require_shapes(*sizes)
     left, right = (scatter(value, pool) if at is None else at for at, value in zip(found, (A, B), strict=True))
-    scheme = remote_scheme(left, right, pool, redundancy)
-    if options.tolerance or options.deadline is not None or options.stop is not None or options.progress is not None:
-        seed = seed_of(checks.generator(CALL, rng))
-        scheme = replace(scheme, samples=sketch(scheme, pool, seed))
-    scheduler = Placed() if options.scheduler == "auto" else options.scheduler
-    choice = f"blocks stay at the workers: {len(scheme.lines)} by {len(scheme.columns)} blocks of the answer"
-    return Plan(scheme, lease, replace(options, scheduler=scheduler, aim="p99"), choice).run()
+    return remote_scheme(left, right, pool, redundancy)
 
 
 def adopted(A: Any, lease: PoolLease, call: str) -> RemoteMatrix | None:

@@ -55,6 +55,7 @@ class RemoteMatrix:
     Parameters
     ----------
     blocks : (N, P) array of Ref
+        One that is to be exported may have None for a block of zeros, which nobody has.
     heights : tuple of int
         Rows of each row of blocks; N of them.
     widths : tuple of int

@@ -107,7 +107,7 @@ class ClientReferences(WrappedPool):
         out = np.empty(matrix.shape, matrix.dtype)
         rows, columns = (np.cumsum([0, *sizes]) for sizes in (matrix.heights, matrix.widths))
         for (i, j), ref in np.ndenumerate(matrix.blocks):
-            out[rows[i] : rows[i + 1], columns[j] : columns[j + 1]] = value_of(ref)
+            out[rows[i] : rows[i + 1], columns[j] : columns[j + 1]] = 0 if ref is None else value_of(ref)
         return out
 
     def moved(self) -> dict[tuple[int, int], int]:

@@ -66,7 +66,10 @@ class ReferencePool(Pool, Protocol):
         """
 
     def export(self, matrix: RemoteMatrix) -> Any:
-        """The engine's own remote matrix of blocks that `keep` made; it outlives the pool as far as the engine can."""
+        """The engine's own remote matrix of blocks that `keep` made; it outlives the pool as far as the engine can.
+
+        Where there is None for a block it is zeros; they do not pass this process, and wait for no worker.
+        """
 
     def moved(self) -> dict[tuple[int, int], int]:
         """Bytes that travelled so far between each pair of workers (from, to), as far as the engine knows them."""

@@ -15,6 +15,7 @@ from ._holders import Holders
 from ._message import send
 from ._placement import Placement, size_of
 from ._view import RunView
+from .scheduling import Scheduler
 
 
 class Delivery(ABC):
@@ -62,9 +63,14 @@ class Delivery(ABC):
         """Workers that do not have any more what the answer is made of."""
         return ()
 
-    def finish(self, value: Any) -> Any:
-        """The value that the user gets, from what the scheme makes of the results."""
-        return value
+    def finished(self, assemble: Callable[[], Any]) -> Callable[[], Any]:
+        """What computes the value that the user gets, from what computes that of the scheme."""
+        return assemble
+
+    @property
+    def scheduler(self) -> str | Scheduler:
+        """Who is given what, where the user does not say."""
+        return "auto"
 
     @property
     def moved_bytes(self) -> Mapping[tuple[int, int], int]:

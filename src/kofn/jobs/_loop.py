@@ -354,8 +354,7 @@ class RunLoop:
         remarks = (*self.collector.remarks, *filter(None, said))
         report = replace(self._report(), remarks=remarks)
         answer = answer_of(self.scheme, self.collector, self._learner, self._results, report, out)
-        finish, assemble = self._delivery.finish, answer.assemble
-        return replace(answer, assemble=lambda: finish(assemble()))
+        return replace(answer, assemble=self._delivery.finished(answer.assemble))
 
     def _why_copied(self) -> str:
         """Why rows were copied where combinations were asked for."""

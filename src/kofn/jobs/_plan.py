@@ -175,11 +175,13 @@ class Plan(Closeable):
         expect = lambda: learner.prior(results)  # noqa: E731
         surplus = verified.surplus
         collector = Collector(scheme.code, expect, estimator, stop, scheme.epsilon, learner.judge, results, surplus)
-        scheduler = as_scheduler(CALL, options.scheduler, scheme.adaptive)
+        delivery = delivery_of(scheme, lease.pool, lease.placement)
+        chosen = delivery.scheduler if delivery is not None and options.scheduler == "auto" else options.scheduler
+        scheduler = as_scheduler(CALL, chosen, scheme.adaptive)
         loop = RunLoop(
             scheme, lease.pool, collector, lease.placement, scheduler,
             results=results, learner=learner, memory=memory, out=out, choice=self._choice, pace=pace,
-            checks=verified, delivery=delivery_of(scheme, lease.pool, lease.placement),
+            checks=verified, delivery=delivery,
         )  # fmt: skip
         return Execution(scheme, loop, results, template, lease.n, options.progress, end)
 

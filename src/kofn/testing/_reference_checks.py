@@ -202,8 +202,10 @@ def _matrix(pool: ReferencePool, settings: ReferenceSettings) -> None:
     blocks = np.empty((2, 2), object)
     for i, j in np.ndindex(2, 2):
         blocks[i, j] = pool.keep((i + 2 * j) % pool.n, np.full, (heights[i], widths[j]), 10.0 * i + j).result()
+    blocks[1, 1] = None  # zeros
     whole: Any = pool.export(RemoteMatrix(blocks, heights, widths, np.dtype(float)))
     expected = np.add.outer(np.repeat([0.0, 10.0], heights), np.repeat([0.0, 1.0], widths))
+    expected[3:, 4:] = 0.0
     if not isinstance(whole, np.ndarray):
         adopted = pool.adopt(whole)
         require(adopted is not None, f"what export gives must be adopted, got {whole!r}")

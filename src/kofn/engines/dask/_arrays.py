@@ -56,11 +56,14 @@ def adopted(value: Any, client: Client, travel: Travel) -> RemoteMatrix:
 
 
 def exported(matrix: RemoteMatrix, holds: np.ndarray[Any, Any]) -> Any:
-    """A `dask.array` of what is held at workers; its graph holds the futures."""
+    """A `dask.array` of what is held at workers; its graph holds the futures, and makes zeros where there is none."""
     from dask.array import Array
 
     name = f"kofn-{uuid4().hex}"
-    graph = {(name, *place): hold.taken().future for place, hold in np.ndenumerate(holds)}
+    graph: dict[Any, Any] = {}
+    for (i, j), hold in np.ndenumerate(holds):
+        zeros = (np.zeros, (matrix.heights[i], matrix.widths[j]), matrix.dtype.str)
+        graph[name, i, j] = zeros if hold is None else hold.taken().future
     return Array(graph, name, (matrix.heights, matrix.widths), dtype=matrix.dtype)
 
 

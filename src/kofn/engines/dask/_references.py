@@ -99,7 +99,7 @@ class DaskReferences(SlotPool[DaskSlot], ABC):
     def export(self, matrix: RemoteMatrix) -> Any:
         """The matrix as a dask.array of futures: it lives as long as its client, whatever becomes of the pool."""
         self._require_reachable("export")
-        return exported(matrix, np.vectorize(hold_of, otypes=[object])(matrix.blocks))
+        return exported(matrix, np.vectorize(lambda ref: ref and hold_of(ref), otypes=[object])(matrix.blocks))
 
     def moved(self) -> dict[tuple[int, int], int]:
         """Bytes that travelled from worker to worker so far, as the workers counted them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from abc import ABC
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ...arrays._spec import ArraySpec
 from ...errors import ReferenceLost, WorkerLost
 from .._future import Promise, failed
 from .._pickling import Buffer, BufferedPickle
@@ -99,7 +101,11 @@ class MPIKeeping(SlotPool[MPISlot], ABC):
 
     def export(self, matrix: RemoteMatrix) -> RemoteMatrix:
         """The matrix where it lies, with references of its own: it stays until nobody holds it, or the program ends."""
-        exported = self.adopt(matrix)
+        blocks = matrix.blocks.copy()
+        for (i, j), ref in np.ndenumerate(matrix.blocks):
+            if ref is None:
+                blocks[i, j] = self._zeros((i + j) % self.n, (matrix.heights[i], matrix.widths[j]), matrix.dtype)
+        exported = self.adopt(RemoteMatrix(blocks, matrix.heights, matrix.widths, matrix.dtype))
         assert exported is not None
         return exported
 
@@ -128,6 +134,12 @@ class MPIKeeping(SlotPool[MPISlot], ABC):
         return self._give(
             slot, RankCall(stream, [self._own(buffer) for buffer in buffers], needs, call == "keep"), keys
         )
+
+    def _zeros(self, worker: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> Ref:
+        """Zeros at a rank, whatever it does: it is told how to make them."""
+        slot, identity = self._slots[worker], next(self._session.numbers)
+        self._session.tell(slot.desk, ("put", identity, pickle.dumps(Zeros(shape, dtype))), [])
+        return self._register.refer(slot.desk, identity, worker, ArraySpec(shape, dtype), 0)
 
     def _own(self, buffer: Buffer) -> Buffer:
         """The bytes where nobody changes them: a copy, unless they are those of `empty`, or sent at once."""
@@ -159,6 +171,22 @@ class MPIKeeping(SlotPool[MPISlot], ABC):
             if ref.worker != slot.index:
                 self._register.count(ref.worker, slot.index, answer[1])
             promise.settle(self._register.refer(slot.desk, copy, slot.index, ref.spec, ref.size))
+
+
+class Zeros:
+    """An array of zeros by the time it arrives.
+
+    Examples
+    --------
+    >>> pickle.loads(pickle.dumps(Zeros((1, 2), np.dtype(float))))
+    array([[0., 0.]])
+    """
+
+    def __init__(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+        self._made_of = shape, dtype
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return np.zeros, self._made_of
 
 
 def _is_own(value: Any) -> bool:

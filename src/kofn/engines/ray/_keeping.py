@@ -23,7 +23,7 @@ from ._blocks import matrix_of
 from ._clerk import Clerk
 from ._kept import STORED, KeptObject, RayCall, Travels, kept_object, numbered
 from ._slot import RaySlot, Shelf, hush, lost
-from ._values import copied, referred
+from ._values import copied, referred, zeros
 
 
 class RayKeeping(SlotPool[RaySlot], ABC):
@@ -93,7 +93,12 @@ class RayKeeping(SlotPool[RaySlot], ABC):
 
     def export(self, matrix: RemoteMatrix) -> list[list[Any]]:
         """A list of lists of ObjectRefs, which this process owns: they outlive the pool, and end with Ray here."""
-        return [[kept_object(ref)[1] for ref in row] for row in matrix.blocks]
+        self._slot("export", 0)
+        found: list[list[Any]] = matrix.blocks.tolist()
+        for (i, j), ref in np.ndenumerate(matrix.blocks):
+            shape = matrix.heights[i], matrix.widths[j]
+            found[i][j] = zeros(shape, matrix.dtype) if ref is None else kept_object(ref)[1]
+        return found
 
     def moved(self) -> dict[tuple[int, int], int]:
         """Bytes that went from machine to machine for a worker that had not got them.

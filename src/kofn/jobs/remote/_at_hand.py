@@ -17,6 +17,7 @@ from .._message import send
 from .._moved import Moved
 from .._placement import Placement
 from ._shelf import Shelf
+from ._whereabouts import as_now
 
 
 @final
@@ -44,8 +45,8 @@ class AtHand(Delivery):
         copies: Sequence[tuple[Ref, Ref]] = (),
     ) -> None:
         self._pool, self._placement, self._moved = pool, placement, Moved(pool)
-        self._shelf = Shelf(_now(pool, blocks))
-        for (block, _), copy in zip(copies, _now(pool, [copy for _, copy in copies]), strict=True):
+        self._shelf = Shelf(as_now(pool, blocks))
+        for (block, _), copy in zip(copies, as_now(pool, [copy for _, copy in copies]), strict=True):
             self._shelf.add(block.key, copy)
         for worker in range(pool.n):
             if pool.state(worker) == "dead":
@@ -74,8 +75,3 @@ class AtHand(Delivery):
     def moved_bytes(self) -> Mapping[tuple[int, int], int]:
         """What travelled since the run began."""
         return self._moved.nbytes
-
-
-def _now(pool: ReferencePool, refs: Sequence[Ref]) -> list[Ref]:
-    """References with the workers where their values lie by now."""
-    return [ref if found is None else found for ref, found in zip(refs, pool.refer(refs), strict=True)]

@@ -22,12 +22,13 @@ from .._delivery import Delivery
 from .._holders import Holders
 from .._moved import Moved
 from .._view import RunView
-from ..scheduling._placed import due, late_workers, silent_workers
+from ..scheduling._placed import Placed, due, late_workers, silent_workers
 from ._errands import Errand, run_errands
 from ._moves import Move, next_moves
 from ._pulse import EVERY, Pulse
 from ._roll_call import absent
 from ._shelf import NOBODY, Shelf
+from ._whereabouts import as_now
 
 ANSWER_SECONDS = 1.0
 """Who has part of an answer is asked whether he is there, and has so long to say so, and a median row's time."""
@@ -57,7 +58,7 @@ class ByReference(Delivery):
         self._pool, self._scheme = pool, scheme
         blocks = [*scheme.left.blocks.ravel(), *scheme.right.blocks.ravel()]
         self._outlast = capabilities_of(pool).outlast
-        self._shelf, self._blocks = Shelf(blocks, self._outlast), [ref.key for ref in blocks]
+        self._shelf, self._blocks = Shelf(as_now(pool, blocks), self._outlast), [ref.key for ref in blocks]
         self._copies = [(ref.key, worker) for ref, worker in copies]
         self._pulse = Pulse(pool)
         self._keys: dict[int, list[str]] = {}
@@ -193,12 +194,22 @@ class ByReference(Delivery):
             self._said.setdefault(f"worker {worker} did not answer at the end: its part was computed again")
         return gone
 
-    def finish(self, value: list[Target]) -> Any:
-        """The blocks of the answer as the engine's own matrix; what is not a result is combined at a worker."""
+    @property
+    def scheduler(self) -> Placed:
+        """By where data lies."""
+        return Placed()
+
+    def finished(self, assemble: Callable[[], list[Target]]) -> Callable[[], Any]:
+        """The engine's own matrix, made at once: the pool may be closed when somebody looks at it."""
+        value = self._finished(assemble())
+        return lambda: value
+
+    def _finished(self, value: list[Target]) -> Any:
+        """Blocks of the answer: results, what is combined of some at a worker, and zeros where there is none."""
         heights, widths = (tuple(run.size for run in side) for side in (self._scheme.lines, self._scheme.columns))
         targets = [self._at_hand(target) for target in value]
-        made = [number for number, target in enumerate(targets) if not target.is_result]
-        errands = [self._errand(number, targets[number]) for number in made]
+        made = [number for number, target in enumerate(targets) if target.results and not target.is_result]
+        errands = [self._errand(targets[number]) for number in made]
         refs = [target.results[0] if target.is_result else None for target in targets]
         avoided, patience = set(self._shelf.avoided), self._patience_for_errands
         done = run_errands(self._pool, errands, patience, avoided) if errands else []
@@ -212,10 +223,9 @@ class ByReference(Delivery):
         refs = [self._nearest(-1, ref) for ref in target.results]
         return Target(target.spec, target.weights, refs)
 
-    def _errand(self, number: int, target: Target) -> Errand:
-        worker = target.results[0].worker if target.results else number % self._pool.n
+    def _errand(self, target: Target) -> Errand:
         arguments = list(target.weights), list(target.results), target.spec.shape, target.spec.dtype.str
-        return Errand(combine_results, arguments, worker)
+        return Errand(combine_results, arguments, target.results[0].worker)
 
     # -- what is told ---------------------------------------------------------------------------------
 
