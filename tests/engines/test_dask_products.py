@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -153,3 +155,44 @@ def test_a_job_gives_estimates_that_are_dask_arrays(client):
 def test_a_product_with_no_matrix_of_the_client_is_no_remote_one(client):
     with pytest.raises(kofn.ArgumentError, match=r"kofn.remote_product: 'A' must lie at the workers.*with a DaskPool"):
         kofn.remote_product(A, B, workers=client)
+
+
+LARGE_ANSWER = """
+import resource, sys
+import dask.array as da
+import kofn
+from distributed import Client
+
+def told(what):
+    lines = dict(line.split(":", 1) for line in open("/proc/self/status"))
+    return 1024 * int(lines[what].split()[0])
+
+if __name__ == "__main__":
+    side, allowed = int(sys.argv[2]), int(sys.argv[3])
+    with Client(sys.argv[1], set_as_default=False) as client:
+        client.wait_for_workers(3)
+        rng = da.random.default_rng(0)
+        A = client.persist(rng.standard_normal((side, 40), chunks=(side // 6, 40)))
+        B = client.persist(rng.standard_normal((40, side), chunks=(40, side // 6)))
+        kofn.matmul(A[:60], B[:, :60], workers=client)  # whatever has to be loaded is there now
+        resource.setrlimit(resource.RLIMIT_AS, (told("VmSize") + allowed,) * 2)
+        before = told("VmHWM")
+        answer = kofn.matmul(A, B, workers=client)
+        grown = told("VmHWM") - before
+        off = client.compute(abs(answer.value - A @ B).max()).result()
+        print(answer.exact, answer.value.nbytes, grown, off < 1e-12)
+"""
+
+
+@pytest.mark.slow
+def test_an_answer_may_be_larger_than_the_clients_memory(tmp_path):
+    allowed = 400_000_000
+    program = tmp_path / "program.py"
+    program.write_text(LARGE_ANSWER)
+    with processes("one", "two", "three") as cluster:
+        command = [sys.executable, str(program), cluster.address, "8700", str(allowed)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    exact, nbytes, grown, is_right = done.stdout.split()
+    assert exact == is_right == "True" and int(nbytes) >= 1.5 * allowed
+    assert int(grown) < 100_000_000
