@@ -161,3 +161,43 @@ def test_an_exported_matrix_outlives_the_pool(cluster: None) -> None:
     assert outstanding.handle.reference is None
     with pytest.raises(PoolClosed):
         pool.fetch(outstanding)
+
+
+def test_object_refs_are_inputs_and_terms(pool: RayPool) -> None:
+    shards = [np.full(50_000, float(k)) for k in range(6)]
+    given = [ray.put(shard) for shard in shards[:3]] + [ray.remote(np.full).remote(50_000, float(k)) for k in (3, 4, 5)]
+    answer = kofn.map(np.sum, given, workers=pool)
+    assert answer.exact and answer.value == [50_000.0 * k for k in range(6)] and answer.report.sent_bytes == 0
+    total = kofn.sum(np.multiply, 2.0, data=given, workers=pool, code="cyclic")
+    assert total.exact and np.array_equal(total.value, 2 * sum(shards))
+    with kofn.imap(len, iter([ray.put("text"), ray.put([1, 2])]), workers=pool) as lengths:
+        assert list(lengths) == [4, 2]
+
+
+def test_object_refs_that_cannot_be_had_are_refused(pool: RayPool) -> None:
+    def fails() -> None:
+        raise LookupError("no such table")
+
+    broken = ray.remote(max_retries=0)(fails).remote()
+    with pytest.raises(
+        ArgumentError, match=r"kofn.map: 'inputs' must have values that could be computed.*no such table"
+    ):
+        kofn.map(abs, [ray.put(1), broken], workers=pool)
+    with (
+        kofn.ThreadPool(2) as threads,
+        pytest.raises(ArgumentError, match=r"an ObjectRef of Ray, with a ThreadPool; give"),
+    ):
+        kofn.sum([ray.put(1.0)], workers=threads)
+
+
+def test_a_job_gives_estimates_that_lie_in_the_store(pool: RayPool) -> None:
+    A, B = np.arange(48.0).reshape(12, 4), np.ones((4, 6))
+    blocks = [[ray.put(A[start : start + 3])] for start in range(0, 12, 3)]
+    with kofn.start(kofn.remote_product(blocks, B, workers=pool, rng=0), workers=pool) as job:
+        estimates = list(job)
+    assert estimates[-1].exact
+    for estimate in estimates:
+        value = np.block([ray.get(row) for row in estimate.value])
+        for n, p in np.ndindex(*estimate.recovered.shape):
+            where = estimate.where(n, p)
+            assert np.allclose(value[where], (A @ B)[where]) if estimate.recovered[n, p] else not value[where].any()
