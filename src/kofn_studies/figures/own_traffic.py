@@ -137,7 +137,7 @@ def draw(figure: Figure) -> Any:
     axes.set_xticks(figure.series[0].x, [f"{x:.2g}" for x in figure.series[0].x], minor=False)
     axes.set_xticks([], minor=True)
     axes.set_yscale("symlog", linthresh=1e-3)
-    axes.set_ylim(bottom=-1e-4)
+    axes.set_ylim(-1e-4, 3 * max(max(series.y) for series in figure.series))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=9)
     head(canvas, figure)

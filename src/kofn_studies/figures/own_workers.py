@@ -149,4 +149,4 @@ def draw(figure: Figure) -> Any:
     return canvas
 
 
-RECIPE = Recipe("own-workers", TITLE, study, draw, trials=100, quick_trials=10, faster="compiled")
+RECIPE = Recipe("own-workers", TITLE, study, draw, trials=25, quick_trials=10, faster="compiled")
