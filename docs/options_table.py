@@ -16,7 +16,7 @@ FACES: Mapping[str, Any] = {
     name: getattr(kofn, name)
     for name in (
         *("matmul", "operator", "sum", "CodedSum", "map", "CodedMap", "imap", "prepare", "run", "start"),
-        *("design", "fit"),
+        *("remote_product", "design", "fit"),
     )
 }
 """What computes, or prepares it."""
