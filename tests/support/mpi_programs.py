@@ -57,7 +57,17 @@ def part_of_the_battery(pool: MPIPool) -> None:
         if check not in _ALONE and check is not _straggler:
             check(pool, settings)
     more = checks.ReferenceSettings(lambda: pool, 10_000_000, 3.0, 60.0, held_bytes)
-    for name in ("members", "round trip", "arguments", "private", "exception", "unpicklable", "send", "matrix"):
+    for name in (
+        "members",
+        "round trip",
+        "arguments",
+        "private",
+        "exception",
+        "unpicklable",
+        "send",
+        "matrix",
+        "own references",
+    ):
         checks.REFERENCE_CHECKS[name](pool, more)
     until(lambda: held_bytes(pool) == 0)
     answer = kofn.matmul(A, B, workers="mpi")

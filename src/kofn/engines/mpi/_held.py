@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from ..._base._snapshots import seal, unseal
 from .._pickling import Buffer
 from ..local._mmap import MappedBytes, map_private
 from ..local._shared_memory import Frame, SegmentStore
@@ -56,6 +59,11 @@ class HeldValue:
         if self._resident is None:
             self._resident = self._made()
         return self._resident.value
+
+    def for_task(self) -> Any:
+        """The value for one task: an array, whose numbers are restored after it, or a copy of anything else."""
+        value = self.value
+        return value if isinstance(value, np.ndarray) else unseal(seal(value))
 
     def restore(self) -> None:
         """Undo what a task has written."""

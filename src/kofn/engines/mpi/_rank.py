@@ -226,7 +226,7 @@ class ServingRank:
                 function, arguments = BufferedPickle(order.stream, buffers).open()
                 values = [held.value for held in residents]
                 if needs:
-                    arguments = with_values(arguments, lambda ref: needs[ref.key].value)
+                    arguments = with_values(arguments, lambda ref: needs[ref.key].for_task())
             value = self.run(function, *values, *arguments)
             payload, spec = pack_result(value, BufferedPickle.of), spec_of(value)
         except BaseException as error:

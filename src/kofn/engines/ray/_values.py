@@ -117,7 +117,7 @@ def _tasks() -> tuple[Any, Any, Any]:
     import ray
 
     remote = ray.remote(num_cpus=0, max_retries=0)
-    return remote(_copy), remote(_describe), remote(np.zeros)
+    return remote(_copy), remote(_describe), remote(_zeros)
 
 
 def _at(task: Any, node: str, **options: Any) -> Any:
@@ -130,6 +130,10 @@ def _at(task: Any, node: str, **options: Any) -> Any:
 
 def _copy(value: Any) -> tuple[Any, None]:
     return value, None
+
+
+def _zeros(shape: tuple[int, int], dtype: str) -> Any:
+    return np.zeros(shape, dtype)
 
 
 def _describe(*values: Any) -> list[Any]:
