@@ -297,3 +297,17 @@ def test_a_disk_that_is_really_full_loses_no_point(tmp_path):
     assert 2 <= int(first.split()[-1]) < 16
     subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, capture_output=True, timeout=300)
     assert (tmp_path / "found").read_bytes() == (tmp_path / "whole" / "uep-fig10.json").read_bytes()
+
+
+def test_on_a_terminal_one_line_is_rewritten_and_ended(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(progress, "EVERY_SECONDS", 0.0)
+    points = [Drawn(number) for number in range(3)]
+    screen = Terminal()
+    with progress.Progress(3, points, screen) as told:
+        for point in points:
+            told.done(point)
+    assert screen.getvalue().count("\r") == 3 and screen.getvalue().count("\n") == 1

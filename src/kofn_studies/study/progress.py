@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Self, TextIO
+
+from kofn.jobs.report import ProgressLine
 
 from .point import Point
 
@@ -25,13 +27,20 @@ class Progress:
     """
 
     def __init__(self, total: int, missing: Sequence[Point], log: TextIO) -> None:
-        self._total, self._left, self._log = total, len(missing), log
+        self._total, self._left, self._line = total, len(missing), ProgressLine(log)
         self._weight_left = sum(point.weight for point in missing)
         self._weight_done = 0.0
         self._first_at: float | None = None  # workers load what they need before that
         self._told_at = time.monotonic()
         if 0 < self._left < total:
-            print(f"{total - self._left} of {total} points are there already", file=log, flush=True)
+            self._line.show(f"{total - self._left} of {total} points are there already")
+
+    def __enter__(self) -> Self:
+        self._line.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._line.__exit__(*exception)
 
     def done(self, point: Point, *, elsewhere: bool = False) -> None:
         """Say that one more is done; another process's does not tell how fast this one is."""
@@ -44,8 +53,8 @@ class Progress:
             self._weight_done += point.weight
         if now - self._told_at >= EVERY_SECONDS:
             self._told_at = now
-            line = f"{self._total - self._left} of {self._total}{self._expected(now - self._first_at)}: {point.title}"
-            print(line, file=self._log, flush=True)
+            done = f"{self._total - self._left} of {self._total}"
+            self._line.show(f"{done}{self._expected(now - self._first_at)}: {point.title}")
 
     def _expected(self, seconds: float) -> str:
         """How long the rest will take, once that can be told."""

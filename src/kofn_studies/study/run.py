@@ -54,10 +54,10 @@ def complete(points: Iterable[Point], store: Store, pool: LocalPool, data: str |
     """
     wanted = list(dict.fromkeys(points))
     missing = [point for point in wanted if store.get(point) is None]
-    progress = Progress(len(wanted), missing, log)
-    for timed in (False, True):  # what is timed comes last, one at a time
-        mine = [point for point in missing if point.measures_time is timed]
-        Crew(store, pool, data, progress, 1 if timed else pool.n).work_through(mine)
+    with Progress(len(wanted), missing, log) as progress:
+        for timed in (False, True):  # what is timed comes last, one at a time
+            mine = [point for point in missing if point.measures_time is timed]
+            Crew(store, pool, data, progress, 1 if timed else pool.n).work_through(mine)
     found = {point: store.get(point) for point in wanted}
     return {point: result for point, result in found.items() if result is not None}
 
