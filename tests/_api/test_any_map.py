@@ -209,6 +209,10 @@ def test_what_hangs_everywhere_does_not_keep_the_others_waiting():
         (lambda: kofn.map(abs, [1], stack="yes"), "'stack' must be True, False or None"),
         (lambda: kofn.map(abs, [1], [2], degree=1), "'inputs' must be one iterable for a code"),
         (lambda: kofn.map(abs, [1], code="uncoded", errors="return"), "'errors' must be 'raise' for a code"),
+        (
+            lambda: kofn.map(abs, [1], verify="correct", stack=False),
+            "'stack' must be left out for a code, .* and verify",
+        ),
         (lambda: kofn.map(abs, [1], 7), "'inputs' must be in an order"),
     ],
 )

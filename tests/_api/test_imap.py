@@ -117,6 +117,8 @@ def test_a_pool_that_is_closed_is_told_of():
         (lambda pool: kofn.imap(3, [1], workers=pool), "'f' must be callable"),
         (lambda pool: kofn.imap(abs, 3, workers=pool), "'inputs' must be in an order"),
         (lambda pool: kofn.imap(abs, [1], errors=None, workers=pool), "'errors' must be one of"),
+        (lambda pool: kofn.imap(abs, [1], verify="correct", workers=pool), "'verify' must be left out, but got 'corr"),
+        (lambda pool: kofn.imap(abs, [1], deadline=2.0, workers=pool), "'deadline' must be left out, .* use kofn.map"),
         (lambda pool: kofn.imap(threading.Lock().__exit__, [1], workers=pool), "'f' must be picklable"),
     ],
 )
@@ -125,6 +127,13 @@ def test_bad_arguments_are_refused_before_anything_starts(arguments, sentence, l
     with pytest.raises(kofn.ArgumentError, match=rf"^kofn\.imap: {sentence}"):
         arguments(local_pool)
     assert {name for name in held() if "kofn-calls" in name} <= before
+
+
+def test_a_keyword_that_is_none_is_refused_as_elsewhere(local_pool):
+    with pytest.raises(
+        kofn.CallError, match=r"^kofn\.imap: got an unexpected keyword argument 'chunksize'; leave it out"
+    ):
+        kofn.imap(abs, [1], chunksize=4, workers=local_pool)
 
 
 def test_a_fork_is_told_that_the_workers_are_not_its_own(threads):

@@ -119,6 +119,30 @@ def test_a_wrong_degree_is_called_a_wrong_degree_and_nobody_a_liar():
         assert "f is not a polynomial of degree 2" in answer.report.remarks[0]
 
 
+@pytest.mark.parametrize("liars", [(), (1,), (1, 6)], ids=repr)
+@pytest.mark.parametrize(
+    ("f", "degree"), [(np.square, 1), (np.exp, 2), (lambda x: x @ x @ x, 2), (np.abs, 3), (lambda x: x @ x @ x, 3)]
+)
+def test_a_wrong_degree_is_told_of_whoever_lies_besides_and_no_honest_worker_is_named(f, degree, liars):
+    for seed, fault in enumerate([faults.Tile(1), faults.Scaled(2.0), faults.Truncated()]):
+        times = np.random.default_rng(seed).uniform(1.0, 2.0, (14, 40))
+        with faults.Corrupting(VirtualPool(times), dict.fromkeys(liars, fault), seed) as pool:
+            answer = kofn.map(f, X, workers=pool, code="lagrange", degree=degree, verify="correct")
+        assert {one.worker for one in answer.report.wrong} <= set(liars)
+        if answer.exact:
+            assert np.allclose(answer.value, [f(x) for x in X])
+        else:
+            assert degree < 3 or f is np.abs
+            assert f"f is not a polynomial of degree {degree}" in answer.report.remarks[0]
+
+
+def test_two_workers_with_one_wrong_story_are_believed_and_the_third_is_named():
+    """What comparison cannot know, as the docs say."""
+    with faults.Corrupting(kofn.ThreadPool(3), dict.fromkeys((0, 1), faults.Scaled(2.0))) as pool:
+        answer = kofn.map(lambda x: x + 1.0, range(6), workers=pool, verify="correct")
+    assert {one.worker for one in answer.report.wrong} <= {2} and np.allclose(answer.value, 2.0 * np.arange(1.0, 7.0))
+
+
 SUMS = ["auto", "uncoded", "cyclic", "ring", "gradient", "sum-recovery", "lt"]
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 from .. import checks
 from .._base._closeable import Closeable, Home, at_end
 from ..jobs._lease import PoolLease
+from ..jobs._options import check_names
 from ..jobs.calls._crew import Crew
 from ..jobs.calls._loop import CallLoop, Result
 from ..jobs.calls._words import failure_of_call, own_failure
@@ -127,6 +128,7 @@ def imap(
     workers: Any = None,
     ordered: bool = True,
     errors: Literal["raise", "return"] = "raise",
+    **keywords: Any,
 ) -> Results:
     """Evaluate a function at inputs as they are read, and yield its results as they come.
 
@@ -146,6 +148,8 @@ def imap(
         Whether results come in the order of the inputs, or in that of their arrival.
     errors : {"raise", "return"}
         Whether what f raises is raised, which ends it, or comes in the place of its result.
+    **keywords
+        Refused: options of jobs, such as `verify` and `deadline`, are those of `kofn.map`.
 
     Returns
     -------
@@ -169,6 +173,7 @@ def imap(
     [2, 1, 0, 1]
     """
     check_call(f, iterables, errors)
+    _require_none(keywords)
     return Results(f, Inputs(iterables), workers, ordered, errors)
 
 
@@ -179,3 +184,10 @@ def check_call(f: Any, iterables: tuple[Any, ...], errors: str) -> None:
     if not iterables:
         raise checks.refusal(CALL, "iterables", "be at least one", "none", "give the inputs after f")
     checks.choice(CALL, "errors", errors, ("raise", "return"), "leave it out to raise what f raises")
+
+
+def _require_none(keywords: Mapping[str, Any]) -> None:
+    """Refuse options: each result comes once, and as soon as it is there."""
+    check_names(keywords)
+    for name, value in keywords.items():
+        raise checks.refusal(CALL, name, "be left out", repr(value), "use kofn.map, which has it")

@@ -145,7 +145,7 @@ def map(
     if is_plain:
         _require_no_memory(chosen)
         return run_each(f, iterables, workers, chosen, errors, stack)
-    _require_one(iterables, errors)
+    _require_one(iterables, errors, stack)
     with PoolLease(workers, CALL) as lease:
         inputs = find_inputs(iterables[0], lease, CALL)
         return Plan(FunctionTemplate(build, lease.n, rng), lease, chosen, choice).run(inputs)
@@ -184,12 +184,14 @@ def _require_no_memory(options: Options) -> None:
             raise checks.refusal(CALL, name, "be left out where no code is named", repr(given), remedy)
 
 
-def _require_one(iterables: tuple[Any, ...], errors: str) -> None:
+def _require_one(iterables: tuple[Any, ...], errors: str, stack: bool | None) -> None:
     remedy = "leave out code, degree, recover, rows, estimator, scheduler and verify"
     if len(iterables) > 1:
         raise checks.refusal(CALL, "inputs", "be one iterable for a code", f"{len(iterables)}", remedy)
     if errors != "raise":
         raise checks.refusal(CALL, "errors", "be 'raise' for a code", repr(errors), remedy)
+    if stack is not None:
+        raise checks.refusal(CALL, "stack", "be left out for a code", repr(stack), remedy)
 
 
 class CodedMap(Closeable):
