@@ -91,6 +91,9 @@ def write_reference() -> None:
         lists = f".. autosummary::\n   :toctree: generated\n   :nosignatures:\n\n{names}\n"
         title = f"{module}\n{'=' * len(module)}\n\n{about}.\n\n"
         write(folder / f"{module}.rst", title + lists)
+    for page in (folder / "generated").glob("*.rst"):
+        if page.stem not in homes.values():  # of a name that is no longer there
+            page.unlink()
     write(folder / "options.rst", options_table.page())
     pages = "\n".join(f"   {module}" for module in MODULES)
     told = ":doc:`Names by what they are for </api>` tells them in a line each."
