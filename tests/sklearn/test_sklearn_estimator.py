@@ -214,8 +214,9 @@ def test_weights_are_routed_as_the_ensemble_requests(pool):
         piped = make_pipeline(MinMaxScaler(), coded).fit(X, Y, sample_weight=WEIGHTS)
         right = clone(forest).fit(MinMaxScaler().fit_transform(X), Y, sample_weight=WEIGHTS)
         np.testing.assert_allclose(piped.predict_proba(X), right.predict_proba(MinMaxScaler().fit_transform(X)))
-        weighted = right.score(MinMaxScaler().fit_transform(X), Y, WEIGHTS)
-        assert piped.score(X, Y, sample_weight=WEIGHTS) == weighted != piped.score(X, Y)
+        other = np.roll(Y, 20)  # of which some are wrong
+        weighted = right.score(MinMaxScaler().fit_transform(X), other, WEIGHTS)
+        assert piped.score(X, other, sample_weight=WEIGHTS) == weighted != piped.score(X, other)
         with pytest.raises(sklearn.exceptions.UnsetMetadataPassedError, match="sample_weight"):
             CodedEnsemble(small(RandomForestClassifier), workers=pool).fit(X, Y, sample_weight=WEIGHTS)
         assert not hasattr(coded, "set_fit_request") and not hasattr(coded, "set_score_request")
