@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, ParamSpec, TypeVar, cast
@@ -70,7 +70,12 @@ class Executor(Staying, concurrent.futures.Executor):
             return cast("Future[Value]", self._calls.submit(fn, args, kwargs))
 
     def map(
-        self, fn: Callable[..., Value], *iterables: Any, timeout: float | None = None, chunksize: int = 1, **later: Any
+        self,
+        fn: Callable[..., Value],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        **later: Any,
     ) -> Iterator[Value]:
         """Return results in the order of the inputs, as they are there.
 

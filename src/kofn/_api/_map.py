@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, Unpack
 
 from .. import checks
 from .._base._closeable import Closeable
+from .._base._numbers import Seed
 from .._base._snapshots import Snapshot
 from ..jobs._answer import Answer
 from ..jobs._lease import PoolLease
@@ -32,7 +33,7 @@ Builder = Callable[..., CallScheme]
 class FittedCode(Protocol):
     """A code that knows its function: a learned model, or what `kofn.fit` returns."""
 
-    def evaluations(self, inputs: Any, *, workers: int, rng: Any) -> CallScheme:
+    def evaluations(self, inputs: Any, *, workers: int, rng: Seed) -> CallScheme:
         """What workers evaluate for these inputs."""
 
 
@@ -45,7 +46,7 @@ def map(
     degree: int | None = None,
     recover: int | None = None,
     rows: int | None = None,
-    rng: Any = None,
+    rng: Seed = None,
     errors: Literal["raise", "return"] = "raise",
     stack: bool | None = None,
     options: Options | None = None,
@@ -227,7 +228,7 @@ class CodedMap(Closeable):
         degree: int | None = None,
         recover: int | None = None,
         rows: int | None = None,
-        rng: Any = None,
+        rng: Seed = None,
         options: Options | None = None,
         **keywords: Unpack[OptionKeywords],
     ) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from .. import checks
+from .._base._numbers import Seed
 from ..arrays._blocks import Grid
 from ..arrays._reductions import looked_at_once
 from ..arrays._spans import Spans
@@ -44,7 +45,7 @@ def matmul(
     code: str | Callable[..., Scheme] = "auto",
     blocks: tuple[int, int] | None = None,
     rows: int | None = None,
-    rng: Any = None,
+    rng: Seed = None,
     out: Any = None,
     options: Options | None = None,
     **keywords: Unpack[OptionKeywords],

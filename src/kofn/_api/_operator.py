@@ -12,7 +12,7 @@ from scipy.sparse import csr_array, issparse
 
 from .. import checks
 from .._base._closeable import Closeable
-from .._base._numbers import Array, epsilon_of
+from .._base._numbers import Array, Seed, epsilon_of
 from .._base._snapshots import Snapshot
 from ..arrays._blocks import Blocks
 from ..arrays._reductions import norms
@@ -56,7 +56,7 @@ def operator(
     code: str | None = None,
     blocks: int | None = None,
     rows: int | None = None,
-    rng: Any = None,
+    rng: Seed = None,
     options: Options | None = None,
     **keywords: Unpack[OptionKeywords],
 ) -> CodedOperator | RemoteOperator:
@@ -143,7 +143,7 @@ class CodedOperator(Closeable, ByProducts):
 
     def __init__(
         self, A: Any, lease: PoolLease, options: Options, *, code: str | None, blocks: int | None, rows: int | None,
-        rng: Any,
+        rng: Seed,
     ) -> None:  # fmt: skip
         self._lease, self._options = lease, options.settled(CALL, lease.n)
         matrix, self._sizes = _checked(A)

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from .. import checks
-from .._base._numbers import Array
+from .._base._numbers import Array, Seed
 from ..arrays._remote import RemoteMatrix
 from ..arrays._source import Source
 from ..engines._references import ReferencePool
@@ -98,7 +98,7 @@ def multiply_remote(A: Any, B: Any, lease: PoolLease, options: Options, rng: Any
 
 
 @checks.named(PRODUCT)
-def remote_product(A: Any, B: Any, *, workers: Any, redundancy: int = 0, rng: Any = None) -> RemoteScheme:
+def remote_product(A: Any, B: Any, *, workers: Any, redundancy: int = 0, rng: Seed = None) -> RemoteScheme:
     """The product of matrices that lie at workers, as a scheme: for `kofn.start`, `kofn.prepare` and `kofn.run`.
 
     `kofn.matmul` needs none of this; a job in the background does. Blocks are sketched at the workers, from which the

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import checks
 from .._base._closeable import Closeable
+from .._base._numbers import Seed
 from .._base._snapshots import Snapshot, collect
 from ..codes._linear import LinearCode
 from ..codes._sparse import is_sparse
@@ -42,7 +43,7 @@ def sum(
     code: CodeLike = "auto",
     count: int | None = None,
     energies: Any = None,
-    rng: Any = None,
+    rng: Seed = None,
     options: Options | None = None,
     **keywords: Unpack[OptionKeywords],
 ) -> Answer:
@@ -153,7 +154,7 @@ class CodedSum(Closeable):
         code: CodeLike = "auto",
         count: int | None = None,
         energies: Any = None,
-        rng: Any = None,
+        rng: Seed = None,
         options: Options | None = None,
         **keywords: Unpack[OptionKeywords],
     ) -> None:
@@ -198,7 +199,7 @@ def _terms(lease: PoolLease, terms: Any, count: Any, data: Any) -> Terms:
 
 
 def _template(
-    lease: PoolLease, options: Options, given: Terms, code: Any, energies: Any, rng: Any
+    lease: PoolLease, options: Options, given: Terms, code: Any, energies: Any, rng: Seed
 ) -> tuple[SumTemplate, Options, str]:
     """The sum without its input, how it runs, and what was chosen."""
     energies = _check_energies(energies, given.size)
@@ -226,7 +227,7 @@ def _shared(code: CodeLike, redundancy: int | None) -> CodeLike:
         given, remedy = f"{redundancy} beside code={code!r}", "leave one of them out, or build a code with more rows"
         raise checks.refusal(CALL, "redundancy", "say alone how many rows there are", given, remedy)
 
-    def walks(m: int, *, workers: int, rng: Any) -> LinearCode:
+    def walks(m: int, *, workers: int, rng: Seed) -> LinearCode:
         blocks = usual_blocks(m, workers)
         # Starts are spread evenly, so in so many blocks there are as many starts as there are to be copies.
         return cyclic(m, workers=workers, rows=min(blocks, -(-(redundancy + 1) * blocks // workers)))
@@ -234,7 +235,7 @@ def _shared(code: CodeLike, redundancy: int | None) -> CodeLike:
     return walks
 
 
-def build_code(code: CodeLike, m: int, workers: int, rng: Any) -> LinearCode:
+def build_code(code: CodeLike, m: int, workers: int, rng: Seed) -> LinearCode:
     """Build the code that ``code=`` means for m terms.
 
     Examples

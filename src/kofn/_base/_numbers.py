@@ -19,6 +19,9 @@ Indices = NDArray[np.intp]
 Flags = NDArray[np.bool_]
 """Yes or no, of each of several things."""
 
+Seed = int | np.random.Generator | None
+"""What `rng=` takes: an int to repeat a run, None for another one each time."""
+
 EPSILON = float(np.finfo(np.float64).eps)
 
 MODERATE = 400

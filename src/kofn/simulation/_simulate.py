@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import checks
-from .._base._numbers import EPSILON, Floats
+from .._base._numbers import EPSILON, Floats, Seed
 from ..codes._linear import LinearCode
 from ..codes._prior import Prior
 from ..codes.decoding._decode import decodable, decode
@@ -39,7 +39,7 @@ def simulate(
     code: Any,
     latency: Latency,
     trials: int = 1000,
-    rng: Any = None,
+    rng: Seed = None,
     *,
     stop: StopRule | None = None,
     prior: Prior | None = None,
@@ -123,7 +123,7 @@ def errors_by_count(
     code: Any,
     latency: Latency | None = None,
     trials: int = 1000,
-    rng: Any = None,
+    rng: Seed = None,
     *,
     prior: Prior | None = None,
     estimator: Estimator = "lmmse",
@@ -160,7 +160,7 @@ def errors_at(
     latency: Latency,
     times: ArrayLike,
     trials: int = 1000,
-    rng: Any = None,
+    rng: Seed = None,
     *,
     prior: Prior | None = None,
     estimator: Estimator = "lmmse",
@@ -265,7 +265,7 @@ class _RandomOrder:
         return rng.random((trials, len(work)))
 
 
-def _draw(call: str, code: LinearCode, latency: Latency, trials: int, rng: Any) -> _Arrivals:
+def _draw(call: str, code: LinearCode, latency: Latency, trials: int, rng: Seed) -> _Arrivals:
     check_latency(call, "latency", latency)
     trials = checks.integer(call, "trials", trials, 1, "ask for at least one trial")
     random = checks.generator(call, rng)

@@ -20,7 +20,7 @@ from sklearn import get_config
 
 from .._api._sum import CodedSum, CodeLike, check_code
 from .._base._closeable import at_end
-from .._base._numbers import Array
+from .._base._numbers import Array, Seed
 from ..checks import masked, named, refusal
 from ..codes._linear import LinearCode
 from ..jobs._answer import Answer
@@ -43,7 +43,7 @@ OPTIONS = tuple(name for name in OptionKeywords.__annotations__ if name != "esti
 """Options that are parameters; what an estimate uses is named in ``options=`` alone, as `estimator` is the ensemble."""
 
 
-def twofold(m: int, *, workers: int, rng: Any = None) -> LinearCode:
+def twofold(m: int, *, workers: int, rng: Seed = None) -> LinearCode:
     """Cyclic blocks, half as many as workers: every tree starts at two workers, and whoever is done helps.
 
     A prediction is short, so that what a message costs, or how late it is, weighs more than the trees: few blocks
@@ -132,7 +132,7 @@ class CodedEnsemble(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         *,
         workers: Any = None,
         code: CodeLike = twofold,
-        rng: Any = None,
+        rng: Seed = None,
         options: Options | None = None,
         deadline: float | None = None,
         tolerance: float | None = None,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._base._numbers import Floats
+from ..._base._numbers import Floats, Seed
 from ...checks import generator, integer, number, refusal
 from ...schemes.functions._calls import EvaluationFailed
 from ._best_linear import Joint
@@ -42,7 +42,7 @@ def fit(
     workers: int,
     samples: int = 100,
     seconds: float = 60.0,
-    rng: Any = None,
+    rng: Seed = None,
 ) -> Fitted:
     """Find the code that suits a function and its inputs, with its measured error; or none.
 

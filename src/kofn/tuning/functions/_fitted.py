@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
-from ..._base._numbers import Floats
+from ..._base._numbers import Floats, Seed
 from ...checks import named, refusal
 from ...codes._prior import Prior
 from ...jobs._answer import Answer
@@ -51,7 +51,7 @@ class Fitted:
     report: FitReport
     f: Callable[[Any], Any]
 
-    def evaluations(self, inputs: Any, *, workers: int, rng: Any = None) -> FunctionScheme:
+    def evaluations(self, inputs: Any, *, workers: int, rng: Seed = None) -> FunctionScheme:
         """What workers evaluate for these inputs, (K, …)."""
         X = stack_inputs(inputs)
         wanted = (self.report.inputs, *self.shape)

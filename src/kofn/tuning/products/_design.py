@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ... import checks
-from ..._base._numbers import Floats
+from ..._base._numbers import Floats, Seed
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
 from ...schemes._deal import deal_rows, default_redundancy
@@ -66,7 +66,7 @@ class Design:
     value: float
     plain: float
 
-    def scheme(self, A: Any, B: Any, rng: Any = None) -> Scheme:
+    def scheme(self, A: Any, B: Any, rng: Seed = None) -> Scheme:
         """The scheme for matrices like those it was designed for; ``rng`` draws the sketch for the error bar."""
         operands, random = Operands.of(A, B), generator(rng)
         cut = row_column(operands, self.blocks, self.code.unknowns, "frobenius", random)
@@ -84,7 +84,7 @@ class Design:
         blocks: tuple[int, int] | None = None,
         rows: int | None = None,
         workers: int | None = None,
-        rng: Any = None,
+        rng: Seed = None,
     ) -> Scheme:
         """The same with the signature of all builders; what it was not designed for is refused.
 
@@ -188,7 +188,7 @@ def design(
     results: int = 1,
     correlations: bool = True,
     amplification_limit: float = 1e4,
-    rng: Any = None,
+    rng: Seed = None,
 ) -> Design:
     """Find the code that is best at one thing for this product, these workers and their latency.
 
@@ -266,7 +266,7 @@ def design_for(
     results: int = 1,
     correlations: bool = True,
     amplification_limit: float = 1e4,
-    rng: Any = None,
+    rng: Seed = None,
 ) -> Design:
     """The same without data, from what is expected of the products: for studies.
 
