@@ -34,19 +34,16 @@ def peel(generator: Any) -> list[Round]:
     >>> [(rows.tolist(), found.tolist()) for rows, found in peel(csr_array([[1, 1], [0, 2]]))]
     [([1], [1]), ([0], [0])]
     """
-    unknowns = generator.shape[1]
     degree = np.diff(generator.indptr).astype(np.int64)
     by_column = generator.tocsc()
     # The sum of a row's open unknowns is the last open one, once there is only one.
     total = np.concatenate([[0], np.cumsum(generator.indices, dtype=np.int64)])
     open_sum = np.diff(total[generator.indptr])
-    known = np.zeros(unknowns, dtype=bool)
     rounds: list[Round] = []
     ready = np.flatnonzero(degree == 1)
     while ready.size:
         found, first = np.unique(open_sum[ready], return_index=True)
         rounds.append((ready[first], found))
-        known[found] = True
         touched = _entries(by_column, found)
         np.subtract.at(degree, touched, 1)
         np.subtract.at(open_sum, touched, np.repeat(found, np.diff(by_column.indptr)[found]))
