@@ -236,3 +236,10 @@ def test_a_stack_of_sets_of_rows_is_decoded_set_by_set(make, estimator):
         one = decode(code, part, prior, estimator)
         for name in ("matrix", "recovered", "error", "backward_error", "amplification"):
             assert np.array_equal(getattr(stack, name)[place], getattr(one, name))
+
+
+def test_coefficients_of_disjoint_rows_are_divided_out():
+    code = kofn.LinearCode("pair", csr_array([[2.0, 2, 0], [0, 0, 4], [2, 2, 0]]), np.ones((1, 3)), worker=[0, 1, 2])
+    assert code.disjoint is not None
+    found = decode(code, [2, 1, 0])
+    assert found.exact and found.matrix.tolist() == [[0.5, 0.25, 0.0]]

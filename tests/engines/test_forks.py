@@ -296,3 +296,21 @@ def test_a_pass_over_an_array_that_is_under_way_does_not_hold_up_a_child():
     assert in_a_child(lambda: pieces.for_pieces(lambda *_: None, 4, pieces.WORTH_BYTES)) == "None"
     go_on.set()
     thread.join()
+
+
+def test_a_lock_that_another_thread_holds_does_not_hold_up_a_child():
+    with kofn.LocalPool(1) as pool, ThreadPoolExecutor(1) as threads:
+        held, go_on = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with pool._supervisor.lock:
+                held.set()
+                go_on.wait(2 * PATIENCE)
+
+        holding = threads.submit(hold)
+        assert held.wait(PATIENCE)
+        said = [in_a_child(work) for work in (lambda: pool.submit(0, int), pool.close, pool._supervisor.close)]
+        go_on.set()
+        holding.result(PATIENCE)
+        assert said[0].startswith("PoolClosed") and said[1:] == ["None", "None"]
+        assert pool.submit(0, int, "3").result(PATIENCE) == 3
