@@ -6,6 +6,7 @@
 # make docs      the site, in out/site: without a network, warnings are errors
 # make release-check what must hold before a release: wheel, source distribution, new environments
 # make chaos     seeded jobs under faults, on the engine that ENGINE names: ENGINE=threads JOBS=1000 SEED=1 make chaos
+# make mutants   whether the tests notice where the source is broken: an hour or so, writes docs/mutants.md
 # make figures   every published figure, quick, with a page of all, in out/figures
 # make check     formatting, lint, types
 PYTHON ?= python3
@@ -16,7 +17,7 @@ BIN := .venv/bin
 PROCESSES ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
 
-.PHONY: demo test test-slow test-all test-engine docs figures chaos release-check check clean
+.PHONY: demo test test-slow test-all test-engine docs figures chaos mutants release-check check clean
 
 demo: .venv/demo
 	mkdir -p out
@@ -51,6 +52,9 @@ SEED ?= 0
 
 chaos: .venv/installed
 	OMP_NUM_THREADS=1 $(if $(filter mpi,$(ENGINE)),$(MPIRUN) -n 5) $(BIN)/python -m kofn.testing.chaos --engine $(ENGINE) --jobs $(JOBS) --seed $(SEED)
+
+mutants: .venv/installed
+	$(BIN)/python tools/mutants contexts try page --again
 
 figures: .venv/installed
 	mkdir -p out
