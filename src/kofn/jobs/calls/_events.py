@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -22,6 +22,12 @@ class Dropped(NamedTuple):
     """Nobody wants the results of these any more."""
 
     numbers: Sequence[int]
+
+
+class LeftOut(NamedTuple):
+    """These workers were wrong in earlier jobs, and are given nothing more."""
+
+    workers: Collection[int]
 
 
 class Seen(NamedTuple):
@@ -62,7 +68,7 @@ class Undelivered(NamedTuple):
     error: BaseException
 
 
-Event = Added | Dropped | Seen | Refused | Returned | Lost | Undelivered
+Event = Added | Dropped | LeftOut | Seen | Refused | Returned | Lost | Undelivered
 
 # -- actions: what is to be done ----------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from ..._base._envelope import Envelope
 from ...engines import _delays
 from ...engines._delays import delays_of
 from ...engines._protocol import Pool, capabilities_of
+from ...engines._reputation import reputation_of
 from ...errors import ArgumentError, Cancelled, PoolClosed, WorkerError, WorkerLost
 from ...schemes._task import Task
 from ...schemes.functions._calls import resident_key
@@ -139,13 +140,16 @@ class CallLoop:
         """Why nothing more can come."""
         if getattr(self.pool, "is_open", True):
             last = f"; the last: {self.loss}" if self.loss else ""
-            return WorkerLost(f"all {self.pool.n} workers are gone{last}", -1)
+            barred = len(self._state.barred)
+            aside = f", {barred} of them set aside for wrong results" if barred else ""
+            return WorkerLost(f"all {self.pool.n} workers are gone{aside}{last}", -1)
         return PoolClosed("the pool was closed while calls ran on it.")
 
     def begin(self) -> None:
         """Place the function, which is refused here if it cannot travel, and look at the workers."""
         with suppress(WorkerError):  # that one is gone
             self.placed_bytes += self._placement.ensure(0, self._function)
+        self._leave_out()
         self._look(self._workers)
 
     def turn(self, until: float = math.inf) -> list[Result]:
@@ -203,6 +207,8 @@ class CallLoop:
         added = {number: size for number, size, _ in came if number in self._arguments}  # not dropped at once
         places = {number: place for number, _, place in came if place is not None and number in added}
         results = self._tell(on.Dropped(dropped)) if dropped else []
+        if added:
+            self._leave_out()
         return results + (self._tell(on.Added(added, places)) if added else [])
 
     def _take_dropped(self) -> list[int]:
@@ -210,6 +216,11 @@ class CallLoop:
         for number in dropped:
             self._arguments.pop(number, None)
         return dropped
+
+    def _leave_out(self) -> None:
+        """Let the state know of workers that were wrong in earlier jobs, and give them nothing more."""
+        if new := reputation_of(self.pool).left_out - self._state.barred:
+            self._tell(on.LeftOut(new))
 
     def _look(self, workers: Sequence[int]) -> list[Result]:
         return self._tell(on.Seen({worker: self.pool.state(worker) for worker in workers}))

@@ -3,8 +3,8 @@
 The set of calls is open: more may come at any time, and what is done is forgotten. An idle worker takes what waits, in
 order, and first of all that whose inputs lie there. Where nothing does, it takes over what waits for a worker that has
 its inputs but is busy for longer than these take to move, or repeats what others are late with, and the first result
-counts. What takes so long that
-it seems to hang is ended with its worker, once when it is alone, and tried again after everything else.
+counts. What takes so long that it seems to hang is ended with its worker, once when it is alone, and tried again after
+everything else. A worker that dies again and again is given nothing as long as others are there that do not seem to hang.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from . import _events as on
 from ._lines import Lines
+from ._suspects import Suspects
 from ._tempo import Tempo
 
 ATTEMPTS = 3
@@ -38,6 +39,9 @@ HUNG = 20.0
 
 HUNG_SECONDS = 1.0
 """... but no sooner."""
+
+UNKNOWN_SECONDS = 60.0
+"""Before the first result, a worker is relied on for so long where another one is set aside."""
 
 USELESS = 3.0
 """After so many medians a worker is ended whose results others have brought."""
@@ -89,6 +93,8 @@ class CallState:
         self.tempo = Tempo(workers)
         self.flights: dict[int, Flight] = {}
         self.open: set[int] = set()  # calls that have no result yet
+        self.barred: set[int] = set()
+        self._suspects = Suspects()
         self._ends = ends
         self._lines = Lines()
         self._later: deque[int] = deque()  # have been ended before
@@ -124,10 +130,13 @@ class CallState:
     def wake_at(self) -> float:
         """When it would decide otherwise although nothing has happened until then; inf for never."""
         wake = math.inf
+        waits = bool(self._lines or self._later)
         if self.open and self.absent:
-            wake = self.now + (POLL_SECONDS if self._lines or self._later else IDLE_POLL_SECONDS)
+            wake = self.now + (POLL_SECONDS if waits else IDLE_POLL_SECONDS)
         for flight in self.flights.values():
             times = [self._end_at(flight)]
+            if self._idle and waits:  # for somebody who is not set aside
+                times.append(self._hung_at(flight))
             if self._idle and self._copyable(flight):
                 times.append(self._late_at(flight))
             wake = min(wake, *(time if time > self.now else math.inf for time in times))
@@ -148,11 +157,18 @@ class CallState:
             self._close(number)
         return []
 
+    def _left_out(self, event: on.LeftOut) -> list[on.Action]:
+        self.barred.update(event.workers)
+        return self._seen(on.Seen(dict.fromkeys(event.workers, "dead")))
+
     def _seen(self, event: on.Seen) -> list[on.Action]:
         for worker, state in event.states.items():
             if worker not in self.flights:
-                self.states[worker] = state
+                self._set_state(worker, state)
         return []
+
+    def _set_state(self, worker: int, state: str) -> None:
+        self.states[worker] = "dead" if worker in self.barred else state
 
     def _refused(self, event: on.Refused) -> list[on.Action]:
         # One that calls itself idle and takes nothing is looked at again before it is asked.
@@ -164,6 +180,7 @@ class CallState:
         flight = self._land(event.worker, event.state)
         done, rest = flight.numbers[: event.ended], flight.numbers[event.ended :]
         self.tempo.add(event.worker, max(1, event.ended), event.seconds, self.now - flight.sent)
+        self._suspects.returned(event.worker)
         for number in done:
             self._close(number)
         self._put_back(rest)
@@ -171,6 +188,7 @@ class CallState:
 
     def _lost(self, event: on.Lost) -> list[on.Action]:
         flight = self._land(event.worker, event.state)
+        self._suspects.lost(event.worker, self.open.intersection(flight.numbers))
         if len(flight.numbers) > 1:  # one of them did it, and the others are not to pay for it
             return self._take_apart(flight)
         (number,) = flight.numbers
@@ -184,6 +202,7 @@ class CallState:
 
     def _undelivered(self, event: on.Undelivered) -> list[on.Action]:
         flight = self._land(event.worker, event.state)
+        self._suspects.returned(event.worker)
         if len(flight.numbers) == 1 and flight.numbers[0] in self.open:
             return self._give_up(flight.numbers[0], event)
         return self._take_apart(flight)
@@ -195,12 +214,13 @@ class CallState:
         return []
 
     def _give_up(self, number: int, event: on.Lost | on.Undelivered) -> list[on.Action]:
+        self._suspects.gave_up(number)
         self._close(number)
         return [on.GiveUp(number, event.worker, event.error)]
 
     def _land(self, worker: int, state: str) -> Flight:
         flight = self.flights.pop(worker)
-        self.states[worker] = state
+        self._set_state(worker, state)
         for number in flight.numbers:
             self._flying[number] -= 1
             if not self._flying[number]:
@@ -214,6 +234,7 @@ class CallState:
         self._lives.pop(number, None)
         self._alone.discard(number)
         self._ended.discard(number)
+        self._suspects.ended(number)
 
     def _put_back(self, numbers: Sequence[int]) -> None:
         """Let those wait again, before all others, that have no result and that nobody else has."""
@@ -233,10 +254,10 @@ class CallState:
         actions: list[on.Action] = []
         if not self.open:
             return actions
-        for worker in self._idle if self._lines.homes else ():
+        for worker in self._to_serve() if self._lines.homes else ():
             line = self._lines.of(worker)
             self._give(worker, self._taken(line, self.tempo.room(worker, len(line), 1)), actions)
-        for worker in self._idle:
+        for worker in self._to_serve():
             if not self._give(worker, self._next(worker), actions):
                 break  # nobody else gets anything either
         return actions
@@ -250,6 +271,20 @@ class CallState:
             self._flying[number] = self._flying.get(number, 0) + 1
         actions.append(on.Send(worker, numbers))
         return True
+
+    def _to_serve(self) -> list[int]:
+        """Idle workers that are given what there is: first those that nothing speaks against.
+
+        The others only where everybody else is gone or seems to hang, or what waits might wait for ever.
+        """
+        idle = self._idle
+        trusted = [worker for worker in idle if not self._suspects.is_aside(worker)]
+        if trusted or not idle or any(map(self._is_relied_on, self.flights.values())):
+            return trusted
+        return idle
+
+    def _is_relied_on(self, flight: Flight) -> bool:
+        return not self._suspects.is_aside(flight.worker) and self._hung_at(flight) > self.now
 
     def _next(self, worker: int) -> list[int]:
         line = self._lines.anywhere
@@ -325,6 +360,11 @@ class CallState:
             return flight.sent + USELESS * known if self._ends else self.now
         if not self._ends or not self._ended.isdisjoint(flight.numbers):
             return math.inf
+        return self._hung_at(flight) if math.isfinite(self.tempo.away) else math.inf
+
+    def _hung_at(self, flight: Flight) -> float:
+        if not math.isfinite(self.tempo.away):
+            return flight.sent + UNKNOWN_SECONDS
         return flight.sent + max(HUNG_SECONDS, HUNG * self._expected(flight))
 
     def _expected(self, flight: Flight) -> float:
@@ -357,6 +397,7 @@ class CallState:
 _STEPS: dict[type, Callable[[CallState, Any], list[on.Action]]] = {
     on.Added: CallState._added,
     on.Dropped: CallState._dropped,
+    on.LeftOut: CallState._left_out,
     on.Seen: CallState._seen,
     on.Refused: CallState._refused,
     on.Returned: CallState._returned,
