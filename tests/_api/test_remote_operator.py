@@ -98,6 +98,22 @@ def test_an_estimate_knows_its_error(adjoint):
     assert answer.error == pytest.approx(truth, rel=0.5)
 
 
+def test_an_estimate_of_runs_of_unequal_heights_mixes_them_where_they_overlap():
+    alike = np.ones((60, 1)) @ RNG.standard_normal((1, 25)) + 0.01 * RNG.standard_normal((60, 25))
+    x = RNG.standard_normal((25, 1))
+    pool = virtual([[1.0], [1.0], [1.0] * 14 + [1e6]])
+    with kofn.operator(tiled(alike, (7, 20, 31, 50), ()), workers=pool, redundancy=0, rng=1) as op:
+        for _ in range(20):
+            answer = op.product(x, deadline=9.0)
+            if not answer.exact:
+                break
+    off = np.linalg.norm(answer.value - alike @ x) / np.linalg.norm(alike @ x)
+    missing = (
+        np.linalg.norm((alike @ x)[answer.value[:, 0] != 0]) if answer.exact else np.sqrt(np.mean(~answer.recovered))
+    )
+    assert not answer.exact and off < 0.8 * missing  # with zeros in its place all that is missing is off
+
+
 def test_what_cannot_be_is_refused():
     with kofn.operator(tiled(), workers=virtual()) as op:
         with pytest.raises(kofn.ArgumentError, match="'x' must have 25 rows"):

@@ -21,7 +21,7 @@ from .._layout import Layout
 from .._scheme import Parts, Scheme
 from .._task import Task
 from .._template import Template
-from ._remote import Run, UnevenGrid
+from ._remote import Run, UnevenGrid, combine_results
 from ._scheme import prior_of_samples
 
 
@@ -146,11 +146,11 @@ class RemoteSideScheme(Scheme):
         """The sum of the runs' products, or these where they belong."""
         spec, side = self._spec, self.side
         value = np.zeros(spec.shape, spec.dtype) if out is None else out
-        value[...] = 0
         for run, line in zip(side.runs, decoding.matrix, strict=False):  # of an adjoint there is one line
             part = slice(None) if side.adjoint else slice(run.start, run.stop)
-            for number in np.flatnonzero(line).tolist():
-                value[part] += line[number] * results[number]
+            numbers = np.flatnonzero(line).tolist()
+            shape = (spec.shape[0] if side.adjoint else run.size, spec.shape[1])
+            value[part] = combine_results(line[numbers], [results[n] for n in numbers], shape, spec.dtype)
         return value
 
     def prior(self) -> Prior:
