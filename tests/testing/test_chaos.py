@@ -18,7 +18,7 @@ import kofn
 from kofn.simulation import VirtualPool
 from kofn.testing import chaos, faults
 from kofn.testing.chaos import _play, _programs
-from kofn.testing.chaos._draws import FACES, PROGRAMS, Case, Round
+from kofn.testing.chaos._draws import COMPARED_FACES, FACES, PROGRAMS, Case, Round
 from kofn.testing.chaos._fits import misfit
 from kofn.testing.chaos._mishaps import Chances, Mishaps
 from processes import linux, slow_but
@@ -81,7 +81,14 @@ def test_every_kind_of_job_is_drawn() -> None:
     rounds = [chaos.draw_round(0, number, local, 0, 9) for number in range(400)]
     cases = [case for round in rounds for case in round.cases]
     assert {case.face for case in cases} == {*FACES, "program"}
-    assert {case.options.get("verify") for case in cases} == {None, "correct"}
+    verified = {(case.face, case.options.get("verify")) for case in cases}
+    faces = {face for face in FACES if face not in ("imap", "joblib") and not face.startswith("remote")}
+    assert verified >= {(face, verify) for face in faces for verify in ("correct", "detect")}
+    liars = [round for round in rounds if round.wrong]
+    assert any(round.loses for round in liars) and any(round.chances.stops for round in liars)
+    assert any(len(round.wrong) > 1 for round in liars)
+    assert {case.face for round in liars for case in round.cases} >= {*COMPARED_FACES, "matmul"}
+    assert any("stop" in case.options for case in cases)
     assert any(round.forks for round in rounds) and any(round.closed_after for round in rounds)
     assert any(round.killed for round in rounds) and any(round.chances.stops for round in rounds)
     assert any(round.threads == 3 for round in rounds) and any(case.cancelled_after for case in cases)

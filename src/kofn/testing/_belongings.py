@@ -9,6 +9,9 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+LEFT_BY_OTHERS = ("shared memory sm_segment", "shared memory sem.", "shared memory .")
+"""What other programs leave that were killed: Open MPI, multiprocessing, loky, browsers. kofn makes none of these."""
+
 
 def child_processes() -> set[str]:
     """Numbers of this process's children, zombies among them; nothing where there is no ``/proc``."""
@@ -28,7 +31,7 @@ def belongings() -> set[str]:
     """Child processes, kofn's threads and shared memory: what a pool might leave behind."""
     children = {f"process {pid}" for pid in child_processes()}
     threads = {f"thread {t.ident} {t.name}" for t in threading.enumerate() if t.name.startswith("kofn")}
-    return children | threads | set(_shared_memory())
+    return children | threads | set(shared_memory())
 
 
 def everything(beside_a_cluster: bool = False) -> set[str]:
@@ -42,8 +45,8 @@ def everything(beside_a_cluster: bool = False) -> set[str]:
     for path in Path("/proc/self/fd").glob("*"):
         with suppress(FileNotFoundError):
             found.add(f"descriptor {path.name} {path.readlink()}")
-    passing = ("shared memory ",) if beside_a_cluster else ("shared memory sm_segment",)  # the latter are Open MPI's
-    return {name for name in found if not (name.startswith(passing) or (beside_a_cluster and " socket:" in name))}
+    passing = ("shared memory ", " socket:") if beside_a_cluster else ()
+    return {name for name in found if not any(word in name for word in passing)}
 
 
 def left_since(before: set[str], now: set[str] | None = None) -> set[str]:
@@ -52,12 +55,17 @@ def left_since(before: set[str], now: set[str] | None = None) -> set[str]:
     ``now`` is what there is, `belongings` by default.
     """
     new = (belongings() if now is None else now) - before
-    files, others = _shared_memory(), _shared_by_others() if new else set()
-    return {name for name in new if files.get(name) not in others}
+    files = shared_memory() if new else {}
+    ours, others = _mapped() if new else (set(), set())
+    return {
+        name
+        for name in new
+        if (node := files.get(name)) not in others and (node in ours or not name.startswith(LEFT_BY_OTHERS))
+    }
 
 
-def _shared_memory() -> dict[str, str]:
-    """The inode of each file."""
+def shared_memory() -> dict[str, str]:
+    """The inode of each file in ``/dev/shm``."""
     found = {}
     for path in Path("/dev/shm").glob("*"):
         with suppress(FileNotFoundError):
@@ -65,13 +73,14 @@ def _shared_memory() -> dict[str, str]:
     return found
 
 
-def _shared_by_others() -> set[str]:
-    """Inodes that processes other than this one and its descendants map; a semaphore's file changes its name."""
+def _mapped() -> tuple[set[str], set[str]]:
+    """Inodes that this process and its descendants map, and those of others; a semaphore's file changes its name."""
     known, ours = parents(), {str(os.getpid())}
     while more := {process for process, parent in known.items() if parent in ours} - ours:
         ours |= more
-    found: set[str] = set()
-    for process in known.keys() - ours:
+    found: tuple[set[str], set[str]] = set(), set()
+    for process in known:
         with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
-            found |= set(re.findall(r"(\d+) +/dev/shm/", Path(f"/proc/{process}/maps").read_text()))
+            maps = Path(f"/proc/{process}/maps").read_text()
+            found[process not in ours].update(re.findall(r"(\d+) +/dev/shm/", maps))
     return found

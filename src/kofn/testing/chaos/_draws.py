@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...jobs._stop import Decodable, NoProgress
 from .. import faults
 from ._mishaps import Chances
 
@@ -20,13 +21,17 @@ FUNCTION_CODES = ("auto", "auto", "repetition", "lagrange", "berrut", "letcc", "
 SCHEDULERS = ("auto", "static", "adaptive", "speculative", "duplicates", "coded")
 FACES = (
     "matmul", "matmul", "matmul", "plan", "start", "sum", "coded sum", "map", "coded map", "imap", "joblib", "operator",
+    "remote matmul", "remote operator",
 )  # fmt: skip
 VIRTUAL_FACES = ("matmul", "plan", "sum", "coded sum", "map", "coded map", "operator")
 PROGRAMS = ("ctrl-c", "killed", "ends", "full disk", "no memory", "few descriptors")
 """What happens to a program of its own."""
 
-CHECKED_FACES = ("matmul", "plan", "start")
-"""Those of which single results can be checked (``verify=``), and so lies be found."""
+KEYED_FACES = ("matmul", "plan", "start", "operator")
+"""Those of which single results can be checked with a key (``verify=``), however many workers are wrong."""
+
+COMPARED_FACES = ("sum", "coded sum", "map", "coded map")
+"""Those of which results are compared with one another, where one worker may be wrong."""
 
 CLUSTER_WORKERS = 4
 """Of a cluster that is started for all rounds."""
@@ -134,6 +139,10 @@ class Round:
     delays: Sequence[Sequence[float]] = ()
     deaths: Mapping[int, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        compared = any(case.face in COMPARED_FACES for case in self.cases)
+        assert not compared or len(self.wrong) <= 1, "two that say the same are believed"
+
     @property
     def loses(self) -> bool:
         """Whether workers may be lost."""
@@ -164,7 +173,7 @@ def draw_round(seed: int, number: int, engine: Engine, first: int, most: int) ->
         **shared,
         threads=int(rng.integers(1, 4)),
         chances=_draw_chances(rng, engine),
-        wrong=_draw_wrong(rng, workers) if lying else {},
+        wrong=_draw_wrong(rng, workers, cases) if lying else {},
         closed_after=float(rng.uniform(0.0, 0.4)) if rng.random() < 0.08 else None,
         killed=_draw_kills(rng, workers) if engine.name == "local" and rng.random() < 0.25 else (),
         forks=bool(engine.name in ("local", "threads") and rng.random() < 0.1),
@@ -172,8 +181,8 @@ def draw_round(seed: int, number: int, engine: Engine, first: int, most: int) ->
 
 
 def _draw_case(rng: np.random.Generator, number: int, engine: Engine, workers: int, lying: bool) -> Case:
-    faces = CHECKED_FACES[: 2 if engine.virtual else 3] if lying else VIRTUAL_FACES if engine.virtual else FACES
-    face = str(rng.choice(faces))
+    faces = KEYED_FACES + COMPARED_FACES if lying else FACES
+    face = str(rng.choice([face for face in faces if not engine.virtual or face in VIRTUAL_FACES]))
     code = str(rng.choice(_codes_of(face)))
     plain = face == "matmul" and code in ("auto", "uncoded", "repetition") and not lying
     dtype = str(rng.choice(["float64", "float32", "complex128", "complex64"] + ["int64", "sparse"] * plain))
@@ -198,10 +207,9 @@ def _draw_options(rng: np.random.Generator, face: str, code: str, workers: int, 
     options: dict[str, Any] = {}
     if face in ("imap", "joblib"):
         return options
-    if rng.random() < 0.3:
-        options["deadline"] = float(rng.uniform(0.005, 0.5))
-    if rng.random() < 0.15:
-        options["tolerance"] = float(rng.choice([0.05, 0.3, 0.8]))
+    options |= _draw_end(rng)
+    if face.startswith("remote"):
+        return options | {"redundancy": int(rng.integers(0, 3))}
     if rng.random() < 0.5 and face != "operator":
         options["scheduler"] = str(rng.choice(SCHEDULERS))
     if rng.random() < 0.15 and face in ("matmul", "plan", "start"):
@@ -209,8 +217,22 @@ def _draw_options(rng: np.random.Generator, face: str, code: str, workers: int, 
     if rng.random() < 0.3 and ((face, code) in (("matmul", "auto"), ("sum", "auto")) or face == "operator"):
         options["redundancy"] = int(rng.integers(0, workers))
     if lying:
-        options["verify"] = "correct"
+        options["verify"] = str(rng.choice(["correct", "correct", "detect"]))
+    elif rng.random() < 0.1:  # honest workers must not be called wrong
+        options["verify"] = str(rng.choice(["correct", "detect"]))
     return options
+
+
+def _draw_end(rng: np.random.Generator) -> dict[str, Any]:
+    """What ends a job before it is exact."""
+    if rng.random() < 0.08:
+        return {"stop": Decodable() | NoProgress(float(rng.uniform(0.02, 0.5)))}
+    end: dict[str, Any] = {}
+    if rng.random() < 0.3:
+        end["deadline"] = float(rng.uniform(0.005, 0.5))
+    if rng.random() < 0.15:
+        end["tolerance"] = float(rng.choice([0.05, 0.3, 0.8]))
+    return end
 
 
 def _draw_chances(rng: np.random.Generator, engine: Engine) -> Chances:
@@ -222,8 +244,9 @@ def _draw_chances(rng: np.random.Generator, engine: Engine) -> Chances:
     )
 
 
-def _draw_wrong(rng: np.random.Generator, workers: int) -> dict[int, faults.Fault]:
-    liars = rng.choice(workers, int(rng.integers(1, workers)), replace=False).tolist()
+def _draw_wrong(rng: np.random.Generator, workers: int, cases: Sequence[Case]) -> dict[int, faults.Fault]:
+    most = 1 if any(case.face in COMPARED_FACES for case in cases) else workers - 1
+    liars = rng.choice(workers, int(rng.integers(1, most + 1)), replace=False).tolist()
     return {liar: WRONG[int(rng.integers(len(WRONG)))] for liar in liars}
 
 

@@ -22,9 +22,13 @@ from ...schemes import FUNCTIONS, PRODUCTS
 from .._battery import require as hold
 from ._draws import Case
 from ._oracles import check_product, check_sum, check_values
+from ._remote import at_the_workers, brought_here, keeping
 
 NEVER_EXACT = {"matdot-approximate", "berrut", "letcc", "kriging", "parity"}
 MIXED = {"lagrange", "berrut", "letcc", "kriging", "parity"}
+
+ENDS = ("deadline", "tolerance", "stop")
+"""Options that end a job before it is exact."""
 
 MOST_MIXED = 6
 """Inputs of a code that mixes them, and rows."""
@@ -68,13 +72,18 @@ def _kind(answer: Answer, case: Case) -> str:
     """What kind of answer it is; one that nothing hurried is exact."""
     if answer.exact:
         return "exact"
-    hurried = "deadline" in case.options or "tolerance" in case.options
+    hurried = any(end in case.options for end in ENDS)
     hold(hurried or case.code in NEVER_EXACT, f"nothing hurried {case.code}, and yet it is not exact: {answer!r}")
     return "estimate"
 
 
+def _lying(case: Case) -> bool:
+    """Whether workers may be wrong; then a small error may be taken for rounding."""
+    return "verify" in case.options
+
+
 def _product(answer: Answer, case: Case, A: Any, B: Any, told: Any) -> Outcome:
-    off = check_product(answer, A, B, lying="verify" in case.options)
+    off = check_product(answer, A, B, lying=_lying(case))
     told(answer)
     return _kind(answer, case), off
 
@@ -103,7 +112,7 @@ def _start(case: Case, pool: Pool, told: Any) -> Outcome:
         A[:], B[:] = np.nan, np.nan
         if case.cancelled_after is None:
             for estimate in job:
-                check_product(estimate, *before, lying="verify" in case.options)
+                check_product(estimate, *before, lying=_lying(case))
             return _product(job.result(), case, *before, told)
         timer = threading.Timer(case.cancelled_after, job.cancel)
         timer.start()
@@ -137,7 +146,7 @@ def _sum(case: Case, pool: Pool, told: Any) -> Outcome:
     terms, values, x = _terms(case)
     answer = sum(terms, x, workers=pool, code=case.code, rng=case.seed, **case.options)
     told(answer)
-    return _kind(answer, case), check_sum(answer, values)
+    return _kind(answer, case), check_sum(answer, values, _lying(case))
 
 
 def _coded_sum(case: Case, pool: Pool, told: Any) -> Outcome:
@@ -145,7 +154,7 @@ def _coded_sum(case: Case, pool: Pool, told: Any) -> Outcome:
     with CodedSum(terms, workers=pool, code=case.code, rng=case.seed, **case.options) as total:
         for y in (x, 2 * x, x - 1):
             answer = total(y)
-            off = check_sum(answer, [term(y) for term in terms])
+            off = check_sum(answer, [term(y) for term in terms], _lying(case))
             told(answer)
     return _kind(answer, case), off
 
@@ -196,7 +205,7 @@ def _map(case: Case, pool: Pool, told: Any) -> Outcome:
     f, inputs, values = _function(case)
     answer = map(f, inputs, workers=pool, **_of_code(case, pool), **case.options)
     told(answer)
-    return _kind(answer, case), check_values(answer, values, case.code in MIXED)
+    return _kind(answer, case), check_values(answer, values, case.code in MIXED, _lying(case))
 
 
 def _coded_map(case: Case, pool: Pool, told: Any) -> Outcome:
@@ -204,7 +213,7 @@ def _coded_map(case: Case, pool: Pool, told: Any) -> Outcome:
     with CodedMap(f, workers=pool, **_of_code(case, pool), **case.options) as mapped:
         for _ in range(2):
             answer = mapped(inputs)
-            check_values(answer, values, case.code in MIXED)
+            check_values(answer, values, case.code in MIXED, _lying(case))
             told(answer)
     return _kind(answer, case), None
 
@@ -248,6 +257,25 @@ def _operator(case: Case, pool: Pool, told: Any) -> Outcome:
     return outcomes[-1]
 
 
+def _remote_matmul(case: Case, pool: Pool, told: Any) -> Outcome:
+    """A product of matrices that lie at the workers; its blocks are brought here to be looked at."""
+    A, B = _drawn(case)
+    keeper = keeping(pool)
+    left, right = (at_the_workers(X, keeper) for X in (A, B))
+    answer = matmul(left, right, workers=keeper, rng=case.seed, **case.options)
+    return _product(brought_here(answer, keeper), case, A, B, told)
+
+
+def _remote_operator(case: Case, pool: Pool, told: Any) -> Outcome:
+    from ..._api._operator import operator
+
+    A, B = _drawn(case)
+    keeper = keeping(pool)
+    with operator(at_the_workers(A, keeper), workers=keeper, rng=case.seed, **case.options) as op:
+        outcomes = [_product(op.product(B[:, [i]]), case, A, B[:, [i]], told) for i in range(3)]
+    return outcomes[-1]
+
+
 _FACES: Mapping[str, Callable[[Case, Pool, Any], Outcome]] = {
     "matmul": _matmul,
     "plan": _plan,
@@ -259,6 +287,8 @@ _FACES: Mapping[str, Callable[[Case, Pool, Any], Outcome]] = {
     "imap": _imap,
     "joblib": _joblib,
     "operator": _operator,
+    "remote matmul": _remote_matmul,
+    "remote operator": _remote_operator,
 }
 
 assert set(FUNCTIONS) >= MIXED

@@ -5,9 +5,11 @@ from __future__ import annotations
 from ...errors import (
     ArgumentError,
     Cancelled,
+    Corrupted,
     KofnError,
     NotDecodable,
     PoolClosed,
+    ReferenceLost,
     TaskError,
     WorkerLost,
 )
@@ -40,7 +42,12 @@ def misfit(error: BaseException, case: Case, round: Round) -> str:
     if isinstance(error, TaskError):
         return "" if case.fails and isinstance(error.__cause__, Planned) else "nothing was to fail"
     if isinstance(error, NotDecodable):
-        return "" if round.loses or round.wrong or "deadline" in case.options else "nothing was lost or late"
+        hurried = "deadline" in case.options or "stop" in case.options
+        return "" if round.loses or round.wrong or hurried else "nothing was lost or late"
+    if isinstance(error, Corrupted):
+        return "" if round.wrong and "verify" in case.options else "nobody was wrong"
+    if isinstance(error, ReferenceLost):
+        return "" if round.loses and case.face.startswith("remote") else "nothing was lost that lay at a worker"
     if isinstance(error, WorkerLost):
         return "" if round.loses else "no worker was lost"
     return _misfit_of_refusal(error, case)

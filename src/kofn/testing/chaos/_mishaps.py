@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ...engines._protocol import Pool
-from ...engines._wrapped import WrappedPool
+from ...engines._wrapped import Begin, WrappedPool
 
 Mishap = Literal["none", "dies", "stops", "late"]
 
@@ -80,13 +80,13 @@ class Mishaps(WrappedPool):
         self._folder = tempfile.TemporaryDirectory(prefix="chaos-")
         self._woken = Waker(Path(self._folder.name))
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._pool, name)
-
-    def submit(
-        self, worker: int, function: Callable[..., Any], *arguments: Any, keys: tuple[Hashable, ...] = ()
+    def _begin(
+        self,
+        begin: Begin,
+        worker: int,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        keys: tuple[Hashable, ...],
     ) -> Future[Any]:
         """Run ``function`` at ``worker``, where something may happen first."""
         with self._lock:
@@ -97,7 +97,7 @@ class Mishaps(WrappedPool):
                 mishap = "dies" if self._deaths <= self._chances.deaths else "none"
         if mishap != "none":
             function = partial(run_with, mishap, seconds, (os.getpid(), self._folder.name), function)
-        return self._pool.submit(worker, function, *arguments, keys=keys)
+        return begin(worker, function, *arguments, keys=keys)
 
     def close(self) -> None:
         """Close the wrapped pool, and wake who was stopped."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .._belongings import parents
+from .._belongings import left_since, parents, shared_memory
 from ._draws import Case, Round
 from ._play import LEAK_PATIENCE, PATIENCE, Result
 
@@ -31,6 +31,7 @@ ENDS = {
 def play_program(round: Round, engine: str) -> list[Result]:
     """Run a program that its case names, and look at what it says and what it leaves."""
     (case,) = round.cases
+    before = set(shared_memory())
     with tempfile.TemporaryDirectory(prefix="program-") as folder:
         command = [sys.executable, "-m", "kofn.testing.chaos._program", case.code, engine, str(case.seed)]
         program = subprocess.Popen(
@@ -38,7 +39,7 @@ def play_program(round: Round, engine: str) -> list[Result]:
             preexec_fn=_hear_ctrl_c,
         )  # fmt: skip
         with program:
-            return _watch(program, case, Path(folder))
+            return _watch(program, case, Path(folder), before)
 
 
 def _hear_ctrl_c() -> None:
@@ -46,7 +47,7 @@ def _hear_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _watch(program: subprocess.Popen[str], case: Case, folder: Path) -> list[Result]:
+def _watch(program: subprocess.Popen[str], case: Case, folder: Path, before: set[str]) -> list[Result]:
     assert program.stdout is not None
     said = program.stdout.readline()
     descendants = _descendants(program.pid)
@@ -62,7 +63,7 @@ def _watch(program: subprocess.Popen[str], case: Case, folder: Path) -> list[Res
     misfits = _misfit(case, said + rest)
     results = [Result(case.number, "misfit", f"{case}: {misfits}")] if misfits else [Result(case.number, case.code)]
     left = _await_end(descendants)
-    files = [path.name for path in folder.iterdir()]
+    files = [path.name for path in folder.iterdir()] + sorted(left_since(before, set(shared_memory())))
     if left or files:
         results.append(Result(case.number, "left", f"{case} leaves {left} and {files}"))
     return results
