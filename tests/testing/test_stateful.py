@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import pytest
@@ -9,13 +10,14 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 import kofn
+from broken_pools import HANGING, SmallPool
 from kofn.simulation import VirtualPool
 from kofn.testing import EngineMachine
-from processes import linux
+from processes import linux, slow_but, until
 
 
-def play(make_pool: Any, examples: int, steps: int = 30) -> None:
-    machine = type("Machine", (EngineMachine,), {"make_pool": staticmethod(make_pool)})
+def play(make_pool: Any, examples: int, steps: int = 30, **members: Any) -> None:
+    machine = type("Machine", (EngineMachine,), {"make_pool": staticmethod(make_pool), **members})
     machine.TestCase  # noqa: B018  what engine authors write is there
     chosen = settings(settings.default, max_examples=examples, stateful_step_count=steps, phases=[Phase.generate])
     run_state_machine_as_test(machine, settings=chosen)  # type: ignore[no-untyped-call]
@@ -38,15 +40,39 @@ def test_local_processes() -> None:
 
 
 @pytest.mark.slow
-def test_dask(dask_cluster: Any) -> None:
+def test_dask() -> None:
+    """A worker that leaves has no nanny; another one, under a new name, takes its place."""
     distributed = pytest.importorskip("distributed")
-    with distributed.Client(dask_cluster.address, set_as_default=False) as client:
-        client.wait_for_workers(4, 60)
+    from dask_processes import processes
 
-        class ThreeOfFour(kofn.DaskPool):
-            n = property(lambda self: 3)  # the machine wants three
+    numbers = count(3)
+    with processes("w0", "w1", "w2") as cluster:
+        client = distributed.Client(cluster.address, set_as_default=False)
 
-        play(lambda: ThreeOfFour(client), 5)
+        def make_pool() -> Any:
+            for _ in range(4 - len(cluster.running)):  # the scheduler is one of them
+                cluster.worker(f"w{next(numbers)}")
+            until(lambda: len(client.scheduler_info(n_workers=-1)["workers"]) == 3, 60)
+            return kofn.DaskPool(client)
+
+        def leave(machine: Any, worker: int) -> bool:
+            if len(cluster.running) < 4 or worker in machine.running:  # one at a time: without any the pool is over
+                return False
+            cluster.kill(machine.pool.submit(worker, name_of_worker).result(60))
+            return True
+
+        def join(machine: Any) -> bool:
+            cluster.worker(f"w{next(numbers)}")
+            return True
+
+        with client:
+            play(make_pool, 4, leave=leave, join=join)
+
+
+def name_of_worker() -> str:
+    from distributed import get_worker
+
+    return str(get_worker().name)
 
 
 @pytest.mark.slow
@@ -57,6 +83,55 @@ def test_ray() -> None:
         play(lambda: kofn.RayPool(3, grace_seconds=0.1), 3)
     finally:
         ray.shutdown()
+
+
+# -- what is planted is found -------------------------------------------------------------------------
+
+SMALL = {
+    "kill": lambda machine, worker: machine.pool.kill(worker) is None,
+    "leave": lambda machine, worker: machine.pool.leave(worker) is None,
+    "join": lambda machine: machine.pool.join() is None,
+}
+"""How a worker of a small pool is killed, leaves and joins."""
+
+
+@pytest.mark.parametrize("examples", [10, pytest.param(200, marks=pytest.mark.slow)])
+def test_a_small_engine_without_a_fault(examples: int) -> None:
+    play(SmallPool, examples, **SMALL)
+
+
+FAULTS = {
+    "loses a result": "must have a result|must end",
+    "delivers a result twice": "ends once, and not 2 times",
+    "gives a result to the next task": "returns its result|must return|as it was put",
+    "says that it stopped nothing": "can be stopped, or abandoned|must have a result",
+    "says that it stopped what runs on": "is cancelled",
+    "says that it killed what runs on": "must become idle",
+    "is never idle after a death": "must become idle|must be neither",
+    "is never idle after a failure": "must become idle",
+    "forgets values with a death": "a|not resident|no value",
+    "who joins has no values": "a|not resident|no value",
+    "calls who left idle": "must be",
+    "takes two tasks": "WorkerError must be raised|one of four",
+    "tasks outlive it": "must end",
+    "a close that hangs": "may hang",
+}
+
+PATIENCE = 1.0
+"""Seconds; on a busy machine all that is right must have happened by then."""
+
+
+FOUND_SOON = ["loses a result", "is never idle after a failure", "takes two tasks"]
+
+
+@pytest.mark.parametrize("fault", slow_but(FAULTS, FOUND_SOON))
+def test_what_is_planted_is_found(fault: str) -> None:
+    HANGING.clear()
+    try:
+        with pytest.raises((AssertionError, kofn.ArgumentError), match=FAULTS[fault]):
+            play(lambda: SmallPool(fault), 100, patience_seconds=PATIENCE, **SMALL)
+    finally:
+        HANGING.set()
 
 
 class Wrong(kofn.ThreadPool):
@@ -86,7 +161,7 @@ class Wrong(kofn.ThreadPool):
     "fault", ["drops nothing", "puts something else", "always stops something", "is idle when closed"]
 )
 def test_what_is_wrong_is_found(fault: str) -> None:
-    with pytest.raises(AssertionError, match=r"must be|nothing to stop|as it was put"):
+    with pytest.raises(AssertionError, match=r"must be|nothing to stop|as it was put|must return|is cancelled"):
         play(lambda: Wrong(fault), 30)
 
 
