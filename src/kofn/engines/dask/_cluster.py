@@ -29,7 +29,7 @@ class Member:
 
     name: str | int
     address: str
-    has_nanny: bool
+    nanny: str | None
 
 
 class Cluster:
@@ -107,7 +107,7 @@ class Cluster:
             workers = (await client.scheduler.identity())["workers"]
             for address, about in workers.items():
                 if address not in self._left:
-                    self.members[address] = Member(about["name"], address, about["nanny"] is not None)
+                    self.members[address] = Member(about["name"], address, about["nanny"])
                     self._watch(client, address, about.get("status", ""))
             for address in self.members.keys() - workers.keys():
                 self._leave(address)

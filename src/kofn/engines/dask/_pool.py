@@ -48,8 +48,9 @@ class DaskPool(DaskReferences):
     `dask.array`, ``export`` gives one of futures, which lives as long as the client. Travelling needs no task.
 
     *Who comes and goes.* A slot belongs to a worker's name. A worker that leaves fails its task with
-    `WorkerLost`; its slot is starting for two seconds if it has a nanny, then dead, and alive again when a
-    worker of that name joins. A worker with a new name takes over a dead slot; if there is none it is kept for
+    `WorkerLost`; its slot is starting while it has a nanny that answers, a minute at most, then dead, and alive
+    again when a worker of that name joins. A worker with a new name takes over a dead slot, or one that has waited
+    for its nanny for two seconds; if there is none it is kept for
     the next one, or for the next pool. A pool never grows beyond the workers it was made with. A worker that
     Dask retires, or that is sent SIGTERM, is dead from then on, and its task goes to others while it is still there.
 

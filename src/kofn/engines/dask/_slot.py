@@ -9,9 +9,9 @@ import asyncio
 import concurrent.futures
 import contextlib
 import pickle
-import time
 from collections.abc import Coroutine, Hashable
 from concurrent.futures import CancelledError
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..._base._envelope import error_line
@@ -26,14 +26,12 @@ from .._validation import pack_argument
 from ._call import Call, DaskCall, DaskPlacedValue
 from ._cluster import Cluster, Member, unreachable
 from ._hold import Hold
+from ._nanny import REVIVAL, Return
 from ._travel import Travel
 from ._worker import end_process, refuse
 
 if TYPE_CHECKING:
     from distributed import Client
-
-REVIVAL = 2.0
-"""Seconds that a nanny has to bring its worker back before the slot counts as dead."""
 
 DYING = "dying"
 """Stands among the tasks of a process that is to end."""
@@ -57,24 +55,40 @@ class DaskSlot(PoolSlot):
         self.client = travel.client
         self.loop = self.client.loop.asyncio_loop
         self._running: asyncio.Task[tuple[str, Any]] | None = None
+        self._watch: asyncio.Task[Any] | None = None
         self.telling: concurrent.futures.Future[None] | None = None
         self.take(member)
 
     def take(self, member: Member) -> None:
         """Be served by ``member`` from now on."""
         self.name = member.name
-        self.has_nanny = member.has_nanny
-        self._lost_at = 0.0
+        self.nanny = member.nanny
+        self._return: Return | None = None
+        self._end_watch()
         self.address: str | None = member.address
         self.travel.index[member.address] = self.index
 
     def lose(self) -> float:
         """Lose the process and its task; return the seconds until the slot may be given to another name."""
         self.address = None
-        self._lost_at = time.monotonic()
+        self._return = Return(self.nanny)
+        self._end_watch()
         if self._running is not None:
             self._running.cancel()
-        return REVIVAL if self.has_nanny else 0.0
+        if self.nanny is None:
+            return 0.0
+        self._watch = self.travel.start(partial(self._return.watch, self.client))
+        self._watch.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else looks
+        return REVIVAL
+
+    def _end_watch(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a worker of another name may serve it."""
+        return self._return is not None and self._return.is_late
 
     def give_back(self) -> None:
         """Give up the task while its process is there still, but will end soon."""
@@ -88,8 +102,8 @@ class DaskSlot(PoolSlot):
         if not self.cluster.is_reachable:
             return WorkerState.DEAD
         if address is None:
-            late = time.monotonic() - self._lost_at >= REVIVAL
-            return WorkerState.STARTING if self.has_nanny and not late else WorkerState.DEAD
+            expected = self._return is not None and self._return.is_expected
+            return WorkerState.STARTING if expected else WorkerState.DEAD
         if address in self.cluster.leaving:
             return WorkerState.DEAD
         return WorkerState.BUSY if self.cluster.running.get(address) else super().state
@@ -109,7 +123,7 @@ class DaskSlot(PoolSlot):
 
     def stop(self, task: DaskCall, how: Stop = Stop.ABANDON) -> Stop:
         """Have a task taken back that has not begun, or end its process where a nanny starts another."""
-        address = self.address if how is Stop.KILL and self.has_nanny else None
+        address = self.address if how is Stop.KILL and self.nanny is not None else None
         if address is None:
             self.telling = start(self.loop, self.abandon(task))
             return Stop.ABANDON
@@ -209,7 +223,7 @@ class DaskSlots:
         cluster.listeners.add(self)
 
     def on_join(self) -> None:
-        """Give slots without a process to their own name, and dead ones to any other."""
+        """Give slots without a process to their own name, and those whose worker is late to any other."""
         serving = {slot.address for slot in self.all}
         free = {member.name: member for member in self.cluster.members.values() if member.address not in serving}
         empty = [slot for slot in self.all if slot.address is None]
@@ -217,7 +231,7 @@ class DaskSlots:
             if slot.name in free:
                 slot.take(free.pop(slot.name))
         for slot in empty:
-            if free and slot.state == WorkerState.DEAD:
+            if free and slot.address is None and slot.is_free:
                 slot.take(free.pop(next(iter(free))))
 
     def on_notice(self, address: str) -> None:
