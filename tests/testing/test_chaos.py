@@ -76,6 +76,15 @@ def test_programs(kind: str) -> None:
     assert [result.kind for result in results] == [kind], results
 
 
+@pytest.mark.slow
+def test_what_a_killed_program_leaves_in_shared_memory_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = _programs.shared_memory
+    told = iter([names(), names() | {"shared memory kofn-left": "0"}])
+    monkeypatch.setattr(_programs, "shared_memory", lambda: next(told))
+    results = _programs.play_program(Round(0, 0, 2, [Case(0, "program", "killed", "", 3)]), "local:2")
+    assert [result.kind for result in results] == ["killed", "left"] and "kofn-left" in results[1].text
+
+
 def test_every_kind_of_job_is_drawn() -> None:
     local = chaos.ENGINES["local"]
     rounds = [chaos.draw_round(0, number, local, 0, 9) for number in range(400)]
