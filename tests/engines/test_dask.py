@@ -20,7 +20,6 @@ import pytest
 import kofn
 from dask_processes import Processes, processes
 from kofn.engines import DaskPool, LocalPool, as_pool
-from kofn.engines.dask import _nanny
 from kofn.errors import ArgumentError, KofnError, NotDecodable, PoolClosed, WorkerLost
 from kofn.testing._engines import check_engine
 from processes import crossed, opens, slow_but, until
@@ -203,25 +202,6 @@ def test_kill_restarts_the_worker_where_a_nanny_is(pool: DaskPool) -> None:
     await_states(pool, "starting", "dead", workers=[3])
     await_states(pool, "idle", workers=[3])
     assert pool.submit(3, os.getpid).result() != before
-
-
-def test_a_worker_is_expected_as_long_as_its_nanny_answers(pool: DaskPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long it takes: the time after which others may take its place has passed at once here."""
-    monkeypatch.setattr(_nanny, "REVIVAL", 0.0)
-    process, seen = pool.submit(2, os.getpid).result(), set()
-    os.kill(process, signal.SIGKILL)
-    await_states(pool, "starting", "dead", workers=[2])
-    until(lambda: seen.add(state := pool.state(2)) or state == "idle", 60.0)
-    assert "dead" not in seen
-    assert pool.submit(2, os.getpid).result() != process
-
-
-def test_who_has_no_nanny_any_more_is_not_expected(pool: DaskPool, client: Any) -> None:
-    nannies = client.run_on_scheduler(lambda dask_scheduler: [w.nanny for w in dask_scheduler.workers.values()])
-    assert client.sync(_nanny.answers, client, nannies[0])
-    lost = _nanny.Return("tcp://127.0.0.1:1")  # a port at which nobody listens
-    assert lost.is_expected and not lost.is_late and not _nanny.Return(None).is_expected
-    assert not client.sync(_nanny.answers, client, "tcp://127.0.0.1:1")
 
 
 def test_ten_jobs_in_a_row_end_before_the_slow_worker(pool: DaskPool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import count
 from typing import Any
 
@@ -124,12 +125,22 @@ PATIENCE = 1.0
 FOUND_SOON = ["loses a result", "is never idle after a failure", "takes two tasks"]
 
 
+def found(make_pool: Any, examples: int, **members: Any) -> str:
+    """What a machine finds; where threads race it may not find it a second time."""
+    try:
+        play(make_pool, examples, **members)
+    except BaseExceptionGroup as group:
+        return str(group.exceptions[0])
+    except (AssertionError, kofn.ArgumentError) as error:
+        return str(error)
+    return ""
+
+
 @pytest.mark.parametrize("fault", slow_but(FAULTS, FOUND_SOON))
 def test_what_is_planted_is_found(fault: str) -> None:
     HANGING.clear()
     try:
-        with pytest.raises((AssertionError, kofn.ArgumentError), match=FAULTS[fault]):
-            play(lambda: SmallPool(fault), 100, patience_seconds=PATIENCE, **SMALL)
+        assert re.search(FAULTS[fault], found(lambda: SmallPool(fault), 100, patience_seconds=PATIENCE, **SMALL))
     finally:
         HANGING.set()
 
@@ -161,8 +172,8 @@ class Wrong(kofn.ThreadPool):
     "fault", ["drops nothing", "puts something else", "always stops something", "is idle when closed"]
 )
 def test_what_is_wrong_is_found(fault: str) -> None:
-    with pytest.raises(AssertionError, match=r"must be|nothing to stop|as it was put|must return|is cancelled"):
-        play(lambda: Wrong(fault), 30)
+    says = r"must be|nothing to stop|as it was put|must return|is cancelled"
+    assert re.search(says, found(lambda: Wrong(fault), 30))
 
 
 def test_a_closed_virtual_pool_ends_what_runs() -> None:
