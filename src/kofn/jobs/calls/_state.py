@@ -4,7 +4,7 @@ The set of calls is open: more may come at any time, and what is done is forgott
 order, and first of all that whose inputs lie there. Where nothing does, it takes over what waits for a worker that has
 its inputs but is busy for longer than these take to move, or repeats what others are late with, and the first result
 counts. What takes so long that it seems to hang is ended with its worker, once when it is alone, and tried again after
-everything else. A worker that dies again and again is given nothing as long as others are there that do not seem to hang.
+everything else. A worker that dies again and again is given nothing while others are there that do not seem to hang.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from . import _events as on
+from ._flight import Flight
 from ._lines import Lines
 from ._suspects import Suspects
 from ._tempo import Tempo
@@ -57,14 +58,6 @@ POLL_SECONDS = 0.005
 
 IDLE_POLL_SECONDS = 0.05
 """The same while none waits, and workers would only repeat what others have."""
-
-
-class Flight(NamedTuple):
-    """A message that a worker has."""
-
-    worker: int
-    numbers: Sequence[int]
-    sent: float
 
 
 class CallState:
