@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from draws import examples
 from kofn import ThreadPool
-from kofn.errors import WorkerLost
+from kofn.engines import WrappedPool
+from kofn.errors import ArgumentError, WorkerLost
 from kofn.jobs._lease import PoolLease
 from kofn.jobs.calls import _events as on
 from kofn.jobs.calls._loop import CallLoop
@@ -166,6 +167,30 @@ def test_a_single_call_that_was_dropped_is_forgotten_when_its_worker_is_lost():
     state.handle(on.Dropped([0]), 0.0)
     state.handle(on.Lost(0, "idle", DEAD), 0.0)
     state.check()
+
+
+class Refusing(WrappedPool):
+    """Its worker is busy to begin with, and takes no call."""
+
+    looks = 0
+
+    def state(self, worker):
+        self.looks += 1
+        return "busy" if self.looks < 3 else "idle"
+
+    def _begin(self, begin, worker, function, arguments, keys):
+        raise ArgumentError("'calls' must be picklable")
+
+
+def test_what_cannot_be_sent_to_a_worker_that_came_back_by_itself_is_told():
+    """A look at workers that were away gives calls out, and what comes of that must not be lost: somebody waits."""
+    with ThreadPool(1) as threads, PoolLease(Refusing(threads), "f") as lease:
+        loop = CallLoop(lease.pool, lease.placement, abs)
+        loop.begin()
+        loop.add(7, (1,))
+        results = [result for _ in range(5) for result in loop.turn(until=loop.now + 1.0)]
+        assert [(result.number, type(result.failure)) for result in results] == [(7, ArgumentError)]
+        loop.close()
 
 
 def test_the_tempo_is_the_median_and_bounded():

@@ -161,8 +161,7 @@ class CallLoop:
         wake = min(until, self._state.wake_at())
         entry = self._clock.wait(self._inbox, max(0.0, wake - self.now))
         if entry is None:
-            self._look(self._state.absent)
-            return results
+            return self._look(self._state.absent)
         results += self._came_back(*entry)
         while not self._inbox.empty():
             if (entry := self._inbox.get()) is not None:
