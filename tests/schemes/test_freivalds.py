@@ -1,7 +1,6 @@
 """The keyed check of block products: honest results pass at any type and scale, wrong ones do not."""
 
 import math
-from statistics import NormalDist
 
 import numpy as np
 import pytest
