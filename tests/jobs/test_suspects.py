@@ -11,6 +11,7 @@ import kofn
 from kofn.engines import WrappedPool
 from kofn.engines._reputation import JOBS, reputation_of
 from kofn.jobs.calls import _events as on
+from kofn.jobs.calls._lines import Place
 from kofn.jobs.calls._state import HUNG, UNKNOWN_SECONDS, CallState
 
 INPUTS = list(range(40))
@@ -45,6 +46,17 @@ def test_a_worker_that_dies_of_two_calls_in_a_row_is_given_nothing_while_others_
         for worker in (1, 2):
             given += sent(state.handle(returned(worker), float(now))) if worker in state.flights else []
     assert not state.open and 0 not in given
+
+
+def test_nobody_looks_all_the_time_for_one_that_is_given_nothing():
+    """A call waits for a worker that is gone, and only one that is set aside is idle: time has to pass first."""
+    state = CallState(3)
+    state.handle(on.Added({0: 0, 1: 8}, {1: Place(1, 8)}), 0.0)
+    assert sent(state.handle(on.Seen({0: "idle", 1: "dead", 2: "idle"}), 0.0)) == {0: [0], 2: [1]}
+    state.handle(lost(2), 0.1)
+    state.handle(lost(2), 0.2)
+    assert list(state.flights) == [0] and state.states[2] == "idle" and list(state._lines.of(1)) == [1]
+    assert state.wake_at() > 0.2
 
 
 def test_a_result_in_between_is_forgiveness():

@@ -133,7 +133,7 @@ class CallState:
             if self._idle and self._copyable(flight):
                 times.append(self._late_at(flight))
             wake = min(wake, *(time if time > self.now else math.inf for time in times))
-        for home in self._lines.homes if self._idle else ():
+        for home in self._lines.homes if self._to_serve() else ():
             wake = min(wake, self._taken_over_at(home))
         return wake
 
