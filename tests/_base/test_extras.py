@@ -78,9 +78,12 @@ BEHIND = {
     "tuning/learned/_saving.py": {"safetensors"},  # after `_library`
     "kofn_studies/figures/aicc_fig5.py": {"torch"},
     **{f"sklearn/{name}.py": {"sklearn"} for name in ("_ensemble", "_kinds")},  # after `require` in its `__init__`
-    **{f"engines/dask/{name}.py": {"distributed"} for name in ("_slot", "_hold", "_travel", "_keeping", "_arrays")},
+    **{
+        f"engines/dask/{name}.py": {"distributed"}
+        for name in ("_slot", "_hold", "_travel", "_keeping", "_arrays", "_values")
+    },
     "engines/dask/_entry.py": {"distributed"},  # after `require_installed`
-    **{f"engines/ray/{name}.py": {"ray"} for name in ("_blocks", "_pool", "_session", "_slot", "_worker")},
+    **{f"engines/ray/{name}.py": {"ray"} for name in ("_blocks", "_pool", "_session", "_slot", "_values", "_worker")},
     **{f"engines/mpi/{name}.py": {"mpi4py"} for name in ("_join", "_post", "_rank")},  # after `require`
 }
 """What is loaded only once the package is known to be there."""

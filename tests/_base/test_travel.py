@@ -72,6 +72,7 @@ STAYS = {
     "Output": lambda pool: scheme(pool).layout(scheme(pool).result).open(),
     "CodedMap": lambda pool: kofn.CodedMap(abs, workers=pool, degree=1),
     "CodedSum": lambda pool: kofn.CodedSum([abs], workers=pool),
+    "Executor": lambda pool: kofn.Executor(pool),
     "ExecutorPool": lambda pool: kofn.ExecutorPool([ThreadPoolExecutor(1)]),
     "Job": lambda pool: kofn.start(scheme(pool), workers=pool),
     "Plan": lambda pool: kofn.prepare(scheme(pool), pool),

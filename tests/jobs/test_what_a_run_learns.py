@@ -8,6 +8,7 @@ import pytest
 import kofn
 from kofn.jobs._collector import Collector
 from kofn.jobs._events import Arrived, Decode, Encoded, Sent, Submit, Vanished, WakeAt
+from kofn.jobs._holders import Holders
 from kofn.jobs._state import RunState
 
 EPSILON = float(np.finfo(float).eps)
@@ -40,7 +41,7 @@ def test_what_arrives_after_an_audit_is_not_vouched_for():
 
 def test_results_that_stay_at_workers_count_as_long_as_they_are_there():
     code = kofn.LinearCode("pair", np.eye(2), np.eye(2), worker=[0, 1])
-    state = RunState(Collector(code), 2, kofn.Static(), patience=1.5)
+    state = RunState(Collector(code), 2, kofn.Static(), holders=Holders(1.5))
     state.handle(Encoded(["idle", "idle"]), 0.0)
     for worker in range(2):
         state.handle(Sent(worker, 0.0), 0.0)

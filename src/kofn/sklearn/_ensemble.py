@@ -23,6 +23,7 @@ from .._base._closeable import at_end
 from .._base._numbers import Array, Seed
 from ..checks import masked, named, refusal
 from ..codes._linear import LinearCode
+from ..errors import TermError
 from ..jobs._answer import Answer
 from ..jobs._collector import Progress
 from ..jobs._lease import PoolLease
@@ -336,8 +337,14 @@ class _Served:
         self._sum = CodedSum(terms, workers=workers, code=code, rng=rng, options=options)
 
     def total(self, X: Any) -> Array:
-        """The sum at X."""
-        self.answer = answer = self._sum(X)  # of this thread, whatever others ask
+        """The sum at X; what a member raises is raised, as the library does."""
+        try:
+            self.answer = answer = self._sum(X)  # of this thread, whatever others ask
+        except TermError as error:
+            if (raised := error.__cause__) is None:
+                raise
+            raised.add_note(str(error))
+            raise raised from None
         total: Array = answer.value
         return total
 
