@@ -92,6 +92,37 @@ def test_where_the_others_seem_to_hang_whoever_is_there_is_given_what_waits(know
     assert wake == now + after and sent(state.handle(on.Seen({}), wake)) == {0: [0]}
 
 
+@pytest.mark.parametrize(("known", "after"), [(1.0, HUNG), (None, UNKNOWN_SECONDS)])
+def test_where_the_last_call_hangs_elsewhere_whoever_is_set_aside_repeats_it(known, after):
+    state, now = CallState(2), 0.0
+    state.handle(on.Added({0: 0, 1: 0}), now)
+    assert sent(state.handle(on.Seen({0: "idle"}), now)) == {0: [0]}
+    if known is not None:
+        now = known
+        assert sent(state.handle(returned(0), now)) == {0: [1]}
+    state.handle(lost(0), now)
+    state.handle(lost(0, "starting"), now)
+    left = {1: [1]} if known is not None else {1: [0]}
+    assert sent(state.handle(on.Seen({1: "idle"}), now)) == left
+    state.handle(on.Dropped([number for number in (0, 1) if number not in left[1]]), now)
+    assert sent(state.handle(on.Seen({0: "idle"}), now)) == {}
+    assert state.wake_at() == now + after
+    assert sent(state.handle(on.Seen({}), now + after)) == {0: left[1]}
+
+
+def test_nobody_looks_again_and_again_for_what_only_one_could_do_that_is_set_aside():
+    state = CallState(3)
+    state.handle(on.Added({0: 0}), 0.0)
+    state.handle(on.Seen({0: "idle"}), 0.0)
+    state.handle(lost(0), 0.0)
+    state.handle(lost(0, "starting"), 0.0)
+    state.handle(on.Seen({0: "idle", 1: "idle"}), 0.0)
+    assert state.flights.keys() == {1}
+    assert sent(state.handle(on.Added({1: 0}, {1: Place(2, 8)}), 0.5)) == {}  # worker 2 has its input, and is gone
+    assert state.wake_at() == UNKNOWN_SECONDS
+    assert sent(state.handle(on.Seen({}), UNKNOWN_SECONDS)) == {0: [1]}
+
+
 def test_the_last_worker_is_not_set_aside():
     state, _ = started(2, 9)
     state.handle(lost(1, "dead"), 0.1)

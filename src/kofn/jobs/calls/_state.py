@@ -123,17 +123,17 @@ class CallState:
     def wake_at(self) -> float:
         """When it would decide otherwise although nothing has happened until then; inf for never."""
         wake = math.inf
-        waits = bool(self._lines or self._later)
+        served = self._to_serve()
         if self.open and self.absent:
-            wake = self.now + (POLL_SECONDS if waits else IDLE_POLL_SECONDS)
+            wake = self.now + (POLL_SECONDS if self._lines or self._later else IDLE_POLL_SECONDS)
         for flight in self.flights.values():
             times = [self._end_at(flight)]
-            if self._idle and waits:  # for somebody who is not set aside
+            if self._idle and not served:  # who is set aside is served once nobody else is relied on
                 times.append(self._hung_at(flight))
-            if self._idle and self._copyable(flight):
+            if served and self._copyable(flight):
                 times.append(self._late_at(flight))
             wake = min(wake, *(time if time > self.now else math.inf for time in times))
-        for home in self._lines.homes if self._to_serve() else ():
+        for home in self._lines.homes if served else ():
             wake = min(wake, self._taken_over_at(home))
         return wake
 
