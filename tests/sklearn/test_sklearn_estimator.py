@@ -1,8 +1,10 @@
 """A coded ensemble is an estimator of scikit-learn: its own checks, searches, pipelines, routing, copies."""
 
 import copy
+import gc
 import pickle
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -169,6 +171,25 @@ def test_what_could_not_predict_is_refused_before_anything_is_fitted(pool):
         CodedEnsemble(small(Unwilling), workers=pool).fit(X, Y)
     with pytest.raises(kofn.ArgumentError, match="'X' must be without masked numbers"):
         CodedEnsemble(small(RandomForestClassifier), workers=pool).fit(np.ma.masked_greater(X, 7), Y)
+
+
+def test_redundancy_takes_the_place_of_the_default_code_and_of_no_other(pool):
+    with CodedEnsemble(small(RandomForestClassifier), workers=pool, redundancy=1) as coded:
+        np.testing.assert_array_equal(coded.fit(X, Y).predict(X), coded.estimator_.predict(X))
+        assert coded.answer.exact
+    coded = CodedEnsemble(small(RandomForestClassifier), workers=pool, redundancy=1, code="rep")
+    coded.estimator.n_estimators = "never looked at"
+    with pytest.raises(kofn.ArgumentError, match=r"^kofn\.sklearn\.CodedEnsemble: 'redundancy' must say alone"):
+        coded.fit(X, Y)
+
+
+def test_one_that_is_fitted_again_forgets_what_it_had(pool):
+    coded = CodedEnsemble(small(RandomForestClassifier), workers=pool)
+    tree = weakref.ref(coded.fit(X, Y).estimator_.estimators_[0])
+    coded.predict(X)
+    coded.fit(X, Y)
+    gc.collect()
+    assert tree() is None
 
 
 def test_searches_scores_pipelines_and_selection_take_it(pool):

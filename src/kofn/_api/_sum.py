@@ -110,7 +110,7 @@ def sum(
     """
     chosen = Options.of(options, keywords)
     with PoolLease(workers, CALL) as lease:
-        code = _shared(code, chosen.redundancy)
+        code = redundant(code, chosen.redundancy)
         chosen = chosen.settled(CALL, lease.n)
         given = _terms(lease, terms, count, data)
         template, chosen, choice = _template(lease, chosen, given, code, energies, rng)
@@ -159,7 +159,7 @@ class CodedSum(Closeable):
         **keywords: Unpack[OptionKeywords],
     ) -> None:
         chosen = Options.of(options, keywords)
-        code = _shared(code, chosen.redundancy)
+        code = redundant(code, chosen.redundancy)
         lease = PoolLease(workers, CALL)
         try:
             chosen = chosen.settled(CALL, lease.n)
@@ -219,7 +219,7 @@ def _template(
     return SumTemplate(made, given, energies), options, choice
 
 
-def _shared(code: CodeLike, redundancy: int | None) -> CodeLike:
+def redundant(code: CodeLike, redundancy: int | None) -> CodeLike:
     """The code of which so many workers may be lost, where that is asked for: each block lies at one worker more."""
     if redundancy is None:
         return code

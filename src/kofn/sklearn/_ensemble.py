@@ -18,7 +18,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn import get_config
 
-from .._api._sum import CodedSum, CodeLike, check_code
+from .._api._auto import AUTO
+from .._api._sum import CodedSum, CodeLike, check_code, redundant
 from .._base._closeable import at_end
 from .._base._numbers import Array, Seed
 from ..checks import masked, named, refusal
@@ -87,8 +88,9 @@ class CodedEnsemble(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         Classifier or regressor, fitted or not, of exactly these classes, as a subclass may predict otherwise; or a
         FrozenEstimator of one. AdaBoostRegressor predicts a median, which is no sum, and is refused.
     workers, code, rng
-        As for `kofn.sum`, but for the default of ``code``, `twofold`; a term is a tree or another member, or a stage of
-        boosting. To be pickled it needs a number or a name as ``workers``; clones share a pool.
+        As for `kofn.sum`, but for the default of ``code``, `twofold` where ``redundancy`` is not given; a term is a
+        tree or another member, or a stage of boosting. To be pickled it needs a number or a name as ``workers``; clones
+        share a pool.
     options : Options, optional
         How every prediction runs.
     deadline, tolerance, stop, scheduler, progress, memory_limit_bytes, scratch, redundancy, aim, verify
@@ -139,7 +141,7 @@ class CodedEnsemble(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         tolerance: float | None = None,
         stop: StopRule | None = None,
         scheduler: str | Scheduler | None = None,
-        progress: Callable[[Progress], None] | None = None,
+        progress: Callable[[Progress], None] | Literal["bar"] | None = None,
         memory_limit_bytes: int | None = None,
         scratch: str | os.PathLike[str] | None = None,
         redundancy: int | None = None,
@@ -247,8 +249,7 @@ class CodedEnsemble(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
             served: _Served | None = vars(self).get("_serving")
             if anew or served is None or any(one is not other for one, other in zip(served.given, wanted, strict=True)):
                 self.close()
-                self._serving = _Served(_inner(self.estimator_), wanted, self._run_options())
-                at_end(self, self._serving.close)
+                self._serving = _Served(self, _inner(self.estimator_), wanted, self._run_options())
             return self._serving
 
     def _run_options(self) -> Options:
@@ -259,8 +260,10 @@ class CodedEnsemble(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         """Refuse what could not predict, before anything is fitted."""
         kind_of(_inner(self.estimator), CALL)
         check_code(self.code)
+        options = self._run_options()
+        redundant(_code_with(self.code, options), options.redundancy)
         with PoolLease(self.workers, CALL) as lease:
-            self._run_options().settled(CALL, lease.n)
+            options.settled(CALL, lease.n)
 
     def close(self) -> None:
         """Free the workers' memory, and end the workers if they were started here; safe to call twice."""
@@ -319,22 +322,24 @@ _making = threading.RLock()
 
 
 class _Served:
-    """The members of a fitted ensemble at workers.
+    """The members of a fitted ensemble at workers, until they are let go of, or their owner is gone.
 
     Parameters
     ----------
+    owner : CodedEnsemble
     ensemble : fitted ensemble
     given : tuple
         Workers, code, rng, and what may be changed by ``set_params``.
     options : Options
     """
 
-    def __init__(self, ensemble: Any, given: tuple[Any, ...], options: Options) -> None:
+    def __init__(self, owner: CodedEnsemble, ensemble: Any, given: tuple[Any, ...], options: Options) -> None:
         self.given = given
         self.answer: Answer | None = None
         terms = kind_of(ensemble, CALL).terms(ensemble)
         workers, code, rng, *_ = given
-        self._sum = CodedSum(terms, workers=workers, code=code, rng=rng, options=options)
+        self._sum = CodedSum(terms, workers=workers, code=_code_with(code, options), rng=rng, options=options)
+        self._finalizer = at_end(owner, self._sum.close)  # once it has run, it holds nothing
 
     def total(self, X: Any) -> Array:
         """The sum at X; what a member raises is raised, as the library does."""
@@ -350,7 +355,12 @@ class _Served:
 
     def close(self) -> None:
         """Let the workers go."""
-        self._sum.close()
+        self._finalizer()
+
+
+def _code_with(code: CodeLike, options: Options) -> CodeLike:
+    """The code; where ``redundancy=`` says how many copies there are, the default is that of `kofn.sum`."""
+    return AUTO if code is twofold and options.redundancy is not None else code
 
 
 def _inner(estimator: Any) -> Any:
