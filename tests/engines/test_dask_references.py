@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import pkgutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import psutil
@@ -16,7 +18,8 @@ import pytest
 
 from dask_processes import Processes, address, keys_at, processes
 from kofn.engines import DaskPool, RemoteMatrix
-from kofn.errors import ArgumentError, PoolClosed, ReferenceLost
+from kofn.engines.dask._travel import Travel
+from kofn.errors import ArgumentError, PoolClosed, ReferenceLost, WorkerLost
 from kofn.testing import check_references
 from processes import opens, until
 
@@ -148,6 +151,17 @@ def test_what_travels_is_counted_by_pair(client: Any, pool: DaskPool) -> None:
     pool.submit(2, np.sum, ref).result()
     pool.submit(0, np.sum, ref).result()
     assert pool.moved() == {(0, 2): 16_000}
+
+
+def test_who_is_gone_does_not_say_that_he_is_there() -> None:
+    async def nobody(**_: Any) -> dict[str, Any]:
+        return {}
+
+    loop, scheduler = SimpleNamespace(asyncio_loop=None), SimpleNamespace(broadcast=nobody)
+    travel = Travel(cast(Any, SimpleNamespace(loop=loop, scheduler=scheduler)), cast(Any, None))
+    travel.index["tcp://gone"] = 3
+    with pytest.raises(WorkerLost, match="worker 3 is not there any more"):
+        asyncio.run(travel.ping("tcp://gone"))
 
 
 def test_a_copy_arrives_while_both_workers_compute(pool: DaskPool, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from ...errors import PoolClosed
+from ...errors import PoolClosed, WorkerLost
 from ._cluster import Cluster, unreachable
 from ._hold import Hold, Spent, known, lost
 from ._keeping import call_off, pull
@@ -90,10 +90,13 @@ class Travel:
             await asyncio.sleep(next(tries, PATIENCE[-1]))
 
     async def ping(self, address: str) -> None:
-        """Come back once the worker at ``address`` has answered, or is not there any more."""
+        """Come back once the worker at ``address`` has answered; `WorkerLost` if it is not there any more."""
         self.unanswered.add(address)
-        await self.client.scheduler.broadcast(msg={"op": "ping"}, workers=[address], on_error="ignore")
+        answers = await self.client.scheduler.broadcast(msg={"op": "ping"}, workers=[address], on_error="ignore")
         self.unanswered.discard(address)
+        if address not in answers:
+            worker = self.index.get(address, -1)
+            raise WorkerLost(f"worker {worker} is not there any more", worker)
 
     async def locate(self, holds: Sequence[Hold]) -> dict[Any, list[str]]:
         """Where each of some values lies, by its key: who has it, of those whose place is not known, or is no more."""
