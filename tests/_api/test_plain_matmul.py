@@ -80,6 +80,13 @@ def test_codes_that_combine_refuse_them(pool, code):
         kofn.matmul(np.eye(8), sp.eye_array(8, format="csr"), workers=pool, code=code)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.longdouble])
+@pytest.mark.parametrize("code", ["auto", "uncoded"])
+def test_what_no_code_takes_is_not_told_to_leave_the_code_out(pool, code, dtype):
+    with pytest.raises(kofn.ArgumentError, match=r"but got dtype \w+; convert it, as with A.astype\(float\)\.$"):
+        kofn.matmul(np.ones((8, 8), dtype), np.ones((8, 8), dtype), workers=pool, code=code)
+
+
 def test_out_takes_integers_and_no_other_type(pool):
     A, B = whole((23, 17), np.int64), whole((17, 11), np.int64)
     out = np.empty((23, 11), np.int64)

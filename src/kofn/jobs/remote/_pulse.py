@@ -1,4 +1,4 @@
-"""Who has stopped: workers are asked whether they are there, and one that does not say so while others do is silent."""
+"""Who has stopped: workers are asked whether they are there, and one that takes far longer than usual is silent."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ DEVIATIONS = 8.0
 """Standard deviations of the model that a row may be off by unseen."""
 
 RECOUNTED = 4
-"""Rows of a result that are computed again at most: those that are farthest off."""
+"""Rows of a result that are computed again at first: those that are farthest off. Each further time twice as many."""
 
 BIASED = 2.0
 """What is granted, of the largest bias that was measured."""

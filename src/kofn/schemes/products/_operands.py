@@ -102,8 +102,10 @@ def check_matrix(name: str, value: Any, axis: int) -> tuple[Any, Floats]:
         raise refusal(CALL, name, "be a dense matrix for a code that combines blocks", type(value).__name__, remedy)
     array = _readable(name, value)
     if array.dtype.char not in "fdFD":
-        remedy = f"leave 'code' out, or use 'uncoded' or 'repetition', or convert it, as with {name}.astype(float), "
-        remedy += "because this code combines blocks with real weights"
+        remedy = f"convert it, as with {name}.astype(float)"
+        if array.dtype.kind in "biu":  # which codes that combine nothing take
+            remedy = f"leave 'code' out, or use 'uncoded' or 'repetition', or {remedy}, "
+            remedy += "because this code combines blocks with real weights"
         raise refusal(CALL, name, "hold float32, float64 or complex numbers", f"dtype {array.dtype}", remedy)
     if array.ndim != 2:
         remedy = (
