@@ -7,6 +7,8 @@ import pytest
 from scipy.sparse.linalg import svds
 
 import kofn
+from kofn.engines import WorkerState
+from kofn.engines._future import failed
 from kofn.simulation import VirtualPool
 from remote_pool import RemotePool, Tiled
 
@@ -49,6 +51,28 @@ def test_only_vectors_pass():
         assert report.received_bytes == 60 * 8 and report.placed_bytes == 0
         assert report.sent_bytes <= len(report.attempts) * x.nbytes
         assert not report.moved_bytes
+
+
+class Returning(RemotePool):
+    """Its workers are starting again when the first blocks are sent to them."""
+
+    looks = 0
+
+    def state(self, worker):
+        self.looks += 1
+        return WorkerState.STARTING if self.looks < 20 else super().state(worker)
+
+    def send(self, ref, worker):
+        if self.looks < 20:
+            self.looks += 1
+            return failed(kofn.WorkerLost(f"worker {worker} is starting and cannot be sent anything", worker))
+        return super().send(ref, worker)
+
+
+def test_copies_wait_for_workers_that_are_coming_back():
+    x = RNG.standard_normal(25)
+    with Returning(kofn.ThreadPool(WORKERS)) as pool, kofn.operator(tiled(), workers=pool, redundancy=1) as op:
+        assert np.allclose(op @ x, A @ x) and op.answer.exact
 
 
 @pytest.mark.parametrize("worker", range(WORKERS))

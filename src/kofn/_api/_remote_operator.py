@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from typing import Any, Unpack, cast, final
@@ -14,8 +16,9 @@ from .._base._closeable import Closeable
 from .._base._numbers import Array
 from ..arrays._remote import Ref, RemoteMatrix
 from ..codes._linear import LinearCode
+from ..engines._protocol import WorkerState
 from ..engines._references import ReferencePool
-from ..errors import KofnError
+from ..errors import KofnError, WorkerLost
 from ..jobs._answer import Answer
 from ..jobs._lease import PoolLease
 from ..jobs._options import OptionKeywords, Options
@@ -35,6 +38,12 @@ CALL = "kofn.operator"
 
 RUNS_A_WORKER = 4
 """What lies at a worker is computed in so many parts: a late one is little."""
+
+ATTEMPTS = 3
+"""So often is a block sent to a worker that is lost, or is only coming back."""
+
+POLL_SECONDS = 0.02
+"""How often to look whether it is there."""
 
 FETCH_SECONDS = 5.0
 """How long it may take to bring a sketch here."""
@@ -74,10 +83,26 @@ class RemoteOperator(Closeable, ByProducts):
         sizes = np.array([float(max(1, ref.size)) for ref in blocks])
         dealt = deal(needs, sizes, held, load, 0)
         moves, owners = _places(dealt, needs, held, redundancy)
-        futures = [(blocks[block], self._pool.send(blocks[block], worker)) for block, worker in moves]
-        copies = [(block, future.result()) for block, future in futures]
+        futures = [self._pool.send(blocks[block], worker) for block, worker in moves]
+        copies = [
+            (blocks[block], self._arrived(future, blocks[block], worker))
+            for (block, worker), future in zip(moves, futures, strict=True)
+        ]
         self._made += [copy for _, copy in copies]
         return copies, owners
+
+    def _arrived(self, future: Future[Ref], block: Ref, worker: int) -> Ref:
+        """The copy of a block, for which a worker is waited for that is starting again."""
+        for attempt in range(ATTEMPTS):
+            try:
+                return future.result()
+            except WorkerLost:
+                if attempt == ATTEMPTS - 1 or self._pool.state(worker) == WorkerState.DEAD:
+                    raise
+            while self._pool.state(worker) == WorkerState.STARTING:
+                time.sleep(POLL_SECONDS)
+            future = self._pool.send(block, worker)
+        raise AssertionError("the last attempt raises")
 
     def _task(self, run: Run) -> Task:
         return Task(multiply_rows, ([list(row) for row in self._matrix.blocks[run.first : run.last]],))
