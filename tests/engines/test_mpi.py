@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 
 import kofn
 from kofn.engines import as_pool
+from kofn.engines.mpi._message import HEAD, LARGE, Message, parts_of, reading
 
 SUPPORT = Path(__file__).parents[1] / "support"
 MPIRUN = shutil.which("mpirun", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
@@ -51,6 +53,28 @@ def program(run: Run) -> Callable[..., list[str]]:
         return lines[:-1]
 
     return program
+
+
+@pytest.mark.parametrize("buffers", [[LARGE], [3, LARGE + 1, 2 * LARGE]])
+def test_nothing_of_a_message_stays_with_who_reads_it(buffers: Sequence[int]) -> None:
+    sent = [np.full(size, 7, np.uint8) for size in buffers]
+    parts, made = parts_of(("put", "x" * HEAD), sent), list[weakref.ref[np.ndarray]]()
+
+    def receive(part: memoryview | np.ndarray) -> None:
+        came = memoryview(next(parts)).cast("B")
+        memoryview(part)[: len(came)] = came
+
+    def allocate(size: int) -> np.ndarray:
+        made.append(weakref.ref(buffer := np.empty(size, np.uint8)))
+        return buffer
+
+    reader = reading(receive, 1, allocate)
+    message = next(step for step in reader if isinstance(step, Message))
+    assert [bytes(buffer) for buffer in message.buffers] == [bytes(buffer) for buffer in sent]
+    del message
+    parts = parts_of(("bye",), [])
+    next(reader)  # the next message may be long in coming
+    assert len(made) == sum(size >= LARGE for size in buffers) and not any(buffer() is not None for buffer in made)
 
 
 @mpirun

@@ -109,12 +109,10 @@ def reading(receive: Callable[[Any], Any], source: int, allocate: Allocate) -> R
         text: Any = start[_LENGTH.size : _LENGTH.size + length]
         if _LENGTH.size + length > HEAD:
             text = np.empty(length, np.uint8)
-            for piece in _pieces(text):
-                yield receive(piece)
+            yield from map(receive, _pieces(text))
         head, places = pickle.loads(text)
         buffers = [allocate(place) if isinstance(place, int) else np.frombuffer(place, np.uint8) for place in places]
-        for piece in _large_pieces(places, buffers):
-            yield receive(piece)
+        yield from map(receive, _large_pieces(places, buffers))
         yield Message(source, head, buffers)
         del text, head, places, buffers  # nothing stays here until the next one comes
 
