@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kofn._api._remote import scatter
 from kofn.engines import (
     ClientReferences,
     Engine,
@@ -26,10 +27,12 @@ from kofn.engines import (
     ReferencePool,
     RemoteMatrix,
     ThreadPool,
+    WorkerState,
     references_of,
 )
 from kofn.engines._future import Promise
 from kofn.engines._protocol import capabilities_of
+from kofn.engines._wrapped import WrappedPool
 from kofn.errors import ArgumentError, PoolClosed, ReferenceLost, StaysHere, WorkerLost
 from kofn.simulation import Straggling, VirtualPool
 from kofn.testing import REFERENCE_CHECKS, check_references, faults
@@ -244,6 +247,23 @@ def test_a_closed_pool_holds_nothing() -> None:
     assert pool.held_bytes() == 0
     with pytest.raises(PoolClosed):
         pool.fetch(ref)
+
+
+class ClosedAtALook(WrappedPool):
+    """Somebody closes the wrapped pool when a worker is first looked at."""
+
+    def state(self, worker: int) -> WorkerState:
+        self._pool.close()
+        return super().state(worker)
+
+
+def test_a_pool_that_is_closed_in_the_middle_is_not_taken_for_one_whose_workers_died() -> None:
+    with ClientReferences(ClosedAtALook(ThreadPool(2))) as pool:
+        with pytest.raises(PoolClosed, match="closed while"):
+            scatter(np.ones((4, 2)), pool)
+        assert not pool.is_open
+    with ClosedAtALook(ThreadPool(2)) as pool, pytest.raises(PoolClosed, match="warm: the pool was closed"):
+        pool.warm()
 
 
 def test_an_array_that_is_fetched_cannot_be_written_to() -> None:

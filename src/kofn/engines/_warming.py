@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError, Future, wait
 from typing import Any
 
 from .. import checks
-from ..errors import WorkerError, WorkerLost
+from ..errors import PoolClosed, WorkerError, WorkerLost
 from ._loading import load
 from ._protocol import Pool, WorkerState
 
@@ -67,6 +67,8 @@ def warm_up(pool: Pool, function: Callable[[], object] | None = None, modules: S
         if not running:
             time.sleep(POLL_SECONDS if left else 0.0)
     if not warm:
+        if not getattr(pool, "is_open", True):
+            raise PoolClosed(f"{call}: the pool was closed meanwhile")
         raise WorkerLost(f"{call}: all {pool.n} workers are gone", 0)
 
 

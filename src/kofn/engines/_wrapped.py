@@ -39,6 +39,11 @@ class WrappedPool(Engine, ABC):
             raise AttributeError(name)
         return getattr(self._pool, name)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether this pool takes tasks, and the wrapped one too."""
+        return super().is_open and bool(getattr(self._pool, "is_open", True))
+
     def require_open(self, call: str) -> None:
         """Raise `PoolClosed` where this pool or the wrapped one takes no task."""
         super().require_open(call)

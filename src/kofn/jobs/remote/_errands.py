@@ -60,10 +60,15 @@ def run_errands(pool: ReferencePool, errands: Sequence[Errand], patience: float,
     ------
     WorkerLost
         Three workers were lost with the same errand, or there is none left.
+    PoolClosed
     """
     work = _Errands(pool, errands, patience, avoided)
     try:
         return work.run()
+    except (WorkerLost, ReferenceLost) as error:
+        if getattr(pool, "is_open", True):
+            raise
+        raise PoolClosed("the pool was closed while its workers were given values.") from error
     finally:
         work.close()
 
