@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from draws import examples
 from kofn import ThreadPool
+from kofn._base._clock import RealClock
 from kofn.engines import WrappedPool
-from kofn.errors import ArgumentError, WorkerLost
+from kofn.errors import ArgumentError, PoolClosed, WorkerLost
 from kofn.jobs._lease import PoolLease
 from kofn.jobs.calls import _events as on
 from kofn.jobs.calls._loop import CallLoop
@@ -254,3 +255,22 @@ def test_any_order_of_events_keeps_every_call_somewhere(workers, ends, script):
             if worker in state.flights:
                 tell(on.Returned(worker, "idle", len(state.flights[worker].numbers), 0.01))
     assert state.is_over or not state.open
+
+
+class NeverWaits(RealClock):
+    def wait(self, inbox, seconds):
+        raise AssertionError("it waits, and nothing will come")
+
+
+def test_a_loop_that_learns_from_a_new_call_that_all_workers_are_gone_waits_for_nothing():
+    with ThreadPool(2) as pool, PoolLease(pool, "f") as lease:
+        pool.clock = NeverWaits()
+        loop = CallLoop(lease.pool, lease.placement, len)
+        loop.begin()  # all are idle
+        pool.close()
+        loop.add(0, ("abc",))  # who adds calls wakes the loop, which may have heard that before it looks for them
+        assert loop.turn() == [] and loop.is_over and loop.unfinished == 1
+        assert isinstance(loop.end, PoolClosed)
+        assert loop.forsake() == [0]
+        with pytest.raises(AssertionError, match="it waits"):
+            loop.turn()  # or its thread would spin

@@ -156,7 +156,7 @@ class CallLoop:
         """Give out what there is, wait for something to happen until then at most, and return the results that came."""
         self._home.require("what is computed here")
         results = self._take_added()
-        if results:
+        if results or (self.is_over and self._arguments):  # nobody would wake it: the last word has been taken already
             return results
         wake = min(until, self._state.wake_at())
         entry = self._clock.wait(self._inbox, max(0.0, wake - self.now))
