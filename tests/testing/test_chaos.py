@@ -17,6 +17,7 @@ import pytest
 import kofn
 from kofn.simulation import VirtualPool
 from kofn.testing import chaos, faults
+from kofn.testing._belongings import left_since
 from kofn.testing.chaos import _play, _programs
 from kofn.testing.chaos._draws import COMPARED_FACES, FACES, PROGRAMS, Case, Round
 from kofn.testing.chaos._fits import misfit
@@ -195,3 +196,8 @@ def test_a_worker_that_dies_is_lost() -> None:
 def test_a_pool_in_virtual_time_has_the_delays_of_its_round() -> None:
     virtual = chaos.draw_round(3, 1, chaos.ENGINES["virtual"], 0, 5)
     assert len(virtual.delays) == virtual.workers and VirtualPool(virtual.delays).n == virtual.workers
+
+
+def test_folders_of_other_programs_in_shared_memory_are_not_taken_for_kofn_s() -> None:
+    new = {"shared memory joblib_memmapping_folder_1", "shared memory sem.mp-1", "shared memory of kofn"}
+    assert left_since(set(), new) == {"shared memory of kofn"}
