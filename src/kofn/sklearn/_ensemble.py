@@ -79,7 +79,7 @@ class CodedEnsemble(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     `sklearn.base.clone`, and with it `GridSearchCV` and `cross_val_score`, forgets what was fitted, as always; around
     `sklearn.frozen.FrozenEstimator` nothing is forgotten.
 
-    What it is given is checked by the library, with its warnings and exceptions; members of bagging and of AdaBoost warn
+    What it is given is checked by the library, with its warnings and exceptions; members of bagging and AdaBoost warn
     where they are. Predictions equal the library's up to rounding once they are exact; with a tolerance or a deadline
     they come earlier, with an error bar in `answer`.
 
