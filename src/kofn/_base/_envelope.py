@@ -51,6 +51,22 @@ def error_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text_of(error)}"
 
 
+def notes_of(error: BaseException) -> list[str]:
+    """Return the notes of ``error``, whatever it says they are.
+
+    Examples
+    --------
+    >>> error = ValueError("no licence")
+    >>> error.add_note("ask for one")
+    >>> notes_of(error)
+    ['ask for one']
+    """
+    try:
+        return list(map(str, getattr(error, "__notes__", ())))
+    except ESCAPES:
+        return []
+
+
 class Envelope:
     """What failed at a worker.
 
@@ -101,10 +117,11 @@ class Envelope:
         """Return the exception, or what stands for it, with its traceback as a note and its causes."""
         error = self._opened()
         last: BaseException = error
-        for cause in self._causes:
-            last.__cause__ = last = cause._opened()
-        with contextlib.suppress(BaseException):  # notes of an exception can be anything
-            theirs = [note for note in getattr(error, "__notes__", ()) if not note.startswith(NOTE)]
+        with contextlib.suppress(*ESCAPES):  # it may take neither: a frozen dataclass
+            for cause in self._causes:
+                last.__cause__ = last = cause._opened()
+        with contextlib.suppress(*ESCAPES):
+            theirs = [note for note in notes_of(error) if not note.startswith(NOTE)]
             error.__notes__ = [*theirs, f"{NOTE}{self.traceback}"]
         return error
 

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from .._base._envelope import Envelope, text_of
+from .._base._envelope import Envelope, notes_of, text_of
 from .._base._snapshots import call_protected, is_own, seal
 from ..engines._protocol import Pool
 from ..errors import TaskError
@@ -106,7 +106,7 @@ def failure(envelope: Envelope, worker: int, row: int) -> TaskError:
 
 def undelivered(error: BaseException, worker: int, row: int) -> TaskError:
     """Build (not raise) what the user sees of a task that could not be opened, or whose result could not be sent."""
-    notes = "\n".join(map(str, getattr(error, "__notes__", ())))
+    notes = "\n".join(notes_of(error))
     return _task_error(error, type(error).__name__, text_of(error), worker, row, notes)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pickle import PicklingError
 
-from ..._base._envelope import NOTE, Envelope, error_line
+from ..._base._envelope import ESCAPES, NOTE, Envelope, error_line, notes_of, text_of
 from ...checks import refusal
 from ...errors import ArgumentError, FunctionError, KofnError, ReferenceLost, WorkerLost
 from ._loop import Result
@@ -44,8 +45,10 @@ def failure_of_call(result: Result, call: str, noun: str = "input") -> KofnError
         error = FunctionError(text, worker, number, input=number)
         error.__cause__ = failure
     else:
-        notes = "\n".join(map(str, getattr(failure, "__notes__", ())))
-        text = f"the call of f at {noun} {number} raised {type(failure).__name__} at worker {worker}: {failure}"
+        notes = "\n".join(notes_of(failure))
+        text = (
+            f"the call of f at {noun} {number} raised {type(failure).__name__} at worker {worker}: {text_of(failure)}"
+        )
         error = FunctionError(text, worker, number, notes, input=number)
         error.__cause__ = failure
     return error
@@ -63,6 +66,7 @@ def own_failure(result: Result, call: str, noun: str = "input") -> BaseException
     cause = error.__cause__
     if cause is None or not isinstance(result.failure, Envelope):
         return error
-    if not any(str(note).startswith(NOTE) for note in getattr(cause, "__notes__", ())):
-        cause.add_note(f"{NOTE}{result.failure.traceback}")
+    if not any(note.startswith(NOTE) for note in notes_of(cause)):
+        with suppress(*ESCAPES):  # it may take none: a frozen dataclass
+            cause.add_note(f"{NOTE}{result.failure.traceback}")
     return cause
