@@ -4,9 +4,11 @@ import asyncio
 import concurrent.futures
 import gc
 import os
+import sys
 import threading
 import weakref
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, CancelledError, as_completed, wait
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -126,6 +128,70 @@ def test_callbacks_may_submit(executor):
     done = threading.Event()
     first.add_done_callback(lambda future: (second.append(executor.submit(abs, -future.result())), done.set()))
     assert done.wait(60) and second[0].result() == 2
+
+
+def test_a_callback_may_end_the_executor(threads):
+    """It is called by the thread that would have to end: that thread must not wait for itself."""
+    executor, gate, done = kofn.Executor(threads), threading.Event(), threading.Event()
+    future = executor.submit(gate.wait)
+    future.add_done_callback(lambda _: (executor.shutdown(), done.set()))
+    gate.set()
+    assert done.wait(60)
+    executor.shutdown()
+    assert executor._calls._table._running == {}
+
+
+def test_a_callback_that_exits_ends_nothing_else(executor, caplog):
+    gate = threading.Event()
+    future = executor.submit(gate.wait)
+    future.add_done_callback(lambda _: sys.exit(3))
+    gate.set()
+    assert future.result(60) and executor.submit(abs, -2).result(60) == 2
+    assert "a callback of call 0 raised" in caplog.text
+
+
+@dataclass(frozen=True)
+class Frozen(Exception):
+    code: int
+
+
+class WithoutNotes(Exception):
+    __notes__ = None
+
+
+@pytest.mark.parametrize("error", [Frozen(7), WithoutNotes("no")])
+def test_exceptions_that_take_no_note_come_as_they_are(threads, executor, error):
+    def fails():
+        raise error
+
+    assert executor.submit(fails).exception(60) is error
+    assert executor.submit(abs, -2).result(60) == 2
+    with pytest.raises(kofn.FunctionError) as raised:
+        kofn.map(lambda _: fails(), [1, 2], workers=threads, code="repetition")
+    assert raised.value.__cause__ is error
+
+
+def refuse_to_be_made():
+    raise LookupError("not here")
+
+
+class Unmakeable:
+    def __reduce__(self):
+        return refuse_to_be_made, ()
+
+
+def unmakeable(number):
+    return Unmakeable() if number % 10 == 5 else number
+
+
+def test_a_result_that_cannot_be_made_again_here_fails_alone(local_pool):
+    """Also where it came with others in one message."""
+    with kofn.Executor(local_pool) as executor:
+        futures = [executor.submit(unmakeable, number) for number in range(60)]
+        ended = [future.exception(60) or future.result() for future in futures]
+    failed = ended[5::10]
+    assert all(isinstance(error, kofn.FunctionError) and "could not be rebuilt" in str(error) for error in failed)
+    assert [end for end in ended if end not in failed] == [number for number in range(60) if number % 10 != 5]
 
 
 def test_the_end_of_the_block_waits_for_all(threads):

@@ -101,7 +101,8 @@ class Executor(Staying, concurrent.futures.Executor):
         Parameters
         ----------
         wait : bool
-            Whether to return after that, or at once; the program ends after it in either case.
+            Whether to return after that, or at once; the program ends after it in either case. A callback of one of
+            the futures does not wait: what it would wait for comes after it.
         cancel_futures : bool
             Whether to cancel what no worker has.
         """
@@ -111,7 +112,7 @@ class Executor(Staying, concurrent.futures.Executor):
             return
         if cancel_futures:
             self._calls.withdraw_all()
-        if wait:
+        if wait and not self._calls.is_own_thread:
             self._finish()
         elif first:
             threading.Thread(target=self._finish, name="kofn-executor", daemon=False).start()

@@ -61,10 +61,15 @@ class Crew:
             self.loop.drop(number)
         self.loop.wake()
 
+    @property
+    def is_own_thread(self) -> bool:
+        """Whether this thread is the one that takes turns."""
+        return self._thread is threading.current_thread()
+
     def close(self) -> None:
         """Let go of everything, and wait until nothing is left; safe to call twice."""
         self._finalizer()
-        if self._thread is not threading.current_thread() and self.loop.is_here:
+        if not self.is_own_thread and self.loop.is_here:
             self._thread.join()
 
 

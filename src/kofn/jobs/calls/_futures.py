@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -72,6 +73,11 @@ class Calls:
         """Whether this is the process that made it."""
         return self._crew.loop.is_here
 
+    @property
+    def is_own_thread(self) -> bool:
+        """Whether this thread is the one that ends futures, and so calls their callbacks."""
+        return self._crew.is_own_thread
+
     def submit(self, function: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> CallFuture:
         """Have a call made."""
         number = next(self._numbers)
@@ -132,12 +138,21 @@ class _Table:
             future = self.waiting.pop(result.number, None)
             if future is None or not future.set_running_or_notify_cancel():
                 return
-        if result.failure is None:
-            future.set_result(result.value)
-        else:
-            future.set_exception(self._failure(result))
+        try:
+            if result.failure is None:
+                future.set_result(result.value)
+            else:
+                future.set_exception(self._exception_of(result))
+        except BaseException:  # a callback of the user's ended its thread, which is not his
+            logging.getLogger("kofn").exception("a callback of call %d raised, and is not listened to", result.number)
         self._running.pop(result.number, None)
         self.hear()
+
+    def _exception_of(self, result: Result) -> BaseException:
+        try:
+            return self._failure(result)
+        except Exception as error:  # it looks at an exception of the user's, which can do anything
+            return error
 
     def hear(self) -> None:
         with self._ended:
