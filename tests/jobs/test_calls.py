@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,9 +16,10 @@ from kofn.engines import WrappedPool
 from kofn.errors import ArgumentError, PoolClosed, WorkerLost
 from kofn.jobs._lease import PoolLease
 from kofn.jobs.calls import _events as on
+from kofn.jobs.calls._lines import Place
 from kofn.jobs.calls._loop import CallLoop
-from kofn.jobs.calls._state import ATTEMPTS, HUNG_SECONDS, MESSAGE_BYTES, CallState
-from kofn.jobs.calls._tempo import MESSAGE_SECONDS, MOST_CALLS, Tempo
+from kofn.jobs.calls._state import ATTEMPTS, HUNG_SECONDS, POLL_SECONDS, CallState
+from kofn.jobs.calls._tempo import MESSAGE_BYTES, MESSAGE_SECONDS, MOST_CALLS, Tempo
 
 DEAD = WorkerLost("it died", 0)
 
@@ -192,6 +194,88 @@ def test_what_cannot_be_sent_to_a_worker_that_came_back_by_itself_is_told():
         results = [result for _ in range(5) for result in loop.turn(until=loop.now + 1.0)]
         assert [(result.number, type(result.failure)) for result in results] == [(7, ArgumentError)]
         loop.close()
+
+
+class Closing(WrappedPool):
+    """It takes one call, and is closed then."""
+
+    calls = 0
+
+    def _begin(self, begin, worker, function, arguments, keys):
+        self.calls += 1
+        if self.calls > 1:
+            raise PoolClosed("it was closed")
+        return super()._begin(begin, worker, function, arguments, keys)
+
+
+def test_what_came_is_handed_on_before_the_end_is_told():
+    """Its call is forgotten by then, so that nobody else would tell whoever waits for it."""
+    with ThreadPool(1) as threads, PoolLease(Closing(threads), "f") as lease:
+        loop = CallLoop(lease.pool, lease.placement, abs)
+        loop.begin()
+        loop.add(7, (-1,))
+        loop.add(8, (-2,))
+        assert [(result.number, result.value) for result in loop.turn() or loop.turn()] == [(7, 1)]
+        with pytest.raises(PoolClosed):
+            loop.turn()
+        assert loop.forsake() == [8]
+
+
+def test_what_nobody_wants_when_it_is_sent_costs_its_worker_nothing():
+    state, first = started(1, 2)
+    assert sent(first) == {0: [0]}
+    assert sent(state.handle(on.Refused(0, "idle", [0]), 0.0)) == {0: [1]}
+    state.check()
+    assert state.open == {1}
+
+
+def test_calls_that_were_dropped_at_their_place_wake_nobody():
+    state = CallState(1)
+    state.handle(on.Seen({0: "idle"}), 0.0)
+    actions = state.handle(on.Added(dict.fromkeys(range(3), 0), dict.fromkeys(range(3), Place(0, 8))), 0.0)
+    assert sent(actions) == {0: [0]}
+    state.handle(on.Dropped([1, 2]), 0.1)
+    state.handle(on.Returned(0, "idle", 1, 0.2), 0.2)
+    assert not state.open and state.wake_at() == math.inf
+
+
+class Ticking:
+    """A clock on which something happens all the time, and never a pause of `POLL_SECONDS`."""
+
+    time = 0.0
+
+    def now(self):
+        return self.time
+
+    def wait(self, inbox, seconds):
+        self.time += POLL_SECONDS / 2
+        return inbox.get()
+
+
+class Joining(WrappedPool):
+    """Its last worker becomes ready after some time."""
+
+    def __init__(self, pool):
+        super().__init__(pool)
+        self.clock = Ticking()
+
+    def state(self, worker):
+        return "starting" if worker and self.clock.time < 0.1 else super().state(worker)
+
+
+def test_who_becomes_ready_is_noticed_while_others_come_back_all_the_time():
+    """Each call has so many bytes that it travels alone."""
+    large = np.empty(MESSAGE_BYTES, np.int8)
+    with ThreadPool(2) as threads, PoolLease(Joining(threads), "f") as lease:
+        loop = CallLoop(lease.pool, lease.placement, len)
+        loop.begin()
+        for number in range(200):
+            loop.add(number, (large,))
+        results = []
+        while len(results) < 200:
+            results += loop.turn()
+        loop.close()
+    assert {result.worker for result in results} == {0, 1}
 
 
 def test_the_tempo_is_the_median_and_bounded():

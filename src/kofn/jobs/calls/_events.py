@@ -37,10 +37,11 @@ class Seen(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A `Send` could not be carried out: the worker has just died, or has a task of somebody else."""
+    """A `Send` was not carried out: the worker has just died, or has a task of somebody else, or nobody wants some."""
 
     worker: int
     state: str
+    unwanted: Sequence[int] = ()
 
 
 class Returned(NamedTuple):

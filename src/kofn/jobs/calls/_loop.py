@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from ..._base._clock import Clock, RealClock
 from ..._base._closeable import Home
-from ..._base._envelope import Envelope
+from ..._base._envelope import ESCAPES, Envelope, error_line
 from ...engines import _delays
 from ...engines._delays import delays_of
 from ...engines._protocol import Pool, capabilities_of
@@ -28,7 +28,7 @@ from ..report._attempt import Attempt, Outcome, Stalled
 from . import _events as on
 from ._kernel import Outcomes, run_calls, unpacked
 from ._lines import Place, place_of
-from ._state import CallState
+from ._state import POLL_SECONDS, CallState
 from ._tempo import MESSAGE_SECONDS
 
 SEEN = 4096
@@ -87,6 +87,9 @@ class CallLoop:
         self._seen: deque[_delays.Message] = deque(maxlen=SEEN)
         self._waits: deque[float] = deque(maxlen=SEEN)  # what messages cost beside their work
         self.started = self._clock.now()
+        self._looked = 0.0  # when, for workers that become ready by themselves
+        self._came: list[Result] = []  # and have not been handed on
+        self._error: Exception | None = None  # is raised once they are
         self.loss: WorkerError | None = None  # the last
         self.attempts: list[Attempt] | None = None  # where somebody wants to know
         self.begins: Callable[[int], bool] = self._arguments.__contains__  # whether a call, about to be sent, is to be
@@ -153,20 +156,38 @@ class CallLoop:
         self._look(self._workers)
 
     def turn(self, until: float = math.inf) -> list[Result]:
-        """Give out what there is, wait for something to happen until then at most, and return the results that came."""
-        self._home.require("what is computed here")
-        results = self._take_added()
-        if results or (self.is_over and self._arguments):  # nobody would wake it: the last word has been taken already
-            return results
-        wake = min(until, self._state.wake_at())
-        entry = self._clock.wait(self._inbox, max(0.0, wake - self.now))
-        if entry is None:
-            return self._look(self._state.absent)
-        results += self._came_back(*entry)
-        while not self._inbox.empty():
-            if (entry := self._inbox.get()) is not None:
-                results += self._came_back(*entry)
+        """Give out what there is, wait for something to happen until then at most, and return the results that came.
+
+        What ends it all is raised after these: a call that has come to its end is forgotten, and nobody else ends it.
+        """
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        try:
+            self._step(until)
+        except Exception as error:
+            if not self._came:
+                raise
+            self._error = error
+        results, self._came = self._came, []
         return results
+
+    def _step(self, until: float) -> None:
+        self._home.require("what is computed here")
+        self._take_added()
+        if self._came or (self.is_over and self._arguments):  # nobody would wake it: the last word was taken already
+            return
+        wake = min(until, self._state.wake_at())
+        entries = [self._clock.wait(self._inbox, max(0.0, wake - self.now))]
+        while not self._inbox.empty():
+            entries.append(self._inbox.get())
+        came_back = [entry for entry in entries if entry is not None]
+        for entry in came_back:
+            self._came_back(*entry)
+        absent = self._state.absent
+        # Where others come back all the time, who has become ready by himself must not wait for a pause.
+        if not came_back or (absent and self.now >= self._looked + POLL_SECONDS):
+            self._look(absent)
 
     def rest(self) -> None:
         """Wait until somebody wakes it, whatever comes back."""
@@ -200,58 +221,55 @@ class CallLoop:
         self._seen.clear()
         self._waits.clear()
 
-    def _take_added(self) -> list[Result]:
-        dropped = self._take_dropped()
-        came = [self._added.popleft() for _ in range(len(self._added))]
-        added = {number: size for number, size, _ in came if number in self._arguments}  # not dropped at once
-        places = {number: place for number, _, place in came if place is not None and number in added}
-        results = self._tell(on.Dropped(dropped)) if dropped else []
-        if added:
-            self._leave_out()
-        return results + (self._tell(on.Added(added, places)) if added else [])
-
-    def _take_dropped(self) -> list[int]:
+    def _take_added(self) -> None:
         dropped = [self._dropped.popleft() for _ in range(len(self._dropped))]
         for number in dropped:
             self._arguments.pop(number, None)
-        return dropped
+        came = [self._added.popleft() for _ in range(len(self._added))]
+        added = {number: size for number, size, _ in came if number in self._arguments}  # not dropped at once
+        places = {number: place for number, _, place in came if place is not None and number in added}
+        if dropped:
+            self._tell(on.Dropped(dropped))
+        if added:
+            self._leave_out()
+            self._tell(on.Added(added, places))
 
     def _leave_out(self) -> None:
         """Let the state know of workers that were wrong in earlier jobs, and give them nothing more."""
         if new := reputation_of(self.pool).left_out - self._state.barred:
             self._tell(on.LeftOut(new))
 
-    def _look(self, workers: Sequence[int]) -> list[Result]:
-        return self._tell(on.Seen({worker: self.pool.state(worker) for worker in workers}))
+    def _look(self, workers: Sequence[int]) -> None:
+        self._looked = self.now
+        self._tell(on.Seen({worker: self.pool.state(worker) for worker in workers}))
 
-    def _tell(self, event: on.Event) -> list[Result]:
+    def _tell(self, event: on.Event) -> None:
         """Let the state hear of an event, and do what it wants done."""
-        results: list[Result] = []
         events = [event]
         while events:
             for action in self._state.handle(events.pop(), self.now):
                 if isinstance(action, on.Send):
-                    events += self._send(action, results)
+                    events += self._send(action)
                 elif isinstance(action, on.End):
                     self._note_hung(self._messages[action.worker])
                     self._end(action.worker)
                 elif self._arguments.pop(action.number, None) is not None:
-                    results.append(Result(action.number, action.worker, None, action.error))
-        return results
+                    self._came.append(Result(action.number, action.worker, None, action.error))
 
     # -- messages -------------------------------------------------------------------------------------
 
-    def _send(self, action: on.Send, results: list[Result]) -> list[on.Event]:
+    def _send(self, action: on.Send) -> list[on.Event]:
         worker, numbers = action
         if (state := self.pool.state(worker)) != "idle":  # pools are given tasks only then
             return [on.Refused(worker, state)]
         if unwanted := [number for number in numbers if not self.begins(number)]:
-            self._dropped.extend(unwanted)
-            return [on.Dropped(self._take_dropped()), on.Refused(worker, state)]  # the last is heard first
+            for number in unwanted:
+                self._arguments.pop(number, None)
+            return [on.Refused(worker, state, unwanted)]
         calls = [(number, self._arguments[number]) for number in numbers]
-        self.placed_bytes += self._placement.ensure(worker, self._function)
         keys = self._placement.keys(self._function)
         try:
+            self.placed_bytes += self._placement.ensure(worker, self._function)
             future = self.pool.submit(worker, run_calls, 2 * MESSAGE_SECONDS, self._apart, calls, keys=keys)
         except WorkerError as error:  # between the look and the call it died, or another job took it
             self.loss = error.with_traceback(None)
@@ -279,10 +297,10 @@ class CallLoop:
         message.future.cancel()
         self._note(message, message.numbers, "abandoned")
 
-    def _came_back(self, worker: int, serial: int) -> list[Result]:
+    def _came_back(self, worker: int, serial: int) -> None:
         message = self._messages.get(worker)
         if message is None or message.serial != serial:
-            return []  # it was ended, and had just come to its end
+            return  # it was ended, and had just come to its end
         del self._messages[worker]
         state = self.pool.state(worker)
         try:
@@ -294,30 +312,38 @@ class CallLoop:
         except Exception as error:
             self._note(message, message.numbers, "lost")
             self.loss = error.with_traceback(None) if isinstance(error, WorkerLost) else self.loss
-            return self._tell(_loss(worker, state, error))
+            self._tell(_loss(worker, state, error))
+            return
         away = self.now - message.sent
         self._note_message(message._replace(numbers=message.numbers[: max(1, outcomes.ended)]), away, ended=True)
         if isinstance(self._clock, RealClock):  # nobody computes in virtual time
             self._waits.append(max(0.0, away - outcomes.seconds))
-        return self._taken(message, state, outcomes)
+        self._take(message, state, outcomes)
 
-    def _taken(self, message: Message, state: str, outcomes: Outcomes) -> list[Result]:
-        results: list[Result] = []
+    def _take(self, message: Message, state: str, outcomes: Outcomes) -> None:
         values = [*outcomes.results, *[None] * (outcomes.failure is not None)]
         for place, (number, value) in enumerate(zip(message.numbers, values, strict=False)):
             if self._arguments.pop(number, None) is None:
                 self._note(message, [number], "late")
                 continue
             failure = outcomes.failure if place == len(outcomes.results) else None
-            results.append(Result(number, message.worker, unpacked(value), failure))
+            self._came.append(_unpacked(Result(number, message.worker, value, failure)))
             self.received_bytes += size_of(value)
             self._note(message, [number], "arrived")
-        return results + self._tell(on.Returned(message.worker, state, outcomes.ended, outcomes.seconds))
+        self._tell(on.Returned(message.worker, state, outcomes.ended, outcomes.seconds))
 
     def _note(self, message: Message, numbers: Sequence[int], outcome: Outcome) -> None:
         if self.attempts is not None:
             sent, ended = message.sent, self.now
             self.attempts.extend(Attempt(number, message.worker, 1.0, sent, ended, outcome) for number in numbers)
+
+
+def _unpacked(result: Result) -> Result:
+    try:
+        return result._replace(value=unpacked(result.value))
+    except ESCAPES as error:  # it is the user's own code that makes it again
+        text = f"the task's result could not be rebuilt in this process: {error_line(error)}"
+        return result._replace(value=None, failure=RuntimeError(text))
 
 
 def _loss(worker: int, state: str, error: Exception) -> on.Lost | on.Undelivered:

@@ -18,7 +18,7 @@ from . import _events as on
 from ._flight import Flight
 from ._lines import Lines
 from ._suspects import Suspects
-from ._tempo import Tempo
+from ._tempo import MESSAGE_BYTES, Tempo
 
 ATTEMPTS = 3
 """A call that has cost so many workers their lives, alone, is given up."""
@@ -46,9 +46,6 @@ UNKNOWN_SECONDS = 60.0
 
 USELESS = 3.0
 """After so many medians a worker is ended whose results others have brought."""
-
-MESSAGE_BYTES = 1 << 24
-"""Arguments of several calls in one message have at most so many bytes."""
 
 MOVED_BYTES = 1e8
 """Bytes a second that are expected to go from worker to worker."""
@@ -133,7 +130,7 @@ class CallState:
             if served and self._copyable(flight):
                 times.append(self._late_at(flight))
             wake = min(wake, *(time if time > self.now else math.inf for time in times))
-        for home in self._lines.homes if served else ():
+        for home in self._lines.homes if self.open and served else ():
             wake = min(wake, self._taken_over_at(home))
         return wake
 
@@ -146,8 +143,7 @@ class CallState:
         return []
 
     def _dropped(self, event: on.Dropped) -> list[on.Action]:
-        for number in event.numbers:
-            self._close(number)
+        self._close(event.numbers)
         return []
 
     def _left_out(self, event: on.LeftOut) -> list[on.Action]:
@@ -165,7 +161,9 @@ class CallState:
 
     def _refused(self, event: on.Refused) -> list[on.Action]:
         # One that calls itself idle and takes nothing is looked at again before it is asked.
-        flight = self._land(event.worker, "busy" if event.state == "idle" else event.state)
+        takes_nothing = event.state == "idle" and not event.unwanted
+        flight = self._land(event.worker, "busy" if takes_nothing else event.state)
+        self._close(event.unwanted)
         self._put_back(flight.numbers)
         return []
 
@@ -174,8 +172,7 @@ class CallState:
         done, rest = flight.numbers[: event.ended], flight.numbers[event.ended :]
         self.tempo.add(event.worker, max(1, event.ended), event.seconds, self.now - flight.sent)
         self._suspects.returned(event.worker)
-        for number in done:
-            self._close(number)
+        self._close(done)
         self._put_back(rest)
         return []
 
@@ -208,7 +205,7 @@ class CallState:
 
     def _give_up(self, number: int, event: on.Lost | on.Undelivered) -> list[on.Action]:
         self._suspects.gave_up(number)
-        self._close(number)
+        self._close([number])
         return [on.GiveUp(number, event.worker, event.error)]
 
     def _land(self, worker: int, state: str) -> Flight:
@@ -220,14 +217,15 @@ class CallState:
                 del self._flying[number]
         return flight
 
-    def _close(self, number: int) -> None:
-        self.open.discard(number)
-        self._nbytes.pop(number, None)
-        self._lines.forget(number)
-        self._lives.pop(number, None)
-        self._alone.discard(number)
-        self._ended.discard(number)
-        self._suspects.ended(number)
+    def _close(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            self.open.discard(number)
+            self._nbytes.pop(number, None)
+            self._lines.forget(number)
+            self._lives.pop(number, None)
+            self._alone.discard(number)
+            self._ended.discard(number)
+            self._suspects.ended(number)
 
     def _put_back(self, numbers: Sequence[int]) -> None:
         """Let those wait again, before all others, that have no result and that nobody else has."""

@@ -13,6 +13,9 @@ millisecond of waiting, and what a slow worker holds must still be little."""
 MOST_CALLS = 1000
 """In one message."""
 
+MESSAGE_BYTES = 1 << 24
+"""Arguments of several calls in one message have at most so many bytes."""
+
 GROWTH = 8
 """A message has at most so many times the calls of the worker's last one: the first may have been short ones."""
 
