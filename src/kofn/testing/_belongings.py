@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 LEFT_BY_OTHERS = ("shared memory sm_segment", "shared memory sem.", "shared memory joblib_", "shared memory .")
-"""What other programs leave that were killed: MPI, multiprocessing, joblib, loky, browsers. kofn makes none of these."""
+"""What other programs leave that were killed: MPI, multiprocessing, joblib and browsers. kofn makes none of these."""
 
 
 def child_processes() -> set[str]:
