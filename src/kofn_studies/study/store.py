@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -119,7 +120,7 @@ class Store:
         """Take the room of the reserve, for good and not only by name."""
         if self._reserve.exists() and self._reserve.stat().st_size == RESERVE_BYTES:
             return
-        part = self._reserve.with_suffix(f".{os.getpid()}")
+        part = self._reserve.with_suffix(f".{os.getpid()}-{threading.get_ident()}")  # others may do the same just now
         try:
             with part.open("wb") as file:
                 os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
