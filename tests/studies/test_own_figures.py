@@ -51,7 +51,7 @@ def test_speed_is_bounded_by_workers_and_by_messages():
             assert np.all(np.array(figure[f"{name}-{seconds}s"].y) <= free * (1 + 1e-12))
     canvas = shown("own-workers", figure)
     assert len(canvas.axes) == 4
-    found = {"tasks": np.array([1.0, 8.0]), "time": np.array([2.0, 1.0])}
+    found = {"tasks": np.array([1.0, 8.0]), "p50": np.array([2.0, 1.0])}
     assert own_workers.speed(found, 10, 100.0, 0.1) == pytest.approx(100.0 / 10.0)  # 80 messages of 0.1 s fit into 10 s
     assert own_workers.speed(found, 10, 100.0, 1.0) == pytest.approx(100.0 / 20.0)  # ten of 1 s into 20 s
 

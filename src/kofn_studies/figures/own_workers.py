@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 import kofn
-from kofn.simulation.bench import TRACES, bench
 
 from .._types import Floats
 from ..study import Point, Result, Results
 from .drawing import panels
 from .figure import Figure, Recipe, Request, Series, Study
+from .own_policies import PolicyRun
 from .sampling import mean_and_error
 
 TITLE = "Speed against one worker, by the number of workers"
@@ -62,44 +62,13 @@ class MessageCost(Point):
         return (time.process_time() - before) / self.tasks
 
 
-@dataclass(frozen=True)
-class ScalingRun(Point):
-    """Median time of one policy by tasks a worker, in units of plain work where nothing straggles.
-
-    Parameters
-    ----------
-    policy : str
-    workers, trials, seed, run : int
-    """
-
-    policy: str
-    workers: int
-    trials: int
-    seed: int
-    run: int
-
-    @property
-    def weight(self) -> float:
-        """Rows that are simulated."""
-        return float(self.workers * self.trials)
-
-    def compute(self, data: str | None) -> Result:
-        """Simulate."""
-        delays = {TRACE: TRACES[TRACE]}
-        found = list(bench("product", self.workers, delays, [self.policy], self.trials, [self.seed, self.run]))
-        return {
-            "tasks": np.array([one.tasks_per_worker for one in found]),
-            "time": np.array([one.p50 for one in found]),
-        }
-
-
 def study(request: Request) -> Study:
     """``policy-Ns``: work of N seconds, over its time; ``-free``: were messages free."""
     counts, trials = (QUICK_COUNTS, request.trials) if request.quick else (COUNTS, request.trials)
     cost = MessageCost(TASKS // 10 if request.quick else TASKS, 3)
     each = max(2, trials // RUNS)
     points = {
-        (name, workers): [ScalingRun(name, workers, each, request.seed, run) for run in range(RUNS)]
+        (name, workers): [PolicyRun(TRACE, name, workers, each, request.seed, run) for run in range(RUNS)]
         for name in NAMES
         for workers in counts
     }
@@ -127,11 +96,11 @@ def speed(found: Result, workers: int, work: float, message: float) -> float:
     --------
     Two workers take 100 s for 200 s of work, if nothing is late and messages are free; 400 messages of 1 s take longer.
 
-    >>> found = {"tasks": np.array([1, 200]), "time": np.array([1.5, 1.0])}
+    >>> found = {"tasks": np.array([1, 200]), "p50": np.array([1.5, 1.0])}
     >>> speed(found, 2, 200.0, 0.0), round(speed(found, 2, 200.0, 1.0), 2)
     (2.0, 1.33)
     """
-    computed: Floats = found["time"] * work / workers
+    computed: Floats = found["p50"] * work / workers
     return float(np.max(work / np.maximum(computed, found["tasks"] * workers * message)))
 
 
