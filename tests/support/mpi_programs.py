@@ -5,10 +5,10 @@ The pool is made first, so that rank 0 alone gets any further.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
-import gc
 import sys
 import threading
 import time
