@@ -30,18 +30,6 @@ def files(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
-def threads(monkeypatch):
-    """Threads instead of processes, for tests of what happens around the product."""
-    real = command.matmul
-
-    def on_threads(A, B, *, workers, **options):
-        with ThreadPool(workers) as pool:
-            return real(A, B, workers=pool, **options)
-
-    monkeypatch.setattr(command, "matmul", on_threads)
-
-
 def product(*options):
     return main(["matmul", "A.npy", "B.npy", "--out", "C.npy", "--workers", "4", *options])
 

@@ -14,7 +14,6 @@ from kofn.arrays import FileMatrix
 from kofn.arrays.formats import read_file
 from kofn.cli import _matmul as command
 from kofn.cli import main
-from kofn.engines import ThreadPool
 
 RNG = np.random.default_rng(5)
 LEFT, RIGHT = RNG.standard_normal((2, 12, 12)) * (RNG.random((2, 12, 12)) < 0.4)
@@ -68,17 +67,6 @@ def dense(found):
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def threads(monkeypatch):
-    real = command.matmul
-
-    def on_threads(A, B, *, workers, **options):
-        with ThreadPool(workers) as pool:
-            return real(A, B, workers=pool, **options)
-
-    monkeypatch.setattr(command, "matmul", on_threads)
 
 
 def multiply(A, B, out, *options):
