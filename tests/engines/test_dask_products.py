@@ -89,7 +89,9 @@ def test_an_operator_keeps_the_matrix_where_it_lies(client):
     with kofn.operator(a, workers=client) as op:
         for _ in range(3):
             x, y = RNG.standard_normal((90, 2)), RNG.standard_normal((240, 1))
-            assert np.allclose(op @ x, A @ x) and op.answer.report.received_bytes == 240 * 2 * 8
+            assert np.allclose(op @ x, A @ x)
+            # A row that is late may be computed once more; of the matrix itself, 90 columns wide, nothing comes.
+            assert 240 * 2 * 8 <= op.answer.report.received_bytes <= 2 * 240 * 2 * 8
             assert np.allclose(op.H @ y, A.T @ y)
         assert not op.answer.report.placed_bytes
 
