@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn.errors import CodeError, NotDecodable, TaskError
+from kofn.errors import CodeError, NotDecodable, TaskError, WorkerLost
 from kofn.jobs._collector import Collector
 from kofn.jobs._loop import RunLoop
 from kofn.jobs._placement import Placement
@@ -232,6 +232,22 @@ def test_resident_data_is_placed_once_for_many_jobs():
     assert Counting.puts == 2
     placement.close()
     assert not any(slot.residents for slot in pool._slots)
+
+
+def test_a_worker_that_dies_while_data_is_placed_there_is_one_that_died():
+    class Dying(VirtualPool):
+        def put(self, worker, key, value):
+            if not worker:
+                self._slots[worker].die()
+                raise WorkerLost("gone", worker)
+            super().put(worker, key, value)
+
+    code = kofn.LinearCode("pair", np.eye(2), np.ones((1, 2)), worker=[0, 1])
+    tasks = [kofn.Task(np.multiply, (2.0,), {f"half{i}": half}) for i, half in enumerate([np.arange(3.0), np.ones(3)])]
+    pool = Dying([[1.0], [1.0]])
+    answer = RunLoop(CustomScheme(code, tasks), pool, Collector(code), Placement(pool)).run()
+    np.testing.assert_allclose(answer.value, [2.0, 4.0, 6.0])
+    assert {attempt.worker for attempt in answer.report.attempts} == {1}
 
 
 def test_a_row_that_keeps_losing_workers_is_given_up():

@@ -228,11 +228,11 @@ class RunLoop:
         if (state := self.pool.state(worker)) != "idle":  # pools are given tasks only then
             return on.Refused(worker, state)
         tasks = list(map(self._task, action.rows))
-        placed = self._delivery.place(worker, tasks)
-        self._placed_bytes += placed
-        self._sent_bytes += sent_bytes(tasks)
-        submitted = self._now()
         try:
+            placed = self._delivery.place(worker, tasks)
+            self._placed_bytes += placed
+            self._sent_bytes += sent_bytes(tasks)
+            submitted = self._now()
             future = self._delivery.send(worker, tasks)
         except WorkerError as error:  # between the look and the call it died, or another job took it
             return on.Refused(worker, self.pool.state(worker), error.with_traceback(None))
