@@ -136,7 +136,9 @@ def test_derived_arrays_keep_it_where_they_are_only_looked_at():
     assert not seen.flags.writeable
 
 
-@pytest.mark.parametrize("given", [np.matrix(A[:, :2]), [np.matrix(np.eye(2))] * 2, [np.ones(2).view(Summing)] * 2])
+@pytest.mark.parametrize(
+    "given", [A[:, :2].view(np.matrix), [np.eye(2).view(np.matrix)] * 2, [np.ones(2).view(Summing)] * 2]
+)
 def test_codes_do_not_mix_what_computes_in_its_own_way(threads, given):
     with pytest.raises(kofn.ArgumentError, match=r"'inputs' must be plain arrays .* computes in its own way"):
         kofn.map(lambda x: x * x, given, workers=threads, degree=2, rows=12)
@@ -160,7 +162,7 @@ PLACES = {
     "columns on one another": np.lib.stride_tricks.as_strided(np.zeros(4), (4, 3), (8, 0)),
     "a sliding window": np.lib.stride_tricks.sliding_window_view(np.zeros(6), 3, writeable=True),
     "masked": np.ma.zeros((4, 3)),
-    "a matrix": np.matrix(np.zeros((4, 3))),
+    "a matrix": np.zeros((4, 3)).view(np.matrix),
     "a class of its own": np.zeros((4, 3)).view(Scaled),
 }
 
