@@ -7,7 +7,15 @@ import os
 import sys
 import threading
 import weakref
-from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, CancelledError, as_completed, wait
+from concurrent.futures import (
+    ALL_COMPLETED,
+    FIRST_COMPLETED,
+    FIRST_EXCEPTION,
+    CancelledError,
+    Future,
+    as_completed,
+    wait,
+)
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,6 +136,26 @@ def test_callbacks_may_submit(executor):
     done = threading.Event()
     first.add_done_callback(lambda future: (second.append(executor.submit(abs, -future.result())), done.set()))
     assert done.wait(60) and second[0].result() == 2
+
+
+@pytest.mark.parametrize("method", ["result", "exception"])
+def test_a_callback_does_not_wait_for_what_ends_after_it(executor, method):
+    gate, hold, done, refused = threading.Event(), threading.Event(), threading.Event(), []
+    first, later = executor.submit(gate.wait), executor.submit(hold.wait)
+
+    def then(_):
+        try:
+            getattr(later, method)()
+        except RuntimeError as error:
+            refused.append(str(error))
+        done.set()
+
+    first.add_done_callback(then)
+    gate.set()
+    came = done.wait(30)
+    hold.set()
+    assert came and "call 1 has not ended, and a callback of another call must not wait for it" in refused[0]
+    assert later.result() and first.exception() is None
 
 
 def test_a_callback_may_end_the_executor(threads):

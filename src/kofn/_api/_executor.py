@@ -31,7 +31,8 @@ class Executor(Staying, concurrent.futures.Executor):
     by themselves.
 
     A future is ``running()`` once a worker was sent its call, and can be cancelled before. It ends with the result,
-    with what the function raised, with the traceback at the worker in a note, or with `WorkerLost`.
+    with what the function raised, with the traceback at the worker in a note, or with `WorkerLost`. Callbacks are
+    called one after another by one thread: they may submit, but not wait for a call that has not ended.
 
     Parameters
     ----------

@@ -34,6 +34,23 @@ class CallFuture(Future[Any]):
         self._calls.hear()
         return True
 
+    def result(self, timeout: float | None = None) -> Any:
+        """What the call returned; waits for it."""
+        self._refuse_to_wait()
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """What the call raised, if it did; waits for it."""
+        self._refuse_to_wait()
+        return super().exception(timeout)
+
+    def _refuse_to_wait(self) -> None:
+        if not self.done() and self._calls.is_own_thread:
+            raise RuntimeError(
+                f"call {self._number} has not ended, and a callback of another call must not wait for it: futures end "
+                "one after another; add a callback to this one too, or wait in a thread of your own"
+            )
+
 
 class Calls:
     """Calls of any functions on a pool, each with a future.
