@@ -67,6 +67,6 @@ def test_the_row_of_a_result_that_cannot_come_back_is_named(client, make):
     scheme = kofn.schemes.uncoded(np.zeros((2, 1)), np.zeros((1, 1)), blocks=(2, 1), workers=2)
     tasks = [kofn.Task(np.zeros, ((1, 1),)), kofn.Task(make)]
     broken = kofn.schemes.CustomScheme(scheme.code, tasks, scheme.prior(), scheme.grid)
-    with pytest.raises(kofn.TaskError, match=r"row 1 raised \w+ at worker 1: the task's result") as caught:
+    with pytest.raises(kofn.TaskError, match=r"row 1 raised \w+ at worker \d: the task's result") as caught:
         kofn.run(broken, workers=client)
     assert caught.value.row == 1
