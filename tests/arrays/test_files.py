@@ -112,9 +112,32 @@ def test_pickled_objects_are_refused_and_never_loaded(tmp_path):
     assert not (tmp_path / "sprung").exists()
 
 
-@pytest.mark.parametrize("dtype", ["i8", "u1", "bool", "U3", "M8[s]", "f2", "i4,f8"])
+@pytest.mark.parametrize("dtype", ["bool", "U3", "M8[s]", "f2", "i4,f8"])
 def test_other_types_are_refused(tmp_path, dtype):
-    assert "float32, float64 or complex" in refusal(saved(tmp_path / "A.npy", np.zeros((2, 2), dtype)))
+    assert "float32, float64, complex numbers or integers" in refusal(
+        saved(tmp_path / "A.npy", np.zeros((2, 2), dtype))
+    )
+
+
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("dtype", ["i1", "u4", "i8", ">i8", "u8"])
+def test_integers_are_read_as_the_floats_that_they_are(tmp_path, dtype, order):
+    ends = np.iinfo(dtype)
+    most, least = min(ends.max, 2**53), max(ends.min, -(2**53))
+    matrix = np.array([[most, 3, 0], [least, 1, most - 1]], dtype, order=order)
+    found = read_matrix(saved(tmp_path / "A.npy", matrix), "A")
+    assert found.dtype == float and found[:].tolist() == matrix.tolist()  # Python compares them to the last digit
+    assert found[1:, :2].tolist() == [[least, 1]]
+
+
+@pytest.mark.parametrize(("dtype", "number"), [("i8", 2**53 + 1), ("i8", -(2**63)), ("u8", 2**64 - 1)])
+def test_integers_that_floats_do_not_have_are_refused(tmp_path, dtype, number):
+    matrix = np.zeros((3, 2), dtype)
+    matrix[2, 1] = number
+    assert (
+        f"2**53 at most, and -2**53 at least, which float64 has exactly, but got {tmp_path}/A.npy with {number};"
+        in (refusal(saved(tmp_path / "A.npy", matrix)))
+    )
 
 
 @pytest.mark.parametrize("shape", [(), (4,), (2, 2, 1)])

@@ -108,9 +108,10 @@ def test_bad_options_get_a_sentence_and_change_nothing(files, threads, capsys, o
     [
         (np.ones((3, 25)), "'B' must have 20 rows, as A has columns"),
         (np.full((20, 5), np.nan), "'B' must be finite, but got nan at [0, 0]"),
-        (np.ones((20, 5), int), "'B' must hold float32, float64 or complex numbers"),
+        (np.full((20, 5), 2**60), "'B' must hold integers of 2**53 at most"),
+        (np.ones((20, 5), bool), "'B' must hold float32, float64, complex numbers or integers"),
         (np.ones(20), "'B' must have 2 dimensions"),
-        (np.full((20, 5), "x"), "'B' must hold float32, float64 or complex numbers"),
+        (np.full((20, 5), "x"), "'B' must hold float32, float64, complex numbers or integers"),
     ],
 )
 def test_bad_matrices_get_a_sentence_before_any_worker_starts(files, capsys, monkeypatch, array, part):

@@ -89,6 +89,22 @@ def test_a_matrix_is_read_as_it_was_written(here, form):
     np.testing.assert_array_equal(dense(found), LEFT)
 
 
+WHOLE = np.round(9 * LEFT).astype(np.int64)
+
+
+@pytest.mark.parametrize("form", [form for form in WRITE if form not in SPARSE])
+def test_dense_integers_are_read_as_floats(here, form):
+    found = read_file(made(here, form, "A", WHOLE), "A")
+    assert found.dtype == float
+    np.testing.assert_array_equal(dense(found), WHOLE)
+
+
+def test_products_of_integers_are_what_they_should_be(here, threads):
+    files = [made(here, "{}.npy", "A", WHOLE), made(here, "{}.zarr", "B", WHOLE.astype(np.int8))]
+    assert multiply(*files, "C.npy", "--code", "uncoded") == 0
+    assert np.load("C.npy").tolist() == (WHOLE @ WHOLE).tolist()
+
+
 @pytest.mark.parametrize("form", ["{}.npy", "{}.npz", "{}-two.npz:x"])
 def test_what_is_not_compressed_is_read_by_pieces(here, form):
     found = read_file(made(here, form, "A", np.asfortranarray(LEFT)), "A")
@@ -214,7 +230,8 @@ BAD = {
     "text.npz": (text("hello"), "'A' must be a whole .npz archive"),
     "none.npz": (lambda p: zipfile.ZipFile(p, "w").close(), "but got none.npz with no array"),
     "objects.npz": (lambda p: np.savez(p, np.array([[{}]])), "with pickled Python objects"),
-    "whole.npz": (lambda p: np.savez(p, np.ones((2, 2), int)), "'A' must hold float32, float64 or complex numbers"),
+    "large.npz": (lambda p: np.savez(p, np.full((2, 2), 1 << 60)), "2**53 at least, which float64 has exactly"),
+    "bits.npz": (lambda p: np.savez(p, LEFT > 0), "'A' must hold float32, float64, complex numbers or integers"),
     "cube.npz": (lambda p: np.savez(p, np.ones((2, 2, 2))), "'A' must have 2 dimensions"),
     "two.npz": (lambda p: np.savez(p, x=LEFT, y=LEFT), "two.npz with x, y; write two.npz:x, for example"),
     "two.npz:z": (lambda p: np.savez(p, x=LEFT), "'A' must name an array of two.npz, but got z; it holds x"),

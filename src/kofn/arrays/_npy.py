@@ -21,6 +21,7 @@ from .._base._numbers import Array
 from ..checks import refusal
 from ..errors import FileError
 from ._file import Descriptor, FileMatrix
+from ._source import Cast, Source, tiles
 
 Name = str | os.PathLike[str]
 
@@ -32,8 +33,12 @@ HEADERS = {
 }
 
 
-def read_matrix(path: Name, argument: str) -> FileMatrix:
-    """Open a matrix of floating-point numbers in a ``.npy`` file, or refuse it with a reason.
+EXACT = 1 << 53
+"""The integers up to here float64 has all; of larger ones it rounds some."""
+
+
+def read_matrix(path: Name, argument: str) -> Source:
+    """Open a matrix of numbers in a ``.npy`` file, or refuse it with a reason.
 
     Parameters
     ----------
@@ -43,13 +48,14 @@ def read_matrix(path: Name, argument: str) -> FileMatrix:
 
     Returns
     -------
-    FileMatrix
-        Only what is used of it is read.
+    FileMatrix, or what reads one as float64
+        Only what is used of it is read; integers are converted then.
 
     Raises
     ------
     FileError
-        The file is missing, unreadable, cut short, pickled, not numeric, or not a matrix.
+        The file is missing, unreadable, cut short, pickled, not numeric, or not a matrix, or has integers that float64
+        cannot hold.
 
     Examples
     --------
@@ -61,22 +67,44 @@ def read_matrix(path: Name, argument: str) -> FileMatrix:
         shape, dtype, fortran = header(file, path, argument)
         start, have = file.tell(), os.fstat(file.fileno()).st_size - file.tell()
         require_whole(path, argument, have, math.prod(shape) * dtype.itemsize)
-        return FileMatrix(Descriptor(file.fileno()), shape, dtype, start, by_columns=fortran).unchanging()
+        found = FileMatrix(Descriptor(file.fileno()), shape, dtype, start, by_columns=fortran).unchanging()
+    floats: Source = in_floats(found, path, argument)
+    return floats
+
+
+def in_floats(matrix: Any, name: object, argument: str) -> Any:
+    """The same matrix, or one of integers as float64; refused if that would round one of them.
+
+    Examples
+    --------
+    >>> in_floats(np.array([[1, 2]]), "A.npz", "A")[:]
+    array([[1., 2.]])
+    """
+    if matrix.dtype.kind not in "iu":
+        return matrix
+    for tile in tiles(matrix) if matrix.dtype.itemsize == 8 else ():
+        piece = matrix[tile]
+        for found in (piece.min(initial=0), piece.max(initial=0)):
+            if abs(int(found)) > EXACT:
+                must = "hold integers of 2**53 at most, and -2**53 at least, which float64 has exactly"
+                remedy = "scale them down, or save it again after array.astype(float) if it may be rounded"
+                raise refused(argument, must, f"{name} with {found}", remedy)
+    return Cast(matrix, np.dtype(float))
 
 
 def header(file: IO[bytes], name: object, argument: str) -> tuple[tuple[int, int], np.dtype[Any], bool]:
     """The shape, the type and whether columns lie together of a ``.npy`` file whose numbers come next, or a refusal."""
     shape, fortran, dtype = _header(file, name, argument)
-    require_floats(dtype, name, argument)
+    require_numbers(dtype, name, argument)
     return require_matrix(shape, name, argument), dtype, fortran
 
 
-def require_floats(dtype: np.dtype[Any], name: object, argument: str) -> None:
-    """Refuse what is no dense matrix that codes could combine."""
-    if dtype.char not in "fdFD":
+def require_numbers(dtype: np.dtype[Any], name: object, argument: str) -> None:
+    """Refuse what is no dense matrix that codes could combine, nor integers that can become one."""
+    if dtype.char not in "fdFD" and dtype.kind not in "iu":
         what = "pickled Python objects" if dtype.hasobject else f"dtype {dtype}"
         remedy = "save it again after array.astype(float)"
-        raise refused(argument, "hold float32, float64 or complex numbers", f"{name} with {what}", remedy)
+        raise refused(argument, "hold float32, float64, complex numbers or integers", f"{name} with {what}", remedy)
 
 
 def require_matrix(shape: tuple[int, ...], name: object, argument: str) -> tuple[int, int]:

@@ -37,9 +37,10 @@ EXAMPLES = """\
 NOTES = """
 
 Matrices are read from .npy, .npz, .mtx, .mtx.gz (Matrix Market) and .zarr, of which the last needs kofn[zarr].
-Write FILE:NAME for one of several arrays of an archive or a group. Dense matrices hold float32, float64 or complex
-numbers; those in .npy, .zarr and archives that are not compressed are read by pieces. Sparse ones, from Matrix
-Market and scipy.sparse.save_npz, stay sparse, and so does the product of two: it goes to .npz, .mtx or .mtx.gz.
+Write FILE:NAME for one of several arrays of an archive or a group. Dense matrices hold float32, float64, complex
+numbers, or integers of at most 2**53 in size, which are read as float64; those in .npy, .zarr and archives that
+are not compressed are read by pieces. Sparse ones, from Matrix Market and scipy.sparse.save_npz, stay sparse, and
+so does the product of two: it goes to .npz, .mtx or .mtx.gz.
 A dense product goes to any of these; in .npy and .zarr it is written as it comes, and need not fit into memory."""
 
 

@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 
 from ...errors import FileError
-from .._npy import opened, refused, require_floats
+from .._npy import opened, refused
 
 REMEDY = "write it again with scipy.io.mmwrite"
 
@@ -20,14 +20,12 @@ def read_market(path: str, argument: str) -> Any:
 
     What the header calls symmetric, skew-symmetric or Hermitian is completed.
     """
-    rows, columns, form, field, symmetry = _said(path, argument)
+    rows, columns, field, symmetry = _said(path, argument)
     shown = f"{path} of {rows} rows and {columns} columns"
     if symmetry != "general" and rows != columns:
         raise refused(argument, f"be square where its header says {symmetry}", shown, REMEDY)
     if symmetry == "hermitian" and field != "complex":
         raise refused(argument, "be complex where its header says hermitian", f"{path} with {field} numbers", REMEDY)
-    if form == "array" and field == "integer":
-        require_floats(np.dtype(int), path, argument)
     from scipy.io import mmread
     from scipy.sparse import csr_array, issparse
 
@@ -40,8 +38,8 @@ def read_market(path: str, argument: str) -> Any:
     return csr_array(matrix) if issparse(matrix) else matrix
 
 
-def _said(path: str, argument: str) -> tuple[int, int, str, str, str]:
-    """What the header says: rows, columns, how entries are written, of what type, and which are left out."""
+def _said(path: str, argument: str) -> tuple[int, int, str, str]:
+    """What the header says: rows, columns, of what type entries are, and which are left out."""
     from scipy.io import mminfo
 
     with opened(path, argument) as file:
@@ -55,7 +53,7 @@ def _said(path: str, argument: str) -> tuple[int, int, str, str, str]:
     fewest = (count if symmetry == "general" else count // 2) * (2 if form == "array" else 4)
     if not path.lower().endswith(".gz") and size + 1 < fewest:  # before memory is taken for what is not there
         raise _not_whole(path, argument, ValueError(f"{size} bytes cannot hold {count} entries"))
-    return rows, columns, form, field, symmetry
+    return rows, columns, field, symmetry
 
 
 def _not_whole(path: str, argument: str, error: Exception) -> FileError:

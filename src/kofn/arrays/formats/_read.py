@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .._npy import read_matrix
+import numpy as np
+
+from .._npy import in_floats, read_matrix
+from .._source import Source
 from ._market import read_market
 from ._names import kind_of, split_name
 from ._npz import read_npz
@@ -24,13 +27,15 @@ def read_file(given: str, argument: str) -> Any:
 
     Returns
     -------
-    FileMatrix, ZarrMatrix, ndarray or sparse array
-        What is not compressed stays in its file and is read by pieces. A sparse matrix stays sparse.
+    FileMatrix, ZarrMatrix, another that is read by pieces, ndarray or sparse array
+        What is not compressed stays in its file and is read by pieces. A sparse matrix stays sparse; dense integers are
+        read as float64.
 
     Raises
     ------
     FileError
-        The file is missing, unreadable, cut short, pickled, not numeric, or not a matrix.
+        The file is missing, unreadable, cut short, pickled, not numeric, or not a matrix, or has integers that float64
+        cannot hold.
     MissingPackage
         It is a Zarr array, and Zarr is not installed.
 
@@ -43,9 +48,11 @@ def read_file(given: str, argument: str) -> Any:
     path, name = split_name(given)
     kind = kind_of(path)
     if kind == "npz":
-        return read_npz(path, name, argument)
-    if kind == "mtx":
-        return read_market(path, argument)
-    if kind == "zarr" or (Path(path) / "zarr.json").is_file() or (Path(path) / ".zarray").is_file():
-        return read_zarr(path, name, argument)
-    return read_matrix(path, argument)
+        found = read_npz(path, name, argument)
+    elif kind == "mtx":
+        found = read_market(path, argument)
+    elif kind == "zarr" or (Path(path) / "zarr.json").is_file() or (Path(path) / ".zarray").is_file():
+        found = read_zarr(path, name, argument)
+    else:
+        return read_matrix(path, argument)
+    return in_floats(found, given, argument) if isinstance(found, np.ndarray | Source) else found

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..._base._numbers import Array
 from ...errors import FileError, require
-from .._npy import refused, require_floats, require_matrix
+from .._npy import refused, require_matrix, require_numbers
 from .._source import Source
 
 REMEDY = "write it again with zarr.save"
@@ -75,7 +75,7 @@ def read_zarr(path: str, name: str | None, argument: str) -> ZarrMatrix:
         raise refused(argument, "name an array of the group", got, remedy)
     shown = path if name is None else f"{path}:{name}"
     require_matrix(array.shape, shown, argument)
-    require_floats(np.dtype(array.dtype), shown, argument)
+    require_numbers(np.dtype(array.dtype), shown, argument)
     return ZarrMatrix(array, shown)
 
 
