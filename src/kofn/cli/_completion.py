@@ -37,7 +37,10 @@ VALUES = {
     "bench --policies": (*POLICIES, *CHOICES),
     "cite name": ("kofn", *PRODUCTS, *SUMS, *FUNCTIONS),
 }
-"""Values of options, which parsers do not know: what is none of them is refused in a sentence of kofn's."""
+"""Values of options, which parsers do not know: what is none of them is refused in a sentence of kofn's.
+
+Shells offer them, so that the help beside each value need not list them all.
+"""
 
 
 def _print(arguments: Namespace) -> int:
@@ -50,7 +53,8 @@ def _print(arguments: Namespace) -> int:
             action.complete = shtab.FILE if metavar in FILES else shtab.DIRECTORY  # type: ignore[attr-defined]
         name = action.option_strings[-1] if action.option_strings else action.dest
         if values := VALUES.get(f"{command} {name}"):
-            action.choices = tuple(values)
+            action.choices = tuple(dict.fromkeys(values))
+            action.help = name.strip("-")
     print(shtab.complete(whole, arguments.shell))
     return 0
 
