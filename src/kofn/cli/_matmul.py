@@ -153,7 +153,9 @@ def _describe(answer: Answer, arguments: Namespace) -> str:
     if arguments.html is not None:
         answer.report.save(arguments.html)
     how = "exact" if answer.exact else f"expected relative error {answer.error:.2g}"
-    return f"{arguments.out}: {how}, {answer.count} results used, {answer.report.seconds:.3f} s"
+    return (
+        f"{arguments.out}: {how}, {answer.count} result{'s' * (answer.count != 1)} used, {answer.report.seconds:.3f} s"
+    )
 
 
 def _draw_timeline(report: Report) -> Any:

@@ -93,7 +93,7 @@ class Answer:
             what += f", {there} of {parts} parts exact"
             if self.parts.left_out:
                 what = f"{there} of {parts} outputs, {parts - there} missing"
-        return f"Answer({what}, from {self.count} results in {self.report.seconds:.3f} s)"
+        return f"Answer({what}, from {self.count} result{'s' * (self.count != 1)} in {self.report.seconds:.3f} s)"
 
 
 class _Kept:
