@@ -14,6 +14,13 @@ from typing import Any
 
 from kofn.testing.chaos._engines import ending_with_us
 
+QUIET = {
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
+    "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "5s",
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+}
+"""Dask measures itself up to a hundred times a second, for which four idle workers took a sixth of a processor."""
+
 
 class Processes:
     """A scheduler and workers, started by Dask's own commands and found through a file.
@@ -37,7 +44,12 @@ class Processes:
         """Start a process whose output goes to a file of that name."""
         with (self.folder / f"{name}.log").open("wb") as log:
             self.running[name] = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, cwd=self.folder, start_new_session=True
+                command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                env=os.environ | QUIET,
+                start_new_session=True,
             )
 
     def worker(self, name: str, *options: str, scheduler: str = "", prefix: Sequence[str] = ()) -> None:
