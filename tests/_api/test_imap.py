@@ -102,6 +102,18 @@ def test_inputs_that_fail_are_told_of_where_they_are_read(threads):
     assert kofn.map(abs, [-1], workers=threads).value == [1]
 
 
+def test_what_was_read_before_inputs_failed_is_not_lost(threads):
+    def failing():
+        yield from range(20)  # more than are read at first
+        raise TypeError("no 21st one")
+
+    results = kofn.imap(abs, failing(), workers=threads)
+    came = []
+    with pytest.raises(TypeError, match="no 21st one"):
+        came.extend(next(results) for _ in range(21))
+    assert [*came, *results] == list(range(20))
+
+
 def test_a_pool_that_is_closed_is_told_of():
     with kofn.ThreadPool(1) as pool:
         results = kofn.imap(abs, itertools.count(), workers=pool)

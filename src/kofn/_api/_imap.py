@@ -100,20 +100,22 @@ class Results(Closeable, Iterator[Any]):
         room = min(loop.capacity - loop.unfinished, AHEAD * loop.capacity - (self._inputs.count - self._given))
         calls: list[tuple[int, tuple[Any, ...]]] = []
         until = loop.now + READ_SECONDS
-        for _ in range(0 if self._exhausted else room):
-            number = self._inputs.count
-            arguments = self._inputs.take()
-            if arguments is None:
-                self._exhausted = True
-                break
-            calls.append((number, arguments))
-            if loop.now > until:
-                self._crew.add(calls)
-                calls, until = [], loop.now + READ_SECONDS
-                if self._has_next():
+        try:
+            for _ in range(0 if self._exhausted else room):
+                number = self._inputs.count
+                arguments = self._inputs.take()
+                if arguments is None:
+                    self._exhausted = True
                     break
-        if calls:
-            self._crew.add(calls)
+                calls.append((number, arguments))
+                if loop.now > until:
+                    self._crew.add(calls)
+                    calls, until = [], loop.now + READ_SECONDS
+                    if self._has_next():
+                        break
+        finally:  # what was read before the inputs raised is waited for like all else
+            if calls:
+                self._crew.add(calls)
 
 
 def _end(crew: Crew, lease: PoolLease) -> None:
