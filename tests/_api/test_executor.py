@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 import kofn
+from kofn.jobs.calls._futures import _Table
 from processes import opens, until
 
 
@@ -340,3 +341,22 @@ def test_processes_run_while_it_says_so(local_pool, tmp_path):
         assert not future.done()
         (tmp_path / "gate").touch()
         future.result()
+
+
+def test_who_waits_for_all_calls_hears_of_one_that_is_cancelled_just_as_it_would_begin():
+    table = _Table(lambda result: KeyError(result.number))
+    waiter = threading.Thread(target=table.wait, daemon=True)
+
+    class Waiting(dict):
+        def pop(self, number, default=None):
+            super().pop(number)  # another thread is faster, and tells those who wait
+            waiter.start()
+            until(lambda: table._ended._waiters)  # who still see the call, as one that runs
+            table.hear()
+            until(lambda: table._ended._waiters)
+            return default
+
+    table.waiting = Waiting({0: Future()})
+    assert not table.begin(0)
+    waiter.join(60.0)
+    assert not waiter.is_alive()

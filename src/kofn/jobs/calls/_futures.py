@@ -145,6 +145,7 @@ class _Table:
         self._running[number] = future
         if self.waiting.pop(number, None) is None:  # it was taken out in between
             del self._running[number]
+            self.hear()  # who took it out has told those who wait already, and they saw it here
             return False
         return future.set_running_or_notify_cancel()
 
