@@ -243,3 +243,18 @@ def test_coefficients_of_disjoint_rows_are_divided_out():
     assert code.disjoint is not None
     found = decode(code, [2, 1, 0])
     assert found.exact and found.matrix.tolist() == [[0.5, 0.25, 0.0]]
+
+
+@pytest.mark.parametrize(("larger", "exact"), [(100.0, True), (1e9, False)])
+@pytest.mark.parametrize(("k", "estimator"), [(2, "peeling"), (300, "peeling"), (300, "lmmse")])
+def test_rounding_counts_by_the_size_of_what_is_mixed_whichever_way_is_taken(k, estimator, larger, exact):
+    total, spread = np.zeros((1, k)), np.ones((k, k))
+    total[0, :2], spread[0, 1] = 1.0, larger  # unknown 1 is so many times larger than what is wanted of unknown 0
+    code = kofn.LinearCode(
+        "parity", csr_array(np.vstack([np.eye(k), total])), np.eye(k), np.arange(k + 1), spread=spread
+    )
+    decoding = decode(code, np.arange(1, k + 1), estimator=estimator)
+    assert decoding.exact is exact and decoding.recovered[1:].all()
+    if exact:  # unknown 0 is the total, of size √(1 + larger²), without unknown 1, of size ``larger``
+        np.testing.assert_allclose(decoding.amplification, np.sqrt(1.0 + 2.0 * larger**2), rtol=1e-12)
+    assert decodable(code, np.arange(1, k + 1), estimator=estimator) == exact

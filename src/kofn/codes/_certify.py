@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._base._numbers import EPSILON, Floats
-from ._sparse import row_sizes
+from ._sparse import is_sparse, row_sizes
 
 
 class Certificate(NamedTuple):
@@ -105,7 +105,8 @@ def amplification_of(generator: Any, targets: Floats, matrix: Floats, spread: Fl
     if spread is None:
         sizes = row_sizes(generator)[..., None, :]
     else:
-        sizes = np.sqrt(spread**2 @ np.swapaxes(generator**2, -1, -2))
+        squares = generator.power(2).T if is_sparse(generator) else np.swapaxes(generator**2, -1, -2)
+        sizes = np.sqrt(spread**2 @ squares)
     weighed = matrix * sizes
     with np.errstate(over="ignore"):
         size: Floats = np.linalg.norm(weighed, axis=-1)

@@ -58,12 +58,13 @@ def decode_sparse(code: LinearCode, rows: Indices, prior: Prior, estimator: Esti
     solve = _solver(code, rows, generator, estimator)
     matrix = np.array([solve(target) for target in code.targets])
     error = backward_error(matrix, generator, code.targets)
-    recovered = are_exact(error, amplification_of(generator, code.targets, matrix), generator, epsilon)
+    amplification = amplification_of(generator, code.targets, matrix, code.spread)
+    recovered = are_exact(error, amplification, generator, epsilon)
     if not recovered.all():
         which = None if groups is None else groups.group[rows]
         estimate = _estimate(rule_of(estimator), matrix, generator, code.targets, prior, epsilon, which)
         matrix = np.where(recovered[:, None], matrix, estimate)
-    return assess(generator, code.targets, matrix, recovered, error, prior, epsilon)
+    return assess(generator, code.targets, matrix, recovered, error, prior, epsilon, code.spread)
 
 
 def decodable_sparse(code: LinearCode, rows: Indices, estimator: Estimator, epsilon: float) -> NDArray[np.bool_]:
