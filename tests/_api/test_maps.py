@@ -1,5 +1,6 @@
 """`kofn.map` on workers: what stays there, when it stops, and what it says of bad input."""
 
+import threading
 import time
 from functools import partial
 
@@ -12,6 +13,7 @@ from kofn.codes import decode
 from kofn.errors import ArgumentError, FunctionError, TaskError
 from kofn.jobs.scheduling._pace import MESSAGE_SECONDS
 from kofn.schemes import FUNCTIONS
+from processes import until
 
 MATRICES = np.random.default_rng(5).standard_normal((3, 4, 4))
 
@@ -172,3 +174,11 @@ def test_what_is_not_the_fault_of_f_is_raised_with_its_cause():
             with pytest.raises(TaskError, match="raised ZeroDivisionError") as caught:
                 call(_CannotBeLoaded(), [1.0], workers=pool, code="uncoded")
             assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_workers_that_were_made_for_a_map_end_where_it_is_refused():
+    before = set(threading.enumerate())
+    with pytest.raises(ArgumentError, match="redundancy") as caught:
+        kofn.CodedMap(np.square, workers="threads:2", degree=2, redundancy=1)
+    until(lambda: not {thread for thread in set(threading.enumerate()) - before if "kofn-worker" in thread.name})
+    assert caught.value is not None  # whose traceback holds the map: it was not left to the garbage collector

@@ -240,8 +240,12 @@ class CodedMap(Closeable):
         if _is_free(f, code, parameters):
             chosen, choice = _with_duplicates(chosen)
         lease = PoolLease(workers, CALL)
-        build = _build_of(*_snapshot_of(f, code, Snapshot(lease.by_reference)), parameters)
-        self.plan = Plan(FunctionTemplate(build, lease.n, rng), lease, chosen, choice)
+        try:
+            build = _build_of(*_snapshot_of(f, code, Snapshot(lease.by_reference)), parameters)
+            self.plan = Plan(FunctionTemplate(build, lease.n, rng), lease, chosen, choice)
+        except BaseException:
+            lease.close()
+            raise
         self._lease = lease
 
     @checks.named(FACE)
