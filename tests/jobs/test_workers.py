@@ -1,6 +1,7 @@
 """What ``workers=`` means: it starts with a job and once, and what is closed stays closed."""
 
 import gc
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -68,3 +69,18 @@ def test_a_run_that_is_over_is_gone_before_anybody_looks_for_garbage():
             until(lambda: runs() <= before)
         finally:
             gc.enable()
+
+
+def test_a_run_that_is_over_is_gone_though_a_worker_that_nobody_waits_for_runs_on():
+    runs = lambda: {id(found) for found in gc.get_objects() if type(found) is RunLoop}  # noqa: E731
+    gate = threading.Event()
+    late = lambda x: float(gate.wait(60.0))  # noqa: E731
+    with kofn.ThreadPool(2) as pool:
+        before = runs()
+        answer = kofn.sum([late, abs], 2.0, workers=pool, code="uncoded", stop=kofn.Count(1))
+        assert answer.count == 1 and "busy" in [pool.state(worker) for worker in range(2)]
+        del answer
+        try:
+            until(lambda: gc.collect() >= 0 and runs() <= before)
+        finally:
+            gate.set()

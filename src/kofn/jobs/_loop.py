@@ -238,8 +238,9 @@ class RunLoop:
             return on.Refused(worker, self.pool.state(worker), error.with_traceback(None))
         message = next(self._messages)
         self._futures[worker], self._held[worker], self._workers[message] = future, tasks, worker
-        # The callback must not hold the future: results would stay in a circle until somebody collects it.
-        future.add_done_callback(lambda _: self._inbox.put(message))
+        # The callback must hold neither the future nor this: results would stay as long as anybody has the other one.
+        inbox = self._inbox
+        future.add_done_callback(lambda _: inbox.put(message))
         return on.Sent(worker, submitted, placed)
 
     def _restart(self, worker: int) -> on.Event:

@@ -279,8 +279,9 @@ class CallLoop:
         self.sent_bytes += sum(size_of(arguments) for _, arguments in calls)
         serial = next(self._numbers)
         self._messages[worker] = Message(serial, worker, numbers, self.now, future)
-        # The callback must not hold the future: results would stay in a circle until somebody collects it.
-        future.add_done_callback(lambda _: self._inbox.put((worker, serial)))
+        # The callback must hold neither the future nor this: results would stay as long as anybody has the other one.
+        inbox = self._inbox
+        future.add_done_callback(lambda _: inbox.put((worker, serial)))
         return []
 
     def _note_hung(self, message: Message) -> None:
