@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 
 import numpy as np
 import pytest
 
 import kofn
-from kofn.engines import Promise
+from kofn.engines import Promise, RemoteMatrix, references_of
 from kofn.simulation import VirtualPool
+from processes import until
 from remote_pool import RemotePool, Tiled
 
 RNG = np.random.default_rng(15)
@@ -209,6 +211,21 @@ def test_copies_are_let_go_and_the_answer_is_kept():
     pool = virtual()
     answer = kofn.matmul(a, b, workers=pool, redundancy=1)
     assert len(pool.kept) == answer.recovered.size
+
+
+def test_what_was_scattered_leaves_the_workers_before_anybody_looks_for_garbage():
+    with references_of(kofn.ThreadPool(2)) as pool:
+        blocks = np.array([[pool.keep(k, np.full, (2, 3), 1.0 + k).result()] for k in range(2)])
+        left = RemoteMatrix(blocks, (2, 2), (3,), np.dtype(float))
+        gc.collect()
+        before = pool.held_bytes()
+        gc.disable()
+        try:
+            assert kofn.matmul(left, np.ones((3, 2)), workers=pool).exact
+            assert kofn.matmul(left, np.ones((3, 2)), workers=pool, tolerance=1e-9, rng=0).exact  # which sketches
+            until(lambda: pool.held_bytes() == before)
+        finally:
+            gc.enable()
 
 
 def test_threads_compute_the_same():

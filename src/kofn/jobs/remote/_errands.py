@@ -77,7 +77,7 @@ class _Errands:
     def __init__(self, pool: ReferencePool, errands: Sequence[Errand], patience: float, avoided: set[int]) -> None:
         self._pool, self._errands, self._patience, self._avoided = pool, errands, patience, avoided
         self._clock: Clock = getattr(pool, "clock", RealClock())
-        self._inbox: queue.SimpleQueue[tuple[int, int, Future[Any]]] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[tuple[int, int, int]] = queue.SimpleQueue()  # errand, worker, future
         self._left = dict.fromkeys(range(len(errands)), ATTEMPTS)
         self._out: dict[int, tuple[int, float]] = {}  # by worker: which, since when
         self._futures: list[Future[Any]] = []
@@ -138,15 +138,17 @@ class _Errands:
         except WorkerError:
             return
         self._out[worker] = number, self._clock.now()
+        came, inbox = (number, worker, len(self._futures)), self._inbox
         self._futures.append(future)
-        future.add_done_callback(lambda done: self._inbox.put((number, worker, done)))
+        # The callback must hold neither the future nor this: what was made would stay until somebody looks for garbage.
+        future.add_done_callback(lambda _: inbox.put(came))
 
-    def _take(self, number: int, worker: int, future: Future[Any]) -> None:
+    def _take(self, number: int, worker: int, future: int) -> None:
         which, since = self._out.get(worker, (None, 0.0))
         if which == number:
             del self._out[worker]
         try:
-            self._results.setdefault(number, future.result())
+            self._results.setdefault(number, self._futures[future].result())
             self._longest = max(self._longest, self._clock.now() - since if which == number else 0.0)
         except PoolClosed:
             raise
