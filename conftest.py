@@ -5,6 +5,9 @@ A property is tried on a quarter of its examples; on all of them with ``--hypoth
 
 import gc
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,6 +16,8 @@ always = settings(derandomize=True, deadline=None, database=None, suppress_healt
 settings.register_profile("fast", always, max_examples=25)
 settings.register_profile("long", always, max_examples=100)
 settings.load_profile("fast")
+
+COMPILER = pytest.StashKey[subprocess.Popen]()
 
 LONG_EXAMPLES = {"kofn.tuning.functions._fit.fit", "kofn.tuning.products._design.design"}
 """Examples in docstrings that take some seconds."""
@@ -24,8 +29,27 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.slow)
 
 
+gc.disable()  # nothing of what is collected ends before the tests do, and looking for it took a third of the time
+
+
+def pytest_sessionstart(session):
+    """Where several processes run tests, what Numba compiles is compiled beside them, and not in each."""
+    config = session.config
+    if not hasattr(config, "workerinput") and getattr(config.option, "numprocesses", None):
+        program = Path(__file__).parent / "tests" / "support" / "compiling.py"
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        config.stash[COMPILER] = subprocess.Popen([sys.executable, program], **quiet)
+
+
+def pytest_sessionfinish(session):
+    if (compiler := session.config.stash.get(COMPILER, None)) is not None:
+        compiler.kill()
+        compiler.wait()
+
+
 def pytest_collection_finish():
     """What is there by now stays: garbage is looked for among what tests make, in their forked children too."""
+    gc.enable()
     gc.collect()
     gc.freeze()
 
