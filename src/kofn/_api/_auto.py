@@ -10,7 +10,7 @@ from .. import checks
 from ..jobs._lease import PoolLease
 from ..jobs._options import Options
 from ..jobs.scheduling import Duplicates, Scheduler
-from ..jobs.scheduling._backups import LATE
+from ..jobs.scheduling._backups import FIRST_SECONDS, LATE
 from ..schemes import PRODUCTS
 from ..schemes._scheme import Scheme
 from ..schemes.products._operands import Operands, balance_blocks
@@ -20,9 +20,6 @@ CALL = "kofn.matmul"
 
 AUTO = "auto"
 """The code that is chosen."""
-
-FIRST_SECONDS = 0.25
-"""What is copied as it is counts as late after so long, before anything has come back, times `LATE`."""
 
 PLAIN_ROWS = 4
 """Blocks a worker of what no code can combine: what a slow one has not begun, others do."""

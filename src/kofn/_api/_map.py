@@ -16,12 +16,12 @@ from ..jobs._lease import PoolLease
 from ..jobs._options import OptionKeywords, Options
 from ..jobs._plan import Plan
 from ..jobs.scheduling import Duplicates
-from ..jobs.scheduling._backups import LATE
+from ..jobs.scheduling._backups import FIRST_SECONDS, LATE
 from ..schemes import FUNCTIONS
 from ..schemes.functions._calls import CALL
 from ..schemes.functions._scheme import CallScheme, FunctionTemplate
 from ._at_workers import find_inputs
-from ._auto import AUTO, FIRST_SECONDS, require_no_aim
+from ._auto import AUTO, require_no_aim
 from ._each import DUPLICATES, run_each
 
 FACE = "kofn.CodedMap"

@@ -14,6 +14,9 @@ LATE = 1.25
 """Medians after which a row is late where kofn chooses. At 1 half of all rows are: on a calm day the last would be
 begun twice, and a process that is left with half a task is replaced."""
 
+FIRST_SECONDS = 0.25
+"""What a row of load 1 is taken to need before anything has come back, where kofn chooses."""
+
 
 @dataclass(frozen=True, repr=False)
 class _Backups(Scheduler):

@@ -9,17 +9,17 @@ from typing import Any
 from ...engines._delays import Delays
 from ...jobs._options import Options
 from ...jobs.report._progress import percent
+from ...jobs.scheduling._backups import FIRST_SECONDS
 from ...schemes.products._scheme import product_flops
 from ...simulation.bench import Choice
 from . import _estimates as estimates
 from ._book import book_of
 from ._search import RESTARTS, best_way, record_of
 from ._way import (
-    FIRST_SECONDS,
-    FIRST_TIMES,
     NOT_YET,
     PIECE,
     UNKNOWN,
+    USUAL,
     Way,
     expected_of,
     seconds_told,
@@ -29,8 +29,8 @@ from ._way import (
     way_scheduler,
 )
 
-USUAL = 4
-"""Tasks a worker where nothing is known."""
+FIRST_TIMES = 4.0
+"""Before anything has come back a task is late after so many times as long as it should take, or `FIRST_SECONDS`."""
 
 THIN = 32
 """Rows of A, or columns of B, in a block at least: thinner ones take longer in proportion."""

@@ -6,13 +6,11 @@ from functools import partial
 
 from ...engines._delays import Delays
 from ...jobs._options import Options
+from ...jobs.scheduling._backups import FIRST_SECONDS
 from ...simulation.bench import Choice
 from ._book import book_of
 from ._search import best_way
-from ._way import FIRST_SECONDS, NOT_YET, UNKNOWN, Way, expected_of, tasks_told, told, usual_scheduler, way_scheduler
-
-USUAL = 4
-"""Shares of a worker where nothing is known."""
+from ._way import NOT_YET, UNKNOWN, USUAL, Way, expected_of, tasks_told, told, usual_scheduler, way_scheduler
 
 ESTIMATED = "of sums, deadlines, tolerances and stop rules are not weighed"
 

@@ -9,11 +9,8 @@ from ...jobs.scheduling import Scheduler
 from ...simulation.bench import Candidate, Choice, scheduler_of
 from ...simulation.bench._choose import usual
 
-FIRST_SECONDS = 0.25
-"""Before anything has come back a task is late after so long, ..."""
-
-FIRST_TIMES = 4.0
-"""... or after so many times as long as it should take."""
+USUAL = 4
+"""Tasks, or shares of a sum, that a worker has where nothing is known."""
 
 PIECE = 10.0
 """A task takes so many times what its message costs, at least."""
