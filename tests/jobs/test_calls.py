@@ -13,12 +13,13 @@ from draws import examples
 from kofn import ThreadPool
 from kofn._base._clock import RealClock
 from kofn.engines import WrappedPool
+from kofn.engines._protocol import POLL_SECONDS
 from kofn.errors import ArgumentError, PoolClosed, WorkerLost
 from kofn.jobs._lease import PoolLease
 from kofn.jobs.calls import _events as on
 from kofn.jobs.calls._lines import Place
 from kofn.jobs.calls._loop import CallLoop
-from kofn.jobs.calls._state import ATTEMPTS, HUNG_SECONDS, POLL_SECONDS, CallState
+from kofn.jobs.calls._state import ATTEMPTS, HUNG_SECONDS, CallState
 from kofn.jobs.calls._tempo import MESSAGE_BYTES, MESSAGE_SECONDS, MOST_CALLS, Tempo
 
 DEAD = WorkerLost("it died", 0)

@@ -15,8 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 import golden_runs
 import kofn
 from kofn.codes import RatelessRows
+from kofn.engines._protocol import POLL_SECONDS
 from kofn.errors import WorkerLost
-from kofn.jobs._assignment import POLL_SECONDS
 from kofn.jobs._collector import Collector
 from kofn.jobs._events import (
     Abandon,

@@ -15,6 +15,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+POLL_SECONDS = 0.005
+"""How often to look for workers that become ready by themselves, while something waits for one."""
+
 
 class WorkerState(StrEnum):
     """What a worker is doing."""

@@ -11,12 +11,10 @@ from typing import Any
 from .. import checks
 from ..errors import PoolClosed, WorkerError, WorkerLost
 from ._loading import load
-from ._protocol import Pool, WorkerState
+from ._protocol import POLL_SECONDS, Pool, WorkerState
 
 TRIES = 3
 """Deaths of a worker, one after the other, after which it is given up."""
-
-POLL_SECONDS = 0.005
 
 
 def warm_up(pool: Pool, function: Callable[[], object] | None = None, modules: Sequence[str] = ()) -> None:

@@ -8,13 +8,11 @@ from operator import index
 from typing import Any
 
 from .. import checks
+from ..engines._protocol import POLL_SECONDS
 from ..errors import ArgumentError, WorkerLost
 from ._seen import Seen
 from ._view import RunView
 from .scheduling import Copy, InFlight, Rows, Scheduler, Wait
-
-POLL_SECONDS = 0.005
-"""How often to look for workers that become ready by themselves, while rows wait for one."""
 
 
 def require_rows(assignment: Any, view: RunView, scheduler: Scheduler) -> list[int]:

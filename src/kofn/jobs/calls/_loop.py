@@ -18,7 +18,7 @@ from ..._base._closeable import Home
 from ..._base._envelope import ESCAPES, Envelope, error_line
 from ...engines import _delays
 from ...engines._delays import delays_of
-from ...engines._protocol import Pool, capabilities_of
+from ...engines._protocol import POLL_SECONDS, Pool, capabilities_of
 from ...engines._reputation import reputation_of
 from ...errors import ArgumentError, Cancelled, PoolClosed, WorkerError, WorkerLost
 from ...schemes._task import Task
@@ -28,7 +28,7 @@ from ..report._attempt import Attempt, Outcome, Stalled
 from . import _events as on
 from ._kernel import Outcomes, run_calls, unpacked
 from ._lines import Place, place_of
-from ._state import POLL_SECONDS, CallState
+from ._state import CallState
 from ._tempo import MESSAGE_SECONDS
 
 SEEN = 4096

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ...engines._protocol import POLL_SECONDS
 from . import _events as on
 from ._flight import Flight
 from ._lines import Lines
@@ -50,11 +51,9 @@ USELESS = 3.0
 MOVED_BYTES = 1e8
 """Bytes a second that are expected to go from worker to worker."""
 
-POLL_SECONDS = 0.005
-"""How often to look for workers that become ready by themselves, while calls wait."""
-
 IDLE_POLL_SECONDS = 0.05
-"""The same while none waits, and workers would only repeat what others have."""
+"""How often to look for workers that become ready by themselves while no call waits, in place of `POLL_SECONDS`: they
+would only repeat what others have."""
 
 
 class CallState:
