@@ -24,7 +24,7 @@ VERDICTS = HERE / "verdicts.json"
 
 FOLDERS = ["codes", "codes/decoding", "jobs/scheduling"]
 FILES = [
-    *(f"jobs/_{name}.py" for name in ("assignment", "collector", "state")),
+    *(f"jobs/_{name}.py" for name in ("assignment", "collector", "state", "waking")),
     *(f"jobs/_{name}.py" for name in ("alike", "checks", "compared", "redundant", "trust", "verification")),
     "schemes/products/_freivalds.py",
     *(f"engines/_{name}.py" for name in ("reputation", "slots", "threads")),

@@ -15,12 +15,12 @@ only looks whether each planted mistake still fits the source.
   `and`, `or`, a number, `not`, a value that is returned, a statement that is left out, `break`. {drawn_killed} are
   noticed. {drawn_first} were when they were first tried.
 {rest}
-They are in codes and decoder (`codes/`), scheduler (`jobs/scheduling/`, `_assignment.py`), collector (`_collector.py`,
-`_state.py`), checks of results (`_alike.py`, `_checks.py`, `_compared.py`, `_redundant.py`, `_trust.py`,
-`_verification.py`, `_freivalds.py`) and pools (`_reputation.py`, `_slots.py`, `_threads.py`, `local/_states.py`,
-`local/_supervisor.py`). Each is tried with the tests that run the line, the quickest first, as far as they take less
-than {seconds} seconds together. Every test that is named here passes without a mutant. A mutant with which a test hangs
-is noticed, too.
+They are in codes and decoder (`codes/`), scheduler (`jobs/scheduling/`, `_assignment.py`, `_waking.py`), collector
+(`_collector.py`, `_state.py`), checks of results (`_alike.py`, `_checks.py`, `_compared.py`, `_redundant.py`,
+`_trust.py`, `_verification.py`, `_freivalds.py`) and pools (`_reputation.py`, `_slots.py`, `_threads.py`,
+`local/_states.py`, `local/_supervisor.py`). Each is tried with the tests that run the line, the quickest first, as
+far as they take less than {seconds} seconds together. Every test that is named here passes without a mutant. A mutant
+with which a test hangs is noticed, too.
 """
 
 

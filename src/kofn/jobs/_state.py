@@ -13,13 +13,14 @@ import numpy as np
 from ..codes._rows import AMPLIFICATION, FixedRows, RowSource
 from ..errors import Cancelled
 from . import _events as on
-from ._assignment import for_others, refusal, require_rows, restarts_at, wake_at, why_over
+from ._assignment import for_others, refusal, require_rows
 from ._collector import Collector
 from ._events import Phase
 from ._holders import Holders
 from ._seen import Seen
 from ._trust import Trust
 from ._view import Lacks, RunView
+from ._waking import restarts_at, wake_at, why_over
 from .report._attempt import Attempt, Outcome
 from .scheduling import Copy, Fresh, InFlight, Rows, Scheduler, Wait
 from .scheduling._pace import Pace
@@ -355,10 +356,8 @@ class RunState:
         self.view.speed.add(message.worker, len(message.rows), load, seconds, message.moved_bytes)
 
     def _note(self, message: InFlight, rows: Sequence[int], outcome: Outcome) -> None:
-        now = self.view.now
-        self.attempts.extend(
-            Attempt(row, message.worker, self._load[row], message.submitted, now, outcome) for row in rows
-        )
+        worker, sent, now = message.worker, message.submitted, self.view.now
+        self.attempts += [Attempt(row, worker, self._load[row], sent, now, outcome) for row in rows]
 
     def check(self) -> None:
         """Assert what always holds of where each row is and where each worker is."""
