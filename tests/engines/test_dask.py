@@ -31,14 +31,6 @@ RNG = np.random.default_rng(7)
 A, B = RNG.standard_normal((60, 30)), RNG.standard_normal((30, 40))
 
 
-@pytest.fixture(scope="module")
-def client(dask_cluster: Processes) -> Iterator[Any]:
-    """Four workers with nannies, for the tests that leave them as they found them."""
-    with Client(dask_cluster.address, set_as_default=False) as client:
-        client.wait_for_workers(4, 60)
-        yield client
-
-
 @pytest.fixture
 def another(client: Any) -> Iterator[Any]:
     """A client of the same workers, that no pool was made for."""

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from dask_processes import Processes
 from kofn.engines import DaskPool
 from kofn.engines.dask import _nanny
 from processes import until
 
-distributed = pytest.importorskip("distributed")
-
-
-@pytest.fixture
-def client(dask_cluster: Processes) -> Iterator[Any]:
-    """Of four workers with nannies, for a test that leaves them as it found them."""
-    with distributed.Client(dask_cluster.address, set_as_default=False) as client:
-        client.wait_for_workers(4, 60)
-        yield client
+pytest.importorskip("distributed")
 
 
 def test_a_worker_is_expected_as_long_as_its_nanny_answers(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import pkgutil
 import time
@@ -16,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from dask_processes import Processes, address, keys_at, processes
+from dask_processes import address, keys_at, processes, tidy_pool
 from kofn.engines import DaskPool, RemoteMatrix
 from kofn.engines.dask._travel import Travel
 from kofn.errors import ArgumentError, PoolClosed, ReferenceLost, WorkerLost
@@ -30,21 +29,10 @@ Client = distributed.Client
 RNG = np.random.default_rng(11)
 
 
-@pytest.fixture(scope="module")
-def client(dask_cluster: Processes) -> Iterator[Any]:
-    with Client(dask_cluster.address, set_as_default=False) as client:
-        client.wait_for_workers(4, 60)
-        yield client
-
-
 @pytest.fixture
 def pool(client: Any) -> Iterator[DaskPool]:
-    client.wait_for_workers(4, 60)
-    with DaskPool(client) as pool:
-        until(lambda: all(pool.state(worker) == "idle" for worker in range(4)), 30)
+    with tidy_pool(client) as pool:
         yield pool
-    gc.collect()  # tracebacks of expected exceptions
-    until(lambda: not any(keys_at(client).values()), 10)  # nothing stays that nobody refers to
 
 
 # -- the seam -----------------------------------------------------------------------------------------

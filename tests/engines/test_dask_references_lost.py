@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import time
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dask_processes import Processes, address, keys_at, processes
+from dask_processes import Processes, address, keys_at, processes, tidy_pool
 from kofn.engines import DaskPool, RemoteMatrix
 from kofn.engines.dask._keeping import pull
 from kofn.errors import ReferenceLost, WorkerLost
@@ -26,21 +25,10 @@ da = pytest.importorskip("dask.array")
 Client = distributed.Client
 
 
-@pytest.fixture(scope="module")
-def client(dask_cluster: Processes) -> Iterator[Any]:
-    with Client(dask_cluster.address, set_as_default=False) as client:
-        client.wait_for_workers(4, 60)
-        yield client
-
-
 @pytest.fixture
 def pool(client: Any) -> Iterator[DaskPool]:
-    client.wait_for_workers(4, 60)
-    with DaskPool(client) as pool:
-        until(lambda: all(pool.state(worker) == "idle" for worker in range(4)), 30)
+    with tidy_pool(client) as pool:
         yield pool
-    gc.collect()  # tracebacks of expected exceptions
-    until(lambda: not any(keys_at(client).values()), 10)  # nothing stays that nobody refers to
 
 
 @pytest.fixture

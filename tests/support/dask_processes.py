@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -12,7 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from kofn.engines import DaskPool
 from kofn.testing.chaos._engines import ending_with_us
+from processes import until
 
 QUIET = {
     "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
@@ -118,3 +121,14 @@ def address(pool: Any, worker: int) -> str:
     """Of the process that serves a worker of a `DaskPool`."""
     found: str = pool._slots[worker].address
     return found
+
+
+@contextmanager
+def tidy_pool(client: Any) -> Iterator[DaskPool]:
+    """A pool of four workers, at which nothing may stay that nobody refers to."""
+    client.wait_for_workers(4, 60)
+    with DaskPool(client) as pool:
+        until(lambda: all(pool.state(worker) == "idle" for worker in range(4)), 30)
+        yield pool
+    gc.collect()  # tracebacks of expected exceptions
+    until(lambda: not any(keys_at(client).values()), 10)
