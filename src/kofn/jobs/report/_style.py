@@ -9,7 +9,8 @@ font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--paper);max
 body:has(>.kofn-report){background:#171a21}}
 .kofn-report h1{font-size:1.4em;margin:.2em 0}.kofn-report h2{font-size:1.1em;margin:1.4em 0 .3em}
 .kofn-report ul{margin:.4em 0;padding-left:1.2em}.kofn-report p{margin:.3em 0;color:var(--quiet)}
-.kofn-report svg{display:block;width:100%;height:auto}.kofn-report svg text{font-size:11px;fill:var(--quiet)}
+.kofn-report svg{display:block;width:100%;height:auto;overflow:visible}
+.kofn-report svg text{font-size:11px;fill:var(--quiet)}
 .kofn-report svg path[class]:has(title){stroke:var(--paper);stroke-width:.8}
 .kofn-report .arrived{fill:var(--arrived)}.kofn-report .late{fill:var(--late)}.kofn-report .lost{fill:var(--lost)}
 .kofn-report .compared{fill:var(--compared)}.kofn-report .wrong{fill:var(--wrong)}
