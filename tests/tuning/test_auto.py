@@ -20,6 +20,7 @@ from kofn.tuning.auto import _book, _products, product_way, sum_way
 from kofn.tuning.auto import _estimates as estimates
 from kofn.tuning.auto._products import Product, blocks_of
 from kofn.tuning.auto._way import way_scheduler
+from processes import crossed
 
 RNG = np.random.default_rng(3)
 A, B = RNG.standard_normal((24, 6)), RNG.standard_normal((6, 10))
@@ -72,8 +73,7 @@ def test_slow_messages_make_fewer_pieces():
     assert product_way(Product((2000, 2000, 2000), np.dtype(float), 8, delays), Options(), None).rows == 8
 
 
-@pytest.mark.parametrize("aim", ["p99", "median"])
-@pytest.mark.parametrize("trace", ["noise", "exponential", "slow-tasks"])
+@pytest.mark.parametrize(("aim", "trace"), crossed(["p99", "median"], ["noise", "exponential", "slow-tasks"]))
 def test_what_is_chosen_is_close_to_the_best_and_its_figures_are_those_of_other_draws(trace, aim):
     record = learn(TRACES[trace], 8, np.random.default_rng(1))
     among = candidates("product", 4.0, [math.inf])
