@@ -201,6 +201,17 @@ def test_the_command_writes_a_table_numbers_and_a_picture(tmp_path, capsys):
     assert found[0]["p999"] is None and found[9]["p50"] is None and found[0]["real"] is False
 
 
+def test_numbers_need_no_matplotlib(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("kofn.errors.find_spec", lambda name: None)
+    args = ["--traces", "noise", "--policies", "plain", "--trials", "2", "--out", str(tmp_path)]
+    assert main(["bench", *args, "--quiet"]) == 0
+    told, errors = capsys.readouterr()
+    assert errors == (
+        "kofn bench: a picture needs matplotlib; install it with pip install 'kofn[plot]'; there is none this time.\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["bench.json"] and told.endswith("bench.json: 4 results\n")
+
+
 def test_a_record_is_played_on_as_many_workers_as_it_has(tmp_path, capsys):
     np.save(tmp_path / "delays.npy", np.random.default_rng(0).uniform(0.9, 1.1, (40, 3)))
     args = ["--traces", str(tmp_path / "delays.npy"), "noise", "--policies", "plain", "--trials", "5"]

@@ -13,7 +13,7 @@ from typing import Any
 from .. import checks
 from ..arrays._npy import check_target, replacing
 from ..engines.local._pool import LocalPool
-from ..errors import require, require_installed
+from ..errors import MissingPackage, require, require_installed
 from ..jobs.report._progress import ProgressLine
 from ..simulation.bench import (
     AUTO,
@@ -74,7 +74,9 @@ def _add(parser: ArgumentParser) -> None:
     parser.add_argument("--real", action="store_true", help="on processes of this machine, with sleeps for work")
     known = "with --real: what plain work takes where nothing straggles (default: 1)"
     parser.add_argument("--seconds", metavar="S", type=float, help=known)
-    parser.add_argument("--out", metavar="DIR", required=True, help="folder for bench.json and bench.png")
+    parser.add_argument(
+        "--out", metavar="DIR", required=True, help="folder for bench.json and, with matplotlib, bench.png"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
 
@@ -82,15 +84,26 @@ def _execute(arguments: Namespace) -> int:
     traces, of = _checked(arguments)
     policies = arguments.policies or _policies(arguments.real)
     with _folder(arguments.out) as folder:
-        require_installed(f"{CALL}: drawing", "matplotlib")
+        draws = _can_draw()
         results: list[Result] = []
         print(LEGEND)
         with ProgressLine(sys.stderr, arguments.quiet) as line:
             for workers, some in _played(arguments.workers, traces, of).items():
                 results += _all(arguments, workers, some, list(traces), policies, line)
-        _write(folder, results)
-    print(f"\n{folder / 'bench.json'}: {len(results)} results; {folder / 'bench.png'}")
+        _write(folder, results, draws)
+    picture = f"; {folder / 'bench.png'}" if draws else ""
+    print(f"\n{folder / 'bench.json'}: {len(results)} results{picture}")
     return 0
+
+
+def _can_draw() -> bool:
+    """Whether there will be a picture; where there will not, that is said before anything is simulated."""
+    try:
+        require_installed(f"{CALL}: a picture", "matplotlib")
+    except MissingPackage as error:
+        print(f"{str(error).rstrip('.')}; there is none this time.", file=sys.stderr)
+        return False
+    return True
 
 
 def _played(
@@ -210,9 +223,11 @@ def _folder(given: str) -> Iterator[Path]:
         raise
 
 
-def _write(folder: Path, results: Sequence[Result]) -> None:
+def _write(folder: Path, results: Sequence[Result], draws: bool) -> None:
     with replacing(folder / "bench.json", "--out") as file:
         file.write(json.dumps([result.to_dict() for result in results], indent=1).encode())
+    if not draws:
+        return
     with replacing(folder / "bench.png", "--out") as file:
         _picture(results).savefig(file, format="png", dpi=110)
 
