@@ -60,6 +60,7 @@ class ByReference(Delivery):
         self._outlast = capabilities_of(pool).outlast
         self._shelf, self._blocks = Shelf(as_now(pool, blocks), self._outlast), [ref.key for ref in blocks]
         self._copies = [(ref.key, worker) for ref, worker in copies]
+        self._why_alone = ", as copies were not there yet" if copies else " (redundancy=1 makes copies)"
         self._pulse = Pulse(pool)
         self._keys: dict[int, list[str]] = {}
         self._results: dict[int, str] = {}
@@ -121,7 +122,7 @@ class ByReference(Delivery):
         for worker in sorted(set(at)):
             what = "a block that lies" if at.count(worker) == 1 else f"{at.count(worker)} blocks that lie"
             text = f"worker {worker} did not answer: {what} nowhere else had to be waited for"
-            self._said.setdefault(f"{text} (redundancy=1 makes copies)")
+            self._said.setdefault(text + self._why_alone)
 
     def _keys_of(self, task_of: Callable[[int], Task], row: int) -> list[str]:
         if row not in self._keys:
