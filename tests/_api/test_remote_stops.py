@@ -10,6 +10,7 @@ import pytest
 
 import kofn
 from kofn.engines import Promise
+from kofn.jobs.remote._errands import Errand, run_errands
 from kofn.jobs.remote._pulse import EVERY, SILENT_SECONDS, Pulse
 from kofn.jobs.scheduling import InFlight
 from kofn.jobs.scheduling._placed import candidates
@@ -104,6 +105,17 @@ def test_sketches_of_a_worker_that_stopped_are_made_by_others():
     a = Tiled(A, (10, 20, 30, 40, 50), (), lambda n, p: n % 2)
     answer = kofn.matmul(a, Tiled(B, (), (20,), lambda n, p: p), workers=pool, redundancy=1, tolerance=0.5, rng=0)
     assert answer.error <= 0.5 and pool.clock.now() < 20.0
+
+
+def test_who_was_passed_over_is_given_work_again_once_it_has_answered():
+    """One of two is late with its first errand: the other does the work alone until then, and no longer."""
+    with RemotePool(VirtualPool([[1.0], [5.0, 1.0]])) as pool:
+        errands = [Errand(np.full, (1, float(number)), number % 2) for number in range(12)]
+        avoided: set[int] = set()
+        refs = run_errands(pool, errands, 3.0, avoided)
+        assert [pool.fetch(ref).result()[0] for ref in refs] == list(range(12))
+        assert 1 in {ref.worker for ref in refs} and not avoided
+        assert pool.clock.now() == pytest.approx(10.0, abs=0.1)  # alone it would be 12
 
 
 class Asked:

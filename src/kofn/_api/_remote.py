@@ -21,6 +21,7 @@ from ..jobs._options import Options
 from ..jobs._plan import Plan
 from ..jobs.remote._deal import deal
 from ..jobs.remote._errands import Errand, run_errands
+from ..jobs.remote._shelf import SLOWEST
 from ..schemes._task import Task
 from ..schemes.products._operands import require_shapes, seed_of
 from ..schemes.products._remote import (
@@ -231,7 +232,7 @@ def scatter(matrix: Any, pool: ReferencePool) -> RemoteMatrix:
     blocks = [matrix[start:stop] for start, stop in pairwise(edges.tolist())]
     errands = [Errand(as_it_is, (block,), worker) for worker, block in enumerate(blocks)]
     refs = np.empty((len(blocks), 1), object)
-    refs[:, 0] = run_errands(pool, errands, SKETCH_SECONDS, set())
+    refs[:, 0] = run_errands(pool, errands, SKETCH_SECONDS + matrix.nbytes / SLOWEST, set())
     return RemoteMatrix(refs, tuple(map(len, blocks)), (matrix.shape[1],), matrix.dtype)
 
 

@@ -54,7 +54,7 @@ def run_errands(pool: ReferencePool, errands: Sequence[Errand], patience: float,
         Seconds after which one is given to another worker as well, at the latest: sooner where others have done theirs,
         and at once where a worker does not answer.
     avoided : set of int
-        Workers that are given nothing; who is late is added.
+        Workers that are given nothing; who is late is added, until he has answered after all.
 
     Raises
     ------
@@ -147,6 +147,8 @@ class _Errands:
         which, since = self._out.get(worker, (None, 0.0))
         if which == number:
             del self._out[worker]
+        else:  # who was passed over has answered
+            self._avoided.discard(worker)
         try:
             self._results.setdefault(number, self._futures[future].result())
             self._longest = max(self._longest, self._clock.now() - since if which == number else 0.0)
