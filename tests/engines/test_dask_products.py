@@ -198,3 +198,22 @@ def test_an_answer_may_be_larger_than_the_clients_memory(tmp_path):
     exact, nbytes, grown, is_right = done.stdout.split()
     assert exact == is_right == "True" and int(nbytes) >= 1.5 * allowed
     assert int(grown) < 100_000_000
+
+
+def test_workers_without_a_limit_take_any_number_of_copies(client):
+    with kofn.DaskPool(client) as pool:
+        assert all(least == limit == np.inf and held >= 0.0 for least, held, limit in pool.room())
+
+
+@pytest.mark.slow
+def test_no_copy_is_made_for_which_a_worker_has_no_memory():
+    options = ["--no-nanny", "--memory-limit", "400MB"]
+    with processes("one", "two", options=options) as cluster, distributed.Client(cluster.address) as client:
+        client.wait_for_workers(2)
+        with kofn.DaskPool(client) as pool:
+            assert all(0.0 <= held < least < limit == 400e6 for least, held, limit in pool.room())
+        # 96 MB of A and 4 MB of B at each worker, 80 MB of the answer to be made: of 240 MB nothing like A is left.
+        a, b = da.zeros((24_000, 1000), chunks=(3000, 1000)), da.zeros((1000, 840), chunks=(1000, 420))
+        answer = kofn.matmul(a, b, workers=client, redundancy=1)
+        assert answer.exact and any("no copy was made" in remark for remark in answer.report.remarks)
+        assert sum(answer.report.moved_bytes.values()) < 0.5 * a.nbytes

@@ -55,10 +55,14 @@ class RemotePool(WrappedPool):
         Whether workers can be asked if they are there, whatever they compute.
     outlast : bool
         Values lie beside the workers, and can be had when these are dead.
+    rooms : sequence of triples
+        What `room` tells of each worker; without, there is no such member.
     """
 
-    def __init__(self, pool, seconds_per_byte=0.0, stopped=None, pings=False, outlast=False):
+    def __init__(self, pool, seconds_per_byte=0.0, stopped=None, pings=False, outlast=False, rooms=None):
         super().__init__(pool)
+        if rooms is not None:
+            self.room = lambda: rooms
         self._pings, self.asked, self._outlast = pings, 0, outlast
         self._rate, self._stopped = seconds_per_byte, stopped or {}
         self._hung = set()

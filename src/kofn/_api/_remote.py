@@ -11,8 +11,8 @@ from typing import Any, cast
 import numpy as np
 
 from .. import checks
-from .._base._numbers import Array, Seed
-from ..arrays._remote import RemoteMatrix
+from .._base._numbers import Array, Flags, Floats, Seed
+from ..arrays._remote import Ref, RemoteMatrix
 from ..arrays._source import Source
 from ..engines._references import ReferencePool
 from ..jobs._answer import Answer
@@ -21,6 +21,7 @@ from ..jobs._options import Options
 from ..jobs._plan import Plan
 from ..jobs.remote._deal import deal
 from ..jobs.remote._errands import Errand, run_errands
+from ..jobs.remote._room import fit, require_room, rooms_of
 from ..jobs.remote._shelf import SLOWEST
 from ..schemes._task import Task
 from ..schemes.products._operands import require_shapes, seed_of
@@ -246,14 +247,25 @@ def remote_scheme(left: RemoteMatrix, right: RemoteMatrix, pool: ReferencePool, 
     lines, columns = choose_runs(left.heights, right.widths, pool.n)
     pairs = [(line, column) for line in lines for column in columns]
     blocks, needs = inputs_of([Task(multiply_runs, arguments_of(left, right, *pair)) for pair in pairs])
-    held = np.zeros((len(blocks), pool.n), dtype=bool)
-    held[np.arange(len(blocks)), [ref.worker for ref in blocks]] = True
-    load = np.array([line.size * column.size for line, column in pairs], dtype=float)
-    load /= load.mean()
-    dealt = deal(needs, np.array([float(max(1, ref.size)) for ref in blocks]), held, load, redundancy)
+    held, sizes = where_they_lie(blocks, pool.n)
+    area = np.array([line.size * column.size for line, column in pairs], dtype=float)
+    load, rooms, results = area / area.mean(), rooms_of(pool), area * np.result_type(left.dtype, right.dtype).itemsize
+    require_room(CALL, needs, sizes, results, rooms)
+    asked = deal(needs, sizes, held, load, redundancy)
+    dealt = fit(asked, needs, sizes, held, results, rooms)
     code = remote_code(len(pairs), dealt.rows, dealt.workers, load[list(dealt.rows)].tolist())
-    copies = [(blocks[block], worker) for block, worker in dealt.copies]
-    return RemoteScheme(code, left, right, tuple(lines), tuple(columns), copies=copies)
+    copies, left_out = (
+        [(blocks[block], worker) for block, worker in dealt.copies],
+        len(asked.copies) - len(dealt.copies),
+    )
+    return RemoteScheme(code, left, right, tuple(lines), tuple(columns), copies=copies, left_out=left_out)
+
+
+def where_they_lie(blocks: Sequence[Ref], workers: int) -> tuple[Flags, Floats]:
+    """At which worker each block lies, (blocks, workers), and how large it is."""
+    held = np.zeros((len(blocks), workers), dtype=bool)
+    held[np.arange(len(blocks)), [ref.worker for ref in blocks]] = True
+    return held, np.array([float(max(1, ref.size)) for ref in blocks])
 
 
 def choose_runs(heights: Sequence[int], widths: Sequence[int], workers: int) -> tuple[list[Run], list[Run]]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import checks
 from .._base._closeable import Closeable
-from .._base._numbers import Array
+from .._base._numbers import Array, Flags, Floats
 from ..arrays._remote import Ref, RemoteMatrix
 from ..codes._linear import LinearCode
 from ..engines._protocol import WorkerState
@@ -25,13 +25,14 @@ from ..jobs._options import OptionKeywords, Options
 from ..jobs._plan import Plan
 from ..jobs.remote._deal import Deal, deal
 from ..jobs.remote._errands import Errand, run_errands
+from ..jobs.remote._room import free, rooms_of
 from ..jobs.scheduling import Spares
 from ..schemes._task import Task
 from ..schemes.products._operands import check_matrix, plain_array
 from ..schemes.products._remote import Run, cut_into_runs, inputs_of, sketch_left
 from ..schemes.products._remote_side import RemoteSide, multiply_rows
 from ..schemes.products._scheme import SKETCH
-from ._remote import SKETCH_SECONDS
+from ._remote import SKETCH_SECONDS, where_they_lie
 from ._vectors import ByProducts
 
 CALL = "kofn.operator"
@@ -67,22 +68,25 @@ class RemoteOperator(Closeable, ByProducts):
         self._runs = tuple(cut_into_runs(matrix.heights, RUNS_A_WORKER * lease.n))
         self._seed = int(checks.generator(CALL, rng).integers(1 << 63))
         self._made: list[Ref] = []
-        self._copies, owners = self._dealt(redundancy)
+        self._copies, owners = self._dealt(options.redundancy is None)
         self._sketches = self._sketch(owners)
         self.answer: Answer | None = None
         super().__init__(matrix.dtype, matrix.shape)
         self._plans = [self._plan(owners, adjoint) for adjoint in (False, True)]
 
-    def _dealt(self, redundancy: int) -> tuple[list[tuple[Ref, Ref]], list[list[int]]]:
+    def _dealt(self, may_do_without: bool) -> tuple[list[tuple[Ref, Ref]], list[list[int]]]:
         """Copies of blocks, made now, and the workers of each run."""
         tasks = [self._task(run) for run in self._runs]
         blocks, needs = inputs_of(tasks)
-        held = np.zeros((len(blocks), self._lease.n), dtype=bool)
-        held[np.arange(len(blocks)), [ref.worker for ref in blocks]] = True
-        load = np.array([float(run.size) for run in self._runs])
-        sizes = np.array([float(max(1, ref.size)) for ref in blocks])
-        dealt = deal(needs, sizes, held, load, 0)
-        moves, owners = _places(dealt, needs, held, redundancy)
+        held, sizes = where_they_lie(blocks, self._lease.n)
+        dealt = deal(needs, sizes, held, np.array([float(run.size) for run in self._runs]), 0)
+        moves, owners = _places(dealt, needs, sizes, held, self._redundancy)
+        if self._redundancy and (short := _short_of_room(moves, sizes, free(sizes, held, rooms_of(self._pool)))):
+            if not may_do_without:
+                must, remedy = "be copies for which workers have memory", "pass redundancy=0, or use more workers"
+                raise checks.refusal(CALL, "redundancy", must, short, remedy)
+            self._redundancy = 0
+            moves, owners = _places(dealt, needs, sizes, held, 0)
         futures = [self._pool.send(blocks[block], worker) for block, worker in moves]
         copies = [
             (blocks[block], self._arrived(future, blocks[block], worker))
@@ -178,21 +182,40 @@ def sketch_across(seed: int, blocks: Sequence[Sequence[Array]], bounds: tuple[in
     return np.asarray((wide @ omega).conj().T)
 
 
-def _places(dealt: Deal, needs: Any, held: Any, redundancy: int) -> tuple[list[tuple[int, int]], list[list[int]]]:
-    """What has to be copied where, and the workers of each run: the first as dealt, others that have least so far."""
+def _places(
+    dealt: Deal, needs: Flags, sizes: Floats, held: Flags, redundancy: int
+) -> tuple[list[tuple[int, int]], list[list[int]]]:
+    """What has to be copied where, and the workers of each run: the first as dealt, then others, each as many runs.
+
+    Runs of one block go to one worker, so that the block is copied once.
+    """
     there, load = held.copy(), np.zeros(held.shape[1])
     owners: list[list[int]] = [[] for _ in dealt.rows]
     for row, worker in zip(dealt.rows, dealt.workers, strict=True):
         owners[row].append(worker)
-    for _ in range(redundancy):
-        for workers in owners:
-            worker = min(set(range(held.shape[1])) - set(workers), key=lambda one: (load[one], one))
+        there[needs[row], worker] = True
+    for turn in range(redundancy):
+        share = (turn + 1) * len(owners) / held.shape[1]
+        for row, workers in enumerate(owners):
+            missing = np.where(there[needs[row]], 0.0, sizes[needs[row], None]).sum(axis=0)
+            others = set(range(held.shape[1])) - set(workers)
+            worker = min(others, key=lambda one: (load[one] >= share, missing[one], load[one], one))
             load[worker] += 1
             workers.append(worker)
-    for row, workers in enumerate(owners):
-        for worker in workers:
             there[needs[row], worker] = True
     return [(int(block), int(worker)) for block, worker in np.argwhere(there & ~held)], owners
+
+
+def _short_of_room(moves: Sequence[tuple[int, int]], sizes: Floats, left: Floats) -> str:
+    """Which worker has no memory for the copies that are to be made there, in words; nothing where all have."""
+    asked = np.zeros(len(left))
+    for block, worker in moves:
+        asked[worker] += sizes[block]
+    short = np.flatnonzero(asked > left).tolist()
+    if not short:
+        return ""
+    worker = short[0]
+    return f"{asked[worker] / 1e6:.1f} MB for worker {worker}, which has {max(0.0, left[worker]) / 1e6:.1f} MB left"
 
 
 def _of_turn(owners: Sequence[Sequence[int]], turn: int) -> list[tuple[int, int]]:

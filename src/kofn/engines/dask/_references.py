@@ -24,6 +24,7 @@ from ._arrays import adopted, exported, is_array
 from ._call import Call
 from ._cluster import unreachable
 from ._hold import Hold
+from ._room import rooms
 from ._slot import DaskSlot, DaskSlots
 from ._values import referred
 
@@ -80,6 +81,13 @@ class DaskReferences(SlotPool[DaskSlot], ABC):
         if (address := slot.address) is None:
             raise WorkerLost(f"worker {worker} is {slot.state} and cannot be asked", worker)
         return self._begin(lambda: self._travel.ping(address), lambda answer: answer)
+
+    def room(self) -> list[tuple[float, float, float]]:
+        """Bytes that each worker keeps in memory before it spills, those that it held a moment ago, and its limit."""
+        self._require_reachable("room")
+        client, addresses = self._travel.client, [slot.address for slot in self._slots]
+        found: list[tuple[float, float, float]] = client.sync(self._travel.watched, lambda: rooms(client, addresses))
+        return found
 
     def release(self, ref: Ref) -> None:
         """Let go of a value; an adopted one stays as long as its array lives."""

@@ -67,7 +67,7 @@ class ByReference(Delivery):
         self._landed: queue.SimpleQueue[tuple[Move, Future[Ref]]] = queue.SimpleQueue()
         self._made: list[Ref] = []
         self._moved = Moved(pool)
-        self._said: dict[str, None] = {}
+        self._said: dict[str, None] = dict.fromkeys(filter(None, [left_out(scheme.left_out)]))
         self._patience_for_errands = ANSWER_SECONDS
 
     # -- giving out rows ------------------------------------------------------------------------------
@@ -249,6 +249,20 @@ class ByReference(Delivery):
         for ref in self._made:
             self._pool.release(ref)
         self._made.clear()
+
+
+def left_out(count: int) -> str:
+    """What the report says of copies that were not made.
+
+    Examples
+    --------
+    >>> left_out(1)
+    'of one block no copy was made: workers have no memory for it'
+    """
+    if not count:
+        return ""
+    what, it = ("one block", "it") if count == 1 else (f"{count} blocks", "them")
+    return f"of {what} no copy was made: workers have no memory for {it}"
 
 
 def _lost_for_good(error: ReferenceLost) -> ReferenceLost:

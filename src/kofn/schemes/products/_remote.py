@@ -217,6 +217,8 @@ class RemoteScheme(Scheme):
         Sketches of the unknowns, from which errors of estimates are told.
     copies : sequence of (Ref, int)
         Blocks that are to lie at another worker, too, while rows are computed.
+    left_out : int
+        How many such copies were asked for in vain: workers have no memory for them.
     """
 
     code: LinearCode
@@ -226,6 +228,7 @@ class RemoteScheme(Scheme):
     columns: tuple[Run, ...]
     samples: Array | None = None
     copies: Sequence[tuple[Ref, int]] = ()
+    left_out: int = 0
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:
