@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import kofn
+from kofn.engines import Ref
 from kofn.simulation import VirtualPool
 from remote_pool import Lying, RemotePool
 
@@ -95,6 +96,22 @@ def test_codes_that_copy_take_references(options):
     answer = kofn.map(total, lying(), workers=virtual(), **options)
     assert answer.exact and np.allclose(answer.value, INPUTS.sum(axis=1))
     assert answer.report.sent_bytes == 0
+
+
+@pytest.mark.parametrize(("code", "rows"), [("uncoded", 12), ("repetition", 24), ("repetition", 17)])
+def test_copies_of_an_input_begin_where_it_lies_and_go_to_as_many_others(code, rows):
+    home = lambda k: (k // 4) if k < 8 else 2 * (k % 2)  # noqa: E731  four, four, two and two more
+    options = {} if code == "uncoded" else {"rows": rows}
+    pool = virtual()
+    report = kofn.map(total, lying(home=home), workers=pool, code=code, scheduler="static", **options).report
+    first = {x.row: x.worker for x in report.attempts if x.row < 12}
+    near = [k for k in first if first[k] == home(k)]
+    assert len(near) == 4 + 4 + 2 and len(set(first)) == 12  # worker 0 has two inputs too many
+    assert sum(pool.moved().values()) >= 2 * INPUTS[0].nbytes
+    code = kofn.schemes.FUNCTIONS["repetition"](total, [Ref(str(k), home(k)) for k in range(12)], workers=3, rows=rows)
+    dealt = [code.code.worker[code.code.groups == k].tolist() for k in range(12)]
+    assert all(len(set(workers)) == len(workers) for workers in dealt)
+    assert np.ptp(np.bincount(code.code.worker)) <= 1 or rows % 12
 
 
 def test_codes_that_mix_need_numbers_here():

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..._base._numbers import Indices, epsilon_of
 from ..._base._snapshots import collect
+from ...arrays._remote import Ref
 from ...checks import integer, named, refusal
 from ...codes._copies import CopyCode
 from ._calls import CALL, Arguments
@@ -89,7 +90,8 @@ def _copies(
     workers = max(1, K) if workers is None else integer(CALL, "workers", workers, 1, "ask for at least one worker")
     rows = integer(CALL, "rows", rows_of(K, workers), 0, "ask for at least one row") if K else 0
     require_rows(name, K, rows, "one row per input")
-    code = CopyCode(name, K, rows, workers)
+    homes = [value.worker if isinstance(value, Ref) else -1 for value in X]
+    code = CopyCode(name, K, rows, workers, homes if max(homes, default=-1) >= 0 else ())
     return HedgedScheme(code, [f] * rows, Inputs(X, code.groups), epsilon_of(inputs))
 
 

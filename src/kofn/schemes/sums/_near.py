@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ...codes._linear import LinearCode
+from ...codes._near import near_places
 
 
 def near_terms(code: LinearCode, homes: Sequence[int], workers: int) -> LinearCode:
@@ -34,18 +34,8 @@ def near_terms(code: LinearCode, homes: Sequence[int], workers: int) -> LinearCo
     order = code.generator.tocoo()
     first = np.full(code.unknowns, code.rows)
     np.minimum.at(first, order.col, order.row)  # the row that is to bring a column, if nothing is late
-    waiting = defaultdict(list)
-    for term, home in reversed(list(enumerate(homes))):
-        waiting[home].append(term)
-    column_of = np.full(code.unknowns, -1)
-    late = []
-    for column, row in enumerate(first.tolist()):
-        mine = waiting[int(owners[row])] if row < code.rows else []
-        if mine:
-            column_of[mine.pop()] = column
-        else:
-            late.append(column)
-    column_of[np.flatnonzero(column_of < 0)] = late
+    bringing = [int(owners[row]) if row < code.rows else -1 for row in first.tolist()]
+    column_of = near_places(bringing, homes)
     generator = code.generator[:, column_of]
     generator.sort_indices()
     return replace(code, generator=generator)
