@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 TESTS = {
     "core": ["tests/codes/test_code.py", "tests/jobs/test_plan.py", "tests/_api/test_plain_matmul.py"],
     "sklearn": ["tests/sklearn/test_sklearn.py", "tests/sklearn/test_sklearn_estimator.py"],
-    "dask": ["tests/engines/test_dask.py"],
+    "dask": [str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests" / "engines").glob("test_dask*.py"))],
     "torch": ["tests/torch/test_torch_layers.py"],
 }
 """What is run for the core and each extra."""
