@@ -13,6 +13,7 @@ import pytest
 
 import kofn
 from dask_processes import processes
+from processes import until
 
 da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("distributed")
@@ -75,13 +76,7 @@ def test_nothing_of_a_product_is_left_once_nobody_holds_it(client):
     assert answer.exact
     del answer
     theirs = {future.key for future in distributed.futures_of([a, b])}
-    until = threading.Event()
-    for _ in range(200):
-        left = {key for keys in client.has_what().values() for key in keys} - theirs
-        if not left:
-            return
-        until.wait(0.05)
-    raise AssertionError(left)
+    until(lambda: {key for keys in client.has_what().values() for key in keys} <= theirs)
 
 
 def test_an_operator_keeps_the_matrix_where_it_lies(client):
@@ -198,6 +193,13 @@ def test_an_answer_may_be_larger_than_the_clients_memory(tmp_path):
     exact, nbytes, grown, is_right = done.stdout.split()
     assert exact == is_right == "True" and int(nbytes) >= 1.5 * allowed
     assert int(grown) < 100_000_000
+
+
+def test_a_client_sends_sooner_while_it_has_a_pool(client):
+    usual = client.scheduler_comm.interval
+    with kofn.DaskPool(client), kofn.DaskPool(client):
+        assert 0.0 < client.scheduler_comm.interval < usual
+    until(lambda: client.scheduler_comm.interval == usual)
 
 
 def test_workers_without_a_limit_take_any_number_of_copies(client):

@@ -19,6 +19,10 @@ TOPIC = "all"
 LEAVING = ("closing", "closing_gracefully")
 """What a scheduler calls a worker that takes no task any more: it retires, or was sent SIGTERM."""
 
+SENDING = 0.002
+"""Seconds between two messages of a client while it has a pool. By itself it gathers what it sends for 10 ms, so that
+of the tasks of one product the first leaves at once and the others are that much later."""
+
 _lock = threading.Lock()
 _clusters: weakref.WeakKeyDictionary[Client, Cluster] = weakref.WeakKeyDictionary()
 
@@ -52,6 +56,7 @@ class Cluster:
         self.listeners: weakref.WeakSet[Any] = weakref.WeakSet()  # told on the client's event loop of each on_…
         self._pools = 0
         self._theirs: Any = _ignore
+        self._usual: float | None = None
 
     @property
     def is_reachable(self) -> bool:
@@ -71,6 +76,9 @@ class Cluster:
             return theirs(event)
 
         client.subscribe_topic(TOPIC, on_event)
+        self._usual = getattr(self._connection, "interval", None)
+        if self._usual is not None:
+            self._connection.interval = min(SENDING, self._usual)
         await self.refresh()
 
     async def stop(self) -> None:
@@ -85,6 +93,8 @@ class Cluster:
         if self._theirs is _ignore:
             client.unsubscribe_topic(TOPIC)
         _handlers(client)[TOPIC] = self._theirs  # without one, the client complains of what is still under way
+        if self._usual is not None:
+            self._connection.interval = self._usual
 
     def _on_event(self, event: Any) -> None:
         action = event.get("action") if isinstance(event, dict) else None

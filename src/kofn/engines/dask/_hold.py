@@ -21,7 +21,7 @@ RELEASE = 0.1
 class Spent:
     """Futures to be let go soon.
 
-    A client sends at most once in 10 ms. Let go at once, each result and each value would hold up the task that
+    A client sends only every few milliseconds. Let go at once, each result and each value would hold up the task that
     follows it; they are let go together with that task, or a little later.
 
     Parameters
