@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import scipy.sparse as sparse
 from scipy.sparse.linalg import cg, eigsh, svds
 
 import kofn
+from kofn._api._operator import CodedOperator
 
 RNG = np.random.default_rng(7)
 A = RNG.standard_normal((90, 50))
@@ -170,3 +174,15 @@ def test_what_was_closed_with_its_workers_says_so(make):
     owner.close()
     with pytest.raises(kofn.PoolClosed, match="closed before"):
         used(x)
+
+
+def test_threads_that_ask_for_a_direction_at_once_have_the_matrix_placed_once(pool, monkeypatch):
+    with kofn.operator(A, workers=pool, rng=1) as op:
+        op.product(np.ones((90, 1)), adjoint=True)
+        once = sum(op.answer.report.resident_bytes)
+    both, factor = threading.Barrier(2, timeout=60.0), CodedOperator._factor
+    monkeypatch.setattr(CodedOperator, "_factor", lambda *given: (factor(*given), both.wait())[0])
+    with kofn.operator(A, workers=pool, rng=1) as op, ThreadPoolExecutor(2) as threads:
+        products = [threads.submit(op.product, np.ones((90, 1)), adjoint=True) for _ in range(2)]
+        placed = [sum(product.result().report.resident_bytes) for product in products]
+    assert placed == [once, once]

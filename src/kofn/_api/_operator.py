@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import replace
 from itertools import count
 from typing import Any, Unpack
@@ -153,6 +154,7 @@ class CodedOperator(Closeable, ByProducts):
         self._build = CODES[("repetition" if issparse(matrix) else "mds") if code is None else code]
         self._blocks, self._rows, self._rng = blocks, rows, checks.generator(CALL, rng)
         self.answer: Answer | None = None
+        self._lock = threading.Lock()  # the matrix is placed once for all threads that ask for a direction
         self._plans: dict[tuple[str, bool], Plan] = {}
         self._placed_bytes = 0
         self._store: Array | None = None
@@ -264,10 +266,12 @@ class CodedOperator(Closeable, ByProducts):
         """
         self._require_settled(changes)
         x, sizes = self._factor(x, self.shape[0 if adjoint else 1])
-        plan = self._plan(self._type_for(x), adjoint)
+        with self._lock:
+            plan = self._plan(self._type_for(x), adjoint)
         require_room("x", "A", sizes, x.dtype)
         answer = plan.run((x, sizes), **changes)
-        placed, self._placed_bytes = self._placed_bytes, 0
+        with self._lock:
+            placed, self._placed_bytes = self._placed_bytes, 0
         if placed:
             answer = replace(answer, report=replace(answer.report, placed_bytes=answer.report.placed_bytes + placed))
         self.answer = answer
