@@ -13,14 +13,11 @@ from scipy.sparse import csr_array, issparse
 
 from .. import checks
 from .._base._closeable import Closeable
-from .._base._numbers import Array, Seed, epsilon_of
+from .._base._numbers import Array, Seed
 from .._base._snapshots import Snapshot
-from ..arrays._blocks import Blocks
 from ..arrays._reductions import norms
-from ..arrays._scaling import balance, sizes_of, spread_of
 from ..arrays._source import Adjoint, Cast, Source
 from ..arrays._spans import Spans
-from ..codes._linear import LinearCode
 from ..codes._stripes import Stripes
 from ..jobs._answer import Answer
 from ..jobs._lease import PoolLease
@@ -29,23 +26,15 @@ from ..jobs._options import OptionKeywords, Options
 from ..jobs._placement import size_of
 from ..jobs._plan import Plan
 from ..jobs.scheduling import Spares
-from ..schemes import mds, mds_chebyshev, repetition, uncoded
-from ..schemes._encoding import Factor
 from ..schemes.products._operands import check_matrix, plain_array, require_room, seed_of
-from ..schemes.products._scheme import SKETCH, left_sketches, real_type
-from ._pieces import Pieces, choose_stripes, copied, padded, raised
+from ._pieces import Pieces, choose_stripes, copied, padded
 from ._remote import adopted
 from ._remote_operator import RemoteOperator
+from ._row_blocks import CODES, RowBlocks
 from ._side import Side
 from ._vectors import ByProducts
 
 CALL = "kofn.operator"
-CODES = {"mds": mds, "mds-chebyshev": mds_chebyshev, "repetition": repetition, "uncoded": uncoded}
-"""Codes on the row blocks of a matrix whose coefficients do not depend on the data."""
-
-COPIES = (repetition, uncoded)
-"""Those that combine nothing."""
-
 _numbers = count()
 
 
@@ -150,9 +139,8 @@ class CodedOperator(Closeable, ByProducts):
         matrix, self._sizes = _checked(A)
         if code is not None:
             checks.choice(CALL, "code", code, CODES, "only codes on row blocks serve here")
-        self._stripes = _stripes(matrix, code, blocks, rows, options.redundancy, lease.n)
-        self._build = CODES[("repetition" if issparse(matrix) else "mds") if code is None else code]
-        self._blocks, self._rows, self._rng = blocks, rows, checks.generator(CALL, rng)
+        self._coding = _coding(matrix, code, blocks, rows, options.redundancy, lease.n)
+        self._rng = checks.generator(CALL, rng)
         self.answer: Answer | None = None
         self._lock = threading.Lock()  # the matrix is placed once for all threads that ask for a direction
         self._plans: dict[tuple[str, bool], Plan] = {}
@@ -164,10 +152,10 @@ class CodedOperator(Closeable, ByProducts):
 
     def _taken(self, matrix: Any) -> Any:
         """The matrix as it is now, which other sides are encoded of later."""
-        if self._stripes is None or not isinstance(matrix, np.ndarray):
+        if isinstance(self._coding, RowBlocks) or not isinstance(matrix, np.ndarray):
             return matrix if issparse(matrix) else Snapshot().matrix(matrix)
-        self._require_memory(matrix.nbytes)
-        spans = Spans(padded(len(matrix), self._stripes), self._stripes.unknowns)
+        self._require_memory(self._coding, matrix.nbytes)
+        spans = Spans(padded(len(matrix), self._coding), self._coding.unknowns)
         self._store = copied(matrix, spans, self._lease.pool.empty)
         return self._store[: len(matrix)]
 
@@ -178,20 +166,22 @@ class CodedOperator(Closeable, ByProducts):
             source = _cast(self._source, dtype)
             sizes = _norms(self._source, 1) if adjoint else self._sizes
             source = _adjoint(source) if adjoint else source
-            if self._stripes is None:
-                self._plans[key] = Plan(self._encoded(source, sizes), self._lease, self._options)
-            else:
-                store = self._store if source is self._source else None
-                side = self._dealt(self._stripes, source, sizes, store)
-                auto = self._options.scheduler == "auto"
-                options = replace(self._options, scheduler=Spares()) if auto else self._options
-                self._plans[key] = Plan(side, self._lease, options)
+            self._plans[key] = self._planned(source, sizes)
         return self._plans[key]
+
+    def _planned(self, source: Any, sizes: Array) -> Plan:
+        if isinstance(self._coding, RowBlocks):
+            allocate, limit = self._lease.pool.empty, self._options.memory_limit_bytes
+            side = self._coding.side(source, sizes, next(_numbers), allocate, limit, self._rng)
+            return Plan(side, self._lease, self._options)
+        side = self._dealt(self._coding, source, sizes, self._store if source is self._source else None)
+        auto = self._options.scheduler == "auto"
+        return Plan(side, self._lease, replace(self._options, scheduler=Spares()) if auto else self._options)
 
     def _dealt(self, stripes: Stripes, source: Any, sizes: Array, store: Array | None) -> Side:
         """Pieces and what is spare, each at the worker that is to have it."""
         if not issparse(source):
-            self._require_memory(source.shape[0] * source.shape[1] * source.dtype.itemsize)
+            self._require_memory(stripes, source.shape[0] * source.shape[1] * source.dtype.itemsize)
         pieces = Pieces(stripes, source, sizes, self._rng)
         encoded = pieces.rows(self._lease.pool.empty, store)
         check_memory(CALL, sum(map(size_of, encoded)), self._options.memory_limit_bytes)
@@ -201,52 +191,14 @@ class CodedOperator(Closeable, ByProducts):
         self._placed_bytes += sum(map(self._lease.placement.ensure, owners, tasks))
         return side
 
-    def _require_memory(self, nbytes: int) -> None:
-        share = 1.0 if self._stripes is None else self._stripes.share
-        check_memory(CALL, int(share * nbytes), self._options.memory_limit_bytes)
-
-    def _encoded(self, source: Any, sizes: Array) -> Side:
-        """The rows of a code of products, which workers get with the first product."""
-        blocks = None if self._blocks is None else (self._blocks, 1)
-        shape = np.zeros((source.shape[0], 1)), np.zeros((1, 1))
-        code = self._build(*shape, blocks=blocks, rows=self._rows, workers=self._lease.n, rng=self._rng).code
-        spans = Spans(source.shape[0], code.unknowns)
-        spans = balance(sizes, spans, epsilon_of(source), mixed=code.mixes)
-        if code.mixes:
-            code = replace(code, spread=spread_of(sizes_of(sizes, spans), np.ones((1, 1))))
-        encode = self._encoded_sparse if issparse(source) else self._encoded_dense
-        encoded = encode(source, code, spans)
-        sketches = _sketches(source, spans, self._rng)
-        return Side(code, spans, encoded, sketches, next(_numbers), source.shape[0])
+    def _require_memory(self, stripes: Stripes, nbytes: int) -> None:
+        check_memory(CALL, int(stripes.share * nbytes), self._options.memory_limit_bytes)
 
     def _type_for(self, x: Array) -> np.dtype[Any]:
         """The type that the matrix is encoded in for a factor: as precise as their product is."""
-        plain = self._build in COPIES if self._stripes is None else not self._stripes.mixes
-        if plain:
+        if not self._coding.mixes:
             return np.dtype(self.dtype)  # what is only copied loses nothing in its own type
         return np.result_type(self.dtype, x.real.dtype)
-
-    def _encoded_dense(self, source: Array, code: LinearCode, spans: Spans) -> list[Any]:
-        factor = Factor(code.generator, Blocks(source, spans, 0))
-        check_memory(CALL, factor.encoded_bytes, self._options.memory_limit_bytes)
-        return factor.encode(self._lease.pool.empty)
-
-    def _encoded_sparse(self, source: Any, code: LinearCode, spans: Spans) -> list[Any]:
-        rows = raised(source, spans)
-        blocks = [rows[span] for span in spans.slices]
-        for block in blocks:
-            block.resize((spans.size, rows.shape[1]))
-        distinct, which = np.unique(code.generator, axis=0, return_inverse=True)
-        encoded: list[Any] = []
-        held = 0
-        for coefficients in distinct:
-            used = [blocks[i] for i in np.flatnonzero(coefficients)]
-            # How many entries a combination has is known when it is made; no fewer than each of its blocks.
-            check_memory(CALL, held + max(map(size_of, used), default=0), self._options.memory_limit_bytes)
-            encoded.append(_combined(coefficients, blocks).astype(source.dtype))
-            held += size_of(encoded[-1])
-        check_memory(CALL, held, self._options.memory_limit_bytes)
-        return [encoded[index] for index in which.reshape(-1)]
 
     @checks.named(CALL)
     def product(self, x: Array, *, adjoint: bool = False, **changes: Unpack[OptionKeywords]) -> Answer:
@@ -278,11 +230,11 @@ class CodedOperator(Closeable, ByProducts):
         return answer
 
     def _require_settled(self, changes: OptionKeywords) -> None:
-        given, settled = changes.pop("redundancy", None), 0 if self._stripes is None else self._stripes.redundancy
+        given, settled = changes.pop("redundancy", None), self._coding.redundancy
         if given is not None and given != settled:
             must, remedy = f"be {settled}, as of the operator", "leave it out, or make another operator"
             raise checks.refusal(CALL, "redundancy", must, repr(given), remedy)
-        if self._stripes is not None and changes.get("scheduler") == "auto":
+        if isinstance(self._coding, Stripes) and changes.get("scheduler") == "auto":
             del changes["scheduler"]
 
     def _factor(self, x: Any, inner: int) -> tuple[Array, Array]:
@@ -300,14 +252,15 @@ class CodedOperator(Closeable, ByProducts):
         self._lease.close()
 
 
-def _stripes(
+def _coding(
     matrix: Any, code: str | None, blocks: int | None, rows: int | None, redundancy: int | None, workers: int
-) -> Stripes | None:
-    """How pieces are dealt to workers, or None for a code of products; refuse what contradicts itself."""
+) -> Stripes | RowBlocks:
+    """How pieces are dealt to workers, or a code of products; refuse what contradicts itself."""
     named = [name for name, given in (("blocks", blocks), ("rows", rows)) if given is not None]
     if redundancy is None:
         if code is not None or named:
-            return None
+            build = CODES[("repetition" if issparse(matrix) else "mds") if code is None else code]
+            return RowBlocks(build, blocks, rows, workers)
         redundancy = 1 if workers > 2 else 0
     elif named or code not in (None, "mds", "repetition"):
         given = f"{redundancy} beside {named[0] if named else 'code'}={(blocks or rows) if named else code!r}"
@@ -351,21 +304,8 @@ def _cast(source: Any, dtype: np.dtype[Any]) -> Any:
     return source.astype(dtype) if issparse(source) else Cast(source, dtype)
 
 
-def _combined(coefficients: Array, blocks: list[Any]) -> Any:
-    used = np.flatnonzero(coefficients)
-    return sum(coefficients[i] * blocks[i] for i in used[1:]) + coefficients[used[0]] * blocks[used[0]]
-
-
 def _adjoint(source: Any) -> Any:
     # A conjugate of what is complex would be a copy of all of it.
     if issparse(source):
         return source.conj().T
     return Adjoint(source) if isinstance(source, Source) or np.iscomplexobj(source) else source.T
-
-
-def _sketches(source: Any, spans: Spans, rng: np.random.Generator) -> Array:
-    psi = rng.standard_normal((SKETCH, spans.size)).astype(real_type(source.dtype))
-    if not issparse(source):
-        return left_sketches(psi, Blocks(source, spans, 0))
-    rows = raised(source, spans)
-    return np.stack([(rows[span].T @ psi[:, : span.stop - span.start].T).T for span in spans.slices])
