@@ -71,14 +71,20 @@ def rows_covering(generator: Any, target: Any = None) -> int:
 
 def _needed_after(generator: Any, target: Any, known: int) -> int:
     """Rows needed if at least ``known`` rows are there; ``known`` itself where they are enough."""
-    starts, columns, values = generator.indptr, generator.indices, generator.data.astype(np.int64)
+    starts, columns, values = map(_integers, (generator.indptr, generator.indices, generator.data))
     by_column = generator[:known].tocsc()
     candidates = np.argsort(-np.diff(by_column.indptr), kind="stable")
-    order, found, aside = _sequence(starts, columns, by_column.indptr, by_column.indices, candidates, known)
+    using_starts, using = _integers(by_column.indptr), _integers(by_column.indices)
+    order, found, aside = _sequence(starts, columns, using_starts, using, candidates, known)
     expressed = _expressed(starts, columns, values, order, found, aside, generator.shape[1])
     rest = np.concatenate([np.setdiff1d(np.arange(known), order), np.arange(known, generator.shape[0])])
     wanted = target.astype(np.int64) @ expressed % PRIME
     return max(known, int(_rows_until(starts, columns, values, expressed, rest, known, wanted)))
+
+
+def _integers(numbers: Any) -> Integers:
+    """Of one type whatever SciPy chose, so that one version of each loop is compiled."""
+    return np.asarray(numbers.astype(np.int64, copy=False))
 
 
 @compiled

@@ -130,7 +130,8 @@ def rows_peeled(generator: Any) -> int:
     """
     by_column = generator.tocsc()
     by_column.sort_indices()
-    return int(_peeled_after(generator.indptr, generator.indices, by_column.indptr, by_column.indices))
+    parts = generator.indptr, generator.indices, by_column.indptr, by_column.indices
+    return int(_peeled_after(*(part.astype(np.int64, copy=False) for part in parts)))  # SciPy has two types of them
 
 
 @compiled
