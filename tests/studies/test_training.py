@@ -60,6 +60,26 @@ def test_a_step_is_that_of_gradient_descent_written_out(data):
     assert curve.train == (float((scores.argmax(1).numpy() == labels).mean()),)
 
 
+def test_a_course_is_that_of_pytorch_to_the_last_bit(data):
+    """Against PyTorch's own optimiser, a backward pass at a time, on mini-batches that are picked out one by one."""
+    course, ours, theirs = SgdSchedule(2, 48, 0.1, marks=1), *(dense_network(data.shape, 10, 0) for _ in range(2))
+    curve = train(ours, data, course, seed=3)
+    optimiser, rng, right = torch.optim.SGD(theirs.parameters(), lr=0.1), np.random.default_rng(3), []
+    images, labels = torch.from_numpy(data.train_images), torch.from_numpy(data.train_labels.astype(np.int64))
+    for _ in range(2):
+        order = rng.permutation(len(labels))
+        right.append(0)
+        for start in range(0, len(labels), 48):
+            chosen = order[start : start + 48]
+            scores = theirs(images[chosen].float() / data.white)
+            right[-1] += int((scores.argmax(1) == labels[chosen]).sum())
+            optimiser.zero_grad()
+            torch.nn.functional.cross_entropy(scores, labels[chosen]).backward()
+            optimiser.step()
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
+    assert curve.train == tuple(count / len(labels) for count in right)
+
+
 def test_accuracies_are_noted_at_the_marks(data):
     course = SgdSchedule(epochs=2, batch=100, learning_rate=0.1, marks=2)
     network = dense_network(data.shape, 10, 0)

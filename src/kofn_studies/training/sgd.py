@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,9 @@ Tensor = torch.Tensor
 
 EVALUATED = 2000
 """Test images that go through the network at once."""
+
+AHEAD = 32
+"""Mini-batches that are picked out and made floating at a time."""
 
 DIVERGED = 1e6
 """A score beyond any use: the next gradients may not be finite."""
@@ -115,18 +117,16 @@ def train(
     -------
     LearningCurve
     """
-    labels = torch.from_numpy(data.train_labels.astype(np.int64)).to(device)
-    images = torch.tensor(data.train_images, device=device)
-    optimiser = torch.optim.SGD(network.parameters(), lr=course.learning_rate, fused=True)
-    marks, right, seen = set(course.marked(len(labels))), [], 0
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    marks, guessed, given = set(course.marked(len(data.train_labels))), [], []
     curve: list[tuple[int, float, float]] = []
-    for step, chosen in enumerate(_batches(len(labels), course, seed), start=1):
-        batch = torch.from_numpy(chosen).to(device)
-        right.append(_learn(network, optimiser, images[batch].float().div_(data.white), labels[batch]))
-        seen += len(chosen)
+    for step, (images, labels) in enumerate(_batches(data, course, seed, device), start=1):
+        guessed.append(_learn(network, parameters, course.learning_rate, images, labels))
+        given.append(labels)
         if step in marks:
-            curve.append((step, float(torch.stack(right).sum()) / seen, accuracy(network, data, device)))
-            right, seen = [], 0
+            right = torch.cat(guessed) == torch.cat(given)
+            curve.append((step, float(right.sum()) / len(right), accuracy(network, data, device)))
+            guessed, given = [], []
     return LearningCurve(*(tuple(column) for column in zip(*curve, strict=True)))
 
 
@@ -141,18 +141,28 @@ def accuracy(network: nn.Module, data: Dataset, device: str = "cpu") -> float:
     return right / len(data.test_labels)
 
 
-def _batches(images: int, course: SgdSchedule, seed: int | Sequence[int]) -> Iterator[Any]:
+def _batches(
+    data: Dataset, course: SgdSchedule, seed: int | Sequence[int], device: str
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images and labels of each mini-batch."""
+    labels = torch.from_numpy(data.train_labels.astype(np.int64)).to(device)
+    images = torch.tensor(data.train_images, device=device)
     rng = np.random.default_rng(seed)
     for _ in range(course.epochs):
-        order = rng.permutation(images)
-        for start in range(0, images, course.batch):
-            yield order[start : start + course.batch]
+        order = torch.from_numpy(rng.permutation(len(labels))).to(device)
+        for chosen in torch.split(order, AHEAD * course.batch):
+            white = images.index_select(0, chosen).float().div_(data.white)
+            yield from zip(torch.split(white, course.batch), torch.split(labels[chosen], course.batch), strict=True)
 
 
-def _learn(network: nn.Module, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> Tensor:
-    optimiser.zero_grad()
-    scores = network(images)
+def _learn(
+    network: nn.Module, parameters: Sequence[nn.Parameter], learning_rate: float, images: Tensor, labels: Tensor
+) -> Tensor:
+    """Take one step down; return what the network made of the images before it."""
+    scores: Tensor = network(images)
     if float(scores.detach().abs().max()) < DIVERGED:  # not so if one is NaN
-        nn.functional.cross_entropy(scores, labels).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-    return torch.sum(scores.detach().argmax(1) == labels)
+        loss = nn.functional.cross_entropy(scores, labels)
+        with torch.no_grad():
+            for parameter, slope in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+                parameter.add_(slope, alpha=-learning_rate)
+    return scores.detach().argmax(1)
