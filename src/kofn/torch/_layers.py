@@ -6,11 +6,11 @@ differentiates again (``create_graph=True``, ``torch.func``) goes through it, an
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch._functorch.utils import unwrap_dead_wrappers
 from torch.nn import functional
 
 import torch
@@ -98,6 +98,13 @@ class LayerFunction(torch.autograd.Function):
 
     generate_vmap_rule = True
 
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """As PyTorch's, which first looks which arguments have defaults; that takes longer than a small layer."""
+        if torch._C._are_functorch_transforms_active():
+            return super().apply(*args)  # type: ignore[no-untyped-call]
+        return super(torch.autograd.Function, cls).apply(*unwrap_dead_wrappers(args))  # type: ignore[misc]
+
     @staticmethod
     def forward(
         x: Tensor, weight: Tensor, bias: Tensor | None, layer: Rows | Patches, products: CodedProducts
@@ -140,10 +147,6 @@ class LayerFunction(torch.autograd.Function):
         return total
 
 
-# PyTorch asks for it at every call, and finding it takes longer than the call.
-LayerFunction.forward.__signature__ = inspect.signature(LayerFunction.forward)  # type: ignore[attr-defined]
-
-
 class Untraceable:
     """A layer whose products stay in Python, where workers compute them: no part of a traced program."""
 
@@ -171,7 +174,7 @@ class CodedLinear(Untraceable, nn.Linear):
         self.check_traced(input)
         # A view, as PyTorch's own layer keeps: its numbers stay when the parameter gets others by ``data``.
         weight = self.weight.view_as(self.weight)
-        return LayerFunction.apply(input, weight, self.bias, Rows(), self.products)  # type: ignore[no-any-return, no-untyped-call]
+        return LayerFunction.apply(input, weight, self.bias, Rows(), self.products)  # type: ignore[no-any-return]
 
 
 class CodedConv2d(Untraceable, nn.Conv2d):
@@ -192,5 +195,5 @@ class CodedConv2d(Untraceable, nn.Conv2d):
             mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
             x, padding = functional.pad(x, self._reversed_padding_repeated_twice, mode=mode), (0, 0)
         patches = Patches(self.stride, padding, self.dilation)
-        out: Tensor = LayerFunction.apply(x, self.weight, self.bias, patches, self.products)  # type: ignore[no-untyped-call]
+        out: Tensor = LayerFunction.apply(x, self.weight, self.bias, patches, self.products)
         return out if input.dim() == 4 else out.squeeze(0)
