@@ -84,7 +84,7 @@ class Coder:
         """Estimate ``gradient @ other``, (rows, columns), both of one real type and device."""
         a, b = self._sparse(gradient, other)
         weights = self._weights(a, b)
-        if not all(0 < total < math.inf for total in torch.stack([weights[0].sum(), weights[1].sum()]).tolist()):
+        if not 0 < float(weights[0].sum() * weights[1].sum()) < math.inf:  # also where it is only too small or large
             if self._vanishes(a, b):
                 self.tally.empty += 1
                 return self._with_correction(a.new_zeros(a.shape[0], b.shape[1]), None)

@@ -75,7 +75,7 @@ class Groups:
     @classmethod
     def of(cls, weights: Tensor, count: int) -> Groups:
         """Sort by weight, ties in place, and cut as `kofn.arrays.Spans` does."""
-        length = len(weights)
+        length = weights.shape[0]  # len() of a tensor goes through Python
         order = torch.argsort(weights, descending=True, stable=True)
         return cls(weights, order, count, Spans(length, count).size, length % count or count)
 
@@ -84,27 +84,48 @@ class Groups:
         spans = Spans(len(self.order), self.count, self.order.cpu().numpy())
         return block_weights(self.weights.cpu().double().numpy(), spans, rule)
 
+    @property
+    def _length(self) -> int:
+        return self.order.shape[0]
+
+    @cached_property
+    def _padded(self) -> Tensor:
+        """The element at each place, (count · size,)."""
+        if self.full == self.count:
+            return self.order
+        return self.order.index_select(0, places(self._length, self.count, self.order.device)[0])
+
+    @cached_property
+    def _inverse(self) -> Tensor:
+        """The place of each element, (length,)."""
+        return self._unsorted(places(self._length, self.count, self.order.device)[1])
+
+    @cached_property
+    def _group(self) -> Tensor:
+        """The group of each element, (length,)."""
+        return self._unsorted(groups_of(self._length, self.count, self.order.device))
+
+    def _unsorted(self, values: Tensor) -> Tensor:
+        """Values in sorted order, in the order of before."""
+        return torch.empty_like(values).scatter_(0, self.order, values)
+
     def take(self, matrix: Tensor, axis: int) -> Tensor:
         """The groups side by side along an axis, (…, count · size, …), zeros in the padding."""
-        padded, _ = places(len(self.order), self.count, self.order.device)
-        taken = matrix.index_select(axis, self.order if self.full == self.count else self.order[padded])
+        taken = matrix.index_select(axis, self._padded)
         if self.full < self.count:
-            shape = (self.count, self.size)
-            view = taken.view(*shape, -1) if axis == 0 else taken.view(-1, *shape)
-            view.movedim(axis, 0)[self.full :].movedim(0, axis).select(axis + 1, -1).zero_()
+            if axis == 0:
+                taken.view(self.count, self.size, -1)[self.full :, -1].zero_()
+            else:
+                taken.view(-1, self.count, self.size)[:, self.full :, -1].zero_()
         return taken
 
     def spread(self, values: Tensor) -> Tensor:
         """A value of each group, (count, …), as one of each element in the order of before, (length, …)."""
-        group = torch.empty_like(self.order)
-        group[self.order] = groups_of(len(self.order), self.count, self.order.device)
-        return values.index_select(0, group)
+        return values.index_select(0, self._group)
 
     def back(self, padded: Tensor, axis: int) -> Tensor:
         """Undo `take`: without padding, in the order of before."""
-        inverse = torch.empty_like(self.order)
-        inverse[self.order] = places(len(self.order), self.count, self.order.device)[1]
-        return padded.index_select(axis, inverse)
+        return padded.index_select(axis, self._inverse)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +190,7 @@ class RowColumn:
 
     def sketch(self, left: Tensor, right: Tensor) -> Tensor:
         """(Ψ A_n)(B_p Ω) of all unknowns, (unknowns, k·k); Ψ (k, u) and Ω (q, k) are the same for all blocks."""
-        n, p, k = self.rows.count, self.columns.count, len(left)
+        n, p, k = self.rows.count, self.columns.count, left.shape[0]
         a = (left @ self.first.view(n, self.rows.size, -1)).view(n * k, -1)
         b = (self.second.view(-1, p, self.columns.size) @ right).view(-1, p * k)
         return (a @ b).view(n, k, p, k).transpose(1, 2).reshape(n * p, k * k)
@@ -223,7 +244,7 @@ class ColumnRow:
 
     def sketch(self, left: Tensor, right: Tensor) -> Tensor:
         """(Ψ A_m)(B_m' Ω) of all unknowns, (unknowns, k·k)."""
-        m, k = self.groups.count, len(left)
+        m, k = self.groups.count, left.shape[0]
         a, b = (left @ self.first).view(k, m, -1), (self.second @ right).view(m, -1, k)
         pattern = "amj,njb->mnab" if self.pairs else "amj,mjb->mab"
         return torch.einsum(pattern, a, b).reshape(-1, k * k)
@@ -231,7 +252,7 @@ class ColumnRow:
     @property
     def sketch_shape(self) -> tuple[int, int]:
         """Rows and columns that sketches act on."""
-        return len(self.first), self.second.shape[1]
+        return self.first.shape[0], self.second.shape[1]
 
 
 Product = RowColumn | ColumnRow
