@@ -18,7 +18,7 @@ import pytest
 from kofn.engines import ExecutorPool, LocalPool, Pool, ThreadPool
 from kofn.errors import ArgumentError, WorkerError
 from kofn.testing._engines import ENGINE_CHECKS, check_engine
-from processes import linux, opens, until
+from processes import linux, opens, slow_but, until
 
 BY_REFERENCE = "arguments are handed over by reference"
 NOT_OURS = "the worker is a thread of this process"
@@ -47,12 +47,19 @@ ENGINES: dict[str, tuple[Any, dict[str, str], float]] = {
 
 
 @pytest.mark.parametrize("payload", [10_000_000, pytest.param(200_000_000, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", slow_but(ENGINES, ENGINES.keys() - {"process executors"}))
 def test_every_engine_holds_or_says_why_not(engine: str, payload: int) -> None:
     make_pool, lacks, seconds = ENGINES[engine]
     found = check_engine(make_pool, lacks=lacks, payload_bytes=payload, straggler_seconds=seconds)
     assert list(found) == list(ENGINE_CHECKS)
     assert {name for name, verdict in found.items() if verdict != "held"} == set(lacks)
+
+
+def test_executors_of_processes_hold_what_those_of_threads_cannot() -> None:
+    make_pool, _, seconds = ENGINES["process executors"]
+    others = dict.fromkeys(ENGINE_CHECKS.keys() - IN_THREADS.keys(), "in the long run")
+    found = check_engine(make_pool, lacks=others, payload_bytes=1000, straggler_seconds=seconds)
+    assert {name for name, verdict in found.items() if verdict == "held"} == IN_THREADS.keys()
 
 
 @pytest.mark.parametrize("engine", ["local", "threads", "thread executors"])

@@ -36,6 +36,7 @@ from kofn.engines._wrapped import WrappedPool
 from kofn.errors import ArgumentError, PoolClosed, ReferenceLost, StaysHere, WorkerLost
 from kofn.simulation import Straggling, VirtualPool
 from kofn.testing import REFERENCE_CHECKS, check_references, faults
+from processes import slow_but
 
 BY_REFERENCE = "arguments are handed over by reference"
 IN_THREADS = {"private": BY_REFERENCE, "unpicklable": BY_REFERENCE, "loss": "the worker is a thread of this process"}
@@ -74,7 +75,7 @@ class Late:
         return np.array([self.death] + [np.inf] * (workers - 1))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", slow_but(ENGINES, ENGINES.keys() - {"honest threads"}))
 def test_every_engine_has_references(engine: str) -> None:
     make_pool, lacks, seconds = ENGINES[engine]
     count = (lambda pool: pool.held_bytes()) if engine != "references to late threads" else ClientReferences.held_bytes
