@@ -158,9 +158,9 @@ class _Team:
             loop = CallLoop(lease.pool, lease.placement, run_batch, size)
             self._crew = Crew(loop, partial(_settle, self._futures))
         except BaseException:
-            _end(None, self._own)
+            self._end_own()
             raise
-        self._finalizer = at_end(self, _end, self._crew, self._own)
+        self._finalizer = at_end(self, self._crew.let_go, _end if self._own is None else self._own.close)
 
     def fits(self, size: int) -> bool:
         """Whether these are as many as that, and still there."""
@@ -187,7 +187,12 @@ class _Team:
 
     def close(self) -> None:
         """End it all."""
+        self._crew.close()
         self._finalizer()
+
+    def _end_own(self) -> None:
+        if self._own is not None:
+            self._own.close()
 
 
 def run_batch(batch: Callable[[], Any]) -> Any:
@@ -217,8 +222,5 @@ def _settle(futures: dict[int, Future[Any]], result: Result) -> None:
         future.set_exception(own_failure(result, CALL))
 
 
-def _end(crew: Crew | None, pool: LocalPool | None) -> None:
-    if crew is not None:
-        crew.close()
-    if pool is not None:
-        pool.close()
+def _end() -> None:
+    """What there is to end of workers that were given."""

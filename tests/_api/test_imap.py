@@ -11,6 +11,7 @@ import time
 import pytest
 
 import kofn
+from kofn.jobs.calls import _crew
 from processes import held, until
 
 
@@ -82,6 +83,26 @@ def test_nothing_is_left_behind_by_one_that_is_closed_forgotten_or_at_its_end():
         list(kofn.imap(abs, range(3), workers=pool))
         until(lambda: held() <= before)
         until(lambda: [pool.state(worker) for worker in range(2)] == ["idle"] * 2)
+        assert kofn.map(abs, [-1], workers=pool).value == [1]
+
+
+def test_what_is_forgotten_ends_though_garbage_is_looked_for_under_a_lock_of_its_pool(monkeypatch):
+    monkeypatch.setattr(_crew, "SOON", 0.01)
+    with kofn.LocalPool(1) as pool:
+        results = kofn.imap(time.sleep, itertools.repeat(60.0), workers=pool)
+        until(lambda: pool.state(0) == "busy", 60.0)
+        circle = [results]
+        circle.append(circle)
+        del results, circle
+        looked = threading.Event()
+
+        def look():
+            with pool._supervisor.lock:  # as where something is made under it, which may happen at any time
+                gc.collect()
+            looked.set()
+
+        threading.Thread(target=look, daemon=True).start()
+        assert looked.wait(60.0)
         assert kofn.map(abs, [-1], workers=pool).value == [1]
 
 

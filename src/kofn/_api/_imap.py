@@ -42,7 +42,7 @@ class Results(Closeable, Iterator[Any]):
         except BaseException:
             lease.close()
             raise
-        self._finalizer = at_end(self, _end, self._crew, lease)
+        self._finalizer = at_end(self, self._crew.let_go, lease.close)
         self._read()
 
     def __next__(self) -> Any:
@@ -66,6 +66,7 @@ class Results(Closeable, Iterator[Any]):
         """Let go of what runs, and end the workers if they were started for this; safe to call twice."""
         self._closed = True
         self._came.put(None)  # another thread may wait for a result
+        self._crew.close()
         self._finalizer()
 
     def _next(self) -> Result:
@@ -116,11 +117,6 @@ class Results(Closeable, Iterator[Any]):
         finally:  # what was read before the inputs raised is waited for like all else
             if calls:
                 self._crew.add(calls)
-
-
-def _end(crew: Crew, lease: PoolLease) -> None:
-    crew.close()
-    lease.close()
 
 
 @checks.named(CALL)

@@ -13,6 +13,9 @@ from ..._base._place import staying
 from ...errors import KofnError, PoolClosed
 from ._loop import CallLoop, Result
 
+SOON = 1.0
+"""Seconds that a thread has to end where the garbage collector waits for it."""
+
 Deliver = Callable[[Result], object]
 """Called with what became of a call, in the thread of the crew."""
 
@@ -71,6 +74,23 @@ class Crew:
         self._finalizer()
         if not self.is_own_thread and self.loop.is_here:
             self._thread.join()
+
+    def let_go(self, then: Callable[[], object]) -> None:
+        """Close it where nobody may be waited for, and call ``then``: the garbage collector comes by in any thread.
+
+        That one may hold a lock that is needed to let go of what runs.
+        """
+        self._finalizer()
+        if not self.is_own_thread and self.loop.is_here:
+            self._thread.join(SOON)
+            if self._thread.is_alive():
+                threading.Thread(target=self._end, args=(then,), name="kofn-calls-end", daemon=True).start()
+                return
+        then()
+
+    def _end(self, then: Callable[[], object]) -> None:
+        self._thread.join()
+        then()
 
 
 class _Work:

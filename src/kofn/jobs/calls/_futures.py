@@ -83,7 +83,7 @@ class Calls:
         except BaseException:
             lease.close()
             raise
-        self._finalizer = at_end(self, _end, self._crew, lease)
+        self._finalizer = at_end(self, self._crew.let_go, lease.close)
 
     @property
     def is_here(self) -> bool:
@@ -124,6 +124,7 @@ class Calls:
 
     def close(self) -> None:
         """Let go of everything; safe to call twice."""
+        self._crew.close()
         self._finalizer()
 
 
@@ -179,11 +180,6 @@ class _Table:
     def wait(self) -> None:
         with self._ended:
             self._ended.wait_for(lambda: not self._running and not self.waiting)
-
-
-def _end(crew: Crew, lease: PoolLease) -> None:
-    crew.close()
-    lease.close()
 
 
 def make_call(function: Callable[..., Any], keywords: dict[str, Any], *arguments: Any) -> Any:
