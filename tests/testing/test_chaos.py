@@ -21,7 +21,7 @@ from kofn.testing._belongings import left_since
 from kofn.testing.chaos import _play, _programs
 from kofn.testing.chaos._draws import COMPARED_FACES, FACES, PROGRAMS, Case, Round
 from kofn.testing.chaos._fits import misfit
-from kofn.testing.chaos._mishaps import Chances, Mishaps
+from kofn.testing.chaos._mishaps import Chances, Mishaps, Waker
 from processes import linux, slow_but
 
 pytestmark = linux
@@ -184,7 +184,38 @@ def test_a_worker_that_is_stopped_is_woken(local_pool: kofn.LocalPool) -> None:
     started = time.monotonic()
     assert pool.submit(0, int, "7").result(timeout=30) == 7 and time.monotonic() > started
     pool._woken.close()
-    pool._folder.cleanup()
+
+
+STOPPING = """
+: > $0/stopped-$$-0.000
+echo left
+read line
+kill -STOP $$
+echo woken
+"""
+"""A worker that leaves its number and stands still, but waits in between."""
+
+
+@pytest.mark.parametrize("when", ["while the pool is open", "as the pool is closed"])
+def test_a_worker_that_is_slow_to_stop_is_woken_nevertheless(tmp_path: Path, when: str) -> None:
+    folder = tmp_path / "waker"
+    folder.mkdir()
+    waker = Waker(folder)
+    if when == "as the pool is closed":  # it looks no more, and the worker leaves its number only now
+        waker._end.set()
+        waker._thread.join()
+    with subprocess.Popen(["sh", "-c", STOPPING, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == b"left\n"
+            while not waker._end.is_set() and list(folder.iterdir()):
+                time.sleep(0.001)
+            closing = threading.Thread(target=waker.close)
+            closing.start()
+            told, _ = process.communicate(b"stop now\n", timeout=30)
+        finally:
+            process.kill()
+    closing.join()
+    assert told == b"woken\n" and not waker._due and not folder.exists()
 
 
 def test_a_worker_that_dies_is_lost() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import tempfile
@@ -21,6 +22,9 @@ from ...engines._protocol import Pool
 from ...engines._wrapped import Begin, WrappedPool
 
 Mishap = Literal["none", "dies", "stops", "late"]
+
+WAKING_SECONDS = 10.0
+"""What a process that has said that it stops may take to do so, on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,7 @@ class Mishaps(WrappedPool):
         super().__init__(pool)
         self._chances, self._seed = chances, seed
         self._counts, self._deaths, self._lock = [0] * pool.n, 0, threading.Lock()
-        self._folder = tempfile.TemporaryDirectory(prefix="chaos-")
-        self._woken = Waker(Path(self._folder.name))
+        self._woken = Waker(Path(tempfile.mkdtemp(prefix="chaos-")))
 
     def _begin(
         self,
@@ -96,7 +99,7 @@ class Mishaps(WrappedPool):
                 self._deaths += 1
                 mishap = "dies" if self._deaths <= self._chances.deaths else "none"
         if mishap != "none":
-            function = partial(run_with, mishap, seconds, (os.getpid(), self._folder.name), function)
+            function = partial(run_with, mishap, seconds, (os.getpid(), str(self._woken.folder)), function)
         return begin(worker, function, *arguments, keys=keys)
 
     def close(self) -> None:
@@ -104,37 +107,73 @@ class Mishaps(WrappedPool):
         super().close()
         self._pool.close()
         self._woken.close()
-        self._folder.cleanup()
 
 
 class Waker:
-    """Sends SIGCONT to processes that left their number, and how long they are to be stopped, in a folder."""
+    """Sends SIGCONT to processes that left their number, and how long they are to be stopped, in a folder.
+
+    None is forgotten: a signal that comes before the process has stopped would be lost, and what stands still keeps its
+    place in a cluster for ever.
+
+    Parameters
+    ----------
+    folder : Path
+        Removed in the end.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._end = folder, threading.Event()
+        self.folder, self._end = folder, threading.Event()
         self._due: dict[int, float] = {}
         self._thread = threading.Thread(target=self._run, name="chaos-waker", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         while not self._end.wait(0.01):
-            now = time.monotonic()
-            for path in self._folder.glob("stopped-*"):
-                self._due[int(path.name.split("-")[1])] = now + float(path.name.split("-")[2])
-                path.unlink()
-            self._wake([process for process, time in self._due.items() if time <= now])
-        self._wake(list(self._due))
+            self._look()
+            self._wake(time.monotonic())
 
-    def _wake(self, processes: list[int]) -> None:
-        for process in processes:
-            del self._due[process]
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGCONT)
+    def _look(self) -> None:
+        now = time.monotonic()
+        for path in self.folder.glob("stopped-*"):
+            self._due[int(path.name.split("-")[1])] = now + float(path.name.split("-")[2])
+            path.unlink()
+
+    def _wake(self, until: float) -> None:
+        for process in [process for process, due in self._due.items() if due <= until]:
+            if (state := state_of(process)) in "T?":
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGCONT)
+            if state in "TZX?":
+                del self._due[process]
 
     def close(self) -> None:
-        """Wake everybody."""
+        """Wake everybody, and let nobody stop any more."""
         self._end.set()
         self._thread.join()
+        while self.folder.exists():
+            self._look()
+            with suppress(OSError):  # somebody left a number just now
+                self.folder.rmdir()
+        until = time.monotonic() + WAKING_SECONDS
+        while self._due and time.monotonic() < until:
+            self._wake(math.inf)
+            time.sleep(0.001)
+
+
+def state_of(process: int) -> str:
+    """The letter that Linux has for what a process does: "T" where it is stopped, "X" where it is gone, "?" elsewhere.
+
+    Examples
+    --------
+    >>> state_of(os.getpid()) in "RS?"
+    True
+    """
+    if not Path("/proc/self/stat").exists():
+        return "?"
+    try:
+        return Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[0].decode()
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
 
 
 def run_with(mishap: Mishap, seconds: float, home: tuple[int, str], function: Callable[..., Any], *values: Any) -> Any:
