@@ -124,7 +124,7 @@ class RayPool(RayKeeping):
                 if time.monotonic() > (begun + ENOUGH_SECONDS if idle else until):
                     break
         if all(slot.state is not WorkerState.IDLE for slot in self._slots):
-            why = next((slot.why for slot in self._slots if slot.why), "the cluster has no room for one")
+            why = next((slot.why for slot in self._slots if slot.why), None) or _none_yet(START_SECONDS)
             raise WorkerLost(f"{CALL}: no worker could be started: {why}", 0)
 
     def _slot(self, call: str, worker: int) -> RaySlot:
@@ -147,6 +147,17 @@ def _room(processors: float) -> int:
     import ray
 
     return max(1, int(ray.cluster_resources().get("CPU", 1) // (processors or 1)))
+
+
+def _none_yet(seconds: float) -> str:
+    """What is known where no actor has come, and Ray does not say why."""
+    import ray
+
+    have, free = ray.cluster_resources(), ray.available_resources()
+    told = ", ".join(f"{free.get(kind, 0):g} of {have[kind]:g} {kind}" for kind in ("CPU", "GPU") if kind in have)
+    return (
+        f"none has come in {seconds:g} seconds; the cluster has no room for one or is too busy ({told or 'none'} free)"
+    )
 
 
 def _look(session: Session, slots: Sequence[RaySlot], travels: Travels) -> None:
