@@ -47,6 +47,28 @@ def test_a_result_that_no_other_tells_of_is_asked_for_once_more():
     assert checks.audit(list(results), results) == on.Vouched() and not checks.wrong
 
 
+def test_a_story_that_one_worker_tells_in_several_rows_is_not_believed_against_the_others():
+    """Three rows of one worker agree with one another, and not with two of honest ones: either may be wrong."""
+    code = LinearCode("frame", gaussian_frame(6, 2, np.random.default_rng(0)), np.eye(2), worker=range(6))
+    right = code.generator @ np.random.default_rng(1).standard_normal((2, 40))
+    results = {row: right[row] if row < 2 else np.roll(right[row], 20) for row in range(5)}
+    checks = checks_of(code)
+    for row, result in results.items():
+        assert checks.hear(min(row, 2), row, None, result) is Heard.RIGHT
+    assert isinstance(checks.audit(list(results), results), on.Unclear) and not checks.wrong
+    asked = checks.audit(list(results), results, last=True)
+    assert asked == on.Withdrawn((), [(row, min(row, 2)) for row in range(5)]), "all are computed once more"
+
+
+def test_rows_of_one_worker_that_agree_with_all_others_whatever_they_are_are_asked_for_once_more():
+    code = LinearCode("frame", gaussian_frame(6, 2, np.random.default_rng(0)), np.eye(2), worker=range(6))
+    results = dict(enumerate((code.generator @ np.arange(6.0).reshape(2, 3))[:4]))
+    checks = checks_of(code)
+    for row, result in results.items():
+        assert checks.hear(min(row, 1), row, None, result) is Heard.RIGHT
+    assert checks.audit(list(results), results) == on.Withdrawn([], [(1, 1), (2, 1), (3, 1)])
+
+
 def test_what_was_withdrawn_is_not_withdrawn_again_with_results_of_its_kind():
     code = LinearCode("frame", gaussian_frame(9, 2, np.random.default_rng(0)), np.eye(2), worker=range(9))
     results = dict(enumerate((code.generator @ np.arange(6.0).reshape(2, 3))[:4]))

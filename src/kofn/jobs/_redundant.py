@@ -11,7 +11,7 @@ import numpy as np
 
 from ..arrays._spec import ArraySpec
 from ..codes._linear import LinearCode
-from ..codes.decoding._syndromes import deviations, locate
+from ..codes.decoding._syndromes import deviations, locate, tell_alone
 from ..errors import Corrupted, TaskError
 from ..schemes._task import Task, name_some
 from . import _events as on
@@ -98,6 +98,9 @@ class Redundant(Checks):
         wrong = self._unsettled(found.wrong)
         if len(wrong) < len(found.wrong):
             return self._unclear(received, last)
+        of_one = self._of_one([row for row in received if row not in found.wrong])
+        if wrong and of_one:  # one worker's story may be what makes others look wrong
+            return self._unclear([*wrong, *of_one], last)
         if wrong and not self._corrects:
             raise self._contradiction(wrong)
         sizes = deviations(self._code, received, those, wrong)
@@ -105,7 +108,7 @@ class Redundant(Checks):
         pairs = [(row, self._taken[row][0]) for row in wrong]
         for row in wrong:
             self._disproved.setdefault(row, []).append(self._taken.pop(row))
-        again = [*pairs, *self._question(alone)]
+        again = [*pairs, *self._question({*alone, *of_one})]
         return on.Withdrawn(pairs, again) if again else self._vouched()
 
     def unsettled(self) -> Corrupted | None:
@@ -137,13 +140,21 @@ class Redundant(Checks):
         self._misfits |= {(row, worker, _kind(result)) for row, worker, result in left}
         return [(row, worker) for row, worker, _ in left]
 
+    def _of_one(self, rows: Sequence[int]) -> list[int]:
+        """Rows that one worker alone tells of, which may be wrong together and agree with all others."""
+        own: dict[int, list[int]] = {}
+        for row in self._unsettled(rows):
+            own.setdefault(self._taken[row][0], []).append(row)
+        several = [some for some in own.values() if len(some) > 1]
+        return [row for some in several if tell_alone(self._code, rows, some) for row in some]
+
     def _unsettled(self, rows: Iterable[int]) -> list[int]:
         return [row for row in rows if not self._compared.is_settled(row)]
 
-    def _question(self, rows: Sequence[int]) -> list[tuple[int, int]]:
+    def _question(self, rows: Collection[int]) -> list[tuple[int, int]]:
         """Have rows computed by others; what was said so far is one opinion."""
         asked = []
-        for row in rows:
+        for row in sorted(rows):
             worker, result = self._taken.pop(row)
             self._compared.hear(worker, row, None, result)
             asked.append((row, worker))

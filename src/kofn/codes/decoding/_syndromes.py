@@ -19,7 +19,8 @@ CLEAR = 30.0
 """What a wrong result must move a syndrome by, in units of what rounding may."""
 
 MARGIN = 3.0
-"""A row is not wrong if its syndromes are so many times farther from those seen than rounding can move them."""
+"""A row is not wrong only if its syndromes are so many times farther from those seen than rounding can move them; once
+is enough where next to nothing is left unseen, and two dimensions are, so that none is near by chance."""
 
 
 UNSEEN = float(np.sqrt(EPSILON))
@@ -143,6 +144,21 @@ def parity_check(generator: Floats) -> Floats:
     return np.asarray(left[:, _rank(values, generator) :].T)
 
 
+def tell_alone(code: LinearCode, received: Sequence[int], some: Sequence[int]) -> bool:
+    """Whether some of the rows received could be wrong together, and agree with all others.
+
+    Examples
+    --------
+    >>> code = LinearCode("two", [[1, 0], [0, 1], [1, 1], [1, -1]], np.eye(2), worker=range(4))
+    >>> tell_alone(code, [0, 1, 2, 3], [2, 3]), tell_alone(code, [0, 1, 2, 3], [1, 2, 3])
+    (False, True)
+    """
+    told = parity_check(code.generator[list(received)])[:, [row in set(some) for row in received]]
+    if told.shape[0] < told.shape[1]:
+        return True
+    return bool(np.linalg.svd(told, compute_uv=False).min(initial=np.inf) <= UNSEEN)
+
+
 def _largest_liars(parity: Floats, results: Floats, noise: float) -> list[int] | None:
     """Places of the wrong results that stand out most; empty where all agree, None where it is not certain."""
     if not parity.size:
@@ -157,10 +173,13 @@ def _largest_liars(parity: Floats, results: Floats, noise: float) -> list[int] |
     of_rows = np.linalg.norm(parity, axis=0)
     outside = np.linalg.norm(parity - space[:, :rank] @ (space[:, :rank].T @ parity), axis=0)
     share = np.divide(outside, of_rows, out=np.ones_like(outside), where=of_rows > UNSEEN)
-    # What is not seen yet turns the space of those seen by at most this (Wedin).
-    turned = 2.0 * max([bound, *sizes[rank:].tolist()]) / sizes[rank - 1]
+    # Rounding turns the space of those seen by half of this at most (Wedin); what is not seen yet, perhaps by more.
+    unseen = float(sizes[rank:].max(initial=0.0))
+    turned = 2.0 * max(bound, unseen) / sizes[rank - 1]
     found = np.flatnonzero(share <= turned)
-    if len(found) != rank or np.any((share > turned) & (share <= MARGIN * turned)):
+    is_plain = unseen <= bound / CLEAR and len(parity) - rank > 1
+    far = turned if is_plain else MARGIN * turned
+    if len(found) != rank or np.any((share > turned) & (share <= far)):
         return None
     return [int(place) for place in found]
 
