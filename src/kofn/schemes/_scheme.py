@@ -161,8 +161,8 @@ INSTEAD = "a scheme holds data now, and kofn.schemes.CustomScheme takes a task f
 class Scheme(Carrying, ABC):
     """What workers compute and what the answer is made of. Frozen data, which any number of runs may share at once.
 
-    Its kinds are final frozen dataclasses: `ProductScheme`, `WindowScheme`, `SumScheme`, `FunctionScheme`,
-    `HedgedScheme`, and `CustomScheme` for one's own. Schemes are equal where their data are, number by number;
+    Its kinds are final frozen dataclasses, such as `ProductScheme`, `SumScheme` and `FunctionScheme`, each beside what
+    builds it, and `CustomScheme` for one's own. Schemes are equal where their data are, number by number;
     functions are compared by identity. What a run learns belongs to its `Learner`.
 
     Attributes
