@@ -15,6 +15,9 @@ CALL = "kofn.design"
 MOMENTS = 12
 """Times at which an integral over time is evaluated."""
 
+TRIALS = 200
+"""Of a latency model, by which it is told how long to look."""
+
 
 @dataclass(frozen=True, eq=False)
 class Objective:
@@ -75,10 +78,10 @@ def objective_of(given: dict[str, float | None], latency: Latency, rows: int, th
     return Objective(f"mean time to an expected error of {number:g}", times, weights, number)
 
 
-def _horizon(latency: Latency, rows: int, threshold: int, trials: int = 200) -> float:
+def _horizon(latency: Latency, rows: int, threshold: int) -> float:
     """Twice the median time at which ``threshold`` of ``rows`` results of load 1 are in."""
     rng = np.random.default_rng(0)
-    arrivals = np.sort(latency.arrivals(np.ones(rows), np.arange(rows), trials, rng), axis=1)
+    arrivals = np.sort(latency.arrivals(np.ones(rows), np.arange(rows), TRIALS, rng), axis=1)
     median = float(np.median(arrivals[:, threshold - 1]))
     if not np.isfinite(median):
         must, remedy = f"let {threshold} of {rows} workers answer in half of all cases", "use more workers"
