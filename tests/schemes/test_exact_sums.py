@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -161,6 +162,16 @@ def test_integers_are_exact_from_any_rows_that_decode(code):
                 assert int(value) == value == sum(values)
                 decoded += 1
     assert decoded
+
+
+@pytest.mark.parametrize(("off", "value"), [(2.0**-52, 10**9), (2.0**-30, 10**9 * (1 + 2.0**-30))])
+def test_nothing_is_rounded_to_an_integer_by_weights_that_may_be_off_by_as_much(off, value):
+    """Weights from an iteration are right to its tolerance: half a unit of a sum of 1e9 is 5e-10 of it."""
+    built = SUMS["uncoded"](1, workers=1)
+    learner = SumScheme(built, Terms.of([Constant(10**9)]), 0.0).learner()
+    payloads = [learner.take(0, 10**9)]
+    decoding = replace(decode(built, [0]), matrix=np.array([[1.0 + off]]), backward_error=np.array(off))
+    assert learner.settle((1.0 + off) * 1e9, decoding, payloads) == value
 
 
 def test_integers_that_pass_what_float64_holds_across_rows_of_real_weights_are_within_the_bound():

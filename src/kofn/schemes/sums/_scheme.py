@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
-from ..._base._numbers import Array, Floats
+from ..._base._numbers import EPSILON, Array, Floats
 from ..._base._snapshots import Sealed, Snapshot, seal
 from ...arrays._remote import Ref
 from ...arrays._spec import ArraySpec
@@ -232,6 +232,7 @@ class SumLearner(Learner):
         if not (decoding.exact and self._tally.whole):
             return value
         total, bound = counts.add_up(decoding.matrix[0], payloads)
+        bound = bound * max(1.0, float(decoding.backward_error) / EPSILON)  # weights that were solved for are off too
         return np.where(bound < 0.5, np.rint(total), value)[()]
 
     def _learned(self, results: Mapping[int, Array]) -> Prior | None:
