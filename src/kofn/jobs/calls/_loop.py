@@ -190,8 +190,10 @@ class CallLoop:
             self._look(absent)
 
     def rest(self) -> None:
-        """Wait until somebody wakes it, whatever comes back."""
+        """Wait until somebody wakes it, whatever comes back, and keep nothing of what nobody will send."""
         self._inbox.get()
+        self._added.clear()
+        self._dropped.clear()
 
     def forsake(self) -> list[int]:
         """Forget every call that has no result, and return their numbers."""
