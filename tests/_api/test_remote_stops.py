@@ -11,7 +11,7 @@ import pytest
 import kofn
 from kofn.engines import Promise
 from kofn.jobs.remote._errands import Errand, run_errands
-from kofn.jobs.remote._pulse import EVERY, SILENT_SECONDS, Pulse
+from kofn.jobs.remote._pulse import EVERY, MOST_SECONDS, SILENT_SECONDS, Pulse
 from kofn.jobs.scheduling import InFlight
 from kofn.jobs.scheduling._placed import candidates
 from kofn.simulation import VirtualPool
@@ -146,6 +146,19 @@ def test_who_answers_late_once_makes_all_others_wait_twice_as_long_at_most():
     assert pulse.silent() == set()
     pool.wait(0.01)
     assert pulse.silent() == {0, 1}
+
+
+@pytest.mark.parametrize(("answers", "soon"), [((2, 3), {0, 1}), ((3,), set())])
+def test_where_most_do_not_answer_they_have_two_seconds(answers, soon):
+    pool = Asked()
+    pulse = Pulse(pool)
+    pulse.ask(range(4))
+    for worker in answers:
+        pool.open[worker].settle(None)
+    pool.wait(SILENT_SECONDS + 0.01)
+    assert pulse.silent() == soon
+    pool.wait(MOST_SECONDS - SILENT_SECONDS)
+    assert pulse.silent() == set(range(4)) - set(answers)
 
 
 def test_a_question_is_asked_again_once_it_is_answered_and_not_before():

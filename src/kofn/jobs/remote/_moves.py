@@ -7,7 +7,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from .._view import RunView
-from ..scheduling._placed import late_rows, late_workers, orphans, spare_rows
+from ..scheduling._placed import late_rows, late_workers, orphans, silent_workers, spare_rows
 from ._shelf import Shelf
 
 AT_ONCE = 2
@@ -70,13 +70,15 @@ def _for_rows(
 def _next_rows(
     worker: int, shelf: Shelf, view: RunView, keys_of: Callable[[int], Sequence[str]], after: float
 ) -> Iterator[int]:
-    """Rows that a worker is likely to be given next: its own, then those of whoever is late, each worker others.
+    """Rows that a worker is likely to be given next: its own, then those of whoever has stopped, each worker others.
 
-    What waits for one who is in time is worth a journey only to who has nothing else to do.
+    What waits for one who is there, late or not, is worth a journey only to who has nothing else to do: where more
+    workers compute than there are processors many are late, and each would be sent what all have.
     """
     yield from view.waiting.get(worker, ())
     late = late_workers(view, after)
-    theirs = orphans(worker, view, late) + late_rows(view, late)
+    away = late if worker in view.idle else silent_workers(view, after)
+    theirs = orphans(worker, view, away) + late_rows(view, away)
     first = worker % max(1, len(theirs))
     lacks = lambda row: sum(not shelf.lies_at(key, worker) for key in keys_of(row))  # noqa: E731
     yield from sorted(theirs[first:] + theirs[:first], key=lacks)

@@ -19,6 +19,10 @@ SILENT_SECONDS = 0.25
 TIMES = 5.0
 """Nor is who takes less than so many times as long as the others took last, or twice as long as he did himself."""
 
+MOST_SECONDS = 2.0
+"""Nor, where most of those who were asked have not answered, who was asked no longer ago: then it is the machine, the
+network or who passes questions on that is slow, and what most have could not be had elsewhere anyway."""
+
 EVERY = 0.1
 """Seconds between questions to one worker: they are small, and should stay few."""
 
@@ -76,7 +80,11 @@ class Pulse:
     def silent(self) -> set[int]:
         """Workers that have not answered for long."""
         now, asked = self._clock.now(), list(self._asked.items())
-        return {one for one, (since, last) in asked if not last.done() and now - since > self._patience(one)}
+        away = {one: now - since for one, (since, last) in asked if not last.done()}
+        silent = {one for one, seconds in away.items() if seconds > self._patience(one)}
+        if len(silent) > max(1, len(asked) // 2):
+            return {one for one in silent if away[one] > MOST_SECONDS}
+        return silent
 
     def close(self) -> None:
         """Wait for no answer any more."""
