@@ -84,11 +84,11 @@ def sum_recovery(runs: Runs, access: int | None = None, degree: int = DEGREE) ->
     return rateless(runs.delays, build, rows_predicted, least=least, cap=m, rng=rng, first=runs.first)[0]
 
 
-def luby(runs: Runs, c: float, cap: int = CAP) -> SumTimes:
+def luby(runs: Runs, c: float) -> SumTimes:
     """LT decoded by peeling."""
     m = runs.terms
     build, least, rng = partial(lt_code, m, c), 0.7 * DEGREE * m, [runs.seed, 3]
-    return rateless(runs.delays, build, rows_peeled, least=least, cap=cap, rng=rng, first=runs.first)[0]
+    return rateless(runs.delays, build, rows_peeled, least=least, cap=CAP, rng=rng, first=runs.first)[0]
 
 
 def cyclic(delays: Delays, blocks: int | None = None) -> SumTimes:

@@ -73,7 +73,7 @@ def coded_products(sizes: Sequence[int], batch: int, blocks: tuple[int, int], wo
     return Traffic(round(workers * numbers), len(sizes) - 1, round(workers * flops))
 
 
-def data_parallel(sizes: Sequence[int], batch: int, workers: int, copies: int = 1) -> Traffic:
+def data_parallel(sizes: Sequence[int], batch: int, workers: int) -> Traffic:
     """Data parallelism through a master: weights go out, gradients come back; workers hold their data.
 
     Parameters
@@ -82,8 +82,6 @@ def data_parallel(sizes: Sequence[int], batch: int, workers: int, copies: int = 
     batch : int
         Of all workers together.
     workers : int
-    copies : int
-        Workers that compute the gradient of each sample: s + 1 for gradient codes against s stragglers.
 
     Examples
     --------
@@ -93,4 +91,4 @@ def data_parallel(sizes: Sequence[int], batch: int, workers: int, copies: int = 
     weights = sum(inputs * outputs + outputs for inputs, outputs in pairwise(sizes))
     multiplied = [inputs * outputs for inputs, outputs in pairwise(sizes)]
     flops = 2 * batch * (3 * sum(multiplied) - multiplied[0])  # forward, and both products backward
-    return Traffic(2 * workers * weights, 1, copies * flops)
+    return Traffic(2 * workers * weights, 1, flops)
