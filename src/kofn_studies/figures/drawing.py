@@ -16,7 +16,7 @@ COLOURS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#d55e00", "#0072b2", "#c
 """Told apart by eyes that see fewer colours: those of Okabe and Ito, their yellow in brown."""
 
 STYLES = ("-", "--", ":")
-"""Where there are more series than colours."""
+"""The next line has the next style, so that of lines that lie on each other both are seen."""
 
 MOST_BARS = 30
 """Bars of errors that one can tell apart; of more points every second, third, … is drawn."""
@@ -49,9 +49,11 @@ def panels(figure: Figure, groups: Mapping[str, Sequence[str]], bottom: float | 
         for series in shown:
             if not is_sampled(series.name):
                 look = looks.setdefault(labels[series.name], len(looks))
-                style = STYLES[look // len(COLOURS) % len(STYLES)]
-                panel.set_prop_cycle(color=[COLOURS[look % len(COLOURS)]], linestyle=[style])
+                style = look % len(STYLES)  # 3 styles and 8 colours are 24 pairs
+                panel.set_prop_cycle(color=[COLOURS[look % len(COLOURS)]], linestyle=[STYLES[style]])
             curve(panel, series, labels[series.name])
+        for line in panel.lines:
+            line.set_zorder(2 + 0.1 * STYLES.index(line.get_linestyle()) if line.get_linestyle() in STYLES else 2)
         for entry in figure.published:
             if entry.name in labels:
                 mark(panel, entry, labels[entry.name], figure)

@@ -127,7 +127,7 @@ def draw(figure: Figure) -> Any:
             if name in shown:
                 _points(axes, shown[name], places, (number - (len(names) - 1) / 2) * 0.7 / len(names), COLOURS[number])
         axes.set_xticks(range(len(places)), [str(x) for x in places], rotation=0 if kind == "quiet" else 90, fontsize=9)
-        axes.set(title=title, yscale="linear" if kind == "quiet" else "log")
+        axes.set(title=title, yscale="log" if kind in ("p50", "p99") else "linear")
         for ticks in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
             ticks("{x:.4g}")
         axes.grid(alpha=0.3)
