@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import queue
 
 import numpy as np
 import pytest
@@ -211,6 +212,17 @@ def test_copies_are_let_go_and_the_answer_is_kept():
     pool = virtual()
     answer = kofn.matmul(a, b, workers=pool, redundancy=1)
     assert len(pool.kept) == answer.recovered.size
+
+
+def test_copies_that_arrive_when_the_job_is_over_are_let_go_as_well():
+    """B, which all need, is there early; the first copy of a row of A takes longer than the job."""
+    a, b = tiles()
+    pool = virtual(seconds_per_byte=3.0 / (10 * 31 * 8))
+    answer = kofn.matmul(a, b, workers=pool, redundancy=1)
+    early = set(pool.kept)
+    pool.clock.wait(queue.SimpleQueue(), 1000.0)
+    assert answer.exact and close(answer) and len(early) == answer.recovered.size
+    assert pool.kept == early and sum(pool.moved().values()) > sum(answer.report.moved_bytes.values())
 
 
 def test_what_was_scattered_leaves_the_workers_before_anybody_looks_for_garbage():

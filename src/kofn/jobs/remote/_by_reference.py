@@ -7,7 +7,9 @@ import queue
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
+from itertools import count
 from typing import Any, final
 
 import numpy as np
@@ -15,7 +17,7 @@ import numpy as np
 from ...arrays._remote import Ref, RemoteMatrix, refs_in, with_values
 from ...engines._protocol import capabilities_of
 from ...engines._references import ReferencePool
-from ...errors import ReferenceLost, WorkerError, WorkerLost
+from ...errors import PoolClosed, ReferenceLost, WorkerError, WorkerLost
 from ...schemes._task import Task
 from ...schemes.products._remote import RemoteScheme, Target, combine_results
 from .._delivery import Delivery
@@ -64,7 +66,9 @@ class ByReference(Delivery):
         self._pulse = Pulse(pool)
         self._keys: dict[int, list[str]] = {}
         self._results: dict[int, str] = {}
-        self._landed: queue.SimpleQueue[tuple[Move, Future[Ref]]] = queue.SimpleQueue()
+        self._numbers = count()
+        self._under_way: dict[int, tuple[Move, Future[Ref]]] = {}
+        self._landed: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._made: list[Ref] = []
         self._moved = Moved(pool)
         self._said: dict[str, None] = dict.fromkeys(filter(None, [left_out(scheme.left_out)]))
@@ -99,7 +103,7 @@ class ByReference(Delivery):
     def advance(self, view: RunView, task_of: Callable[[int], Task], wake: Callable[[], None]) -> None:
         """Take note of what has arrived and who is late, and have the next blocks sent."""
         while not self._landed.empty():
-            self._land(*self._landed.get(), view.now)
+            self._land(*self._under_way.pop(self._landed.get()), view.now)
         self._look(view)
         for move in next_moves(self._shelf, view, partial(self._keys_of, task_of), self._copies, self.patience or 0.0):
             self._shelf.expect(move.key, move.worker, move.source, view.now)
@@ -132,16 +136,19 @@ class ByReference(Delivery):
     def _start(self, move: Move, wake: Callable[[], None]) -> None:
         ref = self._shelf.nearest(move.key, move.source)
         assert ref is not None, "a move has a source"
-        landed = self._landed
-
-        def land(future: Future[Ref]) -> None:
-            landed.put((move, future))
-            wake()
-
         try:
-            self._pool.send(ref, move.worker).add_done_callback(land)
+            future = self._pool.send(ref, move.worker)
         except WorkerError:
             self._shelf.failed(move.key, move.worker, move.source, lost=False)
+            return
+        number, landed = next(self._numbers), self._landed
+        self._under_way[number] = move, future
+
+        def land(_: Future[Ref]) -> None:  # it must not hold the future: the copy would stay in a circle
+            landed.put(number)
+            wake()
+
+        future.add_done_callback(land)
 
     def _land(self, move: Move, future: Future[Ref], now: float) -> None:
         error = future.exception() if not future.cancelled() else None
@@ -241,14 +248,20 @@ class ByReference(Delivery):
         return list(self._said)
 
     def close(self) -> None:
-        """Let go of the copies of blocks that were made."""
-        while not self._landed.empty():
-            _, future = self._landed.get()
-            self._made += [future.result()] if not future.cancelled() and future.exception() is None else []
+        """Let go of the copies of blocks that were made, and of those under way once they are there."""
+        for _, future in self._under_way.values():
+            future.add_done_callback(partial(_release, self._pool))
+        self._under_way.clear()
         self._pulse.close()
         for ref in self._made:
             self._pool.release(ref)
         self._made.clear()
+
+
+def _release(pool: ReferencePool, future: Future[Ref]) -> None:
+    if not future.cancelled() and future.exception() is None:
+        with suppress(PoolClosed):
+            pool.release(future.result())
 
 
 def left_out(count: int) -> str:
