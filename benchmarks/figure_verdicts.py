@@ -35,8 +35,8 @@ def prices() -> str:
     rows = [
         "Processor time of all points, of which N processes take an Nth, and the memory of the largest process, on a",
         "busy machine. Where only some points were measured (`costs.toml` says how many), the others count as much as",
-        "those most like them. Most networks of `uep-fig13` to `-15` were measured before their steps took a fifth to",
-        "a quarter less.",
+        "those most like them. Most networks of `uep-fig13` to `-15` were measured before their steps took a",
+        "seventh to a quarter less.",
         "",
         "| figure | | processor time and memory |",
         "|---|---|---|",
