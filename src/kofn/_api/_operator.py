@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any, Unpack
 
 import numpy as np
+from numpy.typing import DTypeLike
 from scipy.sparse import csr_array, issparse
 
 from .. import checks
@@ -171,12 +172,16 @@ class CodedOperator(Closeable, ByProducts):
 
     def _planned(self, source: Any, sizes: Array) -> Plan:
         if isinstance(self._coding, RowBlocks):
-            allocate, limit = self._lease.pool.empty, self._options.memory_limit_bytes
-            side = self._coding.side(source, sizes, next(_numbers), allocate, limit, self._rng)
+            limit = self._options.memory_limit_bytes
+            side = self._coding.side(source, sizes, next(_numbers), self._allocate, limit, self._rng)
             return Plan(side, self._lease, self._options)
         side = self._dealt(self._coding, source, sizes, self._store if source is self._source else None)
         auto = self._options.scheduler == "auto"
         return Plan(side, self._lease, replace(self._options, scheduler=Spares()) if auto else self._options)
+
+    def _allocate(self, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        """An array of the pool, which is started by this: a code is refused before."""
+        return self._lease.pool.empty(shape, dtype)
 
     def _dealt(self, stripes: Stripes, source: Any, sizes: Array, store: Array | None) -> Side:
         """Pieces and what is spare, each at the worker that is to have it."""
