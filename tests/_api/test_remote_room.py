@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import kofn
+from kofn.engines import Promise
 from kofn.simulation import VirtualPool
 from remote_pool import RemotePool, Tiled
 
@@ -61,13 +62,38 @@ def test_a_row_for_which_no_worker_has_memory_is_refused_before_anything_moves()
 def test_an_operator_makes_copies_where_there_is_memory_for_them():
     a = Tiled(A, (10, 20, 30, 40, 50), (), lambda n, p: n % WORKERS)
     x = np.ones(30)
-    for least, copied in ((1e9, A.nbytes), (3 * BLOCK, 0)):
-        pool = pool_with(*[least] * WORKERS)
-        with kofn.operator(a, workers=pool) as op:
-            assert np.allclose(op @ x, A @ x) and sum(pool.moved().values()) == copied
+    pool = pool_with(*[1e9] * WORKERS)
+    with kofn.operator(a, workers=pool) as op:
+        assert np.allclose(op @ x, A @ x) and sum(pool.moved().values()) == A.nbytes
+    pool = pool_with(*[3 * BLOCK] * WORKERS)
+    with pytest.warns(
+        kofn.KofnWarning, match=r"no copies of the matrix, .* MB left: what lies .* redundancy=0"
+    ) as told:
+        op = kofn.operator(a, workers=pool)
+    with op:
+        assert np.allclose(op @ x, A @ x) and not pool.moved()
+    assert told[0].filename == __file__
     pool = pool_with(*[3 * BLOCK] * WORKERS)
     with pytest.raises(
         kofn.ArgumentError, match=r"'redundancy' must be copies .* MB for worker 0, which has .* MB left"
     ):
         kofn.operator(a, workers=pool, redundancy=1)
     assert not pool.moved()
+
+
+def test_an_operator_that_cannot_be_made_leaves_no_copies():
+    class Losing(RemotePool):
+        """One of its workers is lost for good as blocks are sent to it."""
+
+        def send(self, ref, worker):
+            if worker < 2:
+                return super().send(ref, worker)
+            self._pool._slots[worker].die()
+            promise = Promise()
+            promise.fail(kofn.WorkerLost("gone", worker))
+            return promise.future
+
+    pool = Losing(VirtualPool([[1.0]] * WORKERS))
+    with pytest.raises(kofn.WorkerLost):
+        kofn.operator(Tiled(A, (10, 20, 30, 40, 50), (), lambda n, p: n % WORKERS), workers=pool)
+    assert pool.moved() and not pool.kept

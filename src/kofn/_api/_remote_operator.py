@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -18,7 +19,7 @@ from ..arrays._remote import Ref, RemoteMatrix
 from ..codes._linear import LinearCode
 from ..engines._protocol import WorkerState
 from ..engines._references import ReferencePool
-from ..errors import KofnError, WorkerLost
+from ..errors import KofnError, KofnWarning, WorkerLost
 from ..jobs._answer import Answer
 from ..jobs._lease import PoolLease
 from ..jobs._options import OptionKeywords, Options
@@ -68,8 +69,12 @@ class RemoteOperator(Closeable, ByProducts):
         self._runs = tuple(cut_into_runs(matrix.heights, RUNS_A_WORKER * lease.n))
         self._seed = int(checks.generator(CALL, rng).integers(1 << 63))
         self._made: list[Ref] = []
-        self._copies, owners = self._dealt(options.redundancy is None)
-        self._sketches = self._sketch(owners)
+        try:
+            self._copies, owners = self._dealt(options.redundancy is None)
+            self._sketches = self._sketch(owners)
+        except BaseException:
+            self.close()
+            raise
         self.answer: Answer | None = None
         super().__init__(matrix.dtype, matrix.shape)
         self._plans = [self._plan(owners, adjoint) for adjoint in (False, True)]
@@ -85,15 +90,18 @@ class RemoteOperator(Closeable, ByProducts):
             if not may_do_without:
                 must, remedy = "be copies for which workers have memory", "pass redundancy=0, or use more workers"
                 raise checks.refusal(CALL, "redundancy", must, short, remedy)
+            warnings.warn(
+                f"{CALL}: there are no copies of the matrix, which would take {short}: what lies at a worker that "
+                "stops cannot be had elsewhere; pass redundancy=0 to say so, or use more workers",
+                KofnWarning,
+                stacklevel=5,
+            )
             self._redundancy = 0
             moves, owners = _places(dealt, needs, sizes, held, 0)
         futures = [self._pool.send(blocks[block], worker) for block, worker in moves]
-        copies = [
-            (blocks[block], self._arrived(future, blocks[block], worker))
-            for (block, worker), future in zip(moves, futures, strict=True)
-        ]
-        self._made += [copy for _, copy in copies]
-        return copies, owners
+        for (block, worker), future in zip(moves, futures, strict=True):
+            self._made.append(self._arrived(future, blocks[block], worker))
+        return [(blocks[block], copy) for (block, _), copy in zip(moves, self._made, strict=True)], owners
 
     def _arrived(self, future: Future[Ref], block: Ref, worker: int) -> Ref:
         """The copy of a block, for which a worker is waited for that is starting again."""
@@ -168,7 +176,7 @@ class RemoteOperator(Closeable, ByProducts):
 
     def close(self) -> None:
         """Let go of the copies at the workers; the matrix itself stays whoever's it is."""
-        if self._pool.state(0) is not None and getattr(self._pool, "is_open", True):
+        if getattr(self._pool, "is_open", True):
             for ref in self._made:
                 self._pool.release(ref)
         self._made.clear()
