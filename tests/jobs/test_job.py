@@ -7,6 +7,7 @@ import pickle
 import threading
 from concurrent.futures import FIRST_COMPLETED, CancelledError, as_completed, wait
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -235,3 +236,42 @@ def test_many_cancel_at_once_and_each_is_told_that_it_is_cancelled():
         for thread in threads:
             thread.join()
         assert said == [True] * 8
+
+
+def test_threads_that_look_at_a_value_at_once_have_it_computed_once(threads):
+    answer = kofn.run(product(), threads)
+    computed, looking, inside = [], threading.Barrier(3), threading.Event()
+
+    def assemble():
+        computed.append(1)
+        inside.wait(0.05)  # a second thread that comes in says so
+        if len(computed) > 1:
+            inside.set()
+        return object()
+
+    hollow, seen = replace(answer, assemble=assemble), []
+
+    def look():
+        looking.wait(PATIENCE)
+        seen.append(hollow.value)
+
+    lookers = [threading.Thread(target=look) for _ in range(3)]
+    for one in lookers:
+        one.start()
+    for one in lookers:
+        one.join(PATIENCE)
+    assert len(computed) == 1 and len(seen) == 3 and len({id(value) for value in seen}) == 1
+
+
+def test_a_value_that_could_not_be_computed_is_tried_again(threads):
+    outcomes = iter([kofn.KofnError("not yet"), None])
+
+    def assemble():
+        if (error := next(outcomes)) is not None:
+            raise error
+        return 3
+
+    hollow = replace(kofn.run(product(), threads), assemble=assemble)
+    with pytest.raises(kofn.KofnError, match="not yet"):
+        _ = hollow.value
+    assert hollow.value == hollow.value == 3

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from .._base._closeable import detach_in_forks
 from ..errors import KofnError
 from ..schemes._scheme import Learner, Parts, Scheme
 from ._collector import Collector
@@ -42,7 +43,8 @@ class Answer:
     parts : Parts
         How `recovered` is laid out.
     assemble : callable
-        Computes `value`; called at most once, when the value is first looked at.
+        Computes `value`; called when the value is first looked at, and never again once it has returned, whatever
+        threads look at once.
 
     Attributes
     ----------
@@ -60,10 +62,11 @@ class Answer:
     parts: Parts
     assemble: Callable[[], Any] = field(repr=False)
 
-    @cached_property
+    @property
     def value(self) -> Any:
         """The product, sum or values asked for."""
-        return self.assemble()
+        once: _Once = vars(self).setdefault("_once", _Once(self.assemble))  # the same for all threads
+        return once()
 
     @classmethod
     def at_once(cls, value: Any, parts: Parts, code: str, workers: int) -> Answer:
@@ -84,7 +87,7 @@ class Answer:
 
     def __getstate__(self) -> dict[str, Any]:
         kept = _Kept(self)  # the value instead of what computes it, which holds everything that arrived
-        return {name: value for name, value in vars(self).items() if name != "value"} | {"assemble": kept}
+        return {name: value for name, value in vars(self).items() if name != "_once"} | {"assemble": kept}
 
     def __repr__(self) -> str:
         what = "exact" if self.exact else f"expected relative error {self.error:.2g}"
@@ -94,6 +97,25 @@ class Answer:
             if self.parts.left_out:
                 what = f"{there} of {parts} outputs, {parts - there} missing"
         return f"Answer({what}, from {self.count} result{'s' * (self.count != 1)} in {self.report.seconds:.3f} s)"
+
+
+class _Once:
+    """What is computed once, whatever threads ask for it at once; what raises is computed again."""
+
+    def __init__(self, compute: Callable[[], Any]) -> None:
+        self._compute, self._values = compute, list[Any]()
+        self.detach_after_fork()
+        detach_in_forks(self)
+
+    def detach_after_fork(self) -> None:
+        """In a forked child, wait for no thread of the parent."""
+        self._lock = threading.RLock()
+
+    def __call__(self) -> Any:
+        with self._lock:
+            if not self._values:
+                self._values.append(self._compute())
+            return self._values[0]
 
 
 class _Kept:
