@@ -5,6 +5,7 @@ from concurrent.futures import Executor, Future
 import pytest
 
 import kofn
+from kofn.engines._executors import _held
 
 
 class Answering(Executor):
@@ -63,3 +64,62 @@ def test_a_task_that_its_user_cancels_is_taken_back_from_an_executor_that_has_no
         task = pool.submit(0, abs, -1)
         assert task.cancel() and executor.futures[0].cancelled()
         assert pool.state(0) == "idle"
+
+
+class ByHand(Executor):
+    """One worker, which does what it was given when it is told to, and then may have forgotten what it held."""
+
+    def __init__(self):
+        self.given = []
+
+    def submit(self, function, *arguments, **options):
+        self.given.append((Future(), function, arguments))
+        return self.given[-1][0]
+
+    def begin(self):
+        """Begin the oldest task; it can no longer be taken back. What is returned ends it."""
+        future, function, arguments = self.given.pop(0)
+        assert future.set_running_or_notify_cancel()
+        result = function(*arguments)
+        return lambda: future.set_result(result)
+
+
+def held_by(pool):
+    return _held.setdefault(pool._slots[0].token, {})
+
+
+def test_a_task_that_was_cancelled_is_not_sent_again_with_the_values_that_its_worker_lacks():
+    executor = ByHand()
+    with kofn.ExecutorPool([executor]) as pool:
+        pool.put(0, "x", -3)
+        first = pool.submit(0, abs, keys=("x",))
+        executor.begin()()
+        assert first.result(timeout=0) == 3
+        held_by(pool).clear()  # another process in the place of the first
+        task = pool.submit(0, abs, keys=("x",))
+        end = executor.begin()
+        assert task.cancel()
+        end()
+        assert not executor.given and pool.state(0) == "idle"
+        again = pool.submit(0, abs, keys=("x",))  # the value is sent once it is asked for
+        executor.begin()()
+        executor.begin()()
+        assert again.result(timeout=0) == 3
+
+
+def test_a_value_that_is_dropped_while_it_is_sent_again_is_forgotten_with_the_next_task():
+    executor = ByHand()
+    with kofn.ExecutorPool([executor]) as pool:
+        pool.put(0, "x", -3)
+        pool.submit(0, abs, keys=("x",))
+        executor.begin()()
+        held_by(pool).clear()
+        task = pool.submit(0, abs, keys=("x",))
+        end = executor.begin()
+        pool.drop("x")
+        end()
+        executor.begin()()
+        assert task.result(timeout=0) == 3  # it had the value before it was dropped
+        pool.submit(0, abs, -1)
+        executor.begin()()
+        assert not held_by(pool)

@@ -167,14 +167,16 @@ class _RemoteSlot(_ExecutorSlot):
 
     def put(self, key: Hashable, value: object) -> None:
         blob = pack_argument("put", "value", value, dumps)
-        self.drop(key)
-        self.residents[key] = next(_ids), blob
+        with self.lock:
+            self.drop(key)
+            self.residents[key] = next(_ids), blob
 
     def drop(self, key: Hashable) -> None:
-        identity, _ = self.residents.pop(key, (0, b""))
-        if identity in self.sent:
-            self.sent.discard(identity)
-            self.forget.append(identity)
+        with self.lock:  # a thread of the executor may be sending values again
+            identity, _ = self.residents.pop(key, (0, b""))
+            if identity in self.sent:
+                self.sent.discard(identity)
+                self.forget.append(identity)
 
     def start(self, call: Call, values: list[Any]) -> Promise:
         """Send a task and return its promise."""
@@ -188,17 +190,22 @@ class _RemoteSlot(_ExecutorSlot):
 
         def take(task: Promise, outcome: Outcome) -> None:
             ok, answer = outcome
-            if ok is None:
+            if ok is None and not task.future.done():
                 self.ship(task, call, residents, answer)
-            else:
+                if task.future.done():  # cancelled in between, when there was nothing to take back
+                    self.stop(task)
+            else:  # nobody waits for what was cancelled and lacked values: it ends here
                 self.free()
                 task.take(ok, lambda: pickle.loads(answer))
 
         order = [identity for identity, _ in residents]
         values = {identity: blob for identity, blob in residents if identity in lacking}
-        forget, self.forget = self.forget, []
-        self.sent |= lacking
-        self.hand(task, take, _perform, self.token, call, order, values, forget)
+        with self.lock:
+            forget, self.forget = self.forget, []
+            placed = {identity for identity, _ in self.residents.values()}
+            self.sent |= lacking & placed
+            self.forget.extend(lacking - placed)  # dropped since the task began, which needs them all the same
+            self.hand(task, take, _perform, self.token, call, order, values, forget)
 
     def close(self) -> None:
         """Have the process forget what is resident as well."""
