@@ -8,6 +8,7 @@ import pytest
 import kofn
 import kofn.torch
 import torch
+from kofn.simulation import VirtualPool
 from torch import nn
 
 torch.set_num_threads(1)  # small products on a busy machine would wait for their threads
@@ -194,3 +195,30 @@ def test_modules_train_where_they_do_in_the_model_as_it_is_now(training):
         _, expected = plain(model, x, labels)
         parallel.backward()
     assert_equal(model, expected)
+
+
+@pytest.mark.parametrize("weight", [1.0, 1e-8])
+def test_the_error_of_an_estimate_is_that_of_the_gradient_and_not_of_the_loss_beside_it(weight):
+    torch.manual_seed(0)
+    x, noise = torch.randn(600, 4, dtype=torch.float64), 5 * torch.randn(600, 1, dtype=torch.float64)
+    labels = x.sum(1, keepdim=True) + noise
+    model = nn.Linear(4, 1, bias=False).double()
+    best = torch.linalg.lstsq(x, labels).solution.T
+
+    def loss(outputs, labels):
+        return weight * nn.functional.mse_loss(outputs, labels)
+
+    shards = list(zip(x.split(60), labels.split(60), strict=True))
+    pool = VirtualPool([[1.0 + worker] for worker in range(10)])
+    errors = promised = 0.0
+    with kofn.torch.DataParallel(model, loss, shards, workers=pool, code="uncoded", rng=0) as parallel:
+        for _ in range(8):
+            with torch.no_grad():  # near the optimum, where losses of shards are alike and gradients are not
+                model.weight.copy_(best + torch.randn(1, 4) / 3)
+            [truth] = torch.autograd.grad(loss(model(x), labels), [model.weight])
+            model.zero_grad()
+            step = parallel.backward(deadline=7.5)
+            assert not step.exact
+            errors += float((model.weight.grad - truth).norm() / truth.norm())
+            promised += step.error
+    assert promised / 2 < errors < 2 * promised

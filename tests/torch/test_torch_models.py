@@ -13,7 +13,7 @@ import kofn
 import torch
 from kofn.torch import DataParallel
 from kofn.torch._additive import Shares
-from kofn.torch._shard import Shard, ShardRequest
+from kofn.torch._shard import Layout, Shard, ShardRequest
 from kofn.torch._state import copy_state
 from torch import nn
 from torch_parallel import CUTS, DOUBLE, assert_same, both, classes, data, network
@@ -363,7 +363,9 @@ def test_numbers_that_models_make_have_the_callers_type():
     torch.manual_seed(0)
     model, x, y = Scaled().double(), data(), torch.rand(30, 2, **DOUBLE)
     shard = Shard(model, functional.mse_loss, x, y, None, Shares([1.0], False), 0, 0)
-    found = shard(ShardRequest(copy_state(model), 1, (False, False), torch.float64).pack())[0]
+    sparse = (False, False)
+    vector = shard(ShardRequest(copy_state(model), 1, sparse, torch.float64).pack())
+    found = Layout.of(model, sparse).loss(vector)
     outputs = functional.linear(x, model.layer.weight, model.layer.bias)
     assert found == pytest.approx(float(functional.mse_loss(0.1 * outputs, y).detach()), rel=1e-14)
     assert torch.get_default_dtype() == torch.float32

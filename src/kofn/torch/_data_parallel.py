@@ -155,7 +155,7 @@ class DataParallel(Closeable):
         found = [pair for pair in zip(layout.parameters, layout.gradients(vector), strict=True) if pair[1] is not None]
         if found:
             torch.autograd.backward([value for value, _ in found], [gradient for _, gradient in found])
-        return Step(float(vector[0]), answer.exact, answer.error, answer.report)
+        return Step(layout.loss(vector), answer.exact, answer.error, answer.report)
 
     def _sparse(self, now: State) -> tuple[bool, ...]:
         """Which parameters have sparse gradients; in modes in which it was not yet, the model is tried first."""

@@ -18,6 +18,9 @@ from ._additive import Shares
 from ._samplewise import seed_draws
 from ._state import State, set_state
 
+BESIDE = 2.0**-300
+"""What the loss and the signs of use are multiplied by: they are to count for nothing in the error of the gradient."""
+
 
 class ShardRequest(NamedTuple):
     """What a step asks of every shard.
@@ -91,17 +94,19 @@ class Layout:
     """How a loss and gradients make a vector of float64, and the other way.
 
     After the loss there is a number for each parameter that is 0 where it was not used, then gradients, complex ones as
-    pairs; a sparse one has a number for each row before it that is 0 where that was not touched.
+    pairs; a sparse one has a number for each row before it that is 0 where that was not touched. All that is no
+    gradient is `BESIDE` times what it says: the relative error of a vector would otherwise be that of loss and gradient
+    together, and near an optimum the gradient is far smaller.
 
     Examples
     --------
     >>> weight = nn.Parameter(torch.ones(2, dtype=torch.complex64))
     >>> layout = Layout([weight, nn.Parameter(torch.ones(1))], [False, False])
     >>> vector = layout.vector(torch.tensor(3.0), [torch.tensor([1j, 2]), None])
-    >>> vector
-    array([3., 1., 0., 0., 1., 2., 0., 0.])
-    >>> layout.gradients(vector)
-    [tensor([0.+1.j, 2.+0.j]), None]
+    >>> vector[:3] / BESIDE, vector[3:]
+    (array([3., 1., 0.]), array([0., 1., 2., 0., 0.]))
+    >>> layout.loss(vector), layout.gradients(vector)
+    (3.0, [tensor([0.+1.j, 2.+0.j]), None])
     """
 
     parameters: Sequence[Tensor]
@@ -126,10 +131,15 @@ class Layout:
 
     def vector(self, loss: Tensor, gradients: Sequence[Tensor | None]) -> NDArray[Any]:
         """The loss and gradients as a vector."""
-        parts = [loss.reshape(1).double(), torch.tensor([float(one is not None) for one in gradients]).double()]
+        used = torch.tensor([float(one is not None) for one in gradients]).double()
+        parts = [BESIDE * loss.reshape(1).double(), BESIDE * used]
         for one, size, thin in zip(gradients, self.sizes, self.sparse, strict=True):
             parts += [torch.zeros(size).double()] if one is None else _numbers(one, thin)
         return torch.cat([part.cpu() for part in parts]).numpy()
+
+    def loss(self, vector: NDArray[Any]) -> float:
+        """The loss of a vector."""
+        return float(vector[0]) / BESIDE
 
     def gradients(self, vector: NDArray[Any]) -> list[Tensor | None]:
         """The gradients of a vector, in the parameters' types and places; None where no shard used a parameter."""
@@ -146,7 +156,7 @@ def _numbers(gradient: Tensor, thin: bool) -> list[Tensor]:
     if not thin:
         return [wide.reshape(-1)]
     touched = torch.zeros(len(gradient)).double()
-    touched[gradient._indices()[0].cpu() if gradient.is_sparse else slice(None)] = 1.0
+    touched[gradient._indices()[0].cpu() if gradient.is_sparse else slice(None)] = BESIDE
     return [touched, wide.reshape(-1)]
 
 
