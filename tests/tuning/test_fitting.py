@@ -155,6 +155,23 @@ def test_what_is_not_deterministic_is_said():
 
 
 @pytest.mark.slow
+def test_what_promises_no_error_and_has_one_has_nothing_that_could_be_multiplied():
+    noise = np.random.default_rng(5)
+
+    def unsteady(x):
+        if not np.all(x == np.round(x)):
+            raise ValueError("whole numbers alone")  # so that no code is left that estimates
+        return x + 1e-3 * noise.standard_normal(x.shape)
+
+    def whole(rng):
+        return rng.integers(0, 9, 3).astype(float)
+
+    fitted = kofn.fit(unsteady, whole, inputs=3, recover=4, workers=4, samples=16, rng=0)
+    assert fitted.report.best.expected == 0 < 1e-6 < fitted.report.best.error
+    assert fitted.calibration == 1.0
+    assert fitted.report.remarks[0].startswith("f is not deterministic")
+
+
 def test_what_is_rarely_not_deterministic_is_said():
     """Of two evaluations of one input some 94 % agree: looking at one input twice would not tell."""
     noise = np.random.default_rng(0)

@@ -118,7 +118,8 @@ def fit(
     remarks = remarks_of(trials, noise if noise > NOISE else 0.0, failures, direct)
     report = FitReport(K, R, N, len(held_out.inputs), mean_error, direct, trials, remarks)
     best, candidate, decoder = found[0]
-    calibration = best.error / best.expected if best.error > EXACT else 1.0
+    # Of a function that is not the same twice even copies are off, which promise nothing that could be multiplied.
+    calibration = best.error / best.expected if best.error > EXACT and best.expected > 0 else 1.0
     return Fitted(best.name, candidate.build, decoder, calibration, draws.inputs.shape[2:], report, f)
 
 
