@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..._base._numbers import Floats
-from ...checks import integer, refusal
+from ...checks import as_array, integer, refusal
 from ...codes._bases import chebyshev_nodes, chebyshev_rows
 from ...codes._linear import LinearCode
 from ...codes._prior import Prior
@@ -214,10 +214,12 @@ class LearnedCode:
 
     def _check(self, inputs: Any) -> Floats:
         try:
-            X = np.asarray(inputs)
+            X, masked = as_array(inputs)
             X = np.empty(0) if np.iscomplexobj(X) else X.astype(np.float64, copy=False)
         except (TypeError, ValueError):
-            X = np.empty(0)
+            X, masked = np.empty(0), False
+        if masked:
+            raise refusal(CALL, "inputs", "be without masks", "masked numbers", "fill them, with .filled(0)")
         wanted = (self.inputs, self.size, self.size)
         if X.shape != wanted:
             got = f"shape {X.shape}" if X.size else "something else, or complex"

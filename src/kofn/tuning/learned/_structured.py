@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..._base._numbers import Floats
-from ...checks import integer, refusal
+from ...checks import integer, masked, refusal
 from ._code import LearnedCode, Nodes
 from ._encoder import Linear, encode, powers
 from ._prior import estimate_prior
@@ -101,6 +101,8 @@ def degrees(inputs: int, recover: int) -> Iterator[tuple[int, int]]:
 
 def _check(inputs: Any, values: Any) -> tuple[Floats, Floats]:
     for name, given in (("inputs", inputs), ("values", values)):
+        if masked(given):  # the numbers under a mask would be learned from
+            raise refusal(CALL, name, "be without masks", "masked numbers", "leave such draws out")
         if np.asarray(given).dtype.kind not in "biuf":
             must, remedy = "be real numbers", "split complex ones into real and imaginary parts"
             raise refusal(CALL, name, must, np.asarray(given).dtype, remedy)
