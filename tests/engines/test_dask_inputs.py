@@ -37,8 +37,8 @@ gram = eval("lambda shard: shard.T @ shard")  # of no module that workers would 
 def test_futures_are_evaluated_where_they_lie(client, futures):
     answer = kofn.map(gram, futures, workers=client)
     assert answer.exact and np.allclose(answer.value, [gram(shard) for shard in SHARDS])
-    first = [x for x in answer.report.attempts if x.row < 4]
-    assert {x.row: x.worker for x in first} == {k: k for k in range(4)}
+    first = {x.row: x.worker for x in reversed(answer.report.attempts) if x.row < 4}  # one that is late is tried again
+    assert first == {k: k for k in range(4)}
     assert answer.report.sent_bytes == 0 < answer.report.received_bytes
 
 

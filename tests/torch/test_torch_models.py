@@ -158,7 +158,8 @@ def test_hooks_of_parameters_see_the_whole_gradient_once(pool):
         found.append(seen)
         return model
 
-    model, other = hooked(network(), []), hooked(network(), [])
+    plain = network()  # once: a late thread of another test may change what PyTorch draws from
+    model, other = hooked(copy.deepcopy(plain), []), hooked(plain, [])
     x, y = data(), classes()
     with DataParallel(
         other, functional.cross_entropy, list(zip(x.split(CUTS), y.split(CUTS), strict=True)), workers=pool
