@@ -225,6 +225,23 @@ def test_copies_that_arrive_when_the_job_is_over_are_let_go_as_well():
     assert pool.kept == early and sum(pool.moved().values()) > sum(answer.report.moved_bytes.values())
 
 
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda a, b, pool: kofn.matmul(a, B, workers=pool), "A"),
+        (lambda a, b, pool: kofn.matmul(A, b, workers=pool), "B"),
+        (lambda a, b, pool: kofn.operator(a, workers=pool), "A"),
+    ],
+)
+def test_what_an_engine_refuses_is_named_as_the_user_named_it(call, name):
+    class Picky(RemotePool):
+        def adopt(self, value):
+            raise kofn.checks.refusal("adopt", "value", "be there", "one that was lost", "make it again")
+
+    with pytest.raises(kofn.ArgumentError, match=rf"kofn\.(matmul|operator): '{name}' must be there"):
+        call(*tiles(), Picky(VirtualPool([[1.0]] * WORKERS)))
+
+
 def test_what_was_scattered_leaves_the_workers_before_anybody_looks_for_garbage():
     with references_of(kofn.ThreadPool(2)) as pool:
         blocks = np.array([[pool.keep(k, np.full, (2, 3), 1.0 + k).result()] for k in range(2)])

@@ -181,11 +181,8 @@ def adopted(A: Any, lease: PoolLease, call: str) -> RemoteMatrix | None:
         return None
     if not is_grid(A):
         _require_numbers({"A": A}, call)
-    found = cast(ReferencePool, lease.pool).adopt(A)
-    if found is None or 0 in found.shape:
-        return None
-    _require_kind("A", found.dtype, call)
-    return found
+    found = _adopt("A", A, cast(ReferencePool, lease.pool), call)
+    return None if found is None or 0 in found.shape else found
 
 
 def _is_matrix(value: Any) -> bool:
@@ -219,10 +216,13 @@ def _require_kind(name: str, dtype: np.dtype[Any], call: str = CALL) -> None:
         raise checks.refusal(call, name, "be a matrix of numbers", f"one of dtype {dtype}", "convert it with astype")
 
 
-def _adopt(name: str, value: Any, pool: ReferencePool) -> RemoteMatrix | None:
-    found = None if _is_here(value) else pool.adopt(value)
+def _adopt(name: str, value: Any, pool: ReferencePool, call: str = CALL) -> RemoteMatrix | None:
+    if _is_here(value):
+        return None
+    with checks.renamed({"'value' must": f"{name!r} must"}):  # which is what an engine calls it
+        found = pool.adopt(value)
     if found is not None:
-        _require_kind(name, found.dtype)
+        _require_kind(name, found.dtype, call)
     return found
 
 
