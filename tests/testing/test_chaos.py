@@ -133,6 +133,12 @@ def test_on_a_calm_day_no_error_fits(error: Exception) -> None:
     assert misfit(error, CASE, ROUND)
 
 
+def test_a_matrix_that_died_before_its_job_is_refused_and_fits_only_where_workers_die() -> None:
+    error, remote = kofn.ArgumentError("'A' must be there"), replace(CASE, face="remote operator")
+    assert not misfit(error, remote, replace(ROUND, deaths={0: 1.0}))
+    assert misfit(error, remote, ROUND) and misfit(error, CASE, replace(ROUND, deaths={0: 1.0}))
+
+
 class Hanging(kofn.ThreadPool):
     """Its tasks end when an event comes."""
 

@@ -50,13 +50,15 @@ def misfit(error: BaseException, case: Case, round: Round) -> str:
         return "" if round.loses and case.face.startswith("remote") else "nothing was lost that lay at a worker"
     if isinstance(error, WorkerLost):
         return "" if round.loses else "no worker was lost"
-    return _misfit_of_refusal(error, case)
+    return _misfit_of_refusal(error, case, round)
 
 
-def _misfit_of_refusal(error: KofnError, case: Case) -> str:
+def _misfit_of_refusal(error: KofnError, case: Case, round: Round) -> str:
     if not isinstance(error, ArgumentError):
         return "nothing explains it"
     text = str(error)
+    if "must be there" in text and case.face.startswith("remote"):  # its data died before the job began
+        return "" if round.loses else "nothing was lost that lay at a worker"
     if "memory_limit_bytes" in case.options and "'memory_limit_bytes' must" in text:
         return ""
     if case.code in RANDOM:
