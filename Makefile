@@ -2,6 +2,7 @@
 # make test      install into .venv and run the fast tests: at most five minutes on two cores
 # make test-slow what is marked slow, and every property on all of its examples
 # make test-all  both
+# make again     what failed in the last run of either once more, one test after the other
 # make test-engine jobs on the engine that KOFN_ENGINE names, as in KOFN_ENGINE=ray make test-engine
 # make docs      the site, in out/site: without a network, warnings are errors
 # make release-check what must hold before a release: wheel, source distribution, new environments
@@ -17,7 +18,7 @@ BIN := .venv/bin
 PROCESSES ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
 
-.PHONY: demo test test-slow test-all test-engine docs figures chaos mutants release-check check clean
+.PHONY: demo test test-slow test-all again test-engine docs figures chaos mutants release-check check clean
 
 demo: .venv/demo
 	mkdir -p out
@@ -30,6 +31,10 @@ test-slow: .venv/installed
 	$(PYTEST) -m 'slow or hypothesis' --hypothesis-profile=long $(ARGUMENTS)
 
 test-all: test test-slow
+
+# Many tests run real processes, which a busy machine can hold up for seconds.
+again: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --last-failed --last-failed-no-failures none --randomly-seed=last --hypothesis-profile=long $(ARGUMENTS)
 
 # One process, and so one pool; with MPI a program of four ranks, one of which runs the tests.
 MPIRUN = $(BIN)/mpirun --oversubscribe $(if $(filter 0,$(shell id -u)),--allow-run-as-root)
