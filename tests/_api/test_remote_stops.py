@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import queue
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import kofn
-from kofn.engines import Promise
+from kofn.engines import Promise, WorkerState
 from kofn.jobs.remote._errands import Errand, run_errands
 from kofn.jobs.remote._pulse import EVERY, MOST_SECONDS, SILENT_SECONDS, Pulse
 from kofn.jobs.scheduling import InFlight
@@ -182,3 +183,39 @@ def test_a_pool_that_cannot_ask_is_not_asked():
     pulse = Pulse(RemotePool(VirtualPool([[1.0]])))
     pulse.ask([0])
     assert not pulse.can_ask and pulse.silent() == set()
+
+
+class Restarted(RemotePool):
+    """Workers die at a time, and processes without data take their places at another."""
+
+    def __init__(self, seconds, lost, back, **options):
+        super().__init__(VirtualPool([[seconds]] * WORKERS), pings=True, **options)
+        self._lost, (self._from, self._until) = lost, (seconds * rows for rows in back)
+        for worker in lost:
+            self.clock.at(self._from, partial(self._die, worker))
+
+    def _die(self, worker):
+        slot = self._pool._slots[worker]
+        slot.die()
+        slot.dead = False
+        for table in () if self._outlast else self._at.values():
+            table.pop(worker, None)
+
+    def state(self, worker):
+        starting = worker in self._lost and self._from <= self.clock_now() < self._until
+        return WorkerState.STARTING if starting else super().state(worker)
+
+
+@pytest.mark.parametrize(("seconds", "helps"), [(0.1, False), (10.0, True)])
+def test_who_comes_back_with_nothing_is_sent_data_where_enough_is_left_to_do(seconds, helps):
+    """Some three rows are left to each of the others: a few tenths of a second do not pay for a new process."""
+    report = product(Restarted(seconds, lost=[1], back=(1.5, 2.5)), redundancy=1)
+    after = [x.row for x in report.of("arrived") if x.worker == 1 and x.submitted >= 2.5 * seconds]
+    assert bool(after) == helps
+    assert report.seconds <= CALM * seconds * WORKERS / (WORKERS - 1) + EVERY
+    assert bool(report.of("lost"))
+
+
+def test_who_comes_back_is_given_what_is_left_where_nobody_else_is_there():
+    report = product(Restarted(0.1, lost=[0, 1, 2], back=(2.5, 3.0), outlast=True))
+    assert len({x.row for x in report.of("arrived") if x.submitted >= 0.3}) >= 6

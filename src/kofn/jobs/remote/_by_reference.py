@@ -27,6 +27,7 @@ from .._view import RunView
 from ..scheduling._placed import Placed, due, late_workers, silent_workers
 from ._errands import Errand, run_errands
 from ._moves import Move, next_moves
+from ._newcomers import Newcomers
 from ._pulse import EVERY, Pulse
 from ._roll_call import absent
 from ._shelf import NOBODY, Shelf
@@ -63,7 +64,7 @@ class ByReference(Delivery):
         self._shelf, self._blocks = Shelf(as_now(pool, blocks), self._outlast), [ref.key for ref in blocks]
         self._copies = [(ref.key, worker) for ref, worker in copies]
         self._why_alone = ", as copies were not there yet" if copies else " (redundancy=1 makes copies)"
-        self._pulse = Pulse(pool)
+        self._pulse, self._newcomers = Pulse(pool), Newcomers()
         self._keys: dict[int, list[str]] = {}
         self._results: dict[int, str] = {}
         self._numbers = count()
@@ -113,6 +114,7 @@ class ByReference(Delivery):
         for worker, state in enumerate(view.states):
             if state in ("dead", "starting"):
                 self._shelf.forget(worker)
+                self._newcomers.lost(worker)
                 self._copies = [copy for copy in self._copies if copy[1] != worker]  # what comes after it begins late
         dead = {worker for worker, state in enumerate(view.states) if state == "dead"}
         self._shelf.avoided = silent_workers(view, self.patience or 0.0) | self._shelf.silent(view.now) | dead
@@ -158,17 +160,18 @@ class ByReference(Delivery):
             self._shelf.failed(move.key, move.worker, move.source, isinstance(error, ReferenceLost))
         else:
             self._shelf.arrived(move.key, future.result(), now)
+            self._newcomers.has_data(move.worker)
             self._made.append(future.result())
 
     # -- who is there ---------------------------------------------------------------------------------
 
     def silent(self, view: RunView) -> Set[int] | None:
-        """Ask all workers, where somebody is late or has nothing to do."""
+        """Ask all workers, where somebody is late or has nothing to do; who comes too late counts as silent."""
         if not self._pulse.can_ask:
             return None
         if self._wonders(view):
             self._pulse.ask(worker for worker, state in enumerate(view.states) if state in ("busy", "idle"))
-        return self._pulse.silent()
+        return self._pulse.silent() | self._newcomers.too_late(view)
 
     def _wonders(self, view: RunView) -> bool:
         """Whether it is worth to ask; while all compute in time there is nothing that could be done better."""
@@ -219,7 +222,7 @@ class ByReference(Delivery):
         made = [number for number, target in enumerate(targets) if target.results and not target.is_result]
         errands = [self._errand(targets[number]) for number in made]
         refs = [target.results[0] if target.is_result else None for target in targets]
-        avoided, patience = set(self._shelf.avoided), self._patience_for_errands
+        avoided, patience = set(self._shelf.avoided) - self._newcomers.workers, self._patience_for_errands
         done = run_errands(self._pool, errands, patience, avoided) if errands else []
         for number, ref in zip(made, done, strict=True):
             refs[number] = ref
