@@ -93,6 +93,7 @@ def test_bash_completes_options_and_their_values(completed):
     assert completed("kofn", "matmul", "--dead") == {"--deadline"}
     assert completed("kofn", "matmul", "--code", "") == {"auto", *PRODUCTS}
     assert completed("kofn", "bench", "--work", "") == set(WORK)
+    assert completed("kofn", "bench", "--policies", "plain", "spark-3") == {"spark-3.5"}
     assert "kronecker" in completed("kofn", "cite", "kro")
 
 
@@ -110,6 +111,10 @@ def test_zsh_completes_all_that_bash_does(folder, script):
         "kofn matmul --code kro": "kofn matmul --code kronecker ",
         "kofn matmul mat": "kofn matmul matrix.npy ",
         "kofn bench --work op": "kofn bench --work operator ",
+        "kofn bench --policies plain cod": "kofn bench --policies plain coded ",
+        "kofn bench --policies plain coded --see": "kofn bench --policies plain coded --seed ",
+        "kofn bench --traces pareto noise slow-w": "kofn bench --traces pareto noise slow-worker ",
+        "kofn bench --traces pareto noise --out res": "kofn bench --traces pareto noise --out results/",
         "kofn bench --out res": "kofn bench --out results/",
         "kofn cite kro": "kofn cite kronecker ",
     }
@@ -124,6 +129,10 @@ def test_fish_completes_all_that_bash_does(folder, script):
         "kofn matmul --dead": "--deadline",
         "kofn matmul --code kro": "kronecker",
         "kofn matmul mat": "matrix.npy",
+        "kofn bench --policies plain cod": "coded",
+        "kofn bench --policies plain coded --see": "--seed",
+        "kofn bench --traces pareto noise slow-w": "slow-worker",
+        "kofn bench --traces pareto noise --out res": "results/",
         "kofn bench --out res": "results/",
         "kofn cite kro": "kronecker",
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Action, ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from .._api._auto import AUTO
 from ..errors import require
@@ -43,20 +43,42 @@ Shells offer them, so that the help beside each value need not list them all.
 """
 
 
+AGAIN = """
+function _kofn_takes
+    set -l words (commandline -opc)
+    set -l options (string match -- '-*' $words)
+    contains -- $argv[1] $words; and test "$options[-1]" = $argv[2]
+end"""
+"""For fish, which takes an option to have one value: whether the command is this one, and its last option that one."""
+
+
 def _print(arguments: Namespace) -> int:
     with require("kofn completion", "shtab"):
         import shtab
     whole = parser(installed())
+    again = [AGAIN]
     for command, action in _actions(whole):
         metavar = action.metavar if isinstance(action.metavar, str) else ""
         if metavar in FILES | FOLDERS:
             action.complete = shtab.FILE if metavar in FILES else shtab.DIRECTORY  # type: ignore[attr-defined]
         name = action.option_strings[-1] if action.option_strings else action.dest
         if values := VALUES.get(f"{command} {name}"):
-            action.choices = tuple(dict.fromkeys(values))
+            action.choices = values = tuple(dict.fromkeys(values))
             action.help = name.strip("-")
-    print(shtab.complete(whole, arguments.shell))
+            if action.nargs == "+":
+                again.append(f"complete -c kofn -n '_kofn_takes {command} {name}' -fa '{' '.join(values)}'")
+            if action.nargs == "+" and arguments.shell == "zsh":
+                action.complete = {"zsh": _several(action.help, values)}  # type: ignore[attr-defined]
+    print(shtab.complete(whole, arguments.shell), *again * (arguments.shell == "fish"), sep="\n")
     return 0
+
+
+def _several(name: str, values: Sequence[str]) -> str:
+    """What zsh is told of an option that takes several values: one, and then further ones that may be left out.
+
+    Were it told of any number of values, it would take the next option for one of them.
+    """
+    return f"::{name}:".join([f"({' '.join(values)})"] * len(values))
 
 
 def _actions(whole: ArgumentParser) -> Iterator[tuple[str, Action]]:
