@@ -233,6 +233,16 @@ def test_chunks_are_of_the_type_that_their_array_says(threads):
     np.testing.assert_allclose(value, A.astype(np.float32), atol=1e-12)
 
 
+@pytest.mark.parametrize("code", ["uncoded", "mds", "matdot"])
+@pytest.mark.parametrize("shape", [(1, 4), (4, 1), (1, 1), (5, 4), (4, 5)])
+def test_chunks_are_of_the_sizes_that_their_array_says(threads, shape, code):
+    """One row in place of four was broadcast, of five rows the last was cut off, and the product was called exact."""
+    false = dask.array.from_delayed(dask.delayed(np.ones)(shape), shape=(4, 4), dtype=float)
+    for factors in ((false, np.ones((4, 2))), (np.ones((2, 4)), false)):
+        with pytest.raises(kofn.ArgumentError, match=r"'the Dask array' must hold chunks of the sizes that it says"):
+            kofn.matmul(*factors, workers=threads, code=code, rng=0)
+
+
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, complex(0, np.nan)])
 @pytest.mark.parametrize("shape", [(), (3,), (2, 0, 3), (2, 2)])
 def test_no_exact_answer_is_made_of_what_is_no_number(threads, wrong, shape):

@@ -39,10 +39,18 @@ class DaskMatrix(Source):
         if masked:  # what Dask says of its chunks without computing them may be wrong
             must, remedy = "hold arrays without a mask", "fill them, with map_blocks(np.ma.filled, 0.0)"
             raise refusal(CALL, "the Dask array", must, "a chunk in which numbers are masked", remedy)
+        if chunk.shape != (wanted := (_count(rows, self.shape[0]), _count(columns, self.shape[1]))):
+            must, remedy = "hold chunks of the sizes that it says", "give map_blocks the chunks of what it returns"
+            raise refusal(CALL, "the Dask array", must, f"{chunk.shape} in place of {wanted}", remedy)
         if chunk.dtype != self.dtype and not (chunk.dtype.kind in "fc" and np.can_cast(chunk.dtype, self.dtype)):
             must, remedy = f"hold {self.dtype}, as it says of itself", "give map_blocks the dtype of what it returns"
             raise refusal(CALL, "the Dask array", must, f"a chunk of {chunk.dtype}", remedy)
         return chunk.astype(self.dtype, copy=False)
+
+
+def _count(chosen: Any, length: int) -> int:
+    """How many rows or columns a slice or an index array picks."""
+    return len(range(length)[chosen]) if isinstance(chosen, slice) else len(chosen)
 
 
 def _slices(sizes: tuple[int, ...]) -> list[slice]:
