@@ -179,11 +179,12 @@ class ProcessLearner(GaussianProcess):
     def fit(self, rows: Sequence[int], values: Floats) -> Fits:
         """Fit all models, unless these results were the last that they were fitted to."""
         key = bytes(np.array(rows)) + values.tobytes()
-        if key not in self._newest:
+        fits = self._newest.get(key)  # at once: another thread may put its own there meanwhile
+        if fits is None:
             fits = super().fit(rows, values)
             self._newest.clear()
             self._newest[key] = fits
-        return self._newest[key]
+        return fits
 
 
 @dataclass(frozen=True, eq=False)
