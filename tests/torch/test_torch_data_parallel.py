@@ -3,6 +3,7 @@
 import copy
 from functools import partial
 
+import numpy as np
 import pytest
 
 import kofn
@@ -222,3 +223,39 @@ def test_the_error_of_an_estimate_is_that_of_the_gradient_and_not_of_the_loss_be
             errors += float((model.weight.grad - truth).norm() / truth.norm())
             promised += step.error
     assert promised / 2 < errors < 2 * promised
+
+
+class Configured(nn.Module):
+    """Its outputs depend on what can be changed in place without another object being there."""
+
+    def __init__(self):
+        super().__init__()
+        self.line = nn.Linear(3, 1)
+        self.settings, self.scales, self.numbers = {"scale": 1.0}, [1.0, {"all": [1.0]}], np.ones(2)
+        self.register_buffer("nothing", torch.full((2,), float("nan")))
+
+    def forward(self, x):
+        return self.line(x) * self.settings["scale"] * self.scales[1]["all"][0] * float(self.numbers[1])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: model.settings.update(scale=3.0),
+        lambda model: model.scales[1]["all"].__setitem__(0, 3.0),
+        lambda model: model.numbers.__setitem__(1, 3.0),
+    ],
+    ids=["dict", "list", "array"],
+)
+def test_what_is_changed_in_place_counts_from_then_on(change):
+    """Workers went on with what it was when the object was made, and the gradient was called exact."""
+    torch.manual_seed(1)
+    model, x = Configured().double(), torch.randn(8, 3, dtype=torch.float64)
+    labels, loss = torch.randn(8, 1, dtype=torch.float64), nn.functional.mse_loss
+    shards = list(zip(x.chunk(4), labels.chunk(4), strict=True))
+    with kofn.ThreadPool(4) as pool, kofn.torch.DataParallel(model, loss, shards, workers=pool, rng=0) as parallel:
+        for _ in range(2):
+            model.zero_grad()
+            assert parallel.backward().exact
+            assert_equal(model, torch.autograd.grad(loss(model(x), labels), list(model.parameters())))
+            change(model)

@@ -125,10 +125,10 @@ def check_alone(model: nn.Module, inputs: Tensor) -> None:
     before = {name: value.detach().clone() for name, value in tensors_of(model).items()}
     outputs = run_model(model, given, 0)
     for name, value in tensors_of(model).items():
-        if name in before and not torch.equal(before[name], value.detach()):
+        if name in before and not _same(before[name], value.detach()):
             must, remedy = "leave its buffers as they are, as they do not come back", "put that module in eval mode"
             raise model_refusal(must, f"one that changes {name!r}", remedy)
-    if given._version and not torch.equal(given, inputs):
+    if given._version and not _same(given, inputs):
         raise model_refusal("leave its inputs as they are", "one that changes them in place", "let it copy them first")
     own = {id(value) for value in model.parameters()}
     for one in tree_leaves(outputs):
@@ -166,6 +166,13 @@ def _close(a: Tensor, b: Tensor) -> bool:
     tolerance = torch.finfo(a.dtype).eps ** 0.5
     size = float(a.abs().nan_to_num(0.0, 0.0).max()) if a.numel() else 0.0
     return torch.allclose(a, b, rtol=tolerance, atol=tolerance * size, equal_nan=True)
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether tensors hold the same; NaN, which is not equal to itself, included."""
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    return bool(((one == other) | ((one != one) & (other != other))).all())
 
 
 def _mixing(model: nn.Module) -> ArgumentError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +13,8 @@ from numpy.typing import NDArray
 import torch
 from torch import Tensor, nn
 
-PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype)
+PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, np.generic)
+HOLDING = (tuple, list, set, dict)
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 BACKWARD = ("_backward_hooks", "_backward_pre_hooks")
 
@@ -26,7 +29,8 @@ class State(NamedTuple):
     trained : tuple of bool
         Which parameters require gradients.
     settings : tuple of dict
-        Attributes of each module that are plain values: whether it trains, a probability, a name.
+        Attributes of each module that are plain values: whether it trains, a probability, a name; also arrays of NumPy,
+        and lists, sets and dictionaries of such, which can be changed in place.
 
     Examples
     --------
@@ -58,7 +62,7 @@ def copy_state(model: nn.Module) -> State:
     return State(
         torch.cat(numbers).numpy() if numbers else np.empty(0, np.uint8),
         tuple(value.requires_grad for value in model.parameters()),
-        tuple({k: v for k, v in vars(module).items() if _plain(v)} for module in model.modules()),
+        tuple({k: _copied(v) for k, v in vars(module).items() if _is_setting(k, v)} for module in model.modules()),
     )
 
 
@@ -73,7 +77,7 @@ def set_state(model: nn.Module, given: State) -> None:
     for parameter, trained in zip(model.parameters(), given.trained, strict=True):
         parameter.requires_grad_(trained)
     for module, own in zip(model.modules(), given.settings, strict=True):
-        vars(module).update(own)
+        vars(module).update({name: _copied(value) for name, value in own.items()})
 
 
 class Form(NamedTuple):
@@ -84,7 +88,8 @@ class Form(NamedTuple):
     tensors : dict
         Shape and type of each tensor.
     objects : list
-        Classes of modules, their hooks, and attributes that are neither plain nor tensors; the very same objects.
+        Classes of modules, their hooks, and attributes that are neither plain nor tensors, or that can be changed in
+        place; the very same objects.
     """
 
     tensors: dict[str, tuple[torch.Size, torch.dtype]]
@@ -113,12 +118,31 @@ def _objects(model: nn.Module) -> Iterator[tuple[str, Any]]:
         for name, value in vars(module).items():
             if name in (*HOOKS, *BACKWARD):
                 yield from ((f"{prefix}.{name}".lstrip("."), hook) for hook in value.values())
-            elif not isinstance(value, Tensor) and not _plain(value) and name not in _INTERNAL:
+            elif not isinstance(value, Tensor) and not _unchanging(value) and name not in _INTERNAL:
                 yield f"{prefix}.{name}".lstrip("."), value
 
 
+def _is_setting(name: str, value: Any) -> bool:
+    """Whether an attribute is sent with every step; what PyTorch itself keeps in a dictionary or a set is not."""
+    return _plain(value) and not (name in _INTERNAL and type(value) in HOLDING)
+
+
+def _unchanging(value: Any) -> bool:
+    """Whether it is a plain value that cannot be changed in place."""
+    return isinstance(value, PLAIN) or (type(value) is tuple and all(map(_unchanging, value)))
+
+
 def _plain(value: Any) -> bool:
-    return isinstance(value, PLAIN) or (type(value) is tuple and all(map(_plain, value)))
+    if type(value) is np.ndarray:
+        return not value.dtype.hasobject
+    if type(value) is dict:
+        return all(map(_plain, chain(value, value.values())))
+    return isinstance(value, PLAIN) or (type(value) in HOLDING and all(map(_plain, value)))
+
+
+def _copied(value: Any) -> Any:
+    """A value that nobody changes in place any more."""
+    return copy.deepcopy(value) if type(value) in (*HOLDING, np.ndarray) else value
 
 
 def _bytes(value: Tensor) -> Tensor:
