@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -121,3 +122,28 @@ def test_parts_of_results_may_differ_by_rounding_as_results_may():
         assert difference(of(1.0), of(1.0 + 2.0**-50)) == pytest.approx(4e-3, rel=1e-2)
         assert difference(of(1.0), of(1.1)) > 1e9
     assert difference({"a": 1.0}, {"b": 1.0}) == difference([1.0], (1.0,)) == difference([1.0], [1.0, 2.0]) == math.inf
+
+
+def test_half_precision_is_compared_by_half_of_its_digits():
+    """A thousand units of its precision would be all of a number: 0.1 in place of 1.0 was the same."""
+    one, other = np.array([1.0, 0.5], np.float16), np.array([1.0, 0.9], np.float16)
+    assert difference(np.float16(1.0), np.float16(0.1)) > 1.0 and difference(one, other) > 1.0
+    assert difference(one, np.array([1.0, 0.501], np.float16)) <= 1.0
+
+
+def test_half_precision_contradicts_itself():
+    code = LinearCode("frame", gaussian_frame(6, 2, np.random.default_rng(0)), np.eye(2), worker=range(6))
+    right = (code.generator @ np.random.default_rng(1).standard_normal((2, 40))).astype(np.float16)
+    assert told(checks_of(code), dict(enumerate(right))) == on.Vouched()
+    wrong = {row: -result if row == 3 else result for row, result in enumerate(right)}
+    assert told(checks_of(code), wrong) != on.Vouched()
+
+
+def test_what_one_worker_said_is_let_go_of_once_another_has_said_the_same():
+    checks, first = compared_of(1), np.ones(5)
+    gone = weakref.ref(first)
+    assert checks.hear(0, 0, None, first) is Heard.UNSURE
+    del first
+    assert checks.hear(1, 0, None, np.ones(5)) is Heard.RIGHT
+    assert gone() is None
+    assert checks.hear(2, 0, None, np.zeros(5)) is Heard.WRONG

@@ -84,6 +84,27 @@ def test_estimates_before_an_audit_are_not_called_exact():
     assert estimates[-1].exact and all(one.count >= K + 2 for one in estimates if one.exact)
 
 
+def test_before_an_audit_nobody_is_told_of_an_error():
+    scheme, _ = frame(0, "d", N, K)
+    heard: list[kofn.Progress] = []
+    answer = kofn.run(scheme, VirtualPool([[1.0 + one] for one in range(N)]), verify="correct", progress=heard.append)
+    assert [one.count for one in heard] == list(range(1, K + 3)) and heard[-1].exact and heard[-1].error == 0.0
+    assert all(math.isnan(one.error) and not one.exact for one in heard[:-1])
+    assert answer.report.estimates[-1].exact and all(math.isnan(one.error) for one in answer.report.estimates[:-1])
+
+
+@pytest.mark.parametrize("verify", ["detect", "correct"])
+@pytest.mark.parametrize(("given", "returned"), ["ff", "fd", "df", "de"])
+def test_rounding_of_inputs_or_results_in_a_lower_precision_is_no_contradiction(given, returned, verify):
+    """Results were taken for those of double precision, whatever they were computed from."""
+    inputs = np.linspace(0.1, 1.0, 24).reshape(4, 6).astype(given)
+    pool = VirtualPool([[1.0 + one] for one in range(12)])
+    answer = kofn.map(lambda x: (x**3).astype(returned), inputs, workers=pool, code="lagrange", degree=3, verify=verify)
+    assert answer.exact and not answer.report.wrong
+    assert len(answer.report.of("arrived")) == {"detect": 11, "correct": 12}[verify]
+    assert len({one.row for one in answer.report.attempts}) == len(answer.report.attempts), "none was computed twice"
+
+
 def test_with_a_deadline_what_two_workers_have_said_is_what_there_is():
     scheme, _ = frame(0, "d", N, K)
     times = [[1.0, 1.0]] * 6 + [[9.0]] * 6

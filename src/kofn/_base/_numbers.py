@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,20 @@ def epsilon_of(numbers: object) -> float:
     """
     kind = getattr(numbers, "dtype", None)
     return float(np.finfo(kind).eps) if isinstance(kind, np.dtype) and kind.kind in "fc" else EPSILON
+
+
+def apart_at_most(epsilon: float) -> float:
+    """How far honest results of the same may be apart, relative to their size, for numbers of this precision.
+
+    1000 units: other processors and other libraries add in another order. Half of their digits must be the same all the
+    same, or in half precision everything would be alike.
+
+    Examples
+    --------
+    >>> [apart_at_most(float(np.finfo(kind).eps)) for kind in (np.float64, np.float16)]
+    [2.220446049250313e-13, 0.03125]
+    """
+    return min(1e3 * epsilon, math.sqrt(epsilon))
 
 
 def real_parts(array: Array) -> list[Array]:

@@ -8,19 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from .._base._numbers import Array, epsilon_of, real_parts
+from .._base._numbers import Array, apart_at_most, epsilon_of, real_parts
 from .._base._pickles import dumps
-
-ROUNDINGS = 1e3
-"""Two honest results of floating point may differ by so many units of their precision, relative to the largest number
-of an array: other processors and other libraries add in another order."""
 
 
 def difference(one: Any, other: Any) -> float:
     """How far two results are apart, in units of what honest ones may be: at most 1 where they say the same.
 
-    Numbers and arrays of floating point may differ by rounding. All else must be equal, or pickle to the same bytes:
-    integers, texts, bytes and objects to the last bit.
+    Numbers and arrays of floating point may differ by rounding, relative to the largest of an array. All else must be
+    equal, or pickle to the same bytes: integers, texts, bytes and objects to the last bit.
 
     Examples
     --------
@@ -70,7 +66,7 @@ def _of_arrays(one: Array, other: Array) -> float:
     size = max(float(np.abs(array[finite]).max()) for array in (first, second))
     with np.errstate(over="ignore"):
         off = float(np.abs(first[finite] / 2 - second[finite] / 2).max()) / size * 2
-    return off / (ROUNDINGS * epsilon_of(one))
+    return off / apart_at_most(epsilon_of(one))
 
 
 def _of_sparse(one: Any, other: Any) -> float:

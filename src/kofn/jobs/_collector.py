@@ -36,7 +36,8 @@ class Progress:
     rank, unknowns : int
         Independent results among them, and how many there can be.
     error : float
-        Expected relative error of the estimate so far; 0.0 when exact.
+        Expected relative error of the estimate so far; 0.0 when exact, and nan where results are there that are still
+        to be checked (``verify=``).
     exact : bool
     time : float
         Seconds since the start.
@@ -167,6 +168,8 @@ class Collector(Carrying):
     def vouch(self) -> None:
         """Take note that what is there was found not to contradict itself."""
         self.is_vouched, self._exact = True, None
+        if self._judgement is not None and self.received:
+            self.estimates.append(self._progress(self._judgement.decoding))
 
     @property
     def wants_audit(self) -> bool:
@@ -257,5 +260,6 @@ class Collector(Carrying):
         return self._progress(self.decoding)
 
     def _progress(self, decoding: Decoding) -> Progress:
-        exact, error = self.is_vouched and decoding.exact, float(decoding.error)
+        exact = self.is_vouched and decoding.exact
+        error = float(decoding.error) if self.is_vouched else math.nan  # nobody knows whether they are right
         return Progress(self.count, self.code.rows, self.rank, self.code.unknowns, error, exact, self.time)

@@ -9,6 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
+from .._base._numbers import EPSILON, apart_at_most, epsilon_of
 from ..arrays._spec import ArraySpec
 from ..codes._linear import LinearCode
 from ..codes.decoding._syndromes import deviations, locate, tell_alone
@@ -40,16 +41,26 @@ class Redundant(Checks):
     claim : str
         What results are taken to be beyond what the code says of them; they may contradict that, and not each other.
     lies : int
+    epsilon : float
+        Relative precision of what results are computed from; that of the results themselves counts as well.
     """
 
     compares = True
 
     def __init__(
-        self, code: LinearCode, surplus: int, compared: Compared, corrects: bool, claim: str = "", lies: int = 1
+        self,
+        code: LinearCode,
+        surplus: int,
+        compared: Compared,
+        corrects: bool,
+        claim: str = "",
+        lies: int = 1,
+        epsilon: float = EPSILON,
     ) -> None:
         super().__init__(lies)
         self.surplus = surplus
         self._code, self._compared, self._corrects, self._claim = code, compared, corrects, claim
+        self._epsilon = epsilon
         self._taken: dict[int, tuple[int, Any]] = {}
         self._misfits: set[tuple[int, int, ArraySpec | None]] = set()  # row, worker, and what its result was like
         self._refused: dict[int, int] = {}
@@ -90,8 +101,9 @@ class Redundant(Checks):
         usual = self._usual
         if odd := [row for row in received if _kind(self._taken[row][1]) != usual]:
             return self._unlike(odd)
+        noise = apart_at_most(max(self._epsilon, *(epsilon_of(self._taken[row][1]) for row in received)))
         try:
-            found = locate(self._code, received, those)
+            found = locate(self._code, received, those, noise)
         except Corrupted as error:
             return self._unclear(error.candidates, last)
         alone = self._unsettled(found.unchecked)
@@ -103,7 +115,7 @@ class Redundant(Checks):
             return self._unclear([*wrong, *of_one], last)
         if wrong and not self._corrects:
             raise self._contradiction(wrong)
-        sizes = deviations(self._code, received, those, wrong)
+        sizes = deviations(self._code, received, those, wrong, noise)
         self.wrong += [Wrong(row, self._taken[row][0], size) for row, size in zip(wrong, sizes, strict=True)]
         pairs = [(row, self._taken[row][0]) for row in wrong]
         for row in wrong:

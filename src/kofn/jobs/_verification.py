@@ -68,7 +68,7 @@ def checks_of(
     dense = _audited(scheme, stop, surplus, workers)
     if dense is None:
         return compared
-    return Redundant(dense, surplus, compared, verify == "correct", scheme.claim, lies)
+    return Redundant(dense, surplus, compared, verify == "correct", scheme.claim, lies, scheme.epsilon)
 
 
 def _audited(scheme: Scheme, stop: StopRule, surplus: int, workers: int) -> LinearCode | None:

@@ -7,13 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..._base._numbers import EPSILON, Array, Floats, epsilon_of, real_parts
+from ..._base._numbers import EPSILON, Array, Floats, apart_at_most, epsilon_of, real_parts
 from ...errors import CodeError, Corrupted
 from .._linear import LinearCode
 from .._sparse import is_sparse
-
-ROUNDINGS = 1e3
-"""Honest results are off by so many units of their precision, relative to their norm, unless the caller says."""
 
 CLEAR = 30.0
 """What a wrong result must move a syndrome by, in units of what rounding may."""
@@ -59,7 +56,8 @@ def locate(
     payloads : sequence of array
         Their results, all of one shape.
     noise : float, optional
-        What honest results are off by at most, relative to the norm of all; by default 1000 units of their precision.
+        What honest results are off by at most, relative to the norm of all; by default 1000 units of their precision,
+        and no more than half of their digits.
 
     Returns
     -------
@@ -103,7 +101,11 @@ def locate(
 
 
 def deviations(
-    code: LinearCode, received: Sequence[int], payloads: Sequence[Array], wrong: Sequence[int]
+    code: LinearCode,
+    received: Sequence[int],
+    payloads: Sequence[Array],
+    wrong: Sequence[int],
+    noise: float | None = None,
 ) -> list[float]:
     """How far each wrong result is from what the others say, in units of what honest ones are off by.
 
@@ -122,12 +124,12 @@ def deviations(
     weights = code.generator[list(wrong)] @ np.linalg.pinv(code.generator[right])
     with np.errstate(invalid="ignore", over="ignore"):
         off = np.linalg.norm(results[[places[row] for row in wrong]] - weights @ honest, axis=1)
-        sizes = off / (_noise(payloads) * (np.linalg.norm(honest) or 1.0))
+        sizes = off / ((_noise(payloads) if noise is None else noise) * (np.linalg.norm(honest) or 1.0))
     return [float(size) if np.isfinite(size) else np.inf for size in sizes]
 
 
 def _noise(payloads: Sequence[Array]) -> float:
-    return ROUNDINGS * max(map(epsilon_of, payloads), default=EPSILON)
+    return apart_at_most(max(map(epsilon_of, payloads), default=EPSILON))
 
 
 def _real_numbers(payloads: Sequence[Array]) -> Floats:
