@@ -5,6 +5,7 @@ import random
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 import kofn
 from kofn.codes import LinearCode, gaussian_frame
@@ -309,3 +310,16 @@ def test_what_is_alike():
     assert difference(np.array([1e308, 0.0]), np.array([-1e308, 0.0])) > 1e10
     assert difference(np.array(["a", "b"]), np.array(["a", "b"])) == 0.0
     assert difference(random.Random(1), random.Random(1)) == 0.0 != difference(random.Random(1), random.Random(2))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_who_is_refused_because_of_what_a_liar_said_is_not_named(seed):
+    """Integers that add up to 2**53 with those before are refused: beside a lie honest workers looked wrong."""
+    rows = np.random.default_rng(0).integers(0, 4, (10, 6)).astype(float)
+    code = LinearCode("own", csr_array(rows), np.ones((1, 6)), worker=range(10))
+    terms = [lambda x, i=i: np.array([10**5 + i, 3 * i + 1]) for i in range(6)]
+    times = np.random.default_rng(seed).uniform(0.5, 2.0, (10, 1)).tolist()
+    with faults.Corrupting(VirtualPool(times), {1: faults.Scaled(2.0**36)}) as pool:
+        answer = kofn.sum(terms, 0.0, workers=pool, code=code, rng=0, verify="correct")
+    assert answer.exact and np.array_equal(answer.value, [600_015, 51])
+    assert {one.worker for one in answer.report.wrong} <= {1}

@@ -63,7 +63,7 @@ class Redundant(Checks):
         self._epsilon = epsilon
         self._taken: dict[int, tuple[int, Any]] = {}
         self._misfits: set[tuple[int, int, ArraySpec | None]] = set()  # row, worker, and what its result was like
-        self._refused: dict[int, int] = {}
+        self._refused: dict[int, tuple[int, Any]] = {}
         self._kinds: dict[int, ArraySpec | None] = {}
         self._disproved: dict[int, list[tuple[int, Any]]] = {}
 
@@ -89,7 +89,7 @@ class Redundant(Checks):
         if _kind(result) != self._usual:
             self._misfits.add((row, worker, _kind(result)))
             return Heard.UNSURE
-        self._refused[row] = worker
+        self._refused[row] = worker, result
         heard = self._compared.hear(worker, row, None, result)
         if heard is Heard.RIGHT:
             raise error
@@ -105,14 +105,14 @@ class Redundant(Checks):
         try:
             found = locate(self._code, received, those, noise)
         except Corrupted as error:
-            return self._unclear(error.candidates, last)
+            return self._unclear(error.candidates, last) or self._vouched(received, those, noise)
         alone = self._unsettled(found.unchecked)
         wrong = self._unsettled(found.wrong)
         if len(wrong) < len(found.wrong):
-            return self._unclear(received, last)
+            return self._unclear(received, last) or self._vouched(received, those, noise)
         of_one = self._of_one([row for row in received if row not in found.wrong])
         if wrong and of_one:  # one worker's story may be what makes others look wrong
-            return self._unclear([*wrong, *of_one], last)
+            return self._unclear([*wrong, *of_one], last) or self._vouched(received, those, noise)
         if wrong and not self._corrects:
             raise self._contradiction(wrong)
         sizes = deviations(self._code, received, those, wrong, noise)
@@ -121,7 +121,7 @@ class Redundant(Checks):
         for row in wrong:
             self._disproved.setdefault(row, []).append(self._taken.pop(row))
         again = [*pairs, *self._question({*alone, *of_one})]
-        return on.Withdrawn(pairs, again) if again else self._vouched()
+        return on.Withdrawn(pairs, again) if again else self._vouched(received, those, noise)
 
     def unsettled(self) -> Corrupted | None:
         """Rows in question of which no two workers said the same."""
@@ -172,17 +172,33 @@ class Redundant(Checks):
             asked.append((row, worker))
         return asked
 
-    def _vouched(self) -> on.Vouched:
-        """Now that it is known what results are like, those that were not taken for their kind are wrong."""
+    def _vouched(self, received: Sequence[int], those: Sequence[Any], noise: float) -> on.Vouched:
+        """Now that it is known what results are, those that were not taken for their kind or their numbers are wrong.
+
+        Not so where only others, which have turned out to be lies, spoke against them.
+        """
         kinds = {_kind(result) for _, result in self._taken.values()}
         unlike = [
             (row, worker) for row, worker, kind in sorted(self._misfits, key=lambda one: one[:2]) if kind not in kinds
         ]
-        refused = [(row, worker) for row, worker in self._refused.items() if not self._compared.is_settled(row)]
-        self.wrong += [Wrong(row, worker, math.inf) for row, worker in (*unlike, *refused)]
+        self.wrong += [Wrong(row, worker, math.inf) for row, worker in unlike]
+        for row, (worker, result) in self._refused.items():
+            if not self._compared.is_settled(row) and row not in received:
+                size = math.inf
+                if _kind(result) in kinds:
+                    size = self._off([*received, row], [*those, np.asarray(result)], noise)
+                self.wrong += [Wrong(row, worker, size)] if size > 1.0 else []
         self._misfits.clear()
         self._refused.clear()
         return on.Vouched()
+
+    def _off(self, rows: Sequence[int], results: Sequence[Any], noise: float) -> float:
+        """How far the last of some results is off; 0.0 where the others do not prove it wrong."""
+        try:
+            wrong = locate(self._code, rows, results, noise).wrong
+        except Corrupted:
+            return 0.0
+        return deviations(self._code, rows, results, rows[-1:], noise)[0] if rows[-1] in wrong else 0.0
 
     def _absolve(self, worker: int, row: int, result: Any) -> None:
         """Believe what was disproved once another worker returns the same."""
@@ -192,14 +208,15 @@ class Redundant(Checks):
                 self._compared.hear(worker, row, None, result)
                 self.wrong = [one for one in self.wrong if (one.row, one.worker) != (row, other)]
 
-    def _unclear(self, candidates: Collection[int], last: bool) -> on.Event:
+    def _unclear(self, candidates: Collection[int], last: bool) -> on.Event | None:
+        """What is to be done where it is not certain which are wrong; None where all that can be known is known."""
         rows = self._unsettled(row for row in candidates if row in self._taken)
         if not self._corrects:
             raise self._contradiction(sorted(candidates))
         if rows:
             return on.Withdrawn((), self._question(rows)) if last else on.Unclear(self._contradiction(rows))
         if self._claim:
-            return self._vouched()  # two workers said each of it: the judge of the results says what is not as claimed
+            return None  # two workers said each of it: the judge of the results says what is not as claimed
         text = f"two workers each returned the results of {self._code.name}, and still they contradict its generator"
         why = "some are wrong in the same way, or its rows are not what its tasks compute"
         return on.Unclear(Corrupted(f"{text}: {why}.", sorted(candidates)))

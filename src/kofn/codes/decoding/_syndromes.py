@@ -135,7 +135,8 @@ def _noise(payloads: Sequence[Array]) -> float:
 def _real_numbers(payloads: Sequence[Array]) -> Floats:
     """One row of real numbers a result."""
     parts = [np.concatenate([part.ravel() for part in real_parts(np.asarray(one))]) for one in payloads]
-    return np.array(parts).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a NaN that signals
+        return np.array(parts).astype(np.float64)
 
 
 def parity_check(generator: Floats) -> Floats:
