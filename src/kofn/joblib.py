@@ -83,11 +83,15 @@ class Backend(Staying, AutoBatchingMixin, ParallelBackendBase):  # type: ignore[
     ) -> None:
         super().__init__(nesting_level=nesting_level, inner_max_num_threads=inner_max_num_threads, **options)
         self._given = None if workers is None else PoolLease(workers, CALL)
-        if self._given is not None:
-            at_end(self, self._given.close)
+        self._teams: list[_Team] = []  # one, or none
+        at_end(self, _let_go, self._teams, _end if self._given is None else self._given.close)
         threads = self._given is not None and capabilities_of(self._given.pool).by_reference
         self.uses_threads = self.supports_sharedmem = threads
-        self._team: _Team | None = None
+
+    @property
+    def _team(self) -> _Team | None:
+        """The one that there is."""
+        return self._teams[0] if self._teams else None
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """How many calls run at the same time: at most as many as there are workers, where these were given."""
@@ -108,7 +112,7 @@ class Backend(Staying, AutoBatchingMixin, ParallelBackendBase):  # type: ignore[
         self.parallel = parallel
         if self._team is None or not self._team.fits(size):
             self._let_go()
-            self._team = _Team(self._given, size, self.inner_max_num_threads)
+            self._teams.append(_Team(self._given, size, self.inner_max_num_threads))
         return size
 
     def submit(self, func: Callable[[], Any], callback: Callable[[Future[Any]], Any] | None = None) -> Future[Any]:
@@ -143,7 +147,7 @@ class Backend(Staying, AutoBatchingMixin, ParallelBackendBase):  # type: ignore[
     def _let_go(self) -> None:
         if self._team is not None:
             self._team.close()
-            self._team = None
+            self._teams.clear()
 
 
 class _Team:
@@ -160,7 +164,6 @@ class _Team:
         except BaseException:
             self._end_own()
             raise
-        self._finalizer = at_end(self, self._crew.let_go, _end if self._own is None else self._own.close)
 
     def fits(self, size: int) -> bool:
         """Whether these are as many as that, and still there."""
@@ -188,11 +191,17 @@ class _Team:
     def close(self) -> None:
         """End it all."""
         self._crew.close()
-        self._finalizer()
+        self._end_own()
 
-    def _end_own(self) -> None:
+    def let_go(self, then: Callable[[], object]) -> None:
+        """The same for whoever must not wait; ``then`` is called in the end."""
+        self._crew.let_go(partial(self._end_own, then))
+
+    def _end_own(self, then: Callable[[], object] | None = None) -> None:
         if self._own is not None:
             self._own.close()
+        if then is not None:
+            then()
 
 
 def run_batch(batch: Callable[[], Any]) -> Any:
@@ -222,5 +231,13 @@ def _settle(futures: dict[int, Future[Any]], result: Result) -> None:
         future.set_exception(own_failure(result, CALL))
 
 
+def _let_go(teams: list[_Team], then: Callable[[], object]) -> None:
+    """Let go of a team, and call ``then`` once its thread needs nothing any more."""
+    if teams:
+        teams[0].let_go(then)
+    else:
+        then()
+
+
 def _end() -> None:
-    """What there is to end of workers that were given."""
+    """What there is to end where no workers were given."""

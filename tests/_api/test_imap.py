@@ -11,6 +11,7 @@ import time
 import pytest
 
 import kofn
+from kofn.engines._wrapped import WrappedPool
 from kofn.jobs.calls import _crew
 from processes import held, until
 
@@ -104,6 +105,41 @@ def test_what_is_forgotten_ends_though_garbage_is_looked_for_under_a_lock_of_its
         threading.Thread(target=look, daemon=True).start()
         assert looked.wait(60.0)
         assert kofn.map(abs, [-1], workers=pool).value == [1]
+
+
+class Collecting(WrappedPool):
+    """Looks for garbage as something is placed by the thread of the calls, which has a lock then."""
+
+    def __init__(self, pool):
+        super().__init__(pool)
+        self.is_there, self.may_look = threading.Event(), threading.Event()
+
+    def put(self, worker, key, value):
+        super().put(worker, key, value)
+        if threading.current_thread().name == "kofn-calls":
+            self.is_there.set()
+            self.may_look.wait(60.0)
+            gc.collect()
+
+
+@pytest.mark.parametrize("face", ["imap", "joblib"])
+def test_what_is_forgotten_ends_though_its_own_thread_looks_for_garbage_in_the_middle_of_something(face):
+    with kofn.ThreadPool(2) as threads:
+        pool = Collecting(threads)
+        if face == "imap":
+            circle = [kofn.imap(abs, itertools.count(), workers=pool)]
+        else:
+            backend = pytest.importorskip("kofn.joblib").Backend(pool)
+            backend.configure(2)
+            for _ in range(8):
+                backend.submit(list)
+            circle = [backend]
+            del backend
+        circle.append(circle)
+        assert pool.is_there.wait(60.0)
+        del circle
+        pool.may_look.set()
+        until(lambda: not any(slot.residents for slot in threads._slots), 60.0)
 
 
 def test_its_own_workers_end_with_it():

@@ -78,11 +78,13 @@ class Crew:
     def let_go(self, then: Callable[[], object]) -> None:
         """Close it where nobody may be waited for, and call ``then``: the garbage collector comes by in any thread.
 
-        That one may hold a lock that is needed to let go of what runs.
+        That one may hold a lock that is needed to let go of what runs, or be the thread of the crew itself in the
+        middle of something, with a lock that ``then`` needs.
         """
         self._finalizer()
-        if not self.is_own_thread and self.loop.is_here:
-            self._thread.join(SOON)
+        if self.loop.is_here:
+            if not self.is_own_thread:
+                self._thread.join(SOON)
             if self._thread.is_alive():
                 threading.Thread(target=self._end, args=(then,), name="kofn-calls-end", daemon=True).start()
                 return
