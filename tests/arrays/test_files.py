@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -260,3 +261,31 @@ def test_a_read_only_disk_is_refused_before_anything(small_disk):
     with pytest.raises(FileError, match="Read-only file system"):
         write_matrix(path, np.eye(2), "--out")
     assert np.array_equal(np.load(path), np.arange(3))
+
+
+PLACES = [
+    np.s_[::2], np.s_[::-1], np.s_[:, ::2], np.s_[::3, 1:3], np.s_[1:7:2, ::-2], np.s_[-3:], np.s_[5:2], np.s_[:, 9:],
+    np.s_[[0, -1]], np.s_[:, [-1, 0, 2]], np.s_[np.arange(8) % 3 == 0], np.s_[...], np.s_[[]], np.s_[1:3, [4, -5]],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_matrix_in_a_file_is_read_and_written_where_numpy_would(tmp_path, order):
+    A = np.arange(48.0).reshape(8, 6)
+    np.save(tmp_path / "A.npy", np.asarray(A, order=order))
+    read = read_matrix(tmp_path / "A.npy", "A")
+    for place in PLACES:
+        assert np.array_equal(read[place], A[place]), place
+        with tempfile.TemporaryFile() as file:
+            written = FileMatrix(Descriptor(file.fileno()), A.shape, float, 16, by_columns=order == "F")
+            written[:] = expected = A.copy()
+            for values in (-expected[place], 7.0):
+                written[place] = expected[place] = values
+                assert np.array_equal(written[:], expected), place
+    for place in (np.s_[8:, [6]], [8], [-9], 3, np.s_[2, 3], np.s_[[0, 1], [2, 3]], [True] * 3, [0.5], np.s_[:, :, 0]):
+        with pytest.raises(IndexError):
+            read[place]
+        with tempfile.TemporaryFile() as file, pytest.raises(IndexError):
+            FileMatrix(Descriptor(file.fileno()), A.shape, float)[place] = 0.0
+    with tempfile.TemporaryFile() as file, pytest.raises(ValueError, match="broadcast"):
+        FileMatrix(Descriptor(file.fileno()), A.shape, float)[2:4] = A  # which would go on in later rows

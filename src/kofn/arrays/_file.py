@@ -18,7 +18,7 @@ import numpy as np
 from .._base._numbers import Array
 from .._base._snapshots import Snapshot, memory_map
 from ..errors import FileError
-from ._source import ALL, Cast, Source
+from ._source import ALL, WAYS, Cast, Source, lines_of, sides_of
 
 WHOLE_ROWS = 4
 """Rows are read whole when at least one part in so many is wanted."""
@@ -172,8 +172,14 @@ class FileMatrix(Source):
         return self._read(columns, rows).T if self.by_columns else self._read(rows, columns)
 
     def __setitem__(self, key: Any, values: Array) -> None:
-        rows, columns = key if isinstance(key, tuple) else (key, ALL)
-        rows = rows if isinstance(rows, slice) else np.ravel(rows)
+        rows, columns = sides_of(key)
+        if np.ndim(columns) == 1 and np.shape(rows)[1:] == (1,):  # as NumPy has it where both are picked
+            rows = np.ravel(rows)
+        elif np.ndim(columns) == np.ndim(rows) == 1:
+            raise IndexError(f"{WAYS}; both at once are matrix[rows[:, None], columns]")
+        rows, columns = (lines_of(at, length) for at, length in zip((rows, columns), self.shape, strict=True))
+        room = [at.stop - at.start if isinstance(at, slice) else len(at) for at in (rows, columns)]
+        values = np.broadcast_to(values, room)
         if self.by_columns:
             rows, columns, values = columns, rows, np.transpose(values)
         self._write(rows, columns, values)

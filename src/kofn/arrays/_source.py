@@ -26,6 +26,40 @@ TILE_BYTES = 1 << 23
 ALL = slice(None)
 
 
+WAYS = "a matrix that is read by pieces is given slices or lists of numbers for its rows and columns"
+
+
+def sides_of(key: Any) -> tuple[Any, Any]:
+    """What an index says of rows and of columns."""
+    if not isinstance(key, tuple):
+        return (ALL if key is Ellipsis else key), ALL
+    if len(key) != 2:
+        raise IndexError(f"{WAYS}, two in all, and was given {len(key)}")
+    return key
+
+
+def lines_of(at: Any, length: int) -> Any:
+    """What picks so many lines, as NumPy takes it: a slice of step 1, or an array of numbers from 0 on.
+
+    Examples
+    --------
+    >>> lines_of(slice(-2, None), 5), lines_of(slice(None, None, 2), 5), lines_of([0, -1], 5)
+    (slice(3, 5, None), array([0, 2, 4]), array([0, 4]))
+    """
+    if isinstance(at, slice):
+        span = range(length)[at]
+        return slice(span.start, max(span.start, span.stop)) if span.step == 1 else np.asarray(span, dtype=np.intp)
+    numbers = np.asarray(at)
+    if numbers.dtype == bool and numbers.shape == (length,):
+        return np.flatnonzero(numbers)
+    if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
+        raise IndexError(f"{WAYS}, and was given {at!r}")
+    numbers = numbers.astype(np.intp, copy=False)
+    if numbers.size and not -length <= numbers.min() <= numbers.max() < length:
+        raise IndexError(f"line {numbers.max() if numbers.max() >= length else numbers.min()} is not one of {length}")
+    return np.where(numbers < 0, numbers + length, numbers)
+
+
 class Source(ABC):
     """A matrix that is read piece by piece.
 
@@ -64,8 +98,13 @@ class Source(ABC):
         return self
 
     def __getitem__(self, key: Any) -> Array:
-        rows, columns = key if isinstance(key, tuple) else (key, ALL)
-        return self.read(rows, columns)
+        rows, columns = asked = sides_of(key)
+        here = [lines_of(at, length) for at, length in zip(asked, self.shape, strict=True)]
+        if any(isinstance(at, slice) for at in here):
+            return self.read(*here)
+        if not isinstance(rows, slice) and not isinstance(columns, slice):
+            raise IndexError(f"{WAYS}, one of the two at most; take matrix[rows][:, columns]")
+        return self.read(here[0], ALL)[:, here[1]]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return self[:].astype(self.dtype if dtype is None else dtype, copy=False)
