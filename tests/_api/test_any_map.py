@@ -8,9 +8,11 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 import kofn
 from kofn.simulation import VirtualPool
@@ -67,6 +69,69 @@ def test_a_buffer_that_an_iterator_uses_again_is_copied(threads):
     assert kofn.map(float, (x[0] for x in inputs), workers=threads).value == list(range(50))
     inputs = (np.copyto(buffer, k) or buffer for k in range(50))
     assert [x[1] for x in kofn.map(np.negative, inputs, workers=threads).value] == [-k for k in range(50)]
+
+
+class Pair(NamedTuple):
+    name: str
+    numbers: np.ndarray
+
+
+HOLDERS = {  # of a buffer, which none of them copies
+    "tuple": lambda buffer: (buffer, "a"),
+    "named": lambda buffer: Pair("a", buffer),
+    "list": lambda buffer: [[buffer]],
+    "dict": lambda buffer: {"a": {"b": buffer}},
+    "sparse": lambda buffer: csr_array((buffer, [0, 1], [0, 1, 2]), shape=(2, 2), copy=False),
+    "objects": lambda buffer: np.array([{"a": buffer}, None]),
+}
+
+
+def largest(held):
+    """The largest number in anything that holds numbers."""
+    if isinstance(held, dict):
+        held = list(held.values())
+    if isinstance(held, tuple | list) or (isinstance(held, np.ndarray) and held.dtype.hasobject):
+        return max(largest(one) for one in held)
+    return float(held.max()) if hasattr(held, "max") else -1.0
+
+
+@pytest.mark.parametrize("kind", HOLDERS)
+def test_so_is_one_that_lies_in_what_an_iterator_yields(threads, local_pool, kind):
+    def stream():
+        buffer = np.zeros(2)
+        for k in range(20):
+            buffer[:] = k
+            yield HOLDERS[kind](buffer)
+
+    for pool in (threads, local_pool):
+        assert list(kofn.map(largest, stream(), workers=pool).value) == list(range(20))
+    assert list(kofn.imap(largest, stream(), workers=threads)) == list(range(20))
+    assert list(kofn.map(largest, stream(), workers=threads, code="repetition").value) == list(range(20))
+    with kofn.Executor(threads) as executor:
+        assert list(executor.map(largest, stream())) == list(range(20))
+
+
+@pytest.mark.parametrize("kind", HOLDERS)
+def test_buffers_that_a_function_uses_again_are_copied(kind):
+    buffer = np.zeros(2)
+
+    def f(k):
+        buffer[:] = k
+        return HOLDERS[kind](buffer)
+
+    with kofn.ThreadPool(1) as pool:
+        assert [largest(one) for one in kofn.map(f, range(20), workers=pool).value] == list(range(20))
+        assert [largest(one) for one in kofn.map(f, range(9), workers=pool, code="repetition").value] == list(range(9))
+        with kofn.Executor(pool) as executor:
+            assert [largest(one) for one in executor.map(f, range(20))] == list(range(20))
+
+
+def test_what_a_function_returns_may_hold_itself():
+    circle = [np.zeros(2)]
+    circle.append(circle)
+    with kofn.ThreadPool(1) as pool:
+        (found,) = kofn.map(lambda _: circle, [0], workers=pool).value
+    assert found[1] is found and found[0] is not circle[0] and found[0].tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(("stack", "kind"), [(None, list), (True, np.ndarray), (False, list)])

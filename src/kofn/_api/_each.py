@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .. import checks
-from .._base._snapshots import seal
+from .._base._snapshots import seal, seal_now
 from ..errors import FunctionError, NotDecodable, PoolClosed, ReferenceLost, WorkerLost
 from ..jobs._answer import Answer
 from ..jobs._collector import Progress
@@ -63,9 +63,9 @@ class Inputs:
         self.size = min(sizes) if len(sizes) == len(read) else None
         self.count = 0
         self._read = read
-        self._iterators: list[Iterator[Any]] = [
-            iter(one) if isinstance(one, list) else map(_copied, one) for one in read
-        ]
+        self._iterators: list[Iterator[Any]] = list(map(iter, read))
+        # Whatever makes items on the way may use its buffers again.
+        self._seals = [seal if isinstance(one, list) else seal_now for one in read]
 
     def find(self, lease: PoolLease, call: str) -> None:
         """Have what lies at the workers go to tasks by reference; lists are looked through at once."""
@@ -82,19 +82,14 @@ class Inputs:
         if self.count == self.size:
             return None
         arguments = []
-        for iterator in self._iterators:
+        for iterator, sealed in zip(self._iterators, self._seals, strict=True):
             try:
-                arguments.append(seal(next(iterator)))
+                arguments.append(sealed(next(iterator)))
             except StopIteration:
                 self.size = self.count
                 return None
         self.count += 1
         return tuple(arguments)
-
-
-def _copied(item: Any) -> Any:
-    """An item as it is when it comes: whatever makes arrays on the way may use its buffer again."""
-    return item.copy() if isinstance(item, np.ndarray) else item
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,10 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, ParamSpec, TypeVar, cast
 
+import numpy as np
+
 from .. import checks
+from .._base._copies import as_now
 from .._base._travel import Staying
 from ..errors import PoolClosed
 from ..jobs._lease import PoolLease
@@ -85,7 +88,8 @@ class Executor(Staying, concurrent.futures.Executor):
         fn : callable
             Takes one item of each iterable; the shortest ends them.
         *iterables : iterable
-            Read at once; `kofn.imap` reads ahead a bounded number.
+            Read at once, so that arrays which an iterator yields are copied: it may use its buffer again. `kofn.imap`
+            reads ahead a bounded number.
         timeout : float, optional
             `TimeoutError` is raised if the next result is not there so many seconds after this call.
         chunksize : int
@@ -94,7 +98,8 @@ class Executor(Staying, concurrent.futures.Executor):
             What executors of later versions of Python take, there.
         """
         checks.integer(CALL, "chunksize", chunksize, 1, "leave it out")
-        return super().map(fn, *iterables, timeout=timeout, **later)
+        taken = [one if isinstance(one, list | tuple | np.ndarray) else map(as_now, one) for one in iterables]
+        return super().map(fn, *taken, timeout=timeout, **later)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls, and end when those that there are have come to their end.

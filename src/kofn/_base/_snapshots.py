@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from ._copies import SIMPLE, as_now
 from ._envelope import ESCAPES, text_of
 from ._numbers import Array
 from ._pickles import NOTHING, PLAIN, Code, Noted, noting, pickled
@@ -153,6 +154,23 @@ def is_write(error: BaseException) -> bool:
     return isinstance(error, ValueError | TypeError | BufferError) and any(said in text for said in WRITES)
 
 
+def seal_now(value: Any) -> Any:
+    """What a task is sent for a value that may change as soon as this returns.
+
+    Examples
+    --------
+    >>> x = np.zeros(2)
+    >>> box = seal_now((x, 1))
+    >>> x[:] = 7.0
+    >>> unseal(box)
+    (array([0., 0.]), 1)
+    """
+    if type(value) in SIMPLE:
+        return value
+    sealed = seal(value)
+    return sealed.kept() if isinstance(sealed, Sealed) else as_now(sealed)
+
+
 def failure_of(error: BaseException, name: str, where: str = "") -> str:
     """What a user's function did that ended with an error, in words.
 
@@ -186,7 +204,7 @@ def call_protected(function: Callable[..., Any], *values: Any) -> Any:
         kept = result_empty(result.shape, result.dtype)  # where it need not be copied again
         kept[...] = result
         return kept
-    return copy.deepcopy(result) if isinstance(result, np.ndarray | list | dict) else result
+    return copy.deepcopy(result) if isinstance(result, np.ndarray | list | dict) else as_now(result)
 
 
 def is_own(function: Any) -> bool:
@@ -256,7 +274,7 @@ def collect(items: Iterable[Any]) -> list[Any]:
     """
     if isinstance(items, list | tuple | np.ndarray):  # all of it is there already
         return list(items)
-    return [item.copy() if isinstance(item, np.ndarray) else item for item in items]
+    return list(map(as_now, items))
 
 
 def own(array: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any, final
 
 import numpy as np
 
+from ..._base._copies import as_now
 from ..._base._numbers import EPSILON, Array
 from ..._base._snapshots import failure_of, unseal
 from ...arrays._remote import Ref
@@ -159,7 +160,7 @@ def call(function: Callable[..., Any], place: str, *arguments: Any) -> Any:
     except BaseException as error:
         raise EvaluationFailed(f"f {failure_of(error, 'x', f' at {place}')}") from error
     require_result(result, place)
-    return result.copy() if isinstance(result, np.ndarray) else result  # f may use its buffer again
+    return as_now(result)  # f may use its buffers again
 
 
 def together(outputs: Mapping[int, Any], size: int, zero_fill: bool = False) -> Any:
