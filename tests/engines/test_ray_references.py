@@ -13,6 +13,7 @@ import pytest
 
 import kofn
 from kofn.engines import RayPool, Ref, RemoteMatrix
+from kofn.engines.ray import _keeping as ray_keeping
 from kofn.errors import ArgumentError, PoolClosed, ReferenceLost
 from kofn.testing import check_references
 from processes import until
@@ -62,6 +63,19 @@ def test_what_is_kept_does_not_come_here(pool: RayPool) -> None:
     assert set(location["node_ids"]) == nodes == {ref.handle.home}
     assert pool.submit(1, np.sum, ref).result() == 1e6
     assert pool.moved() == {}  # all workers are at this machine
+
+
+def test_small_values_are_not_copied_by_tasks_for_which_ray_would_start_processes(
+    pool: RayPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They lie with this process, and go to an actor with its task."""
+    monkeypatch.setattr(ray_keeping, "copied", None)
+    A, B = np.arange(48.0).reshape(12, 4), np.arange(20.0).reshape(4, 5)
+    blocks = [[ray.put(A[at : at + 3])] for at in range(0, 12, 3)]
+    answer = kofn.matmul(blocks, [[ray.put(B)]], workers=pool, redundancy=1)
+    assert np.array_equal(np.vstack(ray.get([row[0] for row in answer.value])), A @ B)
+    (ref,) = pool.refer([ray.put(1.5)])
+    assert ref is not None and pool.submit(2, abs, pool.send(ref, 2).result()).result() == 1.5
 
 
 def test_what_a_task_needed_goes_with_its_reference(cluster: None) -> None:

@@ -60,14 +60,17 @@ class RayKeeping(SlotPool[RaySlot], ABC):
         return self._travel(ref, reference, _own)
 
     def send(self, ref: Ref, worker: int) -> Future[Ref]:
-        """Copy a value to the machine of another worker; where that is the same one, the value serves both."""
+        """Copy a value to the machine of another worker; where that is the same one, the value serves both.
+
+        So does what is too small for Ray's store: it lies here, and goes with every task that reads it.
+        """
         slot = self._slot("send", worker)
         try:
             kept, reference = kept_object(ref)
             node = _place(slot)
         except (ReferenceLost, WorkerLost) as error:
             return failed(error)
-        if node == kept.home:
+        if kept.home in (node, ""):
             promise = Promise()
             promise.settle(self._refer(ref, worker, reference, node))
             return promise.future

@@ -28,7 +28,7 @@ class KeptObject(Staying):
     reference : ray.ObjectRef
         None once it was released.
     home : str
-        The machine where Ray keeps it until it is released.
+        The machine where Ray keeps it until it is released; empty where the owner has it, as it is small.
     """
 
     def __init__(self, reference: Any, home: str) -> None:
