@@ -1,6 +1,7 @@
 """Wrong results are located by what is redundant among them, or the answer is that it is not certain."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -144,3 +145,12 @@ def test_honest_results_of_a_badly_conditioned_code_agree():
     unknowns = np.rint(2.0**20 * weakest).astype(np.int64).astype(object)
     results = [np.array([float(sum(int(p) * u for p, u in zip(row, unknowns, strict=True)))]) for row in powers]
     assert locate(code, range(12), results) == ([], [])
+
+
+def test_a_nan_that_signals_is_located_without_a_warning():
+    code = code_of(n=6, k=3)
+    results = code.generator @ np.random.default_rng(1).standard_normal((3, 20))
+    results.view(np.uint64)[4, 7] = 0x7FF0_0000_0000_0001
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert locate(code, range(6), list(results)).wrong == [4]

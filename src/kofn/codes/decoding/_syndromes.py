@@ -81,7 +81,7 @@ def locate(
         raise CodeError(f"{code.name} is sparse; wrong results are located in dense codes.")
     noise = _noise(payloads) if noise is None else noise
     rows, results = list(received), _real_numbers(payloads)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # a NaN that signals
         finite = np.isfinite(np.linalg.norm(results, axis=1))
     wrong = [row for row, is_number in zip(rows, finite.tolist(), strict=True) if not is_number]
     rows = [row for row in rows if row not in wrong]
