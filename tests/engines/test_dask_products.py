@@ -15,6 +15,7 @@ import kofn
 from dask_processes import processes
 from processes import until
 
+dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("distributed")
 
@@ -102,6 +103,17 @@ def test_an_operator_keeps_the_matrix_where_it_lies(client):
 def test_what_cannot_be_multiplied_gets_a_sentence(client, a, b, said):
     with pytest.raises(kofn.ArgumentError, match=said):
         kofn.matmul(a, b, workers=client)
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (4, 1), (3, 4), (5, 4)])
+def test_chunks_of_other_sizes_than_the_array_says_are_refused(client, shape):
+    """They would be repeated, or cut off, and the answer called exact."""
+    ones = dask.delayed(np.ones)
+    a = da.concatenate([da.from_delayed(ones(size), shape=(4, 4), dtype=float) for size in ((4, 4), shape)])
+    with pytest.raises(kofn.errors.TaskError, match=rf"chunks of the sizes that it says.*\({shape[0]}, {shape[1]}\)"):
+        kofn.matmul(a, np.ones((4, 2)), workers=client)
+    with pytest.raises(kofn.errors.ArgumentError, match=r"chunks of the sizes that it says"):
+        kofn.operator(a, workers=client, redundancy=0) @ np.ones(4)
 
 
 def test_a_client_that_is_closed_gets_a_sentence(dask_cluster):

@@ -121,7 +121,7 @@ class DaskReferences(SlotPool[DaskSlot], ABC):
         name = getattr(function, "__name__", "task").strip("<>")
         holds = {ref.key: hold_of(ref) for ref in refs_in(arguments)}
         if holds:
-            arguments = with_values(arguments, lambda ref: Ref(ref.key, ref.worker))  # a handle stays here
+            arguments = with_values(arguments, lambda ref: Ref(ref.key, ref.worker, ref.spec))  # a handle stays here
         call = "keep" if is_kept else "submit"
         return Call(name, pack_argument(call, "function and arguments", (function, arguments), pack), holds, is_kept)
 

@@ -9,11 +9,12 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from ... import checks
 from ..._base._envelope import Envelope
 from .._cancellation import running_with
 from .._future import pack_result
 from .._pickling import BufferedPickle
-from .._references import with_values
+from .._references import Ref, with_values
 from ._keeping import Missing, keep, values_here
 
 Outcome = tuple[Literal["value", "kept", "missing", "failed", "refused"], Any]
@@ -54,7 +55,7 @@ def perform(
         values = values_here(needs)
         function, arguments = call.open()
         if values:
-            arguments = with_values(arguments, lambda ref: values[ref.key])
+            arguments = with_values(arguments, lambda ref: _as_told(ref, values[ref.key]))
         with running_with(token):
             value = function(*(resident.view() for resident in residents), *arguments)
         if client:
@@ -68,6 +69,15 @@ def perform(
         return "failed", pickle.dumps(Envelope(error))
     finally:
         del _begun[key]
+
+
+def _as_told(ref: Ref, value: Any) -> Any:
+    """A value whose shape is what a Dask array says of its chunk: products of others would be cut off or repeated."""
+    shape = getattr(value, "shape", None)
+    if ref.spec is not None and shape is not None and shape != ref.spec.shape:
+        must, remedy = "hold chunks of the sizes that it says", "give map_blocks the chunks of what it returns"
+        raise checks.refusal("kofn", "the Dask array", must, f"{shape} in place of {ref.spec.shape}", remedy)
+    return value
 
 
 def kept_key(key: str) -> str:
