@@ -94,9 +94,8 @@ class Compared(Checks):
         self.wrong += [Wrong(one.row, one.worker, size) for one, size in wrong]
         if wrong:
             self._news.append(on.Withdrawn([(one.row, one.worker) for one, _ in wrong]))
-        opinions[:] = [one for one, size in zip(opinions, sizes, strict=True) if size <= 1.0][
-            -1:
-        ]  # the run keeps it too
+        alike = [one for one, size in zip(opinions, sizes, strict=True) if size <= 1.0]
+        opinions[:] = alike[-1:]  # the run keeps it, too
 
     def _against_others(self, opinion: Opinion, opinions: Sequence[Opinion]) -> Heard:
         size = difference(opinions[0].result, opinion.result)
