@@ -11,6 +11,8 @@ import pytest
 
 import kofn
 from kofn.engines import RayPool, as_pool
+from kofn.engines.ray._clerk import Clerk
+from kofn.engines.ray._slot import SHUT_DOWN, RaySlot, Shelf
 
 pytest.importorskip("ray")
 
@@ -22,6 +24,18 @@ def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("kofn.errors.find_spec", lambda name: None)
     with pytest.raises(kofn.MissingPackage, match=r"kofn\.map: workers='ray:8' needs Ray; install it with"):
         as_pool("ray:8", "kofn.map")
+
+
+def test_nothing_is_asked_of_a_ray_that_was_shut_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would start another one for that."""
+    asked: list[object] = []
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.kill", asked.append)
+    clerk = Clerk(lambda: None)
+    slot = RaySlot(0, lambda: asked.append("an actor"), clerk, Shelf(), 1.0)
+    slot.spawn("an old one")
+    clerk.end()
+    assert (slot.state, slot.why, asked) == ("dead", SHUT_DOWN, [])
 
 
 ALONE = """

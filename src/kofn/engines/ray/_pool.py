@@ -19,7 +19,7 @@ from .._slots import close_slots
 from ._clerk import Clerk
 from ._keeping import RayKeeping
 from ._kept import Travels
-from ._session import Session, join
+from ._session import Session, is_connected, join
 from ._slot import SHUT_DOWN, RaySlot, Shelf
 from ._worker import RayWorker
 
@@ -129,7 +129,7 @@ class RayPool(RayKeeping):
 
     def _slot(self, call: str, worker: int) -> RaySlot:
         slot = super()._slot(call, worker)
-        if not self._session.is_connected:
+        if not is_connected():
             raise PoolClosed(f"{call}: {SHUT_DOWN}")
         return slot
 

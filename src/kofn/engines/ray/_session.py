@@ -38,13 +38,6 @@ class Session:
         """Whether this process is connected to it."""
         return _identity() == self.identity
 
-    @property
-    def is_connected(self) -> bool:
-        """Whether this process is connected to Ray at all, which is told more quickly."""
-        import ray
-
-        return bool(ray.is_initialized())
-
     def leave(self) -> None:
         """Have one pool less; with the last one shut Ray down, if it was started here."""
         import ray
@@ -57,6 +50,13 @@ class Session:
                 del _open[self.identity]
                 if self.is_reachable:
                     ray.shutdown()
+
+
+def is_connected() -> bool:
+    """Whether this process is connected to Ray at all, which would start another one for what it is asked otherwise."""
+    import ray
+
+    return bool(ray.is_initialized())
 
 
 def join(call: str, least: int) -> Session:
@@ -120,7 +120,7 @@ def _keeping_sigterm() -> Iterator[None]:
 def _identity() -> tuple[str, str] | None:
     import ray
 
-    if not ray.is_initialized():
+    if not is_connected():
         return None
     context = ray.get_runtime_context()
     return str(context.gcs_address), str(context.get_job_id())

@@ -26,6 +26,7 @@ from .._validation import pack_argument
 from .._warming import TRIES
 from ._clerk import Clerk
 from ._kept import KeptObject, RayCall
+from ._session import is_connected
 
 INLINE = 100_000
 """Bytes from which a resident value goes to Ray's object store; below, it travels with the first task that uses it."""
@@ -134,6 +135,9 @@ class RaySlot(PoolSlot):
 
     def spawn(self, old: Any) -> None:
         """Make an actor, in place of another one that is ended."""
+        if not is_connected():
+            self.lose_ray()
+            return
         kill(old)
         with self.lock:
             if self.closed:
@@ -304,7 +308,7 @@ class RaySlot(PoolSlot):
 
 def kill(actor: Any) -> None:
     """End an actor, whatever it does; it may have ended already."""
-    if actor is not None:
+    if actor is not None and is_connected():
         import ray
 
         with contextlib.suppress(Exception):
