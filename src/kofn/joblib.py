@@ -21,7 +21,7 @@ from .engines import LocalPool
 from .engines._protocol import capabilities_of
 from .errors import ArgumentError, PoolClosed, require
 from .jobs._lease import PoolLease
-from .jobs.calls._crew import Crew
+from .jobs.calls._crew import Crew, end_elsewhere
 from .jobs.calls._loop import CallLoop, Result
 from .jobs.calls._words import own_failure
 
@@ -235,8 +235,8 @@ def _let_go(teams: list[_Team], then: Callable[[], object]) -> None:
     """Let go of a team, and call ``then`` once its thread needs nothing any more."""
     if teams:
         teams[0].let_go(then)
-    else:
-        then()
+    elif then is not _end:
+        end_elsewhere(then)
 
 
 def _end() -> None:

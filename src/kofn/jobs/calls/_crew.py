@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from copy import copy
+from functools import partial
 from typing import Any
 
 from ..._base._closeable import at_end
@@ -78,21 +79,26 @@ class Crew:
     def let_go(self, then: Callable[[], object]) -> None:
         """Close it where nobody may be waited for, and call ``then``: the garbage collector comes by in any thread.
 
-        That one may hold a lock that is needed to let go of what runs, or be the thread of the crew itself in the
-        middle of something, with a lock that ``then`` needs.
+        That one may hold a lock that is needed to let go of what runs, or that ``then`` needs.
         """
         self._finalizer()
-        if self.loop.is_here:
-            if not self.is_own_thread:
-                self._thread.join(SOON)
-            if self._thread.is_alive():
-                threading.Thread(target=self._end, args=(then,), name="kofn-calls-end", daemon=True).start()
-                return
-        then()
+        if not self.loop.is_here:
+            then()
+        elif self.is_own_thread:
+            threading.Thread(target=self._end, args=(then,), name="kofn-calls-end", daemon=True).start()
+        else:
+            end_elsewhere(partial(self._end, then))
 
     def _end(self, then: Callable[[], object]) -> None:
         self._thread.join()
         then()
+
+
+def end_elsewhere(end: Callable[[], object]) -> None:
+    """Have something ended by a thread of its own, and wait for that a little: this one may hold what it needs."""
+    thread = threading.Thread(target=end, name="kofn-calls-end", daemon=True)
+    thread.start()
+    thread.join(SOON)
 
 
 class _Work:
