@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 import kofn
 from kofn.simulation import VirtualPool
 from kofn.testing import chaos, faults
-from kofn.testing._belongings import left_since
+from kofn.testing._belongings import everything, left_since
 from kofn.testing.chaos import _play, _programs
 from kofn.testing.chaos._draws import COMPARED_FACES, FACES, PROGRAMS, Case, Round
 from kofn.testing.chaos._fits import misfit
@@ -238,3 +239,12 @@ def test_a_pool_in_virtual_time_has_the_delays_of_its_round() -> None:
 def test_folders_of_other_programs_in_shared_memory_are_not_taken_for_kofn_s() -> None:
     new = {"shared memory joblib_memmapping_folder_1", "shared memory sem.mp-1", "shared memory of kofn"}
     assert left_since(set(), new) == {"shared memory of kofn"}
+
+
+def test_a_record_of_a_thread_that_is_not_pythons_is_nothing_left() -> None:
+    """A library's own thread that calls Python leaves one, also when it has ended."""
+    before, told = everything(), threading.Event()
+    names: list[str] = []
+    _thread.start_new_thread(lambda: (names.append(threading.current_thread().name), told.set()), ())
+    assert told.wait(10) and names[0] in {thread.name for thread in threading.enumerate()}
+    assert not [what for what in left_since(before, everything()) if names[0] in what]

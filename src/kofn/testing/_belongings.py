@@ -40,13 +40,18 @@ def everything(beside_a_cluster: bool = False) -> set[str]:
     Beside a cluster, whose workers come and go, connections to it and its shared memory say nothing.
     """
     found = belongings()
-    found |= {f"thread {thread.ident} {thread.name}" for thread in threading.enumerate()}
+    found |= {f"thread {thread.ident} {thread.name}" for thread in threading.enumerate() if _is_pythons(thread)}
     found |= {f"file {path}" for path in Path(tempfile.gettempdir()).iterdir()}
     for path in Path("/proc/self/fd").glob("*"):
         with suppress(FileNotFoundError):
             found.add(f"descriptor {path.name} {path.readlink()}")
     passing = ("shared memory ", " socket:") if beside_a_cluster else ()
     return {name for name in found if not any(word in name for word in passing)}
+
+
+def _is_pythons(thread: threading.Thread) -> bool:
+    """Whether a thread was started by Python; others leave a record when they call it, which stays when they end."""
+    return not isinstance(thread, threading._DummyThread)
 
 
 def left_since(before: set[str], now: set[str] | None = None) -> set[str]:
