@@ -15,8 +15,6 @@ from kofn.torch import _mixture as mixture
 from kofn.torch import _pool_driver as pooled
 from kofn.torch._coder import Coder
 from kofn.torch._options import CodingOptions
-from kofn.torch._partition import ColumnRow, Groups, RowColumn
-from kofn.torch._principal import principal_directions
 from kofn.torch._simulated_driver import SimulatedDriver
 from kofn.torch._sparsify import sparsify
 from processes import slow_but
@@ -110,53 +108,6 @@ def test_an_adaptive_deadline_reaches_the_wanted_error():
 def test_adaptive_deadlines_that_make_no_sense(arguments, sentence):
     with pytest.raises(kofn.ArgumentError, match=sentence):
         kofn.torch.AdaptiveDeadline(**arguments)
-
-
-def test_groups_are_sorted_unevenly_cut_and_put_back():
-    matrix = torch.arange(35.0).view(7, 5)
-    groups = Groups.of(matrix.sum(1), 3)
-    taken = groups.take(matrix, 0)
-    assert taken.shape == (9, 5) and torch.equal(taken[:3], matrix[[6, 5, 4]])
-    assert torch.equal(taken[[5, 8]], torch.zeros(2, 5))
-    assert torch.equal(groups.back(taken, 0), matrix)
-
-
-def test_mixtures_are_those_of_the_block_products():
-    """Mixing all products at once is the same as mixing blocks that were cut and multiplied one by one."""
-    a, b = factors(torch.float64)
-    a, b = a[:8, :6], b[:6, :7]
-    product = RowColumn.of(a, b, (3, 2), (a.norm(dim=1), b.norm(dim=0)))
-    mix = torch.randn(6, 6, dtype=torch.float64)
-    first, second = product.first.view(3, 3, -1), product.second.view(6, 2, 4)
-    blocks = [first[n] @ second[:, p] for n in range(3) for p in range(2)]
-    whole = torch.zeros(9, 8, dtype=torch.float64)
-    for target in range(6):
-        n, p = divmod(target, 2)
-        whole[3 * n : 3 * n + 3, 4 * p : 4 * p + 4] = sum(mix[target, j] * blocks[j] for j in range(6))
-    assert torch.allclose(product.mix(mix), product.restore(whole))
-    multiples = torch.randn(6, dtype=torch.float64)
-    assert torch.allclose(product.mix(multiples), product.mix(torch.diag(multiples)))
-
-    for pairs in (False, True):
-        sums = ColumnRow.of(a, b, 4, a.norm(dim=0) * b.norm(dim=1), pairs)
-        of_a, of_b = sums.first.view(8, 4, 2), sums.second.view(4, 2, 7)
-        mix = torch.randn(16 if pairs else 4, dtype=torch.float64)
-        which = [(m, k) for m in range(4) for k in range(4)] if pairs else [(m, m) for m in range(4)]
-        expected = sum(mix[i] * (of_a[:, m] @ of_b[k]) for i, (m, k) in enumerate(which))
-        assert torch.allclose(sums.mix(mix), expected)
-
-
-def test_principal_components_are_those_of_the_gradient_and_turn_back():
-    """Energies of the rows that are cut are the eigenvalues of G Gᵀ, and the product is what it was."""
-    a, b = factors(torch.float64)
-    a = a[:9]
-    turn = principal_directions(a)
-    turned = turn.T @ a
-    product = RowColumn.of(turned, b, (4, 3), (turned.norm(dim=1), b.norm(dim=0)), turn)
-    energies = product.first.square().sum(1)[product.first.any(1)]
-    assert np.allclose(energies, np.linalg.eigvalsh((a @ a.T).numpy())[::-1], rtol=1e-10)
-    for one in (torch.eye(12, dtype=torch.float64), torch.ones(12, dtype=torch.float64)):
-        assert torch.allclose(product.mix(one), a @ b, rtol=1e-10)
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])

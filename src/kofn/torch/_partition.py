@@ -6,6 +6,7 @@ W u of the true block products, so a simulation computes those once, in one plai
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -17,6 +18,9 @@ from torch import Tensor
 from .._base._numbers import Floats
 from ..arrays._spans import Spans
 from ..schemes.products._importance import block_weights
+
+AT_HAND = 2**19
+"""Numbers that are mixed at a time: what a processor keeps in its caches, and enough for its matrix products."""
 
 
 def line_weights(matrix: Tensor, axis: int, rule: str) -> Tensor:
@@ -96,6 +100,11 @@ class Groups:
         return self.order.index_select(0, places(self._length, self.count, self.order.device)[0])
 
     @cached_property
+    def across(self) -> Tensor:
+        """The elements: the first ones of all groups, the second ones, and so on, (length,)."""
+        return self._padded.view(self.count, self.size).T.reshape(-1)[: self._length]  # padding is at the end
+
+    @cached_property
     def _inverse(self) -> Tensor:
         """The place of each element, (length,)."""
         return self._unsorted(places(self._length, self.count, self.order.device)[1])
@@ -158,12 +167,6 @@ class RowColumn:
         return self.columns.take(self.b, 1)
 
     @cached_property
-    def blocks(self) -> Tensor:
-        """The unknowns, one a row, (N·P, u·q)."""
-        n, u, p, q = self.rows.count, self.rows.size, self.columns.count, self.columns.size
-        return (self.first @ self.second).view(n, u, p, q).transpose(1, 2).reshape(n * p, u * q)
-
-    @cached_property
     def plain(self) -> Tensor:
         """A B as it is."""
         return self.a @ self.b
@@ -172,16 +175,42 @@ class RowColumn:
         """How important each block product is by the weights of its factors, (N, P)."""
         return np.outer(self.rows.importance(rule), self.columns.importance(rule))
 
-    def mix(self, mix: Tensor) -> Tensor:
-        """The product with block products replaced by combinations of them, ``mix`` (N·P, N·P).
+    def mixtures(self, mixes: Sequence[Tensor]) -> list[Tensor]:
+        """For each mix the product with block products replaced by combinations of them, (N·P, N·P).
 
-        Where each is replaced by a multiple of itself ``mix`` (N·P,) has these, and nothing need be moved.
+        Where each is replaced by a multiple of itself a mix (N·P,) has these, and nothing need be moved.
+        """
+        if mixes[0].dim() == 1:
+            products = [self.plain * self._spread(mix.view(self.rows.count, self.columns.count)) for mix in mixes]
+        else:
+            products = self._mixed(mixes)
+        return products if self.turn is None else [self.turn @ product for product in products]
+
+    def _spread(self, shares: Tensor) -> Tensor:
+        return self.rows.spread(self.columns.spread(shares.T).T)
+
+    def _mixed(self, mixes: Sequence[Tensor]) -> list[Tensor]:
+        """Mixtures of the products of A and B, whose rows and columns stay in their order.
+
+        A few rows of each block at a time: what they are multiplied to is mixed and sorted while the processor has it
+        at hand, which takes a quarter of the time of doing one after the other to the whole.
         """
         n, u, p, q = self.rows.count, self.rows.size, self.columns.count, self.columns.size
-        if mix.dim() == 1:
-            product = self.plain * self.rows.spread(self.columns.spread(mix.view(n, p).T).T)
-            return product if self.turn is None else self.turn @ product
-        return self.restore((mix @ self.blocks).view(n, p, u, q).transpose(1, 2).reshape(n * u, p * q))
+        step = max(1, AT_HAND // (n * p * q))
+        mixed = [self.a.new_empty(self.a.shape[0], self.b.shape[1]) for _ in mixes]
+        rows = self.first.view(n, u, -1).transpose(0, 1)  # (u, N, H)
+        for some, places in zip(torch.split(rows, step), torch.split(self.rows.across, n * step), strict=True):
+            products = self._times_second(some.flatten(0, 1)).view(-1, n * p, q)
+            for mix, product in zip(mixes, mixed, strict=True):
+                lines = self.columns.back((mix @ products).view(-1, p * q), 1)
+                product.index_copy_(0, places, lines[: places.shape[0]])
+        return mixed
+
+    def _times_second(self, rows: Tensor) -> Tensor:
+        """Some rows times B with its columns sorted and padded; what is shorter, product or B, is sorted."""
+        if len(self.a) < len(self.b):
+            return self.columns.take(rows @ self.b, 1)
+        return rows @ self.second
 
     def restore(self, product: Tensor) -> Tensor:
         """The product of the sorted, padded factors as that of the factors themselves."""
@@ -231,8 +260,11 @@ class ColumnRow:
         """How important each block product A_m B_m is by the weights of its factors, (M,)."""
         return self.groups.importance(rule)
 
-    def mix(self, mix: Tensor) -> Tensor:
-        """Σ mix_m A_m B_m, or Σ mix_mm' A_m B_m', ``mix`` (unknowns,), at the cost of one product."""
+    def mixtures(self, mixes: Sequence[Tensor]) -> list[Tensor]:
+        """For each mix Σ mix_m A_m B_m, or Σ mix_mm' A_m B_m', (unknowns,), at the cost of one product."""
+        return [self._mixed(mix) for mix in mixes]
+
+    def _mixed(self, mix: Tensor) -> Tensor:
         if not self.pairs:
             return (self.a * self.groups.spread(mix)) @ self.b
         m, h = self.groups.count, self.groups.size

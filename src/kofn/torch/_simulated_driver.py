@@ -65,8 +65,9 @@ class SimulatedProductDriver(ProductDriver):
             self._steps = self._plan_steps(product.a)
             step = next(self._steps)
         mix, late, share, error, seconds = step
-        correction = partial(_as_it_is, product.mix(late)) if late is not None and wants_late else None
-        return Estimate(product.mix(mix), correction, share, error, seconds)
+        value, *after = product.mixtures([mix] if late is None or not wants_late else [mix, late])
+        correction = partial(_as_it_is, after[0]) if after else None
+        return Estimate(value, correction, share, error, seconds)
 
     def _plan_steps(self, like: Tensor) -> Iterator[tuple[Tensor, Tensor | None, float, float, float]]:
         """Decode the next codes of the cache with arrivals drawn for each."""

@@ -108,7 +108,7 @@ def cifar(request: Request) -> Setting:
         images = Part("digits", 256, 360) if request.quick else Part("digits")
         epochs, rate = (1 if request.quick else 20, 1), 0.1
     elif request.device == "cpu":
-        images, epochs = Part("cifar10", *IMAGES_ON_CPU), (4, 2)
+        images, epochs = Part("cifar10", *IMAGES_ON_CPU), (3, 2)
     course, warm_up = (SgdSchedule(count, learning_rate=rate, marks=1) for count in epochs)
     return _setting(request, images, "convolutional", course, warm_up)
 
