@@ -72,6 +72,9 @@ class Redundant(Checks):
         self._kinds[worker] = _kind(result)
         self._absolve(worker, row, result)
         if self._compared.is_asked(row):
+            if _kind(result) != self._usual:  # two that agree on such a one are two liars
+                self._misfits.add((row, worker, _kind(result)))
+                return Heard.UNSURE
             heard = self._compared.hear(worker, row, task, result)
             self._pass_on()
             if heard is not Heard.RIGHT:
