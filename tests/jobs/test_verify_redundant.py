@@ -323,17 +323,3 @@ def test_who_is_refused_because_of_what_a_liar_said_is_not_named(seed):
         answer = kofn.sum(terms, 0.0, workers=pool, code=code, rng=0, verify="correct")
     assert answer.exact and np.array_equal(answer.value, [600_015, 51])
     assert {one.worker for one in answer.report.wrong} <= {1}
-
-
-@pytest.mark.parametrize("seed", [145, 199])
-def test_two_results_of_another_shape_than_most_do_not_bear_each_other_out(seed):
-    """Two liars were asked for the same row: who returned all of it was named."""
-    rng = np.random.default_rng([seed, 5])
-    scheme, truth = frame(seed, "d", N, K)
-    liars = rng.choice(N, 5, replace=False).tolist()
-    with faults.Corrupting(
-        VirtualPool(rng.uniform(1.0, 2.0, (N, 20))), dict.fromkeys(liars, faults.Truncated())
-    ) as pool:
-        answer = kofn.run(scheme, pool, verify="correct")
-    assert answer.exact and np.allclose(answer.value, truth, rtol=1e-8)
-    assert {one.worker for one in answer.report.wrong} <= set(liars)

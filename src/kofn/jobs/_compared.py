@@ -51,6 +51,7 @@ class Compared(Checks):
         self._groups, self._corrects, self._describe = groups, corrects, describe
         self._said: dict[int, list[Opinion]] = {}
         self._settled: set[int] = set()
+        self._doubted: set[int] = set()
 
     def is_settled(self, row: int) -> bool:
         """Whether two workers have said the same of it."""
@@ -69,12 +70,22 @@ class Compared(Checks):
             return self._against_others(Opinion(worker, row, result), opinions)
         if len(others) == len(opinions):  # who is asked again has nothing to add
             opinions.append(Opinion(worker, row, result))
-        if any(alike):
+        if sum(alike) > (self._groups[row] in self._doubted):
             self._settle(opinions, result)
             return Heard.RIGHT
         if others and not (self._corrects and len(opinions) < MOST):
             raise self._contradiction(opinions)
         return Heard.UNSURE
+
+    def doubt(self, row: int) -> set[int] | None:
+        """Let three workers settle what two have said of it; whom that made wrong, or None where three have."""
+        group = self._groups[row]
+        if group in self._doubted or group not in self._settled:
+            return None
+        self._doubted.add(group)
+        self._settled.remove(group)
+        first, *others = self._said[group]
+        return {one.worker for one in others if difference(first.result, one.result) > 1.0}
 
     def unsettled(self) -> Corrupted | None:
         """Rows of which no two workers say the same although several were asked."""
@@ -94,14 +105,16 @@ class Compared(Checks):
         self.wrong += [Wrong(one.row, one.worker, size) for one, size in wrong]
         if wrong:
             self._news.append(on.Withdrawn([(one.row, one.worker) for one, _ in wrong]))
-        alike = [one for one, size in zip(opinions, sizes, strict=True) if size <= 1.0]
-        opinions[:] = alike[-1:]  # the run keeps it, too
+        # Of those that are alike the run keeps one, too.
+        alike = [one._replace(result=result) for one, size in zip(opinions, sizes, strict=True) if size <= 1.0]
+        opinions[:] = [*alike, *(one for one, _ in wrong)]
 
-    def _against_others(self, opinion: Opinion, opinions: Sequence[Opinion]) -> Heard:
+    def _against_others(self, opinion: Opinion, opinions: list[Opinion]) -> Heard:
         size = difference(opinions[0].result, opinion.result)
         if size <= 1.0:
             return Heard.RIGHT
         self.wrong.append(Wrong(opinion.row, opinion.worker, size))
+        opinions.append(opinion)
         return Heard.WRONG
 
     def _contradiction(self, opinions: Sequence[Opinion]) -> Corrupted:

@@ -112,7 +112,7 @@ class Redundant(Checks):
         alone = self._unsettled(found.unchecked)
         wrong = self._unsettled(found.wrong)
         if len(wrong) < len(found.wrong):
-            return self._unclear(received, last) or self._vouched(received, those, noise)
+            return self._doubt(found.wrong) or self._unclear(received, last) or self._vouched(received, those, noise)
         of_one = self._of_one([row for row in received if row not in found.wrong])
         if wrong and of_one:  # one worker's story may be what makes others look wrong
             return self._unclear([*wrong, *of_one], last) or self._vouched(received, those, noise)
@@ -175,6 +175,16 @@ class Redundant(Checks):
             asked.append((row, worker))
         return asked
 
+    def _doubt(self, rows: Collection[int]) -> on.Withdrawn | None:
+        """Have a third worker compute rows that two have said the same of: two may lie in the same way."""
+        asked = []
+        for row in rows:
+            accused = self._compared.doubt(row)
+            if accused is not None:
+                self.wrong = [one for one in self.wrong if one.row != row or one.worker not in accused]
+                asked.append((row, self._taken.pop(row)[0]))
+        return on.Withdrawn((), asked) if asked else None
+
     def _vouched(self, received: Sequence[int], those: Sequence[Any], noise: float) -> on.Vouched:
         """Now that it is known what results are, those that were not taken for their kind or their numbers are wrong.
 
@@ -220,7 +230,11 @@ class Redundant(Checks):
             return on.Withdrawn((), self._question(rows)) if last else on.Unclear(self._contradiction(rows))
         if self._claim:
             return None  # two workers said each of it: the judge of the results says what is not as claimed
-        text = f"two workers each returned the results of {self._code.name}, and still they contradict its generator"
+        if last and (again := self._doubt([row for row in candidates if row in self._taken])):
+            return again
+        text = (
+            f"several workers each returned the results of {self._code.name}, and still they contradict its generator"
+        )
         why = "some are wrong in the same way, or its rows are not what its tasks compute"
         return on.Unclear(Corrupted(f"{text}: {why}.", sorted(candidates)))
 
