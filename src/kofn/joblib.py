@@ -14,14 +14,14 @@ from itertools import count
 from typing import Any
 
 from . import checks
-from ._base._closeable import at_end
+from ._base._closeable import at_end, end_elsewhere
 from ._base._machine import processors
 from ._base._travel import Staying
 from .engines import LocalPool
 from .engines._protocol import capabilities_of
 from .errors import ArgumentError, PoolClosed, require
 from .jobs._lease import PoolLease
-from .jobs.calls._crew import Crew, end_elsewhere
+from .jobs.calls._crew import Crew
 from .jobs.calls._loop import CallLoop, Result
 from .jobs.calls._words import own_failure
 

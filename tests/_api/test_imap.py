@@ -11,8 +11,8 @@ import time
 import pytest
 
 import kofn
+from kofn._base import _closeable
 from kofn.engines._wrapped import WrappedPool
-from kofn.jobs.calls import _crew
 from processes import held, until
 
 
@@ -88,7 +88,7 @@ def test_nothing_is_left_behind_by_one_that_is_closed_forgotten_or_at_its_end():
 
 
 def test_what_is_forgotten_ends_though_garbage_is_looked_for_under_a_lock_of_its_pool(monkeypatch):
-    monkeypatch.setattr(_crew, "SOON", 0.01)
+    monkeypatch.setattr(_closeable, "SOON", 0.01)
     with kofn.LocalPool(1) as pool:
         results = kofn.imap(time.sleep, itertools.repeat(60.0), workers=pool)
         until(lambda: pool.state(0) == "busy", 60.0)

@@ -7,6 +7,7 @@ process that made it, and in another one says so instead of waiting for ever.
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any, Protocol, Self
@@ -87,7 +88,23 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_detach_all)
 
 
-def at_end(thing: object, end: Callable[..., Any], *arguments: Any) -> weakref.finalize[..., object]:
+SOON = 1.0
+"""Seconds that a thread has to end what the garbage collector has found, before whoever collects goes on."""
+
+
+class Ending(weakref.finalize):  # type: ignore[type-arg]  # not so when it runs
+    """A finalizer that is never run by the thread that collects: that may hold a lock that the end needs."""
+
+    __slots__ = ()
+
+    def __call__(self, collected: object = None) -> Any:
+        """End it: in this thread where that is asked for, or at the end of the program."""
+        if collected is None:
+            return super().__call__()
+        return end_elsewhere(super().__call__)
+
+
+def at_end(thing: object, end: Callable[..., Any], *arguments: Any) -> Ending:
     """Call ``end`` when ``thing`` is gone or the program ends, in this process and in no fork of it.
 
     Examples
@@ -98,7 +115,14 @@ def at_end(thing: object, end: Callable[..., Any], *arguments: Any) -> weakref.f
     >>> del thing
     gone
     """
-    return weakref.finalize(thing, _end_at_home, Home(), end, arguments)
+    return Ending(thing, _end_at_home, Home(), end, arguments)
+
+
+def end_elsewhere(end: Callable[[], object]) -> None:
+    """Have something ended by a thread of its own, and wait for that a little: this one may hold what it needs."""
+    thread = threading.Thread(target=end, name="kofn-end", daemon=True)
+    thread.start()
+    thread.join(SOON)
 
 
 def _end_at_home(home: Home, end: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

@@ -8,14 +8,11 @@ from copy import copy
 from functools import partial
 from typing import Any
 
-from ..._base._closeable import at_end
+from ..._base._closeable import at_end, end_elsewhere
 from ..._base._envelope import error_line
 from ..._base._place import staying
 from ...errors import KofnError, PoolClosed
 from ._loop import CallLoop, Result
-
-SOON = 1.0
-"""Seconds that a thread has to end where the garbage collector waits for it."""
 
 Deliver = Callable[[Result], object]
 """Called with what became of a call, in the thread of the crew."""
@@ -85,20 +82,13 @@ class Crew:
         if not self.loop.is_here:
             then()
         elif self.is_own_thread:
-            threading.Thread(target=self._end, args=(then,), name="kofn-calls-end", daemon=True).start()
+            threading.Thread(target=self._end, args=(then,), name="kofn-end", daemon=True).start()
         else:
             end_elsewhere(partial(self._end, then))
 
     def _end(self, then: Callable[[], object]) -> None:
         self._thread.join()
         then()
-
-
-def end_elsewhere(end: Callable[[], object]) -> None:
-    """Have something ended by a thread of its own, and wait for that a little: this one may hold what it needs."""
-    thread = threading.Thread(target=end, name="kofn-calls-end", daemon=True)
-    thread.start()
-    thread.join(SOON)
 
 
 class _Work:
