@@ -41,7 +41,7 @@ WIDE = (
 DEADLINES = (0.25, 0.5, 1.0, 2.0)
 """T_max, Sec. VII-C."""
 
-IMAGES_ON_CPU = (10_000, 2_000)
+IMAGES_ON_CPU = (8_000, 2_000)
 """CIFAR-10 without a GPU: so many images are trained on and tested with."""
 
 
