@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -110,6 +110,34 @@ def test_a_file_that_is_damaged_or_of_something_else_counts_as_none(tmp_path):
     assert [again.get(Drawn(number)) is None for number in range(4)] == [True, True, False, True]
 
 
+ONE_BIT = {
+    "a shape that needs fewer numbers": (b"'shape': (900,)", b"'shape': (100,)"),
+    "another way to compress": (
+        b"PK\x01\x02\x2d\x03\x2d\x00\x00\x00\x00\x00",
+        b"PK\x01\x02\x2d\x03\x2d\x00\x00\x00\x02\x00",
+    ),
+    "encrypted": (b"PK\x01\x02\x2d\x03\x2d\x00\x00\x00", b"PK\x01\x02\x2d\x03\x2d\x00\x01\x00"),
+}
+
+
+@pytest.mark.parametrize("damage", ONE_BIT)
+def test_a_point_in_whose_file_one_bit_is_wrong_is_computed_again(tmp_path, damage):
+    """The first has no wrong checksum where NumPy looks for one, and the others raise what is no zip file's error."""
+    Store(tmp_path).add(Drawn(0), {"drawn": np.arange(900.0)})
+    path, (right, wrong) = tmp_path / f"{Drawn(0).digest}.npz", ONE_BIT[damage]
+    whole = path.read_bytes()
+    assert right in whole and sum((a ^ b).bit_count() for a, b in zip(right, wrong, strict=True)) == 1
+    path.write_bytes(whole.replace(right, wrong, 1))
+    assert Store(tmp_path).get(Drawn(0)) is None
+
+
+def test_an_array_in_the_place_of_a_point_is_none(tmp_path):
+    held = Store(tmp_path)
+    with (tmp_path / f"{Drawn(0).digest}.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    assert held.get(Drawn(0)) is None
+
+
 def test_a_process_that_dies_is_replaced_and_its_point_tried_again(tmp_path, pool):
     log = io.StringIO()
     twice = Deadly(str(tmp_path / "twice"), 2)
@@ -187,6 +215,43 @@ def test_two_runs_over_one_folder_compute_nothing_twice(tmp_path, pool):
     assert sorted(stamped, key=points.index) == points
     assert same(found["a"], points) and same(found["b"], points)
     assert not list(tmp_path.glob("*.claim"))
+
+
+def test_a_claim_that_is_let_go_while_another_is_being_made_is_had_by_one_alone(tmp_path, monkeypatch):
+    """The file is opened, then deleted by whoever had it and made again by a third: what was opened is no claim."""
+    first, third, lock = ExitStack(), ExitStack(), store.fcntl.flock
+    assert first.enter_context(Store(tmp_path).claim(Drawn(0)))
+
+    def late(file, how):
+        monkeypatch.setattr(store.fcntl, "flock", lock)
+        first.close()
+        assert third.enter_context(Store(tmp_path).claim(Drawn(0)))
+        lock(file, how)
+
+    with third:
+        monkeypatch.setattr(store.fcntl, "flock", late)
+        with Store(tmp_path).claim(Drawn(0)) as mine:
+            assert not mine
+        assert list(tmp_path.glob("*.claim"))
+    with Store(tmp_path).claim(Drawn(0)) as mine:
+        assert mine
+    assert not list(tmp_path.glob("*.claim"))
+
+
+def test_a_folder_that_goes_away_or_has_no_locks_is_told_in_a_sentence(tmp_path, pool, monkeypatch):
+    """Neither ends in a traceback, and nobody waits for ever for a claim that none can have."""
+
+    def lockless(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    gone, held = Store(tmp_path / "gone"), Store(tmp_path / "held")
+    shutil.rmtree(gone.folder)
+    with pytest.raises(FileError, match="gone: No such file or directory; ") as caught:
+        complete([Drawn(0)], gone, pool, None, io.StringIO())
+    assert "\n" not in str(caught.value)
+    monkeypatch.setattr(store.fcntl, "flock", lockless)
+    with pytest.raises(FileError, match="No locks available"):
+        complete([Drawn(0)], held, pool, None, io.StringIO())
 
 
 @contextmanager

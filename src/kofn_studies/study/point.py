@@ -26,7 +26,7 @@ class Point(ABC):
     version : int
         To be raised when the same fields no longer give the same result, so that what is kept of before is not used.
     measures_time : bool
-        Whether its result is a time: nothing else of the study is computed meanwhile.
+        Whether its result is a time: the same command computes nothing else meanwhile.
 
     Examples
     --------

@@ -7,9 +7,9 @@ import os
 import threading
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -99,14 +99,21 @@ class Store:
         """Keep other processes from computing a point; false where one of them does so already.
 
         A claim ends with its process, however that ends.
+
+        Raises
+        ------
+        FileError
+            The folder is gone, cannot be written to, or is of a file system without locks.
         """
         path = self.folder / f"{point.digest}.claim"
-        with path.open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                yield False
-                return
+        try:
+            file = _locked(path)
+        except OSError as error:
+            raise FileError(_unwritable(self.folder, error)) from None
+        if file is None:
+            yield False
+            return
+        with file:
             try:
                 yield True
             finally:
@@ -138,12 +145,42 @@ class Store:
 
     def _read(self, point: Point) -> tuple[Result, tuple[float, int]] | None:
         try:
-            with self._path(point).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                held = {name: file[name] for name in file.files}
+            with self._path(point).open("rb") as raw:
+                with zipfile.ZipFile(raw) as whole:
+                    if whole.testzip() is not None:  # NumPy looks at a checksum only where it reads to the end
+                        return None
+                raw.seek(0)
+                with np.load(raw, allow_pickle=False) as file:
+                    held = {name: file[name] for name in file.files}
             own = {name: held.pop(OWN + name).item() for name in (OF, SECONDS, MEMORY)}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except Exception:  # there is none, or it is damaged, and then zip files and arrays may raise whatever they like
             return None
         return (held, (own[SECONDS], own[MEMORY])) if own[OF] == point.identity else None
+
+
+def _locked(path: Path) -> IO[str] | None:
+    """A file, made if need be and locked; None where somebody else has locked it.
+
+    Whoever lets a claim go deletes its file. One that was opened before that and is locked after it has no name any
+    more, and keeps nobody out: then the file of that name is the one to lock.
+    """
+    while True:
+        with ExitStack() as opened:
+            file = opened.enter_context(path.open("a"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return None
+            if _is_at(file, path):
+                opened.pop_all()
+                return file
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _unwritable(folder: Path, error: OSError) -> str:
