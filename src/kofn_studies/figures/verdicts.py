@@ -3,45 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
-from .figure import Figure, Series
+from . import judging_own
+from .figure import Figure
+from .judging import OURS, Verdict, agreement, area, at, error, last, near, short
 from .words import words
-
-OURS = "kofn: "
-"""Begins statements that no paper makes."""
 
 SIGMAS = 4.0
 """Largest of some hundred distances between samples and what they are samples of."""
-
-CLOSE = 0.15
-"""Two numbers agree where they differ by no more than this share of the published one."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One line of the table.
-
-    Parameters
-    ----------
-    figure : str
-        Its id, which is also what `kofn figure` takes.
-    what : str
-        Quantity or statement.
-    published, ours, better : str
-        Numbers, or nothing.
-    said : str
-        Whether it was reproduced.
-    """
-
-    figure: str
-    what: str
-    published: str
-    ours: str
-    better: str
-    said: str
 
 
 def verdicts(figure: Figure) -> list[Verdict]:
@@ -68,12 +39,12 @@ def _numbers(figure: Figure, better: Mapping[str, str] | None = None) -> Iterato
         if entry.name not in figure.names:
             continue
         for x, value in zip(entry.x, entry.y, strict=True):
-            ours = _at(figure, entry.name, x)
+            ours = at(figure, entry.name, x)
             if ours is not None:
-                best = _at(figure, better.get(entry.name, ""), x)
-                told = "" if best is None else f"{_short(best)} ({words(better[entry.name])})"
+                best = at(figure, better.get(entry.name, ""), x)
+                told = "" if best is None else f"{short(best)} ({words(better[entry.name])})"
                 what = f"{words(entry.name)}, {x if isinstance(x, str) else f'{figure.x_label} {x:g}'}"
-                yield Verdict(figure.id, what, _short(value), _short(ours), told, _agreement(value, ours))
+                yield Verdict(figure.id, what, short(value), short(ours), told, agreement(value, ours))
 
 
 def _crossings(figure: Figure) -> Iterator[Verdict]:
@@ -81,25 +52,25 @@ def _crossings(figure: Figure) -> Iterator[Verdict]:
     for entry in figure.published:
         part = entry.name.split("-")[1]
         ours, loss = figure[entry.name].x[0], figure[entry.name].y[0]
-        best = _near(figure, "kronecker-rxc-lmmse", ours)
+        best = near(figure, "kronecker-rxc-lmmse", ours)
         what = f"until when {entry.name.split('-')[0].upper()}, {part}, loses less than MDS"
-        better = f"loss then {_short(loss)}, kronecker {_short(best)}"
-        yield Verdict(figure.id, what, _short(entry.x[0]), _short(ours), better, _agreement(entry.x[0], ours))
+        better = f"loss then {short(loss)}, kronecker {short(best)}"
+        yield Verdict(figure.id, what, short(entry.x[0]), short(ours), better, agreement(entry.x[0], ours))
 
 
 def _table1(figure: Figure) -> Iterator[Verdict]:
     """Table I, with the skill; at most so uncertain, as errors of both on the same sets go up and down together."""
     paper = {x: y for entry in figure.published for x, y in zip(entry.x, entry.y, strict=True)}
     for x, value in paper.items():
-        ours, mean = (_at(figure, name, x) or np.nan for name in ("aicc", "mean-predictor"))
-        errors = [(_error(figure, name, x) or 0.0) for name in ("aicc", "mean-predictor")]
+        ours, mean = (at(figure, name, x) or np.nan for name in ("aicc", "mean-predictor"))
+        errors = [(error(figure, name, x) or 0.0) for name in ("aicc", "mean-predictor")]
         skill, spread = skill_of(ours, errors[0], mean, errors[1])
-        said = f"{_agreement(value, ours)}; skill {skill:.2g} ± {spread:.1g}"
+        said = f"{agreement(value, ours)}; skill {skill:.2g} ± {spread:.1g}"
         if skill <= spread:
             said += ": it predicts the mean"
-        best = _at(figure, "aicc-structured", x)
-        told = "" if best is None else f"{_short(best)} ({words('aicc-structured')})"
-        yield Verdict(figure.id, f"error of {x}, %", _short(value), _short(ours), told, said)
+        best = at(figure, "aicc-structured", x)
+        told = "" if best is None else f"{short(best)} ({words('aicc-structured')})"
+        yield Verdict(figure.id, f"error of {x}, %", short(value), short(ours), told, said)
 
 
 def skill_of(error: float, spread: float, mean: float, mean_spread: float) -> tuple[float, float]:
@@ -119,13 +90,13 @@ def _beats(first: str, second: str, what: str, x: float | None = None) -> Callab
 
     def judge(figure: Figure) -> Iterator[Verdict]:
         (one, spread), (other, other_spread) = (
-            _last(figure, name) if x is None else (_at(figure, name, x), _error(figure, name, x))
+            last(figure, name) if x is None else (at(figure, name, x), error(figure, name, x))
             for name in (first, second)
         )
         if one is not None and other is not None:
             margin = 2 * np.hypot(spread or 0.0, other_spread or 0.0)
             said = "holds" if one - other > margin else "does not hold" if other - one > margin else "no difference"
-            ours = f"{_short(one)} ({words(first)}), {_short(other)} ({words(second)})"
+            ours = f"{short(one)} ({words(first)}), {short(other)} ({words(second)})"
             yield Verdict(figure.id, what, "" if what.startswith(OURS) else "yes", ours, "", said)
 
     return judge
@@ -135,10 +106,10 @@ def _pair(first: str, second: str, what: str) -> Callable[[Figure], Iterator[Ver
     """Two series at their last place, where a paper has a question and no number."""
 
     def judge(figure: Figure) -> Iterator[Verdict]:
-        (one, _), (other, _) = _last(figure, first), _last(figure, second)
+        (one, _), (other, _) = last(figure, first), last(figure, second)
         if one is not None and other is not None:
-            better = f"{_short(other)} ({words(second)})"
-            yield Verdict(figure.id, what, "", f"{_short(one)} ({words(first)})", better, f"{other / one:.2g} times")
+            better = f"{short(other)} ({words(second)})"
+            yield Verdict(figure.id, what, "", f"{short(one)} ({words(first)})", better, f"{other / one:.2g} times")
 
     return judge
 
@@ -173,64 +144,14 @@ def _tail(slow: str, fast: str, best: str) -> Callable[[Figure], Iterator[Verdic
     def judge(figure: Figure) -> Iterator[Verdict]:
         if not {slow, fast, best} <= set(figure.names):
             return
-        mean = {name: _area(figure[name]) for name in (slow, fast, best)}
+        mean = {name: area(figure[name]) for name in (slow, fast, best)}
         gap = mean[slow] / mean[fast] - 1
         said = "far behind" if gap > 0.5 else f"{100 * gap:.0f} % behind, not far"
         what = f"{words(slow)}, is far behind {words(fast)} (mean)"
-        ours = f"{_short(mean[slow])}, {_short(mean[fast])}"
-        yield Verdict(figure.id, what, "yes", ours, f"{_short(mean[best])} ({words(best)})", said)
+        ours = f"{short(mean[slow])}, {short(mean[fast])}"
+        yield Verdict(figure.id, what, "yes", ours, f"{short(mean[best])} ({words(best)})", said)
 
     return judge
-
-
-def _policies(figure: Figure) -> Iterator[Verdict]:
-    """Coded backups where nothing straggles, and over traces against no backups and against those of Spark."""
-    if not {"coded-quiet", "plain-quiet", "spark-3.5-p99", "auto-p99-p99"} <= set(figure.names):
-        return
-    coded, plain = (np.array(figure[f"{name}-quiet"].y) for name in ("coded", "plain"))
-    more = 100 * (np.max(coded / plain) - 1)
-    what = f"{OURS}coded backups cost nothing where nothing straggles (median, at any number of tasks)"
-    yield Verdict(figure.id, what, "", f"{more:+.1f} % at most", "", _whether(more <= 1))
-    for name in ("coded", "auto-p99"):
-        ours, theirs = figure[f"{name}-p99"], figure["spark-3.5-p99"]
-        other = dict(zip(theirs.x, theirs.y, strict=True))
-        won = [y < 1.02 * other.get(x, np.inf) for x, y in zip(ours.x, ours.y, strict=True)]
-        what = f"{OURS}99th percentile, {words(name)}, no more than 2 % above that of {words('spark-3.5')}"
-        yield Verdict(figure.id, what, "", f"{sum(won)} of {len(won)} kinds of delay", "", _whether(all(won)))
-
-
-def _traffic(figure: Figure) -> Iterator[Verdict]:
-    """What passes the client, in units of A and B."""
-    for name in figure.names:
-        share = figure[name].y[-1] / figure[name].x[-1]
-        yield Verdict(figure.id, f"{OURS}{words(name)}, largest size", "", f"{_short(share)} of A and B", "", "counted")
-
-
-def _liars(figure: Figure) -> Iterator[Verdict]:
-    """Until how many liars all runs end right, and whether any answer is wrong before these outvote the others."""
-    for name in (name for name in figure.names if name.endswith("-right")):
-        kind = name.removesuffix("-right")
-        right = np.array(figure[name].y)
-        last = figure[name].x[int(np.argmax(np.append(right, 0.0) < 1.0)) - 1]
-        wrong = [x for x, y in zip(figure[f"{kind}-wrong"].x, figure[f"{kind}-wrong"].y, strict=True) if y > 0]
-        said = f"wrong from {wrong[0]} on: they agree, and are more than the others" if wrong else "no answer is wrong"
-        what = f"{OURS}{words(kind)}: how many liars every run bears"
-        yield Verdict(figure.id, what, "", f"{last} of 12 workers", "", said)
-
-
-def _scaling(figure: Figure) -> Iterator[Verdict]:
-    """Speed at the most workers, as it is and were messages free."""
-    for name in (name for name in figure.names if name.startswith("coded") and not name.endswith("free")):
-        (ours, _), (free, _) = _last(figure, name), _last(figure, "coded-free")
-        if ours is not None and free is not None:
-            seconds = name.removeprefix("coded-").removesuffix("s")
-            best = figure[name].x[int(np.argmax(figure[name].y))]
-            what = f"{OURS}speed with {figure[name].x[-1]} workers, {seconds} s of work, {words('coded')}"
-            yield Verdict(figure.id, what, "", _short(ours), f"{_short(free)} (free messages)", f"best with {best}")
-
-
-def _whether(true: bool) -> str:
-    return "holds" if true else "does not hold"
 
 
 def _all(*judges: Callable[[Figure], Iterator[Verdict]]) -> Callable[[Figure], Iterator[Verdict]]:
@@ -271,10 +192,10 @@ JUDGES: Mapping[str, Callable[[Figure], Iterator[Verdict]]] = {
     "sr-fig2b": _tail("lt", "sr-100", "cyclic"),
     "sr-pareto": _tail("lt", "sr-1000", "hint"),
     "aicc-table1": _table1,
-    "own-policies": _policies,
-    "own-traffic": _traffic,
-    "own-liars": _liars,
-    "own-workers": _scaling,
+    "own-policies": judging_own.policies,
+    "own-traffic": judging_own.traffic,
+    "own-liars": judging_own.liars,
+    "own-workers": judging_own.scaling,
 }
 """By figure; any other one is judged by the numbers that its paper states."""
 
@@ -282,45 +203,9 @@ JUDGES: Mapping[str, Callable[[Figure], Iterator[Verdict]]] = {
 def _last_numbers(figure: Figure, better: Mapping[str, str]) -> Iterator[Verdict]:
     """Numbers of a paper that trained for longer: beside ours after the last epoch."""
     for entry in figure.published:
-        ours, _ = _last(figure, entry.name)
-        best, _ = _last(figure, better.get(entry.name, ""))
+        ours, _ = last(figure, entry.name)
+        best, _ = last(figure, better.get(entry.name, ""))
         if ours is not None:
             what = f"{words(entry.name)}; paper: epoch {entry.x[0]:g}, ours: {figure[entry.name].x[-1]:g}"
-            told = "" if best is None else f"{_short(best)} ({words(better[entry.name])})"
-            yield Verdict(figure.id, what, _short(entry.y[0]), _short(ours), told, "fewer epochs")
-
-
-def _at(figure: Figure, name: str, x: float | str) -> float | None:
-    if name not in figure.names or x not in figure[name].x:
-        return None
-    return float(figure[name].y[figure[name].x.index(x)])
-
-
-def _error(figure: Figure, name: str, x: float | str) -> float | None:
-    if _at(figure, name, x) is None or figure[name].err is None:
-        return None
-    return float(figure[name].err[figure[name].x.index(x)])
-
-
-def _near(figure: Figure, name: str, x: float) -> float:
-    return float(np.interp(x, figure[name].x, figure[name].y))
-
-
-def _last(figure: Figure, name: str) -> tuple[float | None, float | None]:
-    if name not in figure.names:
-        return None, None
-    return _at(figure, name, figure[name].x[-1]), _error(figure, name, figure[name].x[-1])
-
-
-def _area(series: Series) -> float:
-    return float(series.x[0] * series.y[0] + np.trapezoid(series.y, series.x))
-
-
-def _agreement(published: float, ours: float) -> str:
-    if abs(ours - published) <= CLOSE * abs(published):
-        return "agrees"
-    return "lower" if ours < published else "higher"
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}"
+            told = "" if best is None else f"{short(best)} ({words(better[entry.name])})"
+            yield Verdict(figure.id, what, short(entry.y[0]), short(ours), told, "fewer epochs")
