@@ -33,6 +33,13 @@ def test_decode_cost(monkeypatch):
     assert len(FIGURES["sr-decode"].draw(figure).axes) == 3
 
 
+def test_the_error_of_a_decode_time_is_that_of_a_mean_of_runs():
+    """Runs that take 1 and 3 have the mean 2, and it the standard error 1."""
+    study = FIGURES["sr-decode"].plan(Request(2))
+    figure = study.figure({point: {"found": np.full(3, 1.0 + 2.0 * point.number)} for point in study.points})
+    assert {(series.y, series.err) for series in figure.series} == {((2.0,) * 3, (1.0,) * 3)}
+
+
 def test_a_quick_run_counts_smaller_sums_under_the_same_names():
     request = Request(2, quick=True)
     counted, decoded = (FIGURES[name].figure(request) for name in ("sr-fig2c", "sr-decode"))

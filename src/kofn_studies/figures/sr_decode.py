@@ -23,6 +23,7 @@ from ..sums.rateless import arrived, rateless, rows_predicted
 from ..sums.times import Delays, SumTimes
 from .drawing import COLOURS, curve, head, short
 from .figure import Figure, Recipe, Request, Series, Study
+from .sampling import mean_and_error
 from .sr_setting import PAPER, cyclic, paper_delays, sr_code
 
 TITLE = "Decode time, latency and messages against the number of terms"
@@ -81,7 +82,7 @@ def study(request: Request) -> Study:
 def _averaged(points: Sequence[Point], results: Results) -> Floats:
     """Mean and standard error of decode time, latency and messages, (2, 3)."""
     measured = np.array([results[point]["found"] for point in points])
-    return np.array([measured.mean(axis=0), measured.std(axis=0) / np.sqrt(len(points))])
+    return np.array(mean_and_error(measured))
 
 
 def _cyclic(delays: Delays, seed: int) -> Floats:
