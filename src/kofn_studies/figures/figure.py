@@ -23,6 +23,9 @@ MODULES = {"dask": "distributed"}
 QUICK = "(quick"
 """In the title of what a quick run computed."""
 
+DIGITS = "scikit-learn's digits"
+"""In the title of what was computed on these for want of the paper's data."""
+
 
 @dataclass(frozen=True)
 class Series:
@@ -121,6 +124,11 @@ class Figure:
     def is_quick(self) -> bool:
         """Whether it was computed in seconds, at sizes of its own; its title says so."""
         return QUICK in self.title
+
+    @property
+    def is_on_digits(self) -> bool:
+        """Whether it was computed on scikit-learn's digits, not on the paper's data; its title says so."""
+        return DIGITS in self.title
 
     @classmethod
     def of_json(cls, held: Mapping[str, Any]) -> Figure:

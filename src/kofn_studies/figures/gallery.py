@@ -13,8 +13,9 @@ from pathlib import Path
 from kofn.arrays import replacing
 
 from . import FIGURES, OWN
-from .figure import Figure
-from .verdicts import Verdict, verdicts
+from .figure import Figure, Request
+from .judging import Verdict
+from .verdicts import verdicts
 
 PAGE = "gallery.html"
 
@@ -33,9 +34,6 @@ code { background: #f3f3f3; }
 </style></head><body>
 <h1>Published figures, computed again</h1>
 """
-
-DIGITS = "scikit-learn's digits"
-"""In the title of what was computed without a folder of data."""
 
 COLUMNS = ("quantity or statement", "published", "ours", "better", "verdict")
 
@@ -83,6 +81,8 @@ def _section(figure: Figure, found: Sequence[Verdict]) -> str:
         lines.append(
             '<p class="quick">A quick run: few trials, smaller sizes than the paper\'s. Nothing is judged.</p>'
         )
+    elif figure.is_on_digits:
+        lines.append("<p class=\"quick\">On scikit-learn's digits, not on the paper's data. Nothing is judged.</p>")
     lines.append(_table(found) if found else "")
     said = f"seed {figure.seed}, {figure.trials} trials; <code>{_command(figure)}</code>"
     lines += [
@@ -94,8 +94,12 @@ def _section(figure: Figure, found: Sequence[Verdict]) -> str:
 
 def _command(figure: Figure) -> str:
     """What computes a figure again."""
-    data = " --data DATA" * (FIGURES[figure.id].digits and DIGITS not in figure.title)
-    return f"kofn figure {figure.id} --out DIR{data}{' --quick' * figure.is_quick}"
+    recipe = FIGURES[figure.id]
+    usual = recipe.trials_of(Request(recipe.trials, quick=figure.is_quick))
+    data = " --data DATA" * (recipe.digits and not figure.is_on_digits)
+    trials = f" --trials {figure.trials}" * (1 < figure.trials != usual)  # a figure without trials says one
+    seed = f" --seed {figure.seed}" * (figure.seed != 0)
+    return f"kofn figure {figure.id} --out DIR{data}{trials}{seed}{' --quick' * figure.is_quick}"
 
 
 def _table(found: Sequence[Verdict], *, with_figure: bool = False) -> str:

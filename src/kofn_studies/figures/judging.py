@@ -65,9 +65,21 @@ def last(figure: Figure, name: str) -> tuple[float | None, float | None]:
     return at(figure, name, figure[name].x[-1]), error(figure, name, figure[name].x[-1])
 
 
-def area(series: Series) -> float:
-    """The area under a tail, from zero on: the mean."""
-    return float(series.x[0] * series.y[0] + np.trapezoid(series.y, series.x))
+def area(series: Series, steps: bool = False) -> float:
+    """The area under a tail, from zero on: the mean.
+
+    With ``steps`` the tail stays where it is until the next abscissa. That of a count does so if the count is hardly
+    ever between two of them; lines would cut off half of a step.
+
+    Examples
+    --------
+    A count that is always three, looked at after every other one:
+
+    >>> area(Series("three", (1, 3, 5), (1.0, 0.0, 0.0)), steps=True)
+    3.0
+    """
+    under = np.sum(np.diff(series.x) * series.y[:-1]) if steps else np.trapezoid(series.y, series.x)
+    return float(series.x[0] * series.y[0] + under)
 
 
 def agreement(published: float, ours: float) -> str:
@@ -78,8 +90,14 @@ def agreement(published: float, ours: float) -> str:
 
 
 def short(value: float) -> str:
-    """A number with three digits."""
-    return f"{value:.3g}"
+    """A number with three digits, and all of those before the point.
+
+    Examples
+    --------
+    >>> short(0.04567), short(1523.4), short(2e9)
+    ('0.0457', '1523', '2e+09')
+    """
+    return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def whether(true: bool) -> str:

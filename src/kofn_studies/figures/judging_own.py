@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
 
-from .figure import Figure
+from .figure import Figure, Series
 from .judging import OURS, Verdict, last, short, whether
+from .own_liars import WORKERS
 from .words import words
 
 
@@ -19,12 +21,16 @@ def policies(figure: Figure) -> Iterator[Verdict]:
     more = 100 * (np.max(coded / plain) - 1)
     what = f"{OURS}coded backups cost nothing where nothing straggles (median, at any number of tasks)"
     yield Verdict(figure.id, what, "", f"{more:+.1f} % at most", "", whether(more <= 1))
+    theirs = _by_abscissa(figure["spark-3.5-p99"])
     for name in ("coded", "auto-p99"):
-        ours, theirs = figure[f"{name}-p99"], figure["spark-3.5-p99"]
-        other = dict(zip(theirs.x, theirs.y, strict=True))
-        won = [y < 1.02 * other.get(x, np.inf) for x, y in zip(ours.x, ours.y, strict=True)]
-        what = f"{OURS}99th percentile, {words(name)}, no more than 2 % above that of {words('spark-3.5')}"
+        ours = _by_abscissa(figure[f"{name}-p99"])  # a policy that never ends has no point there
+        won = [ours.get(x, np.inf) < 1.02 * theirs.get(x, np.inf) for x in {**theirs, **ours}]
+        what = f"{OURS}99th percentile, {words(name)}, no more than 2 % above that of backups {words('spark-3.5')}"
         yield Verdict(figure.id, what, "", f"{sum(won)} of {len(won)} kinds of delay", "", whether(all(won)))
+
+
+def _by_abscissa(series: Series) -> dict[str, float]:
+    return dict(zip(series.x, series.y, strict=True))
 
 
 def traffic(figure: Figure) -> Iterator[Verdict]:
@@ -35,15 +41,18 @@ def traffic(figure: Figure) -> Iterator[Verdict]:
 
 
 def liars(figure: Figure) -> Iterator[Verdict]:
-    """Until how many liars all runs end right, and whether any answer is wrong before these outvote the others."""
+    """Until how many liars all runs end right, and from how many on an answer is wrong."""
     for name in (name for name in figure.names if name.endswith("-right")):
         kind = name.removesuffix("-right")
-        right = np.array(figure[name].y)
-        last = figure[name].x[int(np.argmax(np.append(right, 0.0) < 1.0)) - 1]
+        all_right = itertools.takewhile(lambda pair: pair[1] >= 1.0, zip(figure[name].x, figure[name].y, strict=True))
+        borne = [x for x, _ in all_right]
+        ours = f"{borne[-1]} of {WORKERS} workers" if borne else "not even without liars"
         wrong = [x for x, y in zip(figure[f"{kind}-wrong"].x, figure[f"{kind}-wrong"].y, strict=True) if y > 0]
-        said = f"wrong from {wrong[0]} on: they agree, and are more than the others" if wrong else "no answer is wrong"
+        said = f"wrong from {wrong[0]} on" if wrong else "no answer is wrong"
+        if wrong and wrong[0] > WORKERS - wrong[0]:
+            said += ", where liars are the majority"
         what = f"{OURS}{words(kind)}: how many liars every run bears"
-        yield Verdict(figure.id, what, "", f"{last} of 12 workers", "", said)
+        yield Verdict(figure.id, what, "", ours, "", said)
 
 
 def scaling(figure: Figure) -> Iterator[Verdict]:
