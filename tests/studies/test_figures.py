@@ -246,3 +246,22 @@ def test_what_cannot_be_drawn_gets_a_sentence(options, sentence, tmp_path, monke
     error = capsys.readouterr().err
     assert sentence in error and error.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_all_that_was_published_can_be_seen(figures):
+    """EW, column × row, meets MDS at a loss below one in ten thousand."""
+    pytest.importorskip("matplotlib")
+    canvas = FIGURES["uep-fig9"].draw(figures["uep-fig9"])
+    low, high = canvas.axes[0].get_ylim()
+    crosses = [line for axes in canvas.axes for line in axes.lines if line.get_marker() == "x"]
+    assert len(crosses) == 4 and all(low < y < high for line in crosses for y in line.get_ydata())
+    assert {axes.get_xlabel() for axes in canvas.axes} == {"time, in mean response times of a worker"}
+
+
+def test_a_line_falls_to_zero_where_the_zero_is_and_not_before(figures):
+    """MDS loses everything with eight results: halfway to nine its line is still in the middle of the picture."""
+    pytest.importorskip("matplotlib")
+    axes = FIGURES["uep-fig10"].draw(figures["uep-fig10"]).axes[0]
+    (mds,) = (line for line in axes.lines if line.get_label() == "MDS")
+    eight, nine = (mds.get_ydata()[list(mds.get_xdata()).index(count)] for count in (8, 9))
+    assert eight == 1.0 and 0 < nine < axes.get_ylim()[0] < np.sqrt(eight * nine)

@@ -44,7 +44,7 @@ def draw(figure: Figure) -> Any:
     axes.axis("off")
     text = [[_cell(figure, row, place) for place in range(len(row.x))] for row in figure.series]
     text += [[f"{y:.3g}" for y in entry.y] for entry in figure.published]
-    names = [*map(words, figure.names), *(f"published: {entry.name}, M = {SIZE}" for entry in figure.published)]
+    names = [*map(words, figure.names), *(f"published: {words(entry.name)}, M = {SIZE}" for entry in figure.published)]
     table = axes.table(text, rowLabels=names, colLabels=list(figure.series[0].x), loc="center")
     table.scale(1, 1.5)
     head(canvas, figure)

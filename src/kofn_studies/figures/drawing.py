@@ -18,6 +18,9 @@ COLOURS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#d55e00", "#0072b2", "#c
 STYLES = ("-", "--", ":")
 """The next line has the next style, so that of lines that lie on each other both are seen."""
 
+BELOW = 0.1
+"""Where zeros lie on a logarithmic ordinate, in units of its lowest number."""
+
 MOST_BARS = 30
 """Bars of errors that one can tell apart; of more points every second, third, … is drawn."""
 
@@ -31,7 +34,7 @@ def panels(figure: Figure, groups: Mapping[str, Sequence[str]], bottom: float | 
     groups : mapping of title to names
         Which series each panel shows; names that the figure lacks are left out.
     bottom : float, optional
-        Draw a logarithmic ordinate down to this.
+        Draw a logarithmic ordinate down to this. What is zero lies below it.
 
     Returns
     -------
@@ -62,6 +65,9 @@ def panels(figure: Figure, groups: Mapping[str, Sequence[str]], bottom: float | 
     if bottom is not None:
         highest = max(max(series.y) for series in figure.series)
         axes[0].set(yscale="log", ylim=(bottom, 1.5 * highest))
+        for line in (line for panel in axes for line in panel.lines):
+            # Down to zero a line would fall at once, as if it were zero already at its last place above.
+            line.set_ydata(np.maximum(line.get_ydata(), BELOW * bottom))
     axes[0].set_ylabel(figure.y_label)
     legend(canvas, axes)
     head(canvas, figure)

@@ -35,12 +35,12 @@ def study(request: Request) -> Study:
     return Study(counted(contenders, request), figure)
 
 
-def by_partition(figure: Figure) -> Any:
+def by_partition(figure: Figure, bottom: float = 1e-4) -> Any:
     """Row × column on the left, column × row on the right; names that say neither go where they belong."""
     nameless = {"rxc": ("mds",), "cxr": ("mds", "matdot-lmmse")}
     groups = {"row × column": "rxc", "column × row": "cxr"}
     names = {title: [n for n in figure.names if part in n or n in nameless[part]] for title, part in groups.items()}
-    return panels(figure, names, bottom=1e-4)
+    return panels(figure, names, bottom)
 
 
 RECIPE = Recipe("uep-fig10", TITLE, study, by_partition, trials=500)

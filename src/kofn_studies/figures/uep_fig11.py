@@ -13,7 +13,7 @@ from .drawing import panels
 from .figure import Figure, Recipe, Request, Series, Study
 from .uep_series import bound, counted, load_balancing, loaded, mixed, timed
 from .uep_setting import PAPER, PARTS, SIZES, WORKERS, class_energies, column_row, published, windows
-from .uep_times import TIMES, answered, exact
+from .uep_times import TIMES, answered, exact, label_time
 
 TITLE = "Loss of column × row products by time, and the bound of Theorem 2"
 
@@ -43,11 +43,10 @@ def _bounds() -> Iterator[Series]:
 def draw(figure: Figure) -> Any:
     """The paper's curves on the left, codes that are real on the right."""
     real = [n for n in figure.names if any(word in n for word in ("window", "factor", "matdot", "uncoded", "load"))]
-    return panels(
-        figure,
-        {"free coefficients, as published": [n for n in figure.names if n not in real], "as workers run it": real},
-        bottom=1e-5,
-    )
+    groups = {"free coefficients, as published": [n for n in figure.names if n not in real], "as workers run it": real}
+    canvas = panels(figure, groups, bottom=1e-5)
+    label_time(canvas)
+    return canvas
 
 
 RECIPE = Recipe("uep-fig11", TITLE, study, draw, trials=500)

@@ -82,22 +82,30 @@ def draw(figure: Figure) -> Any:
     with require("drawing", "matplotlib"):
         from matplotlib.figure import Figure as Canvas
 
-    canvas = Canvas(figsize=(16.0, 5.0), layout="constrained")
+    canvas = Canvas(figsize=(16.0, 6.4), layout="constrained")
     for axes, kind in zip(canvas.subplots(1, len(KINDS)), KINDS, strict=True):
-        axes.set_prop_cycle(color=COLOURS[1:])
         for layer in LAYERS:
             if (name := f"{kind}-{layer}") in figure.names:
-                mean, variance = figure[f"{name}-fit"].y
-                label = f"layer {layer}: N({mean:.2e}, {variance:.2e})"
-                (line,) = axes.plot(figure[name].x, figure[name].y, lw=1.3, label=label)
-                held = figure[f"{name}-histogram"]
-                axes.step(held.x, held.y, where="mid", lw=0.8, alpha=0.6, color=line.get_color())
+                colour, held = COLOURS[layer], figure[f"{name}-histogram"]
+                axes.plot(figure[name].x, figure[name].y, lw=1.3, color=colour, label=_label(figure, name))
+                axes.step(held.x, held.y, where="mid", lw=0.8, alpha=0.6, color=colour)
         axes.set(title=f"{kind}: fits as lines, entries as steps", xlabel="entry", yscale="log")
         lowest = min(min(figure[name].y) for name in figure.names if name in {f"{kind}-{layer}" for layer in LAYERS})
         axes.set_ylim(bottom=max(lowest, 1e-300) / 3)
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.12))
+    canvas.axes[0].set_ylabel(figure.y_label)
     head(canvas, figure)
     return canvas
+
+
+def _label(figure: Figure, name: str) -> str:
+    """Ours with standard errors, and the paper's."""
+    fit, paper = figure[f"{name}-fit"], {entry.name: entry.y for entry in figure.published}
+    ours = ", ".join(f"{y:.1e} ± {err:.0e}" for y, err in zip(fit.y, fit.err, strict=True))
+    said = f"layer {name[-1]}: N({ours})"
+    if fit.name in paper:
+        said += f"\npaper: N({', '.join(f'{y:.1e}' for y in paper[fit.name])})"
+    return said
 
 
 RECIPE = Recipe("uep-fig5", TITLE, study, draw, trials=5, quick_trials=2, needs="torch", digits=True)

@@ -13,6 +13,7 @@ from ..study import Point, Result, Results
 from .drawing import head
 from .figure import Figure, Published, Recipe, Request, Series, Study
 from .training_setting import PAPER, mnist, seeds, spread
+from .words import words
 
 TITLE = "Share of zeros in the matrices of a training, in percent"
 KINDS = ("gradients", "weights", "inputs")
@@ -67,7 +68,7 @@ def matrices(result: Result) -> Mapping[tuple[str, int], Floats]:
 
 
 def draw(figure: Figure) -> Any:
-    """A table: ours, and the paper's in brackets."""
+    """A table: ours with standard errors, and the paper's in brackets."""
     with require("drawing", "matplotlib"):
         from matplotlib.figure import Figure as Canvas
 
@@ -76,13 +77,16 @@ def draw(figure: Figure) -> Any:
     axes.axis("off")
     published = {entry.name: dict(zip(entry.x, entry.y, strict=True)) for entry in figure.published}
     cells = [[_cell(row, kind, published[row.name]) for kind in KINDS] for row in figure.series]
-    axes.table(cells, rowLabels=figure.names, colLabels=KINDS, loc="center", cellLoc="center").scale(1.0, 1.6)
+    axes.table(cells, rowLabels=[*map(words, figure.names)], colLabels=KINDS, loc="center", cellLoc="center").scale(
+        1.0, 1.6
+    )
     head(canvas, figure, " (in brackets)")
     return canvas
 
 
 def _cell(row: Series, kind: str, published: Mapping[str, float]) -> str:
-    ours = f"{row.y[row.x.index(kind)]:.2f}"
+    place = row.x.index(kind)
+    ours = f"{row.y[place]:.2f} ± {row.err[place]:.2f}"
     return f"{ours} ({published[kind]:.2f})" if kind in published else ours
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
@@ -31,6 +32,12 @@ def exact(partition: str) -> Iterator[Series]:
     for name, loss in closed_forms(partition).items():
         yield Series(name, TIMES, at_times(loss, answered(TIMES)))
     yield Series(f"uncoded-{partition}", TIMES, at_times(uncoded(partition), answered(TIMES)))
+
+
+def label_time(canvas: Any) -> None:
+    """Say below each panel of a picture what time is counted in."""
+    for axes in canvas.axes:
+        axes.set_xlabel("time, in mean response times of a worker")
 
 
 def load_balancing_losses(partition: str, trials: int, seed: int) -> Floats:
