@@ -143,7 +143,7 @@ def test_a_process_that_dies_is_replaced_and_its_point_tried_again(tmp_path, poo
     twice = Deadly(str(tmp_path / "twice"), 2)
     found = complete([twice, Drawn(0)], Store(tmp_path / "points"), pool, None, log)
     assert found[twice]["died"] == 2
-    with pytest.raises(WorkerLost):
+    with pytest.raises(WorkerLost, match=r"3 processes died while they computed '.*always 99', .*fewer --jobs"):
         complete([Deadly(str(tmp_path / "always"), 99)], Store(tmp_path / "points"), pool, None, log)
     assert (tmp_path / "always").read_bytes() == b"." * run.ATTEMPTS
 

@@ -125,12 +125,12 @@ class Crew:
         _, point, claim = self.running[future]
         try:
             result, seconds, peak = future.result()
-        except WorkerLost:
+        except WorkerLost as lost:
             del self.running[future]
             claim.close()
             self.deaths[point] = self.deaths.get(point, 0) + 1
             if self.deaths[point] == ATTEMPTS:
-                raise
+                raise WorkerLost(_given_up(point, lost), lost.worker) from None
             return [point]
         self.store.add(point, result, seconds, peak)
         del self.running[future]
@@ -147,6 +147,11 @@ class Crew:
                 future.cancel()
             claim.close()
         self.running.clear()
+
+
+def _given_up(point: Point, lost: WorkerLost) -> str:
+    told = f"kofn figure: {ATTEMPTS} processes died while they computed '{point.title}', the last one so: {lost}"
+    return f"{told}; where memory is short, give fewer --jobs."
 
 
 def _finished(point: Point, data: str | None) -> Finished:
