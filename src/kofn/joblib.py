@@ -14,7 +14,7 @@ from itertools import count
 from typing import Any
 
 from . import checks
-from ._base._closeable import at_end, end_elsewhere
+from ._base._closeable import at_end
 from ._base._machine import processors
 from ._base._travel import Staying
 from .engines import LocalPool
@@ -235,8 +235,8 @@ def _let_go(teams: list[_Team], then: Callable[[], object]) -> None:
     """Let go of a team, and call ``then`` once its thread needs nothing any more."""
     if teams:
         teams[0].let_go(then)
-    elif then is not _end:
-        end_elsewhere(then)
+    else:
+        then()
 
 
 def _end() -> None:

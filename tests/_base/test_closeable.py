@@ -59,3 +59,39 @@ def test_what_is_held_to_the_end_of_the_program_ends_there() -> None:
     lines = "from kofn._base._closeable import at_end", "class Thing: pass", "thing = Thing()"
     program = "\n".join([*lines, "at_end(thing, print, 'ended')"])
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "ended\n"
+
+
+def test_what_is_forgotten_while_no_thread_can_be_started_ends_with_the_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    ended: list[int] = []
+    end = at_end(Thing(), ended.append, 1)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    gc.collect()
+    assert not ended and end.atexit
+    end()
+    assert ended == [1]
+
+
+LATE = """
+import atexit
+
+class Thing: ...
+held = []
+
+def late():
+    held.append(Thing())
+    at_end(held[0], print, "ended")
+
+atexit.register(late)
+from kofn._base._closeable import at_end
+"""
+
+
+def test_what_is_made_as_the_program_ends_does_not_keep_it_from_ending() -> None:
+    """In Python 3.11 it waited for ever for a thread that no longer came to run."""
+    ran = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, timeout=600.0)
+    assert (ran.returncode, ran.stderr) == (0, "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 
 import numpy as np
 import pytest
@@ -18,7 +17,6 @@ from kofn.engines._protocol import POLL_SECONDS
 from kofn.errors import ArgumentError, PoolClosed, WorkerLost
 from kofn.jobs._lease import PoolLease
 from kofn.jobs.calls import _events as on
-from kofn.jobs.calls._crew import Crew
 from kofn.jobs.calls._lines import Place
 from kofn.jobs.calls._loop import CallLoop
 from kofn.jobs.calls._state import ATTEMPTS, HUNG_SECONDS, CallState
@@ -361,20 +359,3 @@ def test_a_loop_that_learns_from_a_new_call_that_all_workers_are_gone_waits_for_
         assert loop.forsake() == [0]
         with pytest.raises(AssertionError, match="it waits"):
             loop.turn()  # or its thread would spin
-
-
-@pytest.mark.parametrize("is_over", [False, True])
-def test_whoever_collects_garbage_may_hold_the_lock_that_the_end_needs(is_over):
-    lock, ended = threading.Lock(), threading.Event()
-
-    def end():
-        with lock:
-            ended.set()
-
-    with ThreadPool(1) as pool, PoolLease(pool, "f") as lease:
-        crew = Crew(CallLoop(lease.pool, lease.placement, len), lambda result: None)
-        if is_over:
-            crew.close()
-        with lock:
-            crew.let_go(end)
-        assert ended.wait(60.0)

@@ -7,6 +7,7 @@ process that made it, and in another one says so instead of waiting for ever.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -118,11 +119,19 @@ def at_end(thing: object, end: Callable[..., Any], *arguments: Any) -> Ending:
     return Ending(thing, _end_at_home, Home(), end, arguments)
 
 
-def end_elsewhere(end: Callable[[], object]) -> None:
-    """Have something ended by a thread of its own, and wait for that a little: this one may hold what it needs."""
+def end_elsewhere(end: Callable[[], object], seconds: float | None = None) -> None:
+    """Have something ended by a thread of its own, and wait for that a little: this one may hold what it needs.
+
+    Where there is no thread to be had, it is left to the end of the program, which may have come.
+    """
+    if sys.is_finalizing():  # a thread that is started now waits for ever in Python 3.11, and this one for it
+        return
     thread = threading.Thread(target=end, name="kofn-end", daemon=True)
-    thread.start()
-    thread.join(SOON)
+    try:
+        thread.start()
+    except RuntimeError:  # as any is refused in Python 3.12, once the program ends
+        return
+    thread.join(SOON if seconds is None else seconds)
 
 
 def _end_at_home(home: Home, end: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

@@ -8,6 +8,7 @@ from copy import copy
 from functools import partial
 from typing import Any
 
+from ..._base import _closeable
 from ..._base._closeable import at_end, end_elsewhere
 from ..._base._envelope import error_line
 from ..._base._place import staying
@@ -74,17 +75,15 @@ class Crew:
             self._thread.join()
 
     def let_go(self, then: Callable[[], object]) -> None:
-        """Close it where nobody may be waited for, and call ``then``: the garbage collector comes by in any thread.
-
-        That one may hold a lock that is needed to let go of what runs, or that ``then`` needs.
-        """
+        """Close it, and call ``then`` once nothing of it runs: here, unless this is its own thread or it takes long."""
         self._finalizer()
-        if not self.loop.is_here:
-            then()
-        elif self.is_own_thread:
-            threading.Thread(target=self._end, args=(then,), name="kofn-end", daemon=True).start()
+        seconds = 0.0 if self.is_own_thread else _closeable.SOON
+        if self.loop.is_here and seconds:
+            self._thread.join(seconds)
+        if self.loop.is_here and self._thread.is_alive():
+            end_elsewhere(partial(self._end, then), seconds)
         else:
-            end_elsewhere(partial(self._end, then))
+            then()
 
     def _end(self, then: Callable[[], object]) -> None:
         self._thread.join()
