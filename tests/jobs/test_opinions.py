@@ -17,12 +17,12 @@ from kofn.jobs._compared import Compared
 from kofn.jobs._redundant import Redundant
 
 
-def compared_of(rows, lies=1):
-    return Compared(list(range(rows)), True, lambda rows: "", lies)
+def compared_of(groups):
+    return Compared(list(groups), True, lambda rows: "")
 
 
 def checks_of(code, surplus=2):
-    return Redundant(code, surplus, compared_of(code.rows), True)
+    return Redundant(code, surplus, compared_of(code.groups), True)
 
 
 def told(checks, results):
@@ -33,7 +33,7 @@ def told(checks, results):
 
 
 def test_a_worker_that_says_the_same_twice_bears_out_nothing():
-    checks = compared_of(1)
+    checks = compared_of([0])
     assert [checks.hear(0, 0, None, 5) for _ in range(3)] == [Heard.UNSURE] * 3
     assert checks.remark() and not checks.is_settled(0)
     assert checks.hear(1, 0, None, 5) is Heard.RIGHT and checks.is_settled(0)
@@ -109,7 +109,7 @@ def test_a_result_of_another_shape_is_called_wrong_once_the_others_are_vouched_f
 
 
 def test_at_the_limit_itself_results_still_say_the_same():
-    checks = compared_of(1)
+    checks = compared_of([0])
     assert checks.hear(0, 0, None, 1.0) is Heard.UNSURE
     assert checks.hear(1, 0, None, 1.0) is Heard.RIGHT
     limit = 1.0 - 1000 * 2.0**-52
@@ -140,10 +140,47 @@ def test_half_precision_contradicts_itself():
 
 
 def test_what_one_worker_said_is_let_go_of_once_another_has_said_the_same():
-    checks, first = compared_of(1), np.ones(5)
+    checks, first = compared_of([0]), np.ones(5)
     gone = weakref.ref(first)
     assert checks.hear(0, 0, None, first) is Heard.UNSURE
     del first
     assert checks.hear(1, 0, None, np.ones(5)) is Heard.RIGHT
     assert gone() is None
     assert checks.hear(2, 0, None, np.zeros(5)) is Heard.WRONG
+
+
+@pytest.mark.parametrize("other", [np.float32, np.int64, int, list])
+@pytest.mark.parametrize("corrects", [False, True])
+def test_results_that_a_scheme_takes_are_of_one_kind_whatever_their_precision(corrects, other):
+    """One honest result of single precision, or a whole number, among others was called none at all."""
+    code = LinearCode("frame", gaussian_frame(4, 2, np.random.default_rng(0)), np.eye(2), worker=range(4))
+    checks = Redundant(code, 2, compared_of(range(4)), corrects)
+    results = dict(enumerate(np.zeros(4)))
+    results[1] = [0.0] if other is list else other(0)
+    payloads = {row: np.asarray(result, float) for row, result in results.items()}
+    if other is list:
+        results, payloads = ({**of, **{row: np.zeros(1) for row in (0, 2, 3)}} for of in (results, payloads))
+    for row, result in results.items():
+        assert checks.hear(row, row, None, result) is Heard.RIGHT
+    assert checks.audit(list(results), payloads) == on.Vouched() and not checks.wrong
+
+
+def test_several_that_return_another_shape_for_a_row_are_not_named_unless_it_has_a_result_as_is_usual():
+    """Its task may do so: where f returned another shape at one input, three honest workers were called liars."""
+    code = LinearCode("frame", gaussian_frame(9, 2, np.random.default_rng(0)), np.eye(2), worker=range(9))
+    results = dict(enumerate((code.generator @ np.arange(6.0).reshape(2, 3))[:4]))
+    odd = np.zeros(7)
+    for named in (False, True):
+        checks = checks_of(code)
+        for row, result in results.items():
+            assert checks.hear(row, row, None, result) is Heard.RIGHT
+        for worker in (4, 5):
+            checks.hear(worker, 8, None, odd)
+            assert checks.misfit(worker, 8, odd, TaskError("another shape", 8)) is Heard.UNSURE
+        error = checks.unsettled()
+        assert list(error.candidates) == [8] and "workers 4, 5 returned float64 of shape (7,) for row 8" in str(error)
+        if named:
+            results[8] = code.generator[8] @ np.arange(6.0).reshape(2, 3)
+            assert checks.hear(8, 8, None, results[8]) is Heard.RIGHT and checks.unsettled() is None
+        assert checks.audit(list(results), results) == on.Vouched()
+        assert {one.worker for one in checks.wrong} == ({4, 5} if named else set())

@@ -13,7 +13,7 @@ from kofn.jobs._alike import difference
 from kofn.jobs._collector import Collector
 from kofn.jobs._events import Arrived, Audit, Decode, Encoded, Fail, Sent, Submit, Unclear, Vouched, WakeAt, Withdrawn
 from kofn.jobs._state import RunState
-from kofn.jobs.scheduling import Adaptive, Duplicates, Static
+from kofn.jobs.scheduling import Adaptive, Duplicates, Rows, Scheduler, Static, Wait
 from kofn.simulation import VirtualPool
 from kofn.testing import faults
 from lies import FAULTS, frame
@@ -156,6 +156,47 @@ def test_a_wrong_degree_is_told_of_whoever_lies_besides_and_no_honest_worker_is_
         else:
             assert degree < 3 or f is np.abs
             assert f"f is not a polynomial of degree {degree}" in answer.report.remarks[0]
+
+
+@pytest.mark.parametrize("verify", ["detect", "correct"])
+def test_a_number_of_another_precision_at_one_input_is_a_result_like_others(verify):
+    """Its worker was called a liar, or the results a contradiction."""
+    pool = VirtualPool([[1.0 + one] * 20 for one in range(12)])
+    f = lambda x: np.float32(x * x) if x == 0.5 else x * x  # noqa: E731
+    answer = kofn.map(f, [0.2, 0.5, 0.7, 1.0], workers=pool, code="lagrange", degree=2, verify=verify)
+    assert not answer.report.wrong and np.allclose(answer.value, [0.04, 0.25, 0.49, 1.0])
+    assert len({one.row for one in answer.report.attempts}) == len(answer.report.attempts), "none was computed twice"
+
+
+@pytest.mark.parametrize("verify", ["detect", "correct"])
+def test_a_function_that_returns_another_shape_at_one_input_makes_nobody_a_liar(verify):
+    pool = VirtualPool([[1.0 + one] * 20 for one in range(12)])
+    f = lambda x: np.array([x, x]) if x == 0.5 else x * x  # noqa: E731
+    ask = {"workers": pool, "code": "lagrange", "verify": verify}
+    assert not kofn.map(f, [0.2, 0.5, 0.7, 1.0], degree=2, **ask).report.wrong
+    with pytest.raises(kofn.Corrupted, match=r"returned float64 of shape \(2,\) for .*, where most .* of shape \(\)"):
+        kofn.map(lambda x: np.array([x, x]) if x >= 1.0 else x**3, [0.1, 0.4, 0.7, 1.0], degree=3, **ask)
+
+
+class Given(Scheduler):
+    """Workers 0 and 1 are given rows in messages of their own choice, the others those that are left."""
+
+    def assign(self, worker, view):
+        waiting = [row for lane in view.waiting.values() for row in lane]
+        first = {0: [[0], [2, 3]], 1: [[1]]}.get(worker, [[row] for row in waiting if row > 3])
+        return next((Rows(rows) for rows in first if set(rows) <= set(waiting)), Wait())
+
+
+def test_a_row_that_is_taken_back_because_of_another_one_of_its_message_is_not_counted():
+    """A worker that returns two shapes can turn what is usual; the run ended in a KeyError."""
+    scheme = kofn.schemes.lagrange(np.square, [0.2, 0.5, 0.7], degree=2, workers=7, rows=14)
+    odd = {float(arguments[0]) for arguments in scheme.arguments.of_rows()[:3]}
+    f = lambda x: np.zeros(2) if float(x) in odd else x * x  # noqa: E731
+    ask = {"code": "lagrange", "degree": 2, "rows": 14, "verify": "correct", "scheduler": Given()}
+    pool = VirtualPool([[1.0] * 9, [1.5] * 9, *([4.0 + one] * 9 for one in range(5))])
+    answer = kofn.map(f, [0.2, 0.5, 0.7], workers=pool, **ask)
+    assert next(one.outcome for one in answer.report.attempts if one.row == 2) == "compared"
+    assert answer.exact and np.allclose(answer.value, np.square([0.2, 0.5, 0.7]))
 
 
 def test_two_workers_with_one_wrong_story_are_believed_and_the_third_is_named():

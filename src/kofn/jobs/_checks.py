@@ -72,6 +72,10 @@ class Checks(ABC):
         news, self._news = self._news, []
         return news
 
+    def takes_back(self, row: int) -> bool:
+        """Whether a result of a row that was taken does not count any more, which nobody has been told yet."""
+        return any(row == other for one in self._news for other, _ in one.again)
+
     def unsettled(self) -> Corrupted | None:
         """Why nothing can be said, where results contradict each other at the end."""
         return None

@@ -117,9 +117,13 @@ class Compared(Checks):
         opinions.append(opinion)
         return Heard.WRONG
 
+    def name(self, rows: Sequence[int]) -> str:
+        """What rows are about, or which they are."""
+        return self._describe(rows) or name_some("row", rows)
+
     def _contradiction(self, opinions: Sequence[Opinion]) -> Corrupted:
         rows = sorted({one.row for one in opinions})
-        what, whose = self._describe(rows) or name_some("row", rows), [one.worker for one in opinions]
+        what, whose = self.name(rows), [one.worker for one in opinions]
         text = f"{name_some('worker', whose)} returned different results for {what}, and nothing tells which is right"
         if len(opinions) > 2:
             text = f"no two of {name_some('worker', whose)} returned the same for {what}"

@@ -295,9 +295,8 @@ class RunLoop:
         except (TaskError, Corrupted) as error:
             return on.Raised(worker, error)
         epsilons = list(map(epsilon_of, payloads))
-        wrong, unsure = (
-            [row for row, said in zip(rows, heard, strict=True) if said is what] for what in (Heard.WRONG, Heard.UNSURE)
-        )
+        of = {row: Heard.UNSURE if self.checks.takes_back(row) else said for row, said in zip(rows, heard, strict=True)}
+        wrong, unsure = ([row for row in rows if of[row] is what] for what in (Heard.WRONG, Heard.UNSURE))
         if wrong:
             return on.Rejected(worker, state, epsilons, wrong, unsure)
         return on.Arrived(worker, state, epsilons, unsure)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -14,9 +14,9 @@ from ..arrays._spec import ArraySpec
 from ..codes._linear import LinearCode
 from ..codes.decoding._syndromes import deviations, locate, tell_alone
 from ..errors import Corrupted, TaskError
-from ..schemes._task import Task, name_some
+from ..schemes._task import Task, kind_of, name_some
 from . import _events as on
-from ._alike import difference, is_numbers
+from ._alike import difference
 from ._checks import Checks, Heard
 from ._compared import Compared
 from .report._attempt import Wrong
@@ -43,6 +43,8 @@ class Redundant(Checks):
     lies : int
     epsilon : float
         Relative precision of what results are computed from; that of the results themselves counts as well.
+    kind : callable
+        ``kind(result)`` is what all results have to have in common.
     """
 
     compares = True
@@ -56,11 +58,12 @@ class Redundant(Checks):
         claim: str = "",
         lies: int = 1,
         epsilon: float = EPSILON,
+        kind: Callable[[Any], ArraySpec | None] = kind_of,
     ) -> None:
         super().__init__(lies)
         self.surplus = surplus
         self._code, self._compared, self._corrects, self._claim = code, compared, corrects, claim
-        self._epsilon = epsilon
+        self._epsilon, self._kind = epsilon, kind
         self._taken: dict[int, tuple[int, Any]] = {}
         self._misfits: set[tuple[int, int, ArraySpec | None]] = set()  # row, worker, and what its result was like
         self._refused: dict[int, tuple[int, Any]] = {}
@@ -69,11 +72,11 @@ class Redundant(Checks):
 
     def hear(self, worker: int, row: int, task: Task | None, result: Any) -> Heard:
         """Take it for the audit, or compare it where its row is in question."""
-        self._kinds[worker] = _kind(result)
+        kind = self._kinds[worker] = self._kind(result)
         self._absolve(worker, row, result)
         if self._compared.is_asked(row):
-            if _kind(result) != self._usual:  # two that agree on such a one are two liars
-                self._misfits.add((row, worker, _kind(result)))
+            if kind != self._usual:  # two that agree on such a one are two liars
+                self._misfits.add((row, worker, kind))
                 return Heard.UNSURE
             heard = self._compared.hear(worker, row, task, result)
             self._pass_on()
@@ -89,8 +92,8 @@ class Redundant(Checks):
             self._news.append(on.Withdrawn((), self._leave(others)))
             self._taken[row] = worker, result
             return Heard.RIGHT
-        if _kind(result) != self._usual:
-            self._misfits.add((row, worker, _kind(result)))
+        if (kind := self._kind(result)) != self._usual:
+            self._misfits.add((row, worker, kind))
             return Heard.UNSURE
         self._refused[row] = worker, result
         heard = self._compared.hear(worker, row, None, result)
@@ -102,7 +105,7 @@ class Redundant(Checks):
         """Look for rows that contradict the others."""
         those = [payloads[row] for row in received]
         usual = self._usual
-        if odd := [row for row in received if _kind(self._taken[row][1]) != usual]:
+        if odd := [row for row in received if self._kind(self._taken[row][1]) != usual]:
             return self._unlike(odd)
         noise = apart_at_most(max(self._epsilon, *(epsilon_of(self._taken[row][1]) for row in received)))
         try:
@@ -127,8 +130,8 @@ class Redundant(Checks):
         return on.Withdrawn(pairs, again) if again else self._vouched(received, those, noise)
 
     def unsettled(self) -> Corrupted | None:
-        """Rows in question of which no two workers said the same."""
-        return self._compared.unsettled()
+        """Rows in question of which no two workers said the same, or several what is unlike all other results."""
+        return self._compared.unsettled() or self._misfitting()
 
     def remark(self) -> str:
         """That nothing was checked."""
@@ -142,7 +145,9 @@ class Redundant(Checks):
     def _of_another_kind(self, result: Any) -> list[int]:
         """Rows that were taken although most workers return results of this shape and type instead."""
         usual = self._usual
-        return [] if _kind(result) != usual else [row for row, (_, one) in self._taken.items() if _kind(one) != usual]
+        if self._kind(result) != usual:
+            return []
+        return [row for row, (_, one) in self._taken.items() if self._kind(one) != usual]
 
     def _unlike(self, rows: Sequence[int]) -> on.Withdrawn:
         if not self._corrects:
@@ -152,7 +157,7 @@ class Redundant(Checks):
     def _leave(self, rows: Sequence[int]) -> list[tuple[int, int]]:
         """Have rows computed by others, whatever was said so far."""
         left = [(row, *self._taken.pop(row)) for row in rows]
-        self._misfits |= {(row, worker, _kind(result)) for row, worker, result in left}
+        self._misfits |= {(row, worker, self._kind(result)) for row, worker, result in left}
         return [(row, worker) for row, worker, _ in left]
 
     def _of_one(self, rows: Sequence[int]) -> list[int]:
@@ -188,17 +193,18 @@ class Redundant(Checks):
     def _vouched(self, received: Sequence[int], those: Sequence[Any], noise: float) -> on.Vouched:
         """Now that it is known what results are, those that were not taken for their kind or their numbers are wrong.
 
-        Not so where only others, which have turned out to be lies, spoke against them.
+        Not so where only others, which have turned out to be lies, spoke against them, nor where several returned the
+        same kind for a row, and none what is usual: it may be what its task returns.
         """
-        kinds = {_kind(result) for _, result in self._taken.values()}
-        unlike = [
-            (row, worker) for row, worker, kind in sorted(self._misfits, key=lambda one: one[:2]) if kind not in kinds
-        ]
-        self.wrong += [Wrong(row, worker, math.inf) for row, worker in unlike]
+        kinds = {self._kind(result) for _, result in self._taken.values()}
+        alike = Counter((row, kind) for row, _, kind in self._misfits)
+        for row, worker, kind in sorted(self._misfits, key=lambda one: one[:2]):
+            if kind not in kinds and (row in self._taken or alike[row, kind] == 1):
+                self.wrong.append(Wrong(row, worker, math.inf))
         for row, (worker, result) in self._refused.items():
             if not self._compared.is_settled(row) and row not in received:
                 size = math.inf
-                if _kind(result) in kinds:
+                if self._kind(result) in kinds:
                     size = self._off([*received, row], [*those, np.asarray(result)], noise)
                 self.wrong += [Wrong(row, worker, size)] if size > 1.0 else []
         self._misfits.clear()
@@ -243,12 +249,20 @@ class Redundant(Checks):
         self.wrong += self._compared.wrong
         self._compared.wrong = []
 
+    def _misfitting(self) -> Corrupted | None:
+        """Rows for which several workers returned what is unlike the results of all others."""
+        said = Counter((row, kind) for row, _, kind in self._misfits)
+        found = next((one for one, count in said.items() if count > 1 and one[0] not in self._taken), None)
+        if found is None:
+            return None
+        row, kind = found
+        whose = name_some("worker", sorted(worker for other, worker, of in self._misfits if (other, of) == found))
+        given = "no numbers" if kind is None else str(kind)
+        text = f"{whose} returned {given} for {self._compared.name([row])}, where most results are {self._usual}"
+        return Corrupted(f"{text}: they are wrong, or the code is of no use here; use one that mixes nothing.", [row])
+
     def _contradiction(self, rows: Sequence[int]) -> Corrupted:
         text = f"results of {self._code.name} contradict each other, and {name_some('row', rows)} may be wrong"
         also = f", or f is not {self._claim}" if self._claim else ""
         remedy = "use more rows or workers" if self._corrects else "ask verify='correct' to have them computed again"
         return Corrupted(f"{text}{also}; {remedy}.", rows)
-
-
-def _kind(result: Any) -> ArraySpec | None:
-    return ArraySpec.of(np.asarray(result)) if is_numbers(result) else None

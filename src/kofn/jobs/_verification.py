@@ -62,13 +62,13 @@ def checks_of(
     if workers < 2:
         remedy = "use more workers, or leave it out"
         raise checks.refusal(call, "verify", "be 'off' with one worker, as nobody could compare", repr(verify), remedy)
-    compared = Compared(scheme.code.groups.tolist(), verify == "correct", scheme.describe, lies)
     own = int(np.bincount(scheme.code.worker).max(initial=0))
     surplus = max(SURPLUS[verify], own)  # the others tell of all that one worker returns
-    dense = _audited(scheme, stop, surplus, workers)
+    corrects, dense = verify == "correct", _audited(scheme, stop, surplus, workers)
+    compared = Compared(scheme.code.groups.tolist(), corrects, scheme.describe, lies)
     if dense is None:
         return compared
-    return Redundant(dense, surplus, compared, verify == "correct", scheme.claim, lies, scheme.epsilon)
+    return Redundant(dense, surplus, compared, corrects, scheme.claim, lies, scheme.epsilon, scheme.kind)
 
 
 def _audited(scheme: Scheme, stop: StopRule, surplus: int, workers: int) -> LinearCode | None:

@@ -25,7 +25,7 @@ from ..codes.decoding._estimators import Estimator
 from ..errors import CodeError, TaskError
 from ._encoding import Encoding
 from ._layout import Layout
-from ._task import Task, payload
+from ._task import Task, kind_of, payload
 from ._verifier import Verifier
 
 
@@ -270,6 +270,10 @@ class Scheme(Carrying, ABC):
             Of the first payload of this run, where all must be alike.
         """
         return payload(row, result)
+
+    def kind(self, result: Any) -> ArraySpec | None:
+        """What `check` wants all results of a run to have in common; None where it takes no such result."""
+        return kind_of(result)
 
     def explain(self, error: TaskError) -> TaskError:
         """What failed, said in words of the user's: which term, or which input."""

@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 from .._base._numbers import Array
 from .._base._snapshots import Snapshot, is_own
 from .._base._travel import Carrying
+from ..arrays._spec import ArraySpec
 from ..checks import as_array, inexact_integer
 from ..errors import TaskError
 
@@ -68,6 +69,23 @@ def payload(row: int, result: Any) -> Array:
     if not _finite(array):
         raise row_error(row, f"{returned} NaN or inf, which would spoil the answer.")
     return array
+
+
+def kind_of(result: Any) -> ArraySpec | None:
+    """What all payloads of a run have to have in common: their shape, and whether they are complex; None of no numbers.
+
+    Examples
+    --------
+    >>> kind_of(0) == kind_of(np.float32(0.5)), kind_of([1, 2]) == kind_of(1j), kind_of("a")
+    (True, False, None)
+    """
+    try:
+        array, masked = as_array(result)
+    except Exception:  # lists of unlike lengths, or what is no array in its own way
+        return None
+    if masked or array.dtype.kind not in "biufc":
+        return None
+    return ArraySpec(array.shape, np.dtype(np.complex128 if array.dtype.kind == "c" else np.float64))
 
 
 @np.errstate(over="ignore", invalid="ignore")

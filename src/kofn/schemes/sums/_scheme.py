@@ -22,7 +22,7 @@ from ...errors import TaskError, TermError
 from .._encoding import Encoding
 from .._layout import Layout
 from .._scheme import Learner, Parts, Scheme
-from .._task import Task, name_some, rephrase, row_error
+from .._task import Task, kind_of, name_some, rephrase, row_error
 from .._template import Template
 from . import _counts as counts
 from ._code import CALL
@@ -171,6 +171,12 @@ class SumScheme(Scheme):
         if like is not None and (spec := ArraySpec.of(payload)) != like:
             raise self.row_error(row, f"returned {spec}, others {like}")
         return payload
+
+    def kind(self, result: Any) -> ArraySpec | None:
+        """Shape and type, all whole numbers being of one type."""
+        kind = kind_of(result)
+        given = np.asarray(0.0 if kind is None else result)
+        return kind if kind is None or whole(given) else ArraySpec(kind.shape, given.dtype)
 
     def row_error(self, row: int, what: str) -> TaskError:
         """Build (not raise) what is wrong with the terms that a row adds up."""
