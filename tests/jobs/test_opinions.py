@@ -17,12 +17,12 @@ from kofn.jobs._compared import Compared
 from kofn.jobs._redundant import Redundant
 
 
-def compared_of(groups):
-    return Compared(list(groups), True, lambda rows: "")
+def compared_of(groups, recalls=False):
+    return Compared(list(groups), True, lambda rows: "", recalls=recalls)
 
 
 def checks_of(code, surplus=2):
-    return Redundant(code, surplus, compared_of(code.groups), True)
+    return Redundant(code, surplus, compared_of(code.groups, recalls=True), True)
 
 
 def told(checks, results):
@@ -149,12 +149,23 @@ def test_what_one_worker_said_is_let_go_of_once_another_has_said_the_same():
     assert checks.hear(2, 0, None, np.zeros(5)) is Heard.WRONG
 
 
+def test_wrong_results_are_let_go_of_where_nothing_is_doubted_later():
+    checks, lies = compared_of([0]), [np.zeros(5), np.full(5, 2.0)]
+    gone = [weakref.ref(lie) for lie in lies]
+    assert checks.hear(0, 0, None, lies[0]) is Heard.UNSURE
+    assert checks.hear(1, 0, None, np.ones(5)) is Heard.UNSURE
+    assert checks.hear(2, 0, None, np.ones(5)) is Heard.RIGHT
+    assert checks.hear(3, 0, None, lies[1]) is Heard.WRONG
+    lies.clear()
+    assert [one() for one in gone] == [None, None]
+
+
 @pytest.mark.parametrize("other", [np.float32, np.int64, int, list])
 @pytest.mark.parametrize("corrects", [False, True])
 def test_results_that_a_scheme_takes_are_of_one_kind_whatever_their_precision(corrects, other):
     """One honest result of single precision, or a whole number, among others was called none at all."""
     code = LinearCode("frame", gaussian_frame(4, 2, np.random.default_rng(0)), np.eye(2), worker=range(4))
-    checks = Redundant(code, 2, compared_of(range(4)), corrects)
+    checks = Redundant(code, 2, compared_of(range(4), recalls=True), corrects)
     results = dict(enumerate(np.zeros(4)))
     results[1] = [0.0] if other is list else other(0)
     payloads = {row: np.asarray(result, float) for row, result in results.items()}
@@ -184,3 +195,63 @@ def test_several_that_return_another_shape_for_a_row_are_not_named_unless_it_has
             assert checks.hear(8, 8, None, results[8]) is Heard.RIGHT and checks.unsettled() is None
         assert checks.audit(list(results), results) == on.Vouched()
         assert {one.worker for one in checks.wrong} == ({4, 5} if named else set())
+
+
+TWINS = LinearCode("twins", [[1, 0], [0, 1], [1, 1], [1, 1], [1, -1], [1, 2]], np.eye(2), worker=range(6))
+"""Rows 2 and 3 say the same."""
+
+
+def twins(checks, liars=(4, 5)):
+    """Two liars say the same of row 2, which was in question; then an honest worker returns row 3."""
+    right = dict(enumerate(TWINS.generator @ np.array([[1.0, 2.0], [3.0, 5.0]])))
+    lie = right[2] + 1.0
+    checks._compared.hear(liars[0], 2, None, lie)
+    for row in (0, 1, 4, 5):
+        assert checks.hear(row, row, None, right[row]) is Heard.RIGHT
+    assert checks.hear(liars[1], 2, None, lie) is Heard.RIGHT
+    return right, lie
+
+
+def test_who_contradicts_two_liars_in_an_equal_row_is_not_named_once_these_are_doubted():
+    checks = checks_of(TWINS)
+    right, lie = twins(checks, liars=(7, 8))
+    assert checks.hear(9, 3, None, right[3]) is Heard.WRONG
+    assert [(one.row, one.worker) for one in checks.wrong] == [(3, 9)]
+    rows = {0: right[0], 1: right[1], 4: right[4], 5: right[5], 2: lie}
+    assert checks.audit(list(rows), rows) == on.Withdrawn((), [(2, 8)]) and not checks.wrong
+    assert checks.hear(10, 2, None, right[2]) is Heard.UNSURE
+    assert checks.hear(11, 3, None, right[3]) is Heard.RIGHT
+    assert {(one.row, one.worker) for one in checks.wrong} == {(2, 7), (2, 8)}
+
+
+def test_what_was_taken_of_a_row_goes_once_two_have_said_something_else_of_its_equal():
+    checks = checks_of(TWINS)
+    right = dict(enumerate(TWINS.generator @ np.array([[1.0, 2.0], [3.0, 5.0]])))
+    assert checks.hear(7, 3, None, right[3] + 1.0) is Heard.RIGHT
+    checks._compared.hear(8, 2, None, right[2])
+    assert checks.hear(9, 2, None, right[2]) is Heard.RIGHT
+    assert checks.takes_back(3) and not checks.takes_back(2)
+    assert checks.news() == [on.Withdrawn([(3, 7)], [(3, 7)])] and not checks.takes_back(3)
+    assert [(one.row, one.worker) for one in checks.wrong] == [(3, 7)]
+
+
+def test_with_what_two_said_of_a_row_all_that_was_taken_of_its_equals_is_doubted():
+    checks = checks_of(TWINS)
+    right, lie = twins(checks, liars=(7, 8))
+    assert checks.hear(8, 3, None, lie) is Heard.RIGHT
+    rows = {0: right[0], 1: right[1], 4: right[4], 5: right[5], 2: lie, 3: lie}
+    assert isinstance(checks.audit(list(rows), rows), on.Unclear), "both are off by the same"
+    assert checks.audit(list(rows), rows, last=True) == on.Withdrawn((), [(row, row) for row in (0, 1, 4, 5)])
+    for row in (0, 1, 4, 5):
+        assert checks.hear(9, row, None, right[row]) is Heard.RIGHT
+    assert {(2, 8), (3, 8)} <= set(checks.audit(list(rows), rows, last=True).again)
+
+
+def test_where_no_third_is_there_two_are_not_said_to_differ():
+    checks = compared_of([0], recalls=True)
+    assert [checks.hear(worker, 0, None, 5) for worker in (0, 1)] == [Heard.UNSURE, Heard.RIGHT]
+    assert checks.doubt(0) == set() and checks.doubt(0) is None
+    assert "no three of workers 0, 1 returned the same for row 0, and what two did contradicts" in str(
+        checks.unsettled()
+    )
+    assert checks.hear(2, 0, None, 5) is Heard.RIGHT and checks.unsettled() is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, final
 
 from ..errors import Corrupted
@@ -40,14 +40,22 @@ class Compared(Checks):
     describe : callable
         ``describe(rows)`` says what rows are about, in words.
     lies : int
+    recalls : bool
+        Whether what two have said may be doubted later: then wrong results are held as long as the run, too.
     """
 
     compares = True
 
     def __init__(
-        self, groups: Sequence[int], corrects: bool, describe: Callable[[Sequence[int]], str], lies: int = 1
+        self,
+        groups: Sequence[int],
+        corrects: bool,
+        describe: Callable[[Sequence[int]], str],
+        lies: int = 1,
+        recalls: bool = False,
     ) -> None:
         super().__init__(lies)
+        self._recalls = recalls
         self._groups, self._corrects, self._describe = groups, corrects, describe
         self._said: dict[int, list[Opinion]] = {}
         self._settled: set[int] = set()
@@ -77,15 +85,25 @@ class Compared(Checks):
             raise self._contradiction(opinions)
         return Heard.UNSURE
 
-    def doubt(self, row: int) -> set[int] | None:
-        """Let three workers settle what two have said of it; whom that made wrong, or None where three have."""
+    def equals(self, row: int, rows: Iterable[int]) -> list[int]:
+        """Those of some rows that say the same as this one, itself among them."""
+        return [other for other in rows if self._groups[other] == self._groups[row]]
+
+    def doubt(self, row: int) -> set[tuple[int, int]] | None:
+        """Let three workers settle what two have said of it.
+
+        Returns
+        -------
+        set of (row, worker) or None
+            Whose results that made wrong; None where three have settled it, or nobody has.
+        """
         group = self._groups[row]
         if group in self._doubted or group not in self._settled:
             return None
         self._doubted.add(group)
         self._settled.remove(group)
         first, *others = self._said[group]
-        return {one.worker for one in others if difference(first.result, one.result) > 1.0}
+        return {(one.row, one.worker) for one in others if difference(first.result, one.result) > 1.0}
 
     def unsettled(self) -> Corrupted | None:
         """Rows of which no two workers say the same although several were asked."""
@@ -107,14 +125,15 @@ class Compared(Checks):
             self._news.append(on.Withdrawn([(one.row, one.worker) for one, _ in wrong]))
         # Of those that are alike the run keeps one, too.
         alike = [one._replace(result=result) for one, size in zip(opinions, sizes, strict=True) if size <= 1.0]
-        opinions[:] = [*alike, *(one for one, _ in wrong)]
+        opinions[:] = [*alike, *(one for one, _ in wrong if self._recalls)]
 
     def _against_others(self, opinion: Opinion, opinions: list[Opinion]) -> Heard:
         size = difference(opinions[0].result, opinion.result)
         if size <= 1.0:
             return Heard.RIGHT
         self.wrong.append(Wrong(opinion.row, opinion.worker, size))
-        opinions.append(opinion)
+        if self._recalls:
+            opinions.append(opinion)
         return Heard.WRONG
 
     def name(self, rows: Sequence[int]) -> str:
@@ -123,9 +142,11 @@ class Compared(Checks):
 
     def _contradiction(self, opinions: Sequence[Opinion]) -> Corrupted:
         rows = sorted({one.row for one in opinions})
-        what, whose = self.name(rows), [one.worker for one in opinions]
-        text = f"{name_some('worker', whose)} returned different results for {what}, and nothing tells which is right"
+        what, whose = self.name(rows), name_some("worker", [one.worker for one in opinions])
+        text = f"{whose} returned different results for {what}, and nothing tells which is right"
         if len(opinions) > 2:
-            text = f"no two of {name_some('worker', whose)} returned the same for {what}"
+            text = f"no two of {whose} returned the same for {what}"
+        if self._groups[rows[0]] in self._doubted:
+            text = f"no three of {whose} returned the same for {what}, and what two did contradicts all other results"
         remedy = "ask verify='correct' to have others compute it" if not self._corrects else "use more workers"
         return Corrupted(f"{text}: some are wrong, or it is not determined by its input alone; {remedy}.", rows)

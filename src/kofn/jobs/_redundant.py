@@ -82,6 +82,7 @@ class Redundant(Checks):
             self._pass_on()
             if heard is not Heard.RIGHT:
                 return heard
+            self._tell_equals(row)
         self._taken[row] = worker, result
         return Heard.RIGHT
 
@@ -186,9 +187,18 @@ class Redundant(Checks):
         for row in rows:
             accused = self._compared.doubt(row)
             if accused is not None:
-                self.wrong = [one for one in self.wrong if one.row != row or one.worker not in accused]
-                asked.append((row, self._taken.pop(row)[0]))
+                self.wrong = [one for one in self.wrong if (one.row, one.worker) not in accused]
+                asked += [(other, self._taken.pop(other)[0]) for other in self._compared.equals(row, list(self._taken))]
         return on.Withdrawn((), asked) if asked else None
+
+    def _tell_equals(self, row: int) -> None:
+        """Now that two have said the same of a row, withdraw what was taken of its equals and is not that."""
+        for other in self._compared.equals(row, list(self._taken)):
+            worker, result = self._taken[other]
+            if other != row and self._compared.hear(worker, other, None, result) is Heard.WRONG:
+                del self._taken[other]
+                self._news.append(on.Withdrawn([(other, worker)], [(other, worker)]))
+        self._pass_on()
 
     def _vouched(self, received: Sequence[int], those: Sequence[Any], noise: float) -> on.Vouched:
         """Now that it is known what results are, those that were not taken for their kind or their numbers are wrong.

@@ -65,7 +65,7 @@ def checks_of(
     own = int(np.bincount(scheme.code.worker).max(initial=0))
     surplus = max(SURPLUS[verify], own)  # the others tell of all that one worker returns
     corrects, dense = verify == "correct", _audited(scheme, stop, surplus, workers)
-    compared = Compared(scheme.code.groups.tolist(), corrects, scheme.describe, lies)
+    compared = Compared(scheme.code.groups.tolist(), corrects, scheme.describe, lies, recalls=dense is not None)
     if dense is None:
         return compared
     return Redundant(dense, surplus, compared, corrects, scheme.claim, lies, scheme.epsilon, scheme.kind)
