@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from kofn import LocalPool
-from kofn.errors import FileError, WorkerLost
+from kofn.errors import FileError, TaskError, WorkerLost
 from kofn_studies.study import Point, Store, complete, progress, run, store
 
 
@@ -58,6 +58,14 @@ class Wrong(Point):
 
     def compute(self, data):
         raise ZeroDivisionError("no such number")
+
+
+@dataclass(frozen=True)
+class Hungry(Point):
+    number: int
+
+    def compute(self, data):
+        raise MemoryError
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +154,13 @@ def test_a_process_that_dies_is_replaced_and_its_point_tried_again(tmp_path, poo
     with pytest.raises(WorkerLost, match=r"3 processes died while they computed '.*always 99', .*fewer --jobs"):
         complete([Deadly(str(tmp_path / "always"), 99)], Store(tmp_path / "points"), pool, None, log)
     assert (tmp_path / "always").read_bytes() == b"." * run.ATTEMPTS
+
+
+def test_too_little_memory_for_a_point_is_told_with_what_may_help(tmp_path, pool):
+    """What the command says of matrices that are too large helps nobody here."""
+    with pytest.raises(TaskError, match=r"too little memory for '7'; give fewer --jobs") as caught:
+        complete([Hungry(7)], Store(tmp_path), pool, None, io.StringIO())
+    assert caught.value.worker in (0, 1) and not list(tmp_path.glob("*.claim"))
 
 
 def test_what_a_point_raises_is_raised_and_the_others_are_kept(tmp_path, pool):

@@ -301,7 +301,9 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_computed(devic
         told = capsys.readouterr().err
         assert told.startswith("kofn figure: '--device' must be one that PyTorch has here (cpu")
         assert told.endswith(f"), but got {device}; use cpu.\n") and told.count("\n") == 1
-        assert not list(folder.glob("*.json"))
+        assert not folder.exists()
+    assert main(["figure", "uep-fig13", "--out", str(folder), "--data", str(tmp_path)]) == 2  # no mnist/ there
+    assert "must hold mnist/" in capsys.readouterr().err and not folder.exists()
 
 
 def test_all_that_is_trained_is_trained_on_the_device_that_was_asked_for():

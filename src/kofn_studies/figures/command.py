@@ -104,8 +104,8 @@ def _write(recipes: Sequence[Recipe], arguments: Namespace) -> int:
     packages = [name for recipe, request in zip(recipes, asked, strict=True) for name in recipe.packages(request)]
     whose = recipes[0].id if len(recipes) == 1 else "--all"
     require_installed(f"{CALL}: {whose}", *dict.fromkeys(packages))
-    make_folder(CALL, Path(arguments.out))
     studies = [_planned(recipe, request) for recipe, request in zip(recipes, asked, strict=True)]
+    make_folder(CALL, Path(arguments.out))
     store = Store(Path(arguments.out) / POINTS)
     with LocalPool(jobs, threads_per_worker=1) as pool:
         for number, (recipe, request, study) in enumerate(zip(recipes, asked, studies, strict=True), start=1):

@@ -13,7 +13,7 @@ from typing import TextIO
 import numpy as np
 
 from kofn.engines import LocalPool
-from kofn.errors import WorkerLost
+from kofn.errors import TaskError, WorkerLost
 
 from .point import Point, Result, Results
 from .progress import Progress
@@ -23,6 +23,8 @@ ATTEMPTS = 3
 """A point that has cost so many processes their lives is given up."""
 
 POLL_SECONDS = 0.1
+
+REMEDY = "give fewer --jobs, or take a machine with more memory"
 
 Finished = tuple[Result, float, int]
 """A result, the processor seconds it took, and the peak of memory, in bytes, of the process until then."""
@@ -51,6 +53,8 @@ def complete(points: Iterable[Point], store: Store, pool: LocalPool, data: str |
         The disk is full. What was finished is in the store.
     WorkerLost
         A point has cost three processes their lives.
+    TaskError
+        There is too little memory for a point.
     """
     wanted = list(dict.fromkeys(points))
     missing = [point for point in wanted if store.get(point) is None]
@@ -122,9 +126,11 @@ class Crew:
 
     def _came_back(self, future: Future[Finished]) -> list[Point]:
         """Write a finished point down; one that its process did not survive is tried again."""
-        _, point, claim = self.running[future]
+        worker, point, claim = self.running[future]
         try:
             result, seconds, peak = future.result()
+        except MemoryError:
+            raise TaskError(f"kofn figure: there is too little memory for '{point.title}'; {REMEDY}.", worker) from None
         except WorkerLost as lost:
             del self.running[future]
             claim.close()
@@ -151,7 +157,7 @@ class Crew:
 
 def _given_up(point: Point, lost: WorkerLost) -> str:
     told = f"kofn figure: {ATTEMPTS} processes died while they computed '{point.title}', the last one so: {lost}"
-    return f"{told}; where memory is short, give fewer --jobs."
+    return f"{told}; if memory is short, {REMEDY}."
 
 
 def _finished(point: Point, data: str | None) -> Finished:
