@@ -235,6 +235,17 @@ def test_what_was_taken_of_a_row_goes_once_two_have_said_something_else_of_its_e
     assert [(one.row, one.worker) for one in checks.wrong] == [(3, 7)]
 
 
+def test_all_that_one_result_tells_of_others_is_told_at_once():
+    """An audit in between found a row whose result was gone."""
+    checks = checks_of(TWINS)
+    right = dict(enumerate(TWINS.generator @ np.array([[1.0, 2.0], [3.0, 5.0]])))
+    assert checks.hear(7, 3, None, right[3] + 1.0) is Heard.RIGHT
+    checks._compared.hear(6, 2, None, right[2] + 2.0)
+    checks._compared.hear(8, 2, None, right[2])
+    assert checks.hear(9, 2, None, right[2]) is Heard.RIGHT
+    assert checks.news() == [on.Withdrawn([(2, 6), (3, 7)], [(3, 7)])]
+
+
 def test_with_what_two_said_of_a_row_all_that_was_taken_of_its_equals_is_doubted():
     checks = checks_of(TWINS)
     right, lie = twins(checks, liars=(7, 8))

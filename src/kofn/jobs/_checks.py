@@ -68,9 +68,10 @@ class Checks(ABC):
         return on.Vouched()
 
     def news(self) -> list[on.Withdrawn]:
-        """What was found out of results that had been put by or taken, each once."""
+        """What was found out of results that had been put by or taken, once: a run must not go on with half of it."""
         news, self._news = self._news, []
-        return news
+        wrong, again = [pair for one in news for pair in one.wrong], [pair for one in news for pair in one.again]
+        return [on.Withdrawn(wrong, again)] if news else []
 
     def takes_back(self, row: int) -> bool:
         """Whether a result of a row that was taken does not count any more, which nobody has been told yet."""
