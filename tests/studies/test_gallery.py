@@ -157,6 +157,25 @@ def test_tables_tell_names_in_words_and_how_sure_they_are():
     assert "published: AICC, random start, M = 50" in cells(TABLE)
 
 
+@pytest.mark.parametrize("name", ["uep-table2", "aicc-table1", "sr-fig2c"])
+def test_a_title_is_not_cut_off(name):
+    pytest.importorskip("matplotlib")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    title = "Accuracy of what mammoths multiply when workers are late, in percent, on data of their own " * 2
+    rows = [Series("layer-1", ("gradients", "weights", "inputs"), (31.6, 0.12, 81.4), (0.5, 0.01, 0.2))]
+    paper = [Published("layer-1", ("gradients",), (50.09,), "Table II")]
+    figure = TABLE if name == "aicc-table1" else made(name, rows, paper)
+    if name == "sr-fig2c":
+        figure = made(name, [Series("cover", (1, 2), (1.0, 0.1), (0.1, 0.1))])
+    canvas = FigureCanvasAgg(FIGURES[name].draw(dataclasses.replace(figure, title=title)))
+    canvas.draw()
+    (head,) = (text for text in canvas.figure.texts if "mammoths" in text.get_text())
+    assert canvas.figure.bbox.x0 <= head.get_window_extent().x0
+    assert head.get_window_extent().x1 <= canvas.figure.bbox.x1
+    assert " ".join(head.get_text().splitlines()[:-1]) == title.strip()
+
+
 def test_a_layer_has_one_colour_and_the_papers_fit_beside_ours():
     pytest.importorskip("matplotlib")
     names = [(kind, layer) for kind in ("gradients", "weights", "inputs") for layer in (1, 2, 3)]

@@ -129,7 +129,7 @@ def _asked(recipe: Recipe, arguments: Namespace) -> Request:
         raise refusal(CALL, "--data", "be a folder that is there", arguments.data, remedy)
     trials = recipe.trials if arguments.trials is None else arguments.trials
     integer(CALL, "--trials", trials, 2, "leave it out for the usual number")
-    integer(CALL, "--seed", arguments.seed, 0, "any int will do")
+    integer(CALL, "--seed", arguments.seed, 0, "any of these will do")
     return Request(trials, arguments.seed, arguments.data, arguments.quick, arguments.device)
 
 

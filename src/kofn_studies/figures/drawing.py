@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,9 @@ STYLES = ("-", "--", ":")
 
 BELOW = 0.1
 """Where zeros lie on a logarithmic ordinate, in units of its lowest number."""
+
+LETTERS = 12.5
+"""Of a title on an inch."""
 
 MOST_BARS = 30
 """Bars of errors that one can tell apart; of more points every second, third, … is drawn."""
@@ -102,7 +106,8 @@ def legend(canvas: Any, axes: Sequence[Any]) -> None:
 
 def head(canvas: Any, figure: Figure, more: str = "") -> None:
     """Title and paper above a picture, and across it, where a run was quick, that it was."""
-    canvas.suptitle(f"{figure.title}\n{figure.paper}{more}", fontsize=10)
+    title = textwrap.fill(figure.title, int(LETTERS * canvas.get_figwidth()))
+    canvas.suptitle(f"{title}\n{figure.paper}{more}", fontsize=10)
     if figure.is_quick:
         canvas.text(0.5, 0.5, "QUICK RUN", fontsize=54, color="0.5", alpha=0.22, rotation=25, ha="center", va="center")
 

@@ -248,7 +248,8 @@ class Recipe:
             figure = study.figure(results)
             if figure.is_quick:
                 return figure
-            return replace(figure, title=f"{figure.title} {QUICK}: {figure.trials} trials)")
+            trials = f"{figure.trials} trial{'s' * (figure.trials != 1)}"
+            return replace(figure, title=f"{figure.title} {QUICK}: {trials})")
 
         return Study(study.points, marked) if request.quick else study
 
