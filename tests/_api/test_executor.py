@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import gc
 import os
+import subprocess
 import sys
 import threading
 import weakref
@@ -267,6 +268,21 @@ def test_who_holds_a_future_may_wait_for_it_when_the_executor_is_gone(threads):
     assert [future.result() for future in futures] == [True] * 4
     del futures
     until(lambda: gc.collect() >= 0 and watched() is None, 60)
+
+
+@pytest.mark.parametrize("ending", ["", "executor.shutdown(wait=False)", "del executor"])
+@pytest.mark.parametrize("workers", ["threads:1", pytest.param("local:1", marks=pytest.mark.slow)])
+def test_a_program_ends_once_all_calls_have(tmp_path, workers, ending):
+    """Nobody waits for them: a call that is made after a while, and one that waits for a worker until then."""
+    program = f"""if __name__ == "__main__":
+        import kofn, os, pathlib, time
+        executor = kofn.Executor({workers!r})
+        executor.submit(time.sleep, 0.3)
+        executor.submit(os.mkdir, {str(tmp_path / "made")!r})
+        {ending}"""
+    (tmp_path / "program.py").write_text(program)
+    ended = subprocess.run([sys.executable, tmp_path / "program.py"], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "") and (tmp_path / "made").is_dir()
 
 
 def test_arguments_and_results_are_let_go_of(executor):

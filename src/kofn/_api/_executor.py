@@ -31,7 +31,7 @@ class Executor(Staying, concurrent.futures.Executor):
     Calls are made as those of `kofn.imap`: a worker with nothing else to do repeats what another one is late with; a
     call whose worker dies is made again, up to three times; one that hangs is ended where its engine can
     (`kofn.LocalPool`). So a call may be made more than once, and its first result counts. Short calls travel together,
-    by themselves.
+    by themselves. The program ends once all calls have.
 
     A future is ``running()`` once a worker was sent its call, and can be cancelled before. It ends with the result,
     with what the function raised, with the traceback at the worker in a note, or with `WorkerLost`. Callbacks are

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from itertools import count
@@ -84,6 +86,7 @@ class Calls:
             lease.close()
             raise
         self._finalizer = at_end(self, self._crew.let_go, lease.close)
+        _open.add(self)
 
     @property
     def is_here(self) -> bool:
@@ -126,6 +129,20 @@ class Calls:
         """Let go of everything; safe to call twice."""
         self._crew.close()
         self._finalizer()
+
+
+_open: weakref.WeakSet[Calls] = weakref.WeakSet()
+
+
+def _wait_for_all() -> None:
+    """A program ends once all calls have, as with other executors: what nobody waits for is done all the same."""
+    for calls in list(_open):
+        if calls.is_here:
+            calls.wait()
+
+
+# Before ``atexit``, where no thread can be started any more.
+getattr(threading, "_register_atexit", atexit.register)(_wait_for_all)
 
 
 class _Table:
