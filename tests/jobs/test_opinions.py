@@ -197,6 +197,19 @@ def test_several_that_return_another_shape_for_a_row_are_not_named_unless_it_has
         assert {one.worker for one in checks.wrong} == ({4, 5} if named else set())
 
 
+def test_a_row_that_many_are_asked_of_does_not_make_its_shape_the_usual_one():
+    """Those who had computed it last outvoted the others, and what these had returned was withdrawn."""
+    code = LinearCode("frame", gaussian_frame(9, 2, np.random.default_rng(0)), np.eye(2), worker=range(9))
+    results = dict(enumerate((code.generator @ np.arange(6.0).reshape(2, 3))[:4]))
+    checks, odd = checks_of(code), np.zeros(7)
+    for row, result in results.items():
+        assert checks.hear(row, row, None, result) is Heard.RIGHT
+    for worker in range(3):
+        checks.hear(worker, 8, None, odd)
+        assert checks.misfit(worker, 8, odd, TaskError("another shape", 8)) is Heard.UNSURE
+    assert not checks.news() and checks.audit(list(results), results) == on.Vouched() and not checks.wrong
+
+
 TWINS = LinearCode("twins", [[1, 0], [0, 1], [1, 1], [1, 1], [1, -1], [1, 2]], np.eye(2), worker=range(6))
 """Rows 2 and 3 say the same."""
 

@@ -183,7 +183,7 @@ class Given(Scheduler):
 
     def assign(self, worker, view):
         waiting = [row for lane in view.waiting.values() for row in lane]
-        first = {0: [[0], [2, 3]], 1: [[1]]}.get(worker, [[row] for row in waiting if row > 3])
+        first = {0: [[0], [2, 3, 4, 5]], 1: [[1]]}.get(worker, [[row] for row in waiting if row > 5])
         return next((Rows(rows) for rows in first if set(rows) <= set(waiting)), Wait())
 
 

@@ -67,12 +67,13 @@ class Redundant(Checks):
         self._taken: dict[int, tuple[int, Any]] = {}
         self._misfits: set[tuple[int, int, ArraySpec | None]] = set()  # row, worker, and what its result was like
         self._refused: dict[int, tuple[int, Any]] = {}
-        self._kinds: dict[int, ArraySpec | None] = {}
+        self._kinds: dict[int, Counter[ArraySpec | None]] = {}  # of each worker's results
         self._disproved: dict[int, list[tuple[int, Any]]] = {}
 
     def hear(self, worker: int, row: int, task: Task | None, result: Any) -> Heard:
         """Take it for the audit, or compare it where its row is in question."""
-        kind = self._kinds[worker] = self._kind(result)
+        kind = self._kind(result)
+        self._kinds.setdefault(worker, Counter())[kind] += 1
         self._absolve(worker, row, result)
         if self._compared.is_asked(row):
             if kind != self._usual:  # two that agree on such a one are two liars
@@ -140,8 +141,8 @@ class Redundant(Checks):
 
     @property
     def _usual(self) -> ArraySpec | None:
-        """Shape and type of what most workers return."""
-        return Counter(self._kinds.values()).most_common(1)[0][0]
+        """Shape and type of what most workers return most often: many may be asked of one row that is unlike others."""
+        return Counter(said.most_common(1)[0][0] for said in self._kinds.values()).most_common(1)[0][0]
 
     def _of_another_kind(self, result: Any) -> list[int]:
         """Rows that were taken although most workers return results of this shape and type instead."""
