@@ -1,5 +1,6 @@
 """Figures: the form of what is written, closed forms to the last digit, samples within their errors."""
 
+import dataclasses
 import json
 import sys
 
@@ -11,7 +12,7 @@ from kofn.errors import CodeError
 from kofn.simulation.theory._losses import at_times, zero_fill_loss
 from kofn.simulation.theory._uep import decoding_probabilities
 from kofn_studies.datasets import part
-from kofn_studies.figures import FIGURES, LEARNED, TRAINING, Figure, Request, Series
+from kofn_studies.figures import FIGURES, LEARNED, TRAINING, Figure, Request, Series, Study
 from kofn_studies.figures.sampling import UNSEEN, mean_and_error
 from kofn_studies.figures.uep_times import TIMES, exact
 from processes import slow_but
@@ -157,6 +158,28 @@ def test_the_command_writes_points_and_picture(tmp_path, capsys):
     assert sorted(path.name for path in folder.iterdir()) == [
         "gallery.html", "points", "uep-fig8.json", "uep-fig8.png"
     ]  # fmt: skip
+
+
+def test_points_are_put_together_by_one_thread(tmp_path, monkeypatch):
+    """Products over trials differ in their last digits by how many threads share them."""
+    pytest.importorskip("matplotlib")
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    recipe, seen = FIGURES["uep-fig8"], []
+
+    def watched(request):
+        study = recipe.study(request)
+
+        def figure(results):
+            seen.extend(pool["num_threads"] for pool in threadpool_info())
+            return study.figure(results)
+
+        return Study(study.points, figure)
+
+    monkeypatch.setitem(FIGURES, "uep-fig8", dataclasses.replace(recipe, study=watched))
+    with threadpool_limits(2):
+        assert main(["figure", "uep-fig8", "--out", str(tmp_path), "--trials", "2", "--jobs", "1"]) == 0
+    assert set(seen) == {1}
 
 
 @pytest.mark.parametrize("name", ["uep-fig9", "uep-fig11"])

@@ -92,6 +92,8 @@ def _extras(recipe: Recipe) -> str:
 
 def _write(recipes: Sequence[Recipe], arguments: Namespace) -> int:
     """Compute and write figures, on workers that stay for all of them."""
+    from threadpoolctl import threadpool_limits
+
     from kofn.engines import LocalPool, processors
 
     from ..study import Store, complete
@@ -112,7 +114,9 @@ def _write(recipes: Sequence[Recipe], arguments: Namespace) -> int:
             place = f" ({number} of {len(recipes)})" if len(recipes) > 1 else ""
             print(_begun(recipe, request, place), file=sys.stderr)
             results = complete(study.points, store, pool, request.data, sys.stderr)
-            print(*write(recipe, study.figure(results), arguments.out), sep="\n", flush=True)
+            with threadpool_limits(1):  # as at the workers: sums over points do not depend on the machine's processors
+                figure = study.figure(results)
+            print(*write(recipe, figure, arguments.out), sep="\n", flush=True)
     print(f"all figures of the folder: {write_gallery(arguments.out)}", file=sys.stderr)
     return 0
 
