@@ -182,15 +182,17 @@ class Redundant(Checks):
             asked.append((row, worker))
         return asked
 
-    def _doubt(self, rows: Collection[int]) -> on.Withdrawn | None:
-        """Have a third worker compute rows that two have said the same of: two may lie in the same way."""
-        asked = []
-        for row in rows:
-            accused = self._compared.doubt(row)
-            if accused is not None:
-                self.wrong = [one for one in self.wrong if (one.row, one.worker) not in accused]
-                asked += [(other, self._taken.pop(other)[0]) for other in self._compared.equals(row, list(self._taken))]
-        return on.Withdrawn((), asked) if asked else None
+    def _doubt(self, rows: Sequence[int]) -> on.Withdrawn | None:
+        """Have a third worker compute a row that two have said the same of, and that all others contradict.
+
+        Two may lie in the same way by chance. Of several rows it would be a story, which three could tell as well.
+        """
+        accused = self._compared.doubt(rows[0]) if len(rows) == 1 else None
+        if accused is None:
+            return None
+        self.wrong = [one for one in self.wrong if (one.row, one.worker) not in accused]
+        equals = self._compared.equals(rows[0], list(self._taken))
+        return on.Withdrawn((), [(row, self._taken.pop(row)[0]) for row in equals])
 
     def _tell_equals(self, row: int) -> None:
         """Now that two have said the same of a row, withdraw what was taken of its equals and is not that."""
@@ -247,11 +249,7 @@ class Redundant(Checks):
             return on.Withdrawn((), self._question(rows)) if last else on.Unclear(self._contradiction(rows))
         if self._claim:
             return None  # two workers said each of it: the judge of the results says what is not as claimed
-        if last and (again := self._doubt([row for row in candidates if row in self._taken])):
-            return again
-        text = (
-            f"several workers each returned the results of {self._code.name}, and still they contradict its generator"
-        )
+        text = f"two workers or more each returned the results of {self._code.name}, and they contradict its generator"
         why = "some are wrong in the same way, or its rows are not what its tasks compute"
         return on.Unclear(Corrupted(f"{text}: {why}.", sorted(candidates)))
 
