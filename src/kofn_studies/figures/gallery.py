@@ -86,7 +86,7 @@ def _section(figure: Figure, found: Sequence[Verdict]) -> str:
     lines.append(_table(found) if found else "")
     said = f"seed {figure.seed}, {figure.trials} trials; <code>{_command(figure)}</code>"
     lines += [
-        f'<p><img src="{name}.png" alt="{escape(figure.title)}"></p>',
+        f'<p><a href="{name}.png" title="full size"><img src="{name}.png" alt="{escape(figure.title)}"></a></p>',
         f'<p>{said}, <a href="{name}.json">points</a></p>',
     ]
     return "\n".join(lines)
