@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import weakref
@@ -49,7 +50,9 @@ def program(run: Run) -> Callable[..., list[str]]:
     def program(name: str, *arguments: str, ranks: int = 4, options: tuple[str, ...] = ()) -> list[str]:
         done = run(ranks, str(SUPPORT / "mpi_programs.py"), name, *arguments, options=options)
         lines = done.stdout.splitlines()
-        assert (done.returncode, lines[-1:]) == (0, ["done"]), done.stdout + done.stderr
+        # Open MPI's launcher now and then crashes itself once it has ended all ranks on behalf of one.
+        well = (0, -signal.SIGSEGV) if "MPI_ABORT was invoked" in done.stderr else (0,)
+        assert done.returncode in well and lines[-1:] == ["done"], done.stdout + done.stderr
         return lines[:-1]
 
     return program
