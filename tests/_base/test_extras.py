@@ -80,7 +80,7 @@ BEHIND = {
     **{f"sklearn/{name}.py": {"sklearn"} for name in ("_ensemble", "_kinds")},  # after `require` in its `__init__`
     **{
         f"engines/dask/{name}.py": {"distributed"}
-        for name in ("_slot", "_hold", "_travel", "_keeping", "_arrays", "_values")
+        for name in ("_slot", "_hold", "_travel", "_keeping", "_outcomes", "_arrays", "_values")
     },
     "engines/dask/_entry.py": {"distributed"},  # after `require_installed`
     **{f"engines/ray/{name}.py": {"ray"} for name in ("_blocks", "_pool", "_session", "_slot", "_values", "_worker")},

@@ -97,17 +97,27 @@ class DaskCall(Promise):
         if self.is_claimed:
             return "refused", None
         future = self.client.submit(
-            perform, self.key, call, needs, self.client.id if self.call.is_kept else "", *residents,
+            perform, self.key, call, needs, self.client.id, self.call.is_kept, *residents,
             key=self.key, workers=[address], allow_other_workers=False, pure=False, retries=0,
         )  # fmt: skip
         self.travel.spent.let_go()
-        error = await future.exception()
-        if error is not None or future.status != "finished":
-            raise error or CancelledError()
+        told = await self._told(future)
         done = self.is_claimed and not self.call.is_kept  # or it is not known whether anything is to be released
-        outcome: tuple[str, Any] = ("refused", None) if done else await get(self.client, future.key, address)
+        outcome: tuple[str, Any] = ("refused", None) if done else told or await get(self.client, future.key, address)
         self.travel.spent.leave(future)
         return outcome
+
+    async def _told(self, future: Future) -> Any:
+        """Wait for the end of the task; what was told of it meanwhile."""
+        outcomes = self.travel.cluster.outcomes
+        outcomes.expect(self.key)
+        try:
+            error = await future.exception()
+        finally:
+            told = outcomes.take(self.key)
+        if error is not None or future.status != "finished":
+            raise error or CancelledError()
+        return told
 
     async def _place(self, resident: DaskPlacedValue, address: str) -> Future:
         """Scatter a resident value unless this very process holds it."""

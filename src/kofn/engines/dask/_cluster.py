@@ -7,8 +7,11 @@ import contextlib
 import threading
 import weakref
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from ._outcomes import Outcomes
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -55,7 +58,8 @@ class Cluster:
         self.leaving: set[str] = set()  # addresses of who is there still, and has been told to go
         self.listeners: weakref.WeakSet[Any] = weakref.WeakSet()  # told on the client's event loop of each on_…
         self._pools = 0
-        self._theirs: Any = _ignore
+        self.outcomes = Outcomes()
+        self._theirs: dict[str, Any] = {}
         self._usual: float | None = None
 
     @property
@@ -69,13 +73,8 @@ class Cluster:
         self._pools += 1
         if self._pools > 1:
             return
-        theirs = self._theirs = _handlers(client).get(TOPIC, _ignore)
-
-        def on_event(event: tuple[float, Any]) -> Any:
-            self._on_event(event[1])
-            return theirs(event)
-
-        client.subscribe_topic(TOPIC, on_event)
+        self._listen(client, TOPIC, self._on_event)
+        self._listen(client, client.id, self.outcomes.on_event)
         self._usual = getattr(self._connection, "interval", None)
         if self._usual is not None:
             self._connection.interval = min(SENDING, self._usual)
@@ -90,11 +89,22 @@ class Cluster:
         client = self._client()
         if self._pools or client is None or not self.is_reachable:
             return
-        if self._theirs is _ignore:
-            client.unsubscribe_topic(TOPIC)
-        _handlers(client)[TOPIC] = self._theirs  # without one, the client complains of what is still under way
+        for topic, theirs in self._theirs.items():
+            if theirs is _ignore:
+                client.unsubscribe_topic(topic)
+            _handlers(client)[topic] = theirs  # without one, the client complains of what is still under way
         if self._usual is not None:
             self._connection.interval = self._usual
+
+    def _listen(self, client: Client, topic: str, listener: Callable[[Any], None]) -> None:
+        """Hear of a topic, as well as whoever does already."""
+        theirs = self._theirs[topic] = _handlers(client).get(topic, _ignore)
+
+        def on_event(event: tuple[float, Any]) -> Any:
+            listener(event[1])
+            return theirs(event)
+
+        client.subscribe_topic(topic, on_event)
 
     def _on_event(self, event: Any) -> None:
         action = event.get("action") if isinstance(event, dict) else None

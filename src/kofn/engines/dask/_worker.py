@@ -6,7 +6,7 @@ import os
 import pickle
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from ... import checks
@@ -16,6 +16,7 @@ from .._future import pack_result
 from .._pickling import BufferedPickle
 from .._references import Ref, with_values
 from ._keeping import Missing, keep, values_here
+from ._outcomes import tell
 
 Outcome = tuple[Literal["value", "kept", "missing", "failed", "refused"], Any]
 
@@ -25,7 +26,7 @@ _refused: deque[str] = deque(maxlen=1000)
 
 
 def perform(
-    key: str, call: BufferedPickle, needs: Mapping[str, str], client: str, *residents: BufferedPickle
+    key: str, call: BufferedPickle, needs: Mapping[str, str], client: str, is_kept: bool, *residents: BufferedPickle
 ) -> Outcome:
     """Run the task in ``call``, unless it was refused; its exceptions are results to Dask, as envelopes.
 
@@ -37,16 +38,27 @@ def perform(
     needs : mapping
         Where this worker has what the references among the arguments stand for.
     client : str
-        For whom the result stays at this worker; nobody if this is empty.
+        Who is told of a small outcome at once; nobody if this is empty.
+    is_kept : bool
+        Whether the result stays at this worker, for the client.
     *residents : BufferedPickle
         What comes before the arguments.
 
     Examples
     --------
-    >>> kind, value = perform("task-1", BufferedPickle.of((sum, ([1, 2],))), {}, "")
+    >>> kind, value = perform("task-1", BufferedPickle.of((sum, ([1, 2],))), {}, "", False)
     >>> kind, BufferedPickle(*value).open()
     ('value', 3)
     """
+    outcome = _performed(key, call, needs, client if is_kept else "", residents)
+    if client:
+        tell(client, key, outcome)
+    return outcome
+
+
+def _performed(
+    key: str, call: BufferedPickle, needs: Mapping[str, str], client: str, residents: Sequence[BufferedPickle]
+) -> Outcome:
     with _lock:
         if key in _refused:
             return "refused", None
@@ -96,7 +108,7 @@ def refuse(key: str) -> bool:
 
     Examples
     --------
-    >>> refuse("task-2"), perform("task-2", BufferedPickle.of(None), {}, "")
+    >>> refuse("task-2"), perform("task-2", BufferedPickle.of(None), {}, "", False)
     (True, ('refused', None))
     """
     with _lock:
