@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import queue
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -25,10 +25,11 @@ from .._holders import Holders
 from .._moved import Moved
 from .._view import RunView
 from ..scheduling._placed import Placed, due, late_workers, silent_workers
+from ..scheduling._scheduler import InFlight
 from ._errands import Errand, run_errands
 from ._moves import Move, next_moves
 from ._newcomers import Newcomers
-from ._pulse import EVERY, Pulse
+from ._pulse import EVERY, SILENT_SECONDS, Pulse
 from ._roll_call import absent
 from ._shelf import NOBODY, Shelf
 from ._whereabouts import as_now
@@ -166,17 +167,26 @@ class ByReference(Delivery):
     # -- who is there ---------------------------------------------------------------------------------
 
     def silent(self, view: RunView) -> Set[int] | None:
-        """Ask all workers, where somebody is late or has nothing to do; who comes too late counts as silent."""
+        """Ask workers, where somebody is late or has nothing to do; who comes too late counts as silent."""
         if not self._pulse.can_ask:
             return None
         if self._wonders(view):
-            self._pulse.ask(worker for worker, state in enumerate(view.states) if state in ("busy", "idle"))
+            self._pulse.ask(self._unheard_of(view))
         return self._pulse.silent() | self._newcomers.too_late(view)
 
     def _wonders(self, view: RunView) -> bool:
         """Whether it is worth to ask; while all compute in time there is nothing that could be done better."""
         late = late_workers(view, self.patience or 0.0)
         return bool(view.idle or late or self._shelf.next_overdue() <= view.now)
+
+    def _unheard_of(self, view: RunView) -> Iterator[int]:
+        """Who has computed for a while; all, where what travels is late, for it may come from whoever has stopped."""
+        is_overdue = self._shelf.next_overdue() <= view.now
+        for worker, state in enumerate(view.states):
+            message = view.in_flight.get(worker)
+            is_quiet = state == "busy" and message is not None and _is_quiet(message, view)
+            if is_quiet or (is_overdue and state in ("busy", "idle")):
+                yield worker
 
     def next_look(self, view: RunView) -> float:
         """Soon while workers are asked, else when the next task or move is late."""
@@ -259,6 +269,12 @@ class ByReference(Delivery):
         for ref in self._made:
             self._pool.release(ref)
         self._made.clear()
+
+
+def _is_quiet(message: InFlight, view: RunView) -> bool:
+    """Whether nothing was heard of a row for half its usual time: no sooner would anybody do anything about it."""
+    usual = view.pace * sum(view.code.load[row] for row in message.rows)
+    return view.now - message.submitted >= min(0.5 * usual, SILENT_SECONDS)
 
 
 def _release(pool: ReferencePool, future: Future[Ref]) -> None:
