@@ -182,6 +182,77 @@ def test_an_array_is_adopted_as_it_is_chunked(client: Any, pool: DaskPool, chunk
     assert pool.moved() == {}  # each is where its reference says
 
 
+@pytest.fixture
+def no_manager(client: Any) -> Iterator[None]:
+    """Dask's memory manager does nothing by itself meanwhile."""
+    client.amm.stop()
+    yield
+    client.amm.start()
+
+
+def spread(client: Any, futures: list[Any]) -> None:
+    """Have each worker hold these values."""
+
+    def acquire(dask_scheduler: Any) -> None:
+        for worker in dask_scheduler.workers:
+            dask_scheduler.request_acquire_replicas(worker, [future.key for future in futures], stimulus_id="test")
+
+    client.run_on_scheduler(acquire)
+    until(lambda: all(len(holders) == 4 for holders in client.who_has(futures).values()))
+
+
+def leave_one(client: Any, futures: list[Any], stays: str) -> None:
+    """What the memory manager does with values that lie at several workers; who keeps them is chosen here."""
+
+    def drop(dask_scheduler: Any) -> None:
+        for future in futures:
+            for worker in {state.address for state in dask_scheduler.tasks[future.key].who_has} - {stays}:
+                dask_scheduler.request_remove_replicas(worker, [future.key], stimulus_id="test")
+
+    client.run_on_scheduler(drop)
+    until(lambda: all(list(holders) == [stays] for holders in client.who_has(futures).values()))
+
+
+def persisted(client: Any) -> tuple[Any, list[Any]]:
+    """An array of two chunks, and their futures."""
+    value = client.persist(da.from_array(np.ones((4, 400)), chunks=(2, 400)) + 1.0)
+    futures = distributed.futures_of(value, client)
+    until(lambda: all(future.done() for future in futures))
+    return value, futures
+
+
+@pytest.mark.parametrize("several", ["before", "later"])
+def test_a_chunk_is_counted_on_where_it_was_once_though_dask_drops_it_there(
+    client: Any, pool: DaskPool, no_manager: None, several: str
+) -> None:
+    value, futures = persisted(client)
+    if several == "before":
+        spread(client, futures)
+    matrix = pool.adopt(value)
+    assert matrix is not None
+    first = matrix.blocks[0, 0]
+    if several == "before":
+        until(lambda: all(ref.handle.pin is not None for ref in matrix.blocks.ravel()))
+    else:
+        spread(client, futures)
+    leave_one(client, futures, address(pool, (first.worker + 1) % pool.n))
+    for _ in range(3):
+        assert pool.submit(first.worker, np.sum, first).result() == 1600
+    assert sum(pool.moved().values()) == (0 if several == "before" else first.size)
+
+
+def test_what_is_counted_on_is_let_go_with_its_reference(client: Any, pool: DaskPool, no_manager: None) -> None:
+    value, futures = persisted(client)
+    spread(client, futures)
+    refs: list[Any] = []
+    refs += pool.adopt(value).blocks.ravel()
+    until(lambda: refs[0].handle.pin is not None)
+    copy = refs[0].handle.pin.key
+    assert any(copy in keys for keys in keys_at(client).values())
+    refs.clear()
+    until(lambda: not any(copy in keys for keys in keys_at(client).values()))
+
+
 def test_what_was_lazy_is_computed_once(client: Any, pool: DaskPool, tmp_path: Path) -> None:
     def counted(block: Any) -> Any:
         (tmp_path / f"{time.monotonic_ns()}-{os.getpid()}").touch()

@@ -52,6 +52,8 @@ def adopted(value: Any, client: Client, travel: Travel) -> RemoteMatrix:
         load[worker] += spec.nbytes
         hold = Hold(future.key, future, address, travel.spent, is_ours=False)
         blocks[i, j] = Ref(str(future.key), worker, spec, hold)
+        if address and len(holders[future.key]) > 1:
+            travel.pin_soon(hold)
     return RemoteMatrix(blocks, heights, widths, value.dtype)
 
 

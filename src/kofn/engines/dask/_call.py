@@ -73,7 +73,9 @@ class DaskCall(Promise):
             kind, answer = await self._performed(address, {name: hold.key for name, hold in held.items()})
             if kind != "missing":
                 return (kind, self._hold(address, *answer)) if kind == "kept" else (kind, answer)
-            self.call.holds[answer].address = ""
+            missed = self.call.holds[answer]
+            missed.address, missed.pin = "", None
+            await self.travel.pin(missed, address)
         raise lost(answer)
 
     def _hold(self, address: str, about: Any, size: int) -> tuple[Hold, ArraySpec | None, int]:
@@ -104,7 +106,10 @@ class DaskCall(Promise):
         told = await self._told(future)
         done = self.is_claimed and not self.call.is_kept  # or it is not known whether anything is to be released
         outcome: tuple[str, Any] = ("refused", None) if done else told or await get(self.client, future.key, address)
-        self.travel.spent.leave(future)
+        if outcome[0] == "missing":
+            future.release()  # at once: what is submitted under its key once more shall be computed once more
+        else:
+            self.travel.spent.leave(future)
         return outcome
 
     async def _told(self, future: Future) -> Any:

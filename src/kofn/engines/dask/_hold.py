@@ -68,6 +68,11 @@ class Hold(Staying):
         Where the future goes in the end.
     is_ours : bool
         Whether kofn put it there; Dask does not know how to make such a value again.
+
+    Attributes
+    ----------
+    pin : Hold or None
+        A copy of ours, where the value is counted on: of what lies at several workers Dask soon lets all go but one.
     """
 
     def __init__(
@@ -78,6 +83,7 @@ class Hold(Staying):
         self.address = address
         self.spent = spent
         self.is_ours = is_ours
+        self.pin: Hold | None = None
 
     def taken(self) -> Hold:
         """One of one's own, for a task or a journey: it is there whoever releases the other meanwhile."""
@@ -88,7 +94,7 @@ class Hold(Staying):
 
     def release(self) -> None:
         """Let go."""
-        future, self.future = self.future, None
+        future, self.future, self.pin = self.future, None, None
         if future is not None and self.spent is not None:
             self.spent.leave(future)
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -58,10 +59,16 @@ class Travel:
 
     async def bring(self, hold: Hold, address: str) -> Hold:
         """The value at the worker at ``address``: itself if it lies there, or a copy."""
-        mine = hold.taken()
+        mine = self._nearest(hold)
         if mine.address not in self.cluster.members:
             await self._locate(hold, mine, address)
         return mine if mine.address == address else await self.copy(hold, address)
+
+    async def pin(self, hold: Hold, address: str) -> None:
+        """Have the value at the worker at ``address`` until it is released; where it lies there, no byte moves."""
+        pin = await self.copy(hold, address)
+        if hold.future is not None:
+            hold.address, hold.pin = address, pin
 
     async def copy(self, hold: Hold, address: str) -> Hold:
         """A copy with a key of its own; a worker that is out of reach is tried until the scheduler drops it.
@@ -80,12 +87,13 @@ class Travel:
 
     async def fetch(self, hold: Hold) -> Any:
         """The value itself; a worker that is out of reach is tried until the scheduler drops it."""
-        mine, tries = hold.taken(), iter(PATIENCE)
+        mine, tries = self._nearest(hold), iter(PATIENCE)
         while True:
             if mine.address not in self.cluster.members:
                 await self._locate(hold, mine)
             with contextlib.suppress(OSError, KeyError):
                 return await get(self.client, mine.key, mine.address)
+            mine = hold.taken()
             mine.address = ""
             await asyncio.sleep(next(tries, PATIENCE[-1]))
 
@@ -137,7 +145,7 @@ class Travel:
             task.cancel()
 
     async def _copy(self, hold: Hold, key: str, address: str) -> Hold:
-        mine, tries = hold.taken(), iter(PATIENCE)
+        mine, tries = self._nearest(hold), iter(PATIENCE)
         while True:
             if mine.address not in self.cluster.members:
                 await self._locate(hold, mine, address)
@@ -146,8 +154,19 @@ class Travel:
                 return await self._take_note(mine, key, address, about)
             if answer == "off":
                 raise asyncio.CancelledError
+            mine = hold.taken()
             mine.address = ""
             await asyncio.sleep(next(tries, PATIENCE[-1]))
+
+    def pin_soon(self, hold: Hold) -> None:
+        """Pin a value where it lies, and wait for nothing: its worker may have stopped. From any thread."""
+        begin = partial(self.pin, hold, hold.address)
+        self.client.loop.asyncio_loop.call_soon_threadsafe(self.start, begin)
+
+    def _nearest(self, hold: Hold) -> Hold:
+        """One's own of a value: of the copy that is counted on, while its worker is there, or of the value itself."""
+        pin = hold.pin
+        return (hold if pin is None or pin.address not in self.cluster.members else pin).taken()
 
     async def _call_off(self, key: str, address: str) -> None:
         await self.client.run(call_off, key, workers=[address])
