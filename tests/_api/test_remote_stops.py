@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 import kofn
-from kofn.engines import Promise, WorkerState
+from kofn.engines import Promise, Ref, WorkerState
 from kofn.jobs.remote._errands import Errand, run_errands
+from kofn.jobs.remote._moves import next_moves
 from kofn.jobs.remote._pulse import EVERY, MOST_SECONDS, SILENT_SECONDS, Pulse
+from kofn.jobs.remote._shelf import Shelf
 from kofn.jobs.scheduling import InFlight
 from kofn.jobs.scheduling._placed import candidates
 from kofn.simulation import VirtualPool
@@ -219,3 +221,36 @@ def test_who_comes_back_with_nothing_is_sent_data_where_enough_is_left_to_do(sec
 def test_who_comes_back_is_given_what_is_left_where_nobody_else_is_there():
     report = product(Restarted(0.1, lost=[0, 1, 2], back=(2.5, 3.0), outlast=True))
     assert len({x.row for x in report.of("arrived") if x.submitted >= 0.3}) >= 6
+
+
+def test_data_for_a_row_of_one_who_is_late_is_brought_to_one_other_only():
+    """Seven have nothing to do any more; one of them is sent the two blocks that the last row needs."""
+    workers, wide = 8, RNG.standard_normal((480, 31))
+    a = Tiled(wide, tuple(range(60, 480, 60)), (), lambda n, p: n)
+    b = Tiled(B, (), (20,), lambda n, p: p)
+    block, rest = wide[:60].nbytes, [[1.0]] * (workers - 1)
+    moved = []
+    for last in (1.0, 4.0):
+        pool = virtual([[1.0, 1.0, 1.0, last], *rest], seconds_per_byte=0.1 / block)
+        answer = kofn.matmul(a, b, workers=pool)
+        assert answer.exact and np.allclose(answer.value, wide @ B)
+        moved.append(sum(answer.report.moved_bytes.values()))
+    assert block <= moved[1] - moved[0] <= 2 * block
+
+
+@pytest.mark.parametrize(("took", "rows"), [(0.5, [5, 4]), (1.5, [5]), (2.5, [])])
+def test_data_for_rows_that_wait_is_brought_to_idle_workers_if_it_comes_before_they_are_begun(took, rows):
+    """One computes row 2 and has three more; of a second each, the last is begun in two."""
+    view = SimpleNamespace(
+        code=SimpleNamespace(load=[1.0] * 6), waiting={2: [3, 4, 5]}, in_flight={2: InFlight((2,), 2, 0.0)},
+        idle={0, 1}, states=["idle", "idle", "busy"], silent=set(), now=0.5, pace=1.0, received=set(),
+        copies=lambda row: 1,
+    )  # fmt: skip
+    shelf = Shelf(Ref(f"block-{row}", 2, size=8) for row in range(6))
+    shelf.longest = took
+    sent = []
+    for move in next_moves(shelf, view, lambda row: [f"block-{row}"], (), 1.5):
+        sent.append(move)
+        shelf.expect(move.key, move.worker, move.source)
+    assert [(move.key, move.source) for move in sent] == [(f"block-{row}", 2) for row in rows]
+    assert len({move.worker for move in sent}) == len(sent)

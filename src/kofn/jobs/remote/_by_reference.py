@@ -274,7 +274,7 @@ class ByReference(Delivery):
 def _is_quiet(message: InFlight, view: RunView) -> bool:
     """Whether nothing was heard of a row for half its usual time: no sooner would anybody do anything about it."""
     usual = view.pace * sum(view.code.load[row] for row in message.rows)
-    return view.now - message.submitted >= min(0.5 * usual, SILENT_SECONDS)
+    return bool(view.now - message.submitted >= min(0.5 * usual, SILENT_SECONDS))
 
 
 def _release(pool: ReferencePool, future: Future[Ref]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -45,21 +45,33 @@ def next_moves(
     after : float
         As of `Placed`.
     """
-    for worker in range(len(view.states)):
-        if worker in shelf.avoided or not (worker in view.in_flight or worker in view.idle):
-            continue
+    taken: set[int] = set()
+    for worker in _in_turn(shelf, view):
+        rows = list(islice(view.waiting.get(worker, ()), AHEAD))
+        theirs = next(_theirs(worker, shelf, view, keys_of, after, taken), None) if len(rows) < AHEAD else None
+        if theirs is not None:
+            rows.append(theirs)
+            taken.add(theirs)
         while shelf.coming_to(worker) < AT_ONCE:
-            move = _for_rows(worker, shelf, view, keys_of, after) or _for_copies(worker, shelf, copies)
+            move = _for_rows(worker, shelf, rows, keys_of) or _for_copies(worker, shelf, copies)
             if move is None:
                 break
             yield move
 
 
-def _for_rows(
-    worker: int, shelf: Shelf, view: RunView, keys_of: Callable[[int], Sequence[str]], after: float
-) -> Move | None:
+def _in_turn(shelf: Shelf, view: RunView) -> list[int]:
+    """Workers that can be sent something: first who has nothing to do, of these first to whom something is coming.
+
+    He goes on with what it is for, and nobody else brings data for the same row.
+    """
+    there = (worker for worker in range(len(view.states)) if worker in view.in_flight or worker in view.idle)
+    order = lambda worker: (worker not in view.idle, -shelf.coming_to(worker))  # noqa: E731
+    return sorted((worker for worker in there if worker not in shelf.avoided), key=order)
+
+
+def _for_rows(worker: int, shelf: Shelf, rows: Sequence[int], keys_of: Callable[[int], Sequence[str]]) -> Move | None:
     """The first value that lacks for the rows that come next, of those that can be had."""
-    for row in islice(_next_rows(worker, shelf, view, keys_of, after), AHEAD):
+    for row in rows:
         lacking = [key for key in keys_of(row) if not shelf.lies_at(key, worker) and not shelf.is_coming(key, worker)]
         sources = [shelf.source(key, worker) for key in lacking]
         if lacking and None not in sources:
@@ -67,23 +79,39 @@ def _for_rows(
     return None
 
 
-def _next_rows(
-    worker: int, shelf: Shelf, view: RunView, keys_of: Callable[[int], Sequence[str]], after: float
+def _theirs(
+    worker: int,
+    shelf: Shelf,
+    view: RunView,
+    keys_of: Callable[[int], Sequence[str]],
+    after: float,
+    taken: Collection[int],
 ) -> Iterator[int]:
-    """Rows that a worker is likely to be given next: its own, then those of whoever has stopped, each worker others.
+    """Rows of others that a worker is likely to be given next: first of whoever has stopped, each worker another.
 
     What waits for one who is there, late or not, is worth a journey only to who has nothing else to do: where more
-    workers compute than there are processors many are late, and each would be sent what all have.
+    workers compute than there are processors many are late, and each would be sent what all have. What its owner will
+    have begun before data could be here is left to him.
     """
-    yield from view.waiting.get(worker, ())
     late = late_workers(view, after)
     away = late if worker in view.idle else silent_workers(view, after)
-    theirs = orphans(worker, view, away) + late_rows(view, away)
+    theirs = [row for row in orphans(worker, view, away) + late_rows(view, away) if row not in taken]
     first = worker % max(1, len(theirs))
-    lacks = lambda row: sum(not shelf.lies_at(key, worker) for key in keys_of(row))  # noqa: E731
-    yield from sorted(theirs[first:] + theirs[:first], key=lacks)
+    yield from sorted(theirs[first:] + theirs[:first], key=lambda row: _lacks(worker, shelf, keys_of(row)))
     if worker in view.idle:
-        yield from spare_rows(worker, view, late)
+        until = _until(view)
+        yield from (row for row in spare_rows(worker, view, late) if row not in taken and until[row] >= shelf.longest)
+
+
+def _until(view: RunView) -> dict[int, float]:
+    """Seconds until rows that wait will be begun, as long as those before them take as usual."""
+    pace, load = view.pace, view.code.load
+    return {row: at * pace * float(load[row]) for rows in view.waiting.values() for at, row in enumerate(rows)}
+
+
+def _lacks(worker: int, shelf: Shelf, keys: Sequence[str]) -> int:
+    """How much is neither there nor on its way."""
+    return sum(not shelf.lies_at(key, worker) and not shelf.is_coming(key, worker) for key in keys)
 
 
 def _for_copies(worker: int, shelf: Shelf, copies: Sequence[tuple[str, int]]) -> Move | None:

@@ -34,6 +34,8 @@ class Shelf:
     ----------
     avoided : collection of int
         Workers that may have stopped, or are gone: nothing is fetched from there, nor sent there.
+    longest : float
+        Seconds that a value took to travel so far, at the most.
 
     Examples
     --------
@@ -57,7 +59,7 @@ class Shelf:
         self._copies: dict[str, dict[int, Ref]] = {}
         self._coming: dict[tuple[str, int], int] = {}
         self._since: dict[tuple[str, int], float] = {}
-        self._longest = 0.0
+        self.longest = 0.0
         self._sizes: dict[str, int] = {}
         self._first: dict[str, Ref] = {}
         self.avoided: Collection[int] = ()
@@ -108,7 +110,7 @@ class Shelf:
 
     def silent(self, now: float) -> set[int]:
         """Workers that explain why values are on their way for far longer than those that have arrived: the fewest."""
-        patience = MOVE_SECONDS + 5.0 * self._longest
+        patience = MOVE_SECONDS + 5.0 * self.longest
         coming = ((source, move, now - self._since[move]) for move, source in self._coming.items() if source != NOBODY)
         late = [(source, to) for source, (key, to), took in coming if took > patience + self.size(key) / SLOWEST]
         found: set[int] = set()
@@ -120,7 +122,7 @@ class Shelf:
 
     def next_overdue(self) -> float:
         """When the first value is on its way for longer than usual; inf where none is."""
-        usual = max(OVERDUE_SECONDS, 2.0 * self._longest)
+        usual = max(OVERDUE_SECONDS, 2.0 * self.longest)
         return min((self._since[move] + usual for move in self._coming), default=math.inf)
 
     def is_coming(self, key: str, worker: int) -> bool:
@@ -134,7 +136,7 @@ class Shelf:
     def arrived(self, key: str, ref: Ref, now: float = 0.0) -> None:
         """Take note that a value has come to a worker."""
         if self._coming.pop((key, ref.worker), None) is not None:
-            self._longest = max(self._longest, now - self._since[key, ref.worker])
+            self.longest = max(self.longest, now - self._since[key, ref.worker])
         self.add(key, ref)
 
     def failed(self, key: str, worker: int, source: int, lost: bool) -> None:
