@@ -245,7 +245,7 @@ def test_what_is_counted_on_is_let_go_with_its_reference(client: Any, pool: Dask
     value, futures = persisted(client)
     spread(client, futures)
     refs: list[Any] = []
-    refs += pool.adopt(value).blocks.ravel()
+    refs.extend(pool.adopt(value).blocks.ravel())
     until(lambda: refs[0].handle.pin is not None)
     copy = refs[0].handle.pin.key
     assert any(copy in keys for keys in keys_at(client).values())
