@@ -43,6 +43,12 @@ LARGE = (16000, 8000, 16000, 2000, 2000)
 AWAY_SECONDS = 30.0
 """After so long a worker that was stopped goes on."""
 
+PATIENCE_SECONDS = 10.0
+"""What was made before may take so long to go."""
+
+SETTLE_SECONDS = 2.5
+"""After that nothing happens for so long."""
+
 SERVER = """
 import sys
 import dask
@@ -89,9 +95,19 @@ class Bench:
         return sorted(self.client.run(os.getpid).values())
 
     def settle(self) -> None:
-        """Let go of what was made before."""
+        """Let go of what was made before.
+
+        Dask's workers keep what they had from others for a second or two, and use it again; and a virtual machine gives
+        free memory back to its host meanwhile. So each finds the blocks where they were at first, and memory as cold.
+        """
         gc.collect()
-        time.sleep(0.5)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while sum(map(len, self.client.has_what().values())) > self._blocks() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(SETTLE_SECONDS)
+
+    def _blocks(self) -> int:
+        return int(self.A.npartitions + self.B.npartitions)
 
 
 @contextmanager
