@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import kofn
-from dask_processes import Processes, processes
+from dask_processes import Processes, processes, told
 from kofn.engines import DaskPool, LocalPool, as_pool
 from kofn.errors import ArgumentError, KofnError, NotDecodable, PoolClosed, WorkerLost
 from kofn.testing._engines import check_engine
@@ -104,7 +104,7 @@ def test_residents_are_scattered_once_and_nothing_is_left_at_the_cluster(client:
 
 
 def scatters(client: Any) -> int:
-    return sum(event.get("action") == "scatter" for _, event in client.get_events("all"))
+    return told(client, "scatter")
 
 
 def test_large_arguments_raise_no_warning_and_small_ones_are_not_scattered(client: Any, pool: DaskPool) -> None:

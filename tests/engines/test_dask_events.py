@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dask_processes import told
 from kofn.engines import DaskPool
 from processes import until
 
@@ -28,18 +29,34 @@ def eventually(wanted: Any, call: Any, seconds: float = 10) -> None:
 
 def test_the_users_own_listener_is_still_called(another: Any) -> None:
     heard: list[Any] = []
-    another.subscribe_topic("all", heard.append)
+    another.subscribe_topic(another.id, heard.append)
+
+    def counted() -> int:
+        return sum(isinstance(event, dict) and event.get("action") == "update-graph" for _, event in heard)
+
     with DaskPool(another) as pool:
-        assert len(pool.submit(0, bytes, 10_000).result()) == 10_000
-    eventually(True, lambda: any(event.get("action") == "gather" for _, event in heard))
+        assert pool.submit(0, int, "3").result() == 3
+    eventually(True, lambda: counted() > 0)
     heard.clear()
-    another.gather(another.submit(int, "4"))
-    eventually(True, lambda: any(event.get("action") == "gather" for _, event in heard))
+    another.submit(int, "4", pure=False).result()
+    eventually(1, counted)
+
+
+def test_what_is_broadcast_meanwhile_costs_no_client_its_scheduler(client: Any, another: Any) -> None:
+    """Dask then tells all who listen to everything what cannot be sent, and drops them."""
+    with DaskPool(another) as pool, DaskPool(client) as bystander:
+        there = another.scatter(np.arange(5.0), broadcast=True)
+        assert len(another.who_has([there])[there.key]) == 4
+        another.rebalance()
+        assert another.submit(np.sum, there).result() == 10.0
+        for one in (pool, bystander):
+            assert one.submit(1, np.sum, [1.0, 2.0]).result() == 3.0
+        until(lambda: client.status == another.status == "running")
 
 
 def gathers(client: Any) -> int:
     """How many results clients have fetched."""
-    return sum(event.get("action") == "gather" for _, event in client.get_events("all"))
+    return told(client, "gather")
 
 
 def test_a_small_outcome_is_told_and_needs_not_be_fetched(another: Any) -> None:
@@ -65,16 +82,14 @@ def test_an_outcome_that_was_not_told_is_fetched(another: Any, monkeypatch: pyte
 
 
 def test_a_scheduler_has_nothing_to_tell_a_client_whose_pools_are_closed(another: Any) -> None:
-    def listening() -> list[bool]:
-        def subscribers(topic: str) -> Any:
-            return another.run_on_scheduler(lambda dask_scheduler: dask_scheduler._broker._topics[topic].subscribers)
-
-        return [another.id in subscribers(topic) for topic in ("all", another.id)]
+    def listening() -> bool:
+        topic = another.id
+        listeners = another.run_on_scheduler(lambda dask_scheduler: dask_scheduler._broker._topics[topic].subscribers)
+        return topic in listeners
 
     with DaskPool(another), DaskPool(another):
-        eventually([True, True], listening)  # a client sends what it subscribes to at its next tick
-    eventually([False, False], listening)
-    for topic in ("all", another.id):
-        another.sync(another._handle_event, topic, (0.0, {}))  # was under way when the last pool was closed
+        eventually(True, listening)  # a client sends what it subscribes to at its next tick
+    eventually(False, listening)
+    another.sync(another._handle_event, another.id, (0.0, {}))  # was under way when the last pool was closed
     with DaskPool(another):
-        eventually([True, True], listening)
+        eventually(True, listening)

@@ -117,6 +117,16 @@ def keys_at(client: Any) -> dict[str, list[Any]]:
     return found
 
 
+def told(client: Any, action: str) -> int:
+    """How often a scheduler has told everybody of something; not all that it tells could be sent here."""
+
+    def count(dask_scheduler: Any) -> int:
+        return sum(event.get("action") == action for _, event in dask_scheduler.get_events("all"))
+
+    found: int = client.run_on_scheduler(count)
+    return found
+
+
 def address(pool: Any, worker: int) -> str:
     """Of the process that serves a worker of a `DaskPool`."""
     found: str = pool._slots[worker].address

@@ -7,7 +7,7 @@ import contextlib
 import threading
 import weakref
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,9 @@ from ._outcomes import Outcomes
 if TYPE_CHECKING:
     from distributed import Client
 
-TOPIC = "all"
-"""Where a scheduler tells of workers that join and leave."""
+LOOKING = 0.5
+"""Seconds between looks at who is there. A scheduler would tell of who joins among all else (the topic "all"), but when
+somebody has a value broadcast it tells what no client can read, and loses each client that listens."""
 
 LEAVING = ("closing", "closing_gracefully")
 """What a scheduler calls a worker that takes no task any more: it retires, or was sent SIGTERM."""
@@ -50,7 +51,7 @@ class Cluster:
         self._refreshing = asyncio.Lock()
         self._left: set[str] = set()
         self._watched: set[str] = set()
-        self._task: asyncio.Future[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
         self.scheduler: str = client.scheduler.address
         self.members: dict[str, Member] = {}
         self.running: dict[str, set[str]] = defaultdict(set)  # tasks of any pool, wanted or not, by address
@@ -59,7 +60,7 @@ class Cluster:
         self.listeners: weakref.WeakSet[Any] = weakref.WeakSet()  # told on the client's event loop of each on_…
         self._pools = 0
         self.outcomes = Outcomes()
-        self._theirs: dict[str, Any] = {}
+        self._theirs: Any = _ignore
         self._usual: float | None = None
 
     @property
@@ -69,16 +70,16 @@ class Cluster:
         return client is not None and client.status == "running" and client.scheduler_comm is self._connection
 
     async def start(self, client: Client) -> None:
-        """Have one more pool; for the first one listen, then look: in this order nothing is missed."""
+        """Have one more pool; for the first one listen, and look who is there, again and again."""
         self._pools += 1
         if self._pools > 1:
             return
-        self._listen(client, TOPIC, self._on_event)
-        self._listen(client, client.id, self.outcomes.on_event)
+        self._listen(client)
         self._usual = getattr(self._connection, "interval", None)
         if self._usual is not None:
             self._connection.interval = min(SENDING, self._usual)
         await self.refresh()
+        self._looking = asyncio.ensure_future(self._look())
 
     async def stop(self) -> None:
         """Have one pool less; with the last one stop listening.
@@ -87,38 +88,42 @@ class Cluster:
         """
         self._pools -= 1
         client = self._client()
-        if self._pools or client is None or not self.is_reachable:
+        if self._pools:
             return
-        for topic, theirs in self._theirs.items():
-            if theirs is _ignore:
-                client.unsubscribe_topic(topic)
-            _handlers(client)[topic] = theirs  # without one, the client complains of what is still under way
+        if self._looking is not None:
+            self._looking.cancel()
+        if client is None or not self.is_reachable:
+            return
+        if self._theirs is _ignore:
+            client.unsubscribe_topic(client.id)
+        _handlers(client)[client.id] = self._theirs  # without one, it complains of what is still under way
         if self._usual is not None:
             self._connection.interval = self._usual
 
-    def _listen(self, client: Client, topic: str, listener: Callable[[Any], None]) -> None:
-        """Hear of a topic, as well as whoever does already."""
-        theirs = self._theirs[topic] = _handlers(client).get(topic, _ignore)
+    def _listen(self, client: Client) -> None:
+        """Hear of outcomes, as well as whoever listens already."""
+        theirs = self._theirs = _handlers(client).get(client.id, _ignore)
 
         def on_event(event: tuple[float, Any]) -> Any:
-            listener(event[1])
+            self.outcomes.on_event(event[1])
             return theirs(event)
 
-        client.subscribe_topic(topic, on_event)
+        client.subscribe_topic(client.id, on_event)
 
-    def _on_event(self, event: Any) -> None:
-        action = event.get("action") if isinstance(event, dict) else None
-        if action == "remove-worker":
-            self._leave(event["worker"])
-        elif action == "add-worker":
-            self._task = asyncio.ensure_future(self._refresh_later())
+    async def _look(self) -> None:
+        """Look who is there until this is cancelled."""
+        while True:
+            await asyncio.sleep(LOOKING)
+            with contextlib.suppress(OSError):  # a lost scheduler is seen by whoever waits for a result
+                if await self._addresses() != self.members.keys():
+                    await self.refresh()
 
-    async def _refresh_later(self) -> None:
-        with contextlib.suppress(OSError):  # a lost scheduler is seen by whoever waits for a result
-            await self.refresh()
+    async def _addresses(self) -> Collection[str]:
+        client = self._client()
+        return self.members.keys() if client is None else (await client.scheduler.ncores()).keys()
 
     async def refresh(self) -> None:
-        """Ask the scheduler who is there; an event tells only an address."""
+        """Ask the scheduler who is there, and what they are called."""
         async with self._refreshing:
             client = self._client()
             if client is None:
@@ -135,15 +140,18 @@ class Cluster:
                 listener.on_join()
 
     def _watch(self, client: Client, address: str, status: str) -> None:
-        """Hear of a worker that is told to go, before it has gone; a scheduler tells that under its address."""
+        """Hear of a worker that is told to go, and that has gone; a scheduler tells that under its address."""
         if address not in self._watched:
             self._watched.add(address)
             client.subscribe_topic(address, lambda event: self._on_status(address, event[1]))
             self._become(address, status)
 
     def _on_status(self, address: str, event: Any) -> None:
-        if isinstance(event, dict) and event.get("action") == "worker-status-change":
+        action = event.get("action") if isinstance(event, dict) else None
+        if action == "worker-status-change":
             self._become(address, event["status"])
+        elif action == "remove-worker":
+            self._leave(address)
 
     def _become(self, address: str, status: str) -> None:
         if status not in LEAVING:
