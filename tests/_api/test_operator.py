@@ -50,10 +50,10 @@ def test_svds_cg_and_eigsh_run_on_it(pool):
 
 @pytest.mark.parametrize("kind", [kofn.ThreadPool, pytest.param(kofn.LocalPool, marks=pytest.mark.slow)])
 def test_svds_on_workers_of_which_one_is_dead_and_one_slow(kind):
-    delays = kofn.Dying(kofn.Slowdown(kofn.Constant(0.002), {7: 10.0}), {2: 0.001})
+    delays = kofn.Dying(kofn.Slowdown(kofn.Constant(0.0005), {7: 10.0}), {2: 0.001})
     with kofn.Straggling(kind(8), delays) as eight, kofn.operator(A, workers=eight, rng=0) as op:
-        values = np.sort(svds(op, 6, return_singular_vectors=False))
-    np.testing.assert_allclose(values, np.sort(np.linalg.svd(A)[1])[-6:], rtol=1e-8)
+        values = np.sort(svds(op, 3, return_singular_vectors=False))
+    np.testing.assert_allclose(values, np.sort(np.linalg.svd(A)[1])[-3:], rtol=1e-8)
 
 
 @pytest.mark.parametrize("code", [None, "mds"])

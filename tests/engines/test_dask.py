@@ -209,8 +209,8 @@ def test_a_cluster_array_says_what_it_lacks(client: Any) -> None:
 
 def test_a_killed_worker_costs_nothing_but_its_rows(client: Any, pool: DaskPool) -> None:
     victim = pool.submit(1, os.getpid).result()
-    job = kofn.start(slow_product(1.5), workers=pool)
-    time.sleep(0.7)
+    job = kofn.start(slow_product(0.6), workers=pool)
+    time.sleep(0.3)
     os.kill(victim, signal.SIGKILL)
     answer = job.result(timeout=30)
     assert answer.exact

@@ -33,10 +33,11 @@ def test_a_worker_is_expected_as_long_as_its_nanny_answers(client: Any, monkeypa
         assert pool.submit(2, os.getpid).result() != process
 
 
-def test_who_has_no_nanny_any_more_is_not_expected(client: Any) -> None:
+def test_who_has_no_nanny_any_more_is_not_expected(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     assert all(client.sync(_nanny.answers, client, worker["nanny"]) for worker in workers)
     lost = _nanny.Return("tcp://127.0.0.1:1")  # a port at which nobody listens
     assert lost.is_expected and not lost.is_late
     assert not _nanny.Return(None).is_expected and _nanny.Return(None).is_late
+    monkeypatch.setattr(_nanny, "ANSWER_SECONDS", 0.5)
     assert not client.sync(_nanny.answers, client, "tcp://127.0.0.1:1")
