@@ -7,6 +7,7 @@ the way of Dask's own messages, and comes before the message that its task has e
 from __future__ import annotations
 
 import pickle
+from contextlib import suppress
 from typing import Any
 
 SMALL = 1024
@@ -54,4 +55,5 @@ def tell(client: str, task: str, outcome: Any) -> None:
 
     packed = pickle.dumps(outcome)
     if len(packed) <= SMALL:
-        get_worker().log_event(client, {TASK: task, OUTCOME: packed})
+        with suppress(ValueError):  # a worker may have its tasks done in processes, where it is not
+            get_worker().log_event(client, {TASK: task, OUTCOME: packed})
