@@ -50,6 +50,18 @@ def test_a_stop_costs_what_the_worker_would_have_done_and_had_done(worker, when)
     assert len(set(again)) == len(again) == 12  # each once, by those who are there
 
 
+@pytest.mark.parametrize("seconds", [1.0, 10.0])
+def test_two_that_stop_at_once_are_found_as_soon_as_one(seconds):
+    """The others, who have nothing to do any more, answer: so it is not the machine that is slow."""
+    workers, wide = 8, RNG.standard_normal((480, 31))
+    a = Tiled(wide, tuple(range(60, 480, 60)), (), lambda n, p: n)
+    b = Tiled(B, (), (20,), lambda n, p: p)
+    pool = virtual([[seconds]] * workers, stopped={0: 3.5 * seconds, 1: 3.5 * seconds})
+    answer = kofn.matmul(a, b, workers=pool, redundancy=2)
+    assert answer.exact and np.allclose(answer.value, wide @ B)
+    assert answer.report.seconds <= 6.0 * seconds + SILENT_SECONDS + 3 * EVERY  # eight rows once more, at six workers
+
+
 def test_what_a_slow_worker_has_done_counts_as_long_as_it_answers():
     """Only its last row is computed again; where nobody can ask it, all it has done is."""
     delays = [[1.0], [1.0], [1.0, 1.0, 1.0, 100.0]]
@@ -238,9 +250,34 @@ def test_data_for_a_row_of_one_who_is_late_is_brought_to_one_other_only():
     assert block <= moved[1] - moved[0] <= 2 * block
 
 
+def moves(shelf, view, keys_of):
+    """What is sent, as long as anything is."""
+    sent = []
+    for move in next_moves(shelf, view, keys_of, (), 1.5):
+        sent.append(move)
+        shelf.expect(move.key, move.worker, move.source)
+    return sent
+
+
+@pytest.mark.parametrize("waiting", [{0: [1], 1: [5]}, {0: [1], 1: [5, 6]}, {1: [1, 5]}, {1: [5, 1]}])
+def test_a_row_whose_data_nobody_can_send_keeps_nobody_from_others(waiting):
+    """Two are silent; of one row a block lies only there, of the others at a third worker, too."""
+    view = SimpleNamespace(
+        code=SimpleNamespace(load=[1.0] * 7), waiting=waiting, in_flight={w: InFlight((w,), w, 0.0) for w in (0, 1)},
+        idle={2}, states=["busy", "busy", "idle", "idle"], silent={0, 1}, now=0.5, pace=1.0, received=set(),
+        copies=lambda row: 1,
+    )  # fmt: skip
+    shelf = Shelf(Ref(f"block-{row}", 0, size=8) for row in range(7))
+    for row in (5, 6):
+        shelf.add(f"block-{row}", Ref(f"copy-{row}", 3, size=8))
+    shelf.avoided = {0, 1}
+    sent = moves(shelf, view, lambda row: [f"block-{row}"])
+    assert [(move.source, move.worker) for move in sent] == [(3, 2)] and sent[0].key in ("block-5", "block-6")
+
+
 @pytest.mark.parametrize(("took", "rows"), [(0.5, [5, 4]), (1.5, [5]), (2.5, [])])
 def test_data_for_rows_that_wait_is_brought_to_idle_workers_if_it_comes_before_they_are_begun(took, rows):
-    """One computes row 2 and has three more; of a second each, the last is begun in two."""
+    """One computes row 2 and has three more; of a second each, the last is begun in two at the earliest."""
     view = SimpleNamespace(
         code=SimpleNamespace(load=[1.0] * 6), waiting={2: [3, 4, 5]}, in_flight={2: InFlight((2,), 2, 0.0)},
         idle={0, 1}, states=["idle", "idle", "busy"], silent=set(), now=0.5, pace=1.0, received=set(),
@@ -248,9 +285,6 @@ def test_data_for_rows_that_wait_is_brought_to_idle_workers_if_it_comes_before_t
     )  # fmt: skip
     shelf = Shelf(Ref(f"block-{row}", 2, size=8) for row in range(6))
     shelf.longest = took
-    sent = []
-    for move in next_moves(shelf, view, lambda row: [f"block-{row}"], (), 1.5):
-        sent.append(move)
-        shelf.expect(move.key, move.worker, move.source)
+    sent = moves(shelf, view, lambda row: [f"block-{row}"])
     assert [(move.key, move.source) for move in sent] == [(f"block-{row}", 2) for row in rows]
     assert len({move.worker for move in sent}) == len(sent)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dask_processes import told
+from dask_processes import scheduler_time, told
 from kofn.engines import DaskPool
 from processes import until
 
@@ -44,6 +44,7 @@ def test_the_users_own_listener_is_still_called(another: Any) -> None:
 
 def test_what_is_broadcast_meanwhile_costs_no_client_its_scheduler(client: Any, another: Any) -> None:
     """Dask then tells all who listen to everything what cannot be sent, and drops them."""
+    connections = another.scheduler_comm, client.scheduler_comm
     with DaskPool(another) as pool, DaskPool(client) as bystander:
         there = another.scatter(np.arange(5.0), broadcast=True)
         assert len(another.who_has([there])[there.key]) == 4
@@ -51,37 +52,32 @@ def test_what_is_broadcast_meanwhile_costs_no_client_its_scheduler(client: Any, 
         assert another.submit(np.sum, there).result() == 10.0
         for one in (pool, bystander):
             assert one.submit(1, np.sum, [1.0, 2.0]).result() == 3.0
-        until(lambda: client.status == another.status == "running")
-
-
-def gathers(client: Any) -> int:
-    """How many results clients have fetched."""
-    return told(client, "gather")
+    assert (another.scheduler_comm, client.scheduler_comm) == connections
 
 
 def test_a_small_outcome_is_told_and_needs_not_be_fetched(another: Any) -> None:
     with DaskPool(another) as pool:
-        before = gathers(another)
+        before = scheduler_time(another)
         assert pool.submit(0, divmod, 17, 5).result() == (3, 2)
         with pytest.raises(ZeroDivisionError):
             pool.submit(1, divmod, 17, 0).result()
         ref = pool.keep(2, np.ones, (300, 2)).result()
         assert (ref.spec.shape, ref.spec.dtype, ref.size) == ((300, 2), np.dtype(float), 4800)
-        assert gathers(another) == before
+        assert told(another, "gather", before) == 0
         assert pool.submit(3, np.ones, 1000).result().sum() == 1000
-        assert gathers(another) == before + 1
+        assert told(another, "gather", before) == 1
 
 
 def test_an_outcome_that_was_not_told_is_fetched(another: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with DaskPool(another) as pool:
         monkeypatch.setitem(another._event_handlers, another.id, lambda event: None)
-        before = gathers(another)
+        before = scheduler_time(another)
         assert pool.submit(0, divmod, 17, 5).result() == (3, 2)
         assert pool.keep(1, np.ones, 3).result().spec.shape == (3,)
-        assert gathers(another) == before + 2
+        assert told(another, "gather", before) == 2
 
 
-def test_a_scheduler_has_nothing_to_tell_a_client_whose_pools_are_closed(another: Any) -> None:
+def test_a_scheduler_tells_a_client_whose_pools_are_closed_nothing_of_its_own_end(another: Any) -> None:
     def listening() -> bool:
         topic = another.id
         listeners = another.run_on_scheduler(lambda dask_scheduler: dask_scheduler._broker._topics[topic].subscribers)
@@ -93,3 +89,21 @@ def test_a_scheduler_has_nothing_to_tell_a_client_whose_pools_are_closed(another
     another.sync(another._handle_event, another.id, (0.0, {}))  # was under way when the last pool was closed
     with DaskPool(another):
         eventually(True, listening)
+
+
+def test_a_pool_has_all_workers_that_are_there_when_it_is_made() -> None:
+    """Also one that joined after the last look of an older pool."""
+    quiet = {"dashboard_address": None, "set_as_default": False}
+    with Client(processes=False, n_workers=1, threads_per_worker=1, **quiet) as client, DaskPool(client) as first:
+        client.cluster.scale(2)
+        client.wait_for_workers(2, 60)
+        with DaskPool(client) as second:
+            assert (first.n, second.n) == (1, 2)
+
+
+def test_what_is_large_is_not_pickled_to_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kofn.engines.dask import _outcomes
+
+    monkeypatch.setattr(_outcomes.pickle, "dumps", lambda value: pytest.fail("it was pickled"))
+    _outcomes.tell("client", "task", ("value", (b"", [np.zeros(2000, np.uint8)])))
+    _outcomes.tell("client", "task", ("failed", bytes(2000)))

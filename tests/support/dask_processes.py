@@ -117,14 +117,21 @@ def keys_at(client: Any) -> dict[str, list[Any]]:
     return found
 
 
-def told(client: Any, action: str) -> int:
-    """How often a scheduler has told everybody of something; not all that it tells could be sent here."""
+def told(client: Any, action: str, since: float) -> int:
+    """How often a scheduler has told everybody of something since then; not all that it tells could be sent here."""
 
     def count(dask_scheduler: Any) -> int:
-        return sum(event.get("action") == action for _, event in dask_scheduler.get_events("all"))
+        events = dask_scheduler.get_events("all")
+        return sum(event.get("action") == action for stamp, event in events if stamp > since)
 
     found: int = client.run_on_scheduler(count)
     return found
+
+
+def scheduler_time(client: Any) -> float:
+    """What its clock says."""
+    now: float = client.run_on_scheduler(time.time)
+    return now
 
 
 def address(pool: Any, worker: int) -> str:

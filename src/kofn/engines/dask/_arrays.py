@@ -44,6 +44,7 @@ def adopted(value: Any, client: Client, travel: Travel) -> RemoteMatrix:
     holders = client.who_has(list(futures.ravel()))
     heights, widths = value.chunks
     blocks, load = np.empty(futures.shape, object), Counter(dict.fromkeys(travel.index.values(), 0))
+    several: list[Hold] = []
     for (i, j), future in np.ndenumerate(futures):
         spec = ArraySpec((heights[i], widths[j]), value.dtype)
         places = {address: travel.index[address] for address in holders[future.key] if address in travel.index}
@@ -53,7 +54,8 @@ def adopted(value: Any, client: Client, travel: Travel) -> RemoteMatrix:
         hold = Hold(future.key, future, address, travel.spent, is_ours=False)
         blocks[i, j] = Ref(str(future.key), worker, spec, hold)
         if address and len(holders[future.key]) > 1:
-            travel.pin_soon(hold)
+            several.append(hold)
+    travel.pin_soon(several)
     return RemoteMatrix(blocks, heights, widths, value.dtype)
 
 

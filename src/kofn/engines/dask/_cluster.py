@@ -61,6 +61,7 @@ class Cluster:
         self._pools = 0
         self.outcomes = Outcomes()
         self._theirs: Any = _ignore
+        self._on_outcome: Any = None
         self._usual: float | None = None
 
     @property
@@ -70,16 +71,19 @@ class Cluster:
         return client is not None and client.status == "running" and client.scheduler_comm is self._connection
 
     async def start(self, client: Client) -> None:
-        """Have one more pool; for the first one listen, and look who is there, again and again."""
+        """Have one more pool; for the first one listen, and look who is there again and again."""
         self._pools += 1
-        if self._pools > 1:
-            return
-        self._listen(client)
-        self._usual = getattr(self._connection, "interval", None)
-        if self._usual is not None:
-            self._connection.interval = min(SENDING, self._usual)
-        await self.refresh()
-        self._looking = asyncio.ensure_future(self._look())
+        if self._pools == 1:
+            self._listen(client)
+            self._usual = getattr(self._connection, "interval", None)
+            if self._usual is not None:
+                self._connection.interval = min(SENDING, self._usual)
+            self._looking = asyncio.ensure_future(self._look())
+        try:
+            await self.refresh()  # each pool has all who are there when it is made
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Have one pool less; with the last one stop listening.
@@ -94,9 +98,11 @@ class Cluster:
             self._looking.cancel()
         if client is None or not self.is_reachable:
             return
-        if self._theirs is _ignore:
-            client.unsubscribe_topic(client.id)
-        _handlers(client)[client.id] = self._theirs  # without one, it complains of what is still under way
+        handlers = _handlers(client)
+        if handlers.get(client.id) is self._on_outcome:
+            if self._theirs is _ignore:
+                client.unsubscribe_topic(client.id)
+            handlers[client.id] = self._theirs  # without one, it complains of what is still under way
         if self._usual is not None:
             self._connection.interval = self._usual
 
@@ -104,19 +110,21 @@ class Cluster:
         """Hear of outcomes, as well as whoever listens already."""
         theirs = self._theirs = _handlers(client).get(client.id, _ignore)
 
-        def on_event(event: tuple[float, Any]) -> Any:
+        def on_outcome(event: tuple[float, Any]) -> Any:
             self.outcomes.on_event(event[1])
             return theirs(event)
 
-        client.subscribe_topic(client.id, on_event)
+        self._on_outcome = on_outcome
+        client.subscribe_topic(client.id, on_outcome)
 
     async def _look(self) -> None:
-        """Look who is there until this is cancelled."""
-        while True:
-            await asyncio.sleep(LOOKING)
+        """Look who is there, as long as anybody can tell."""
+        await asyncio.sleep(LOOKING)
+        while self.is_reachable:
             with contextlib.suppress(OSError):  # a lost scheduler is seen by whoever waits for a result
                 if await self._addresses() != self.members.keys():
                     await self.refresh()
+            await asyncio.sleep(LOOKING)
 
     async def _addresses(self) -> Collection[str]:
         client = self._client()

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,7 @@ REGISTERING = 60.0
 
 _pulls: dict[str, asyncio.Task[Any]] = {}
 _called_off: deque[str] = deque(maxlen=1000)
+_looks: set[asyncio.Task[None]] = set()
 
 
 class Missing(Exception):
@@ -116,9 +117,26 @@ async def _pull(source: str, key: str, address: str, worker: Worker) -> tuple[st
         return "missing", ""
     except OSError as error:
         return "unreachable", str(error)
-    size = worker.update_data({key: value})["nbytes"][key]
-    asyncio.get_running_loop().call_later(ORPHAN, _look_after, key, worker)
-    return "held", size
+    return "held", _held({key: value}, worker)[key]
+
+
+def share(sources: Mapping[str, str], dask_worker: Worker) -> dict[str, int]:
+    """Have values of this worker under other keys, too: those that are in its memory; bytes of each.
+
+    Parameters
+    ----------
+    sources : mapping
+        What a value is to be called, and what it is called.
+    """
+    there = getattr(dask_worker.data, "memory", dask_worker.data)  # what was spilled stays on disk
+    return _held({key: there[source] for key, source in sources.items() if source in there}, dask_worker)
+
+
+def _held(values: Mapping[str, Any], worker: Worker) -> dict[str, int]:
+    """Hold values that somebody asks the scheduler for soon, and let go of them if nobody does."""
+    sizes: dict[str, int] = worker.update_data(dict(values))["nbytes"] if values else {}
+    asyncio.get_running_loop().call_later(ORPHAN, _look_after, list(sizes), worker)
+    return sizes
 
 
 async def _asked(source: str, address: str, worker: Worker) -> Mapping[str, Any]:
@@ -140,16 +158,20 @@ def call_off(key: str, dask_worker: Worker) -> None:
         _called_off.append(key)  # it may be asked for later
 
 
-def _look_after(key: str, worker: Worker) -> None:
-    if key in worker.data:
-        _pulls[key] = asyncio.ensure_future(_free_orphan(key, worker))
-        _pulls[key].add_done_callback(lambda _: _pulls.pop(key, None))
+def _look_after(keys: Sequence[str], worker: Worker) -> None:
+    here = [key for key in keys if key in worker.data]
+    if here:
+        task = asyncio.ensure_future(_free_orphans(here, worker))
+        _looks.add(task)
+        task.add_done_callback(_looks.discard)
 
 
-async def _free_orphan(key: str, worker: Worker) -> None:
+async def _free_orphans(keys: Sequence[str], worker: Worker) -> None:
     with contextlib.suppress(OSError):
-        if not (await worker.scheduler.who_has(keys=[key])).get(key):
-            free(key, worker)
+        holders = await worker.scheduler.who_has(keys=keys)
+        for key in keys:
+            if not holders.get(key):
+                free(key, worker)
 
 
 def free(key: str, worker: Worker) -> None:

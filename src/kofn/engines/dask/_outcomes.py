@@ -46,14 +46,20 @@ class Outcomes:
         return None if told is None else pickle.loads(told)
 
 
-def tell(client: str, task: str, outcome: Any) -> None:
+def tell(client: str, task: str, outcome: tuple[str, Any]) -> None:
     """Have a client hear of an outcome if it is small; called at a worker, in the task's own thread.
 
-    A scheduler tells each client what stands under its name, and forgets that once the client is gone.
+    A scheduler tells what stands under a client's name to that client if it listens, and forgets it some time after the
+    client has gone.
     """
     from distributed import get_worker
 
-    packed = pickle.dumps(outcome)
-    if len(packed) <= SMALL:
+    if _size(*outcome) <= SMALL:
         with suppress(ValueError):  # a worker may have its tasks done in processes, where it is not
-            get_worker().log_event(client, {TASK: task, OUTCOME: packed})
+            get_worker().log_event(client, {TASK: task, OUTCOME: pickle.dumps(outcome)})
+
+
+def _size(kind: str, answer: Any) -> int:
+    """Bytes of what may be large: a value, in its parts, or an error."""
+    parts = [answer[0], *answer[1]] if kind == "value" else [answer] if kind == "failed" else []
+    return sum(map(len, parts))

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ...errors import PoolClosed, WorkerLost
 from ._cluster import Cluster, unreachable
 from ._hold import Hold, Spent, known, lost
-from ._keeping import call_off, pull
+from ._keeping import call_off, pull, share
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -69,6 +68,14 @@ class Travel:
         pin = await self.copy(hold, address)
         if hold.future is not None:
             hold.address, hold.pin = address, pin
+
+    def pin_soon(self, holds: Sequence[Hold]) -> None:
+        """Pin values where they lie, and wait for nothing: a worker may have stopped. From any thread."""
+        at: dict[str, list[Hold]] = defaultdict(list)
+        for hold in holds:
+            at[hold.address].append(hold)
+        for address, there in at.items():
+            self.client.loop.asyncio_loop.call_soon_threadsafe(self._begin_pins, there, address)
 
     async def copy(self, hold: Hold, address: str) -> Hold:
         """A copy with a key of its own; a worker that is out of reach is tried until the scheduler drops it.
@@ -158,15 +165,25 @@ class Travel:
             mine.address = ""
             await asyncio.sleep(next(tries, PATIENCE[-1]))
 
-    def pin_soon(self, hold: Hold) -> None:
-        """Pin a value where it lies, and wait for nothing: its worker may have stopped. From any thread."""
-        begin = partial(self.pin, hold, hold.address)
-        self.client.loop.asyncio_loop.call_soon_threadsafe(self.start, begin)
-
     def _nearest(self, hold: Hold) -> Hold:
-        """One's own of a value: of the copy that is counted on, while its worker is there, or of the value itself."""
-        pin = hold.pin
-        return (hold if pin is None or pin.address not in self.cluster.members else pin).taken()
+        """A hold for one's own: of the pin while its worker is there and stays, or of the value itself."""
+        sure = self.cluster.members.keys() - self.cluster.leaving
+        return (hold if hold.pin is None or hold.pin.address not in sure else hold.pin).taken()
+
+    def _begin_pins(self, holds: Sequence[Hold], address: str) -> None:
+        _start(self._pin_there(holds, address))
+
+    async def _pin_there(self, holds: Sequence[Hold], address: str) -> None:
+        """Pin what a worker has, all in one; what it has not is pinned once it is missed."""
+        wanted = {f"kofn-copy-{uuid4().hex}": hold for hold in holds if hold.future is not None}
+        answers = await self.client.run(share, {key: hold.key for key, hold in wanted.items()}, workers=[address])
+        sizes = answers[address]
+        who_has = {key: [address] for key in sizes}
+        await self.client.scheduler.update_data(who_has=who_has, nbytes=sizes, client=self.client.id)
+        for key in sizes:
+            pin = Hold(key, known(self.client, key), address, self.spent)
+            if wanted[key].future is not None:
+                wanted[key].pin = pin
 
     async def _call_off(self, key: str, address: str) -> None:
         await self.client.run(call_off, key, workers=[address])

@@ -39,8 +39,7 @@ def referred(values: Sequence[Any], client: Client, travel: Travel) -> list[Ref 
         worker = _settle(hold, holders[hold.key], travel, load)
         load[worker] += size
         found[at] = Ref(str(hold.key), worker, None, hold, size)
-        if hold.address and len(holders[hold.key]) > 1:
-            travel.pin_soon(hold)
+    travel.pin_soon([hold for hold in holds.values() if hold.address and len(holders[hold.key]) > 1])
     for at, ref in own.items():
         worker = travel.index.get(ref.handle.address, ref.worker)
         found[at] = Ref(ref.key, worker, ref.spec, ref.handle, ref.size)

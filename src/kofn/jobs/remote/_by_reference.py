@@ -180,12 +180,15 @@ class ByReference(Delivery):
         return bool(view.idle or late or self._shelf.next_overdue() <= view.now)
 
     def _unheard_of(self, view: RunView) -> Iterator[int]:
-        """Who has computed for a while; all, where what travels is late, for it may come from whoever has stopped."""
-        is_overdue = self._shelf.next_overdue() <= view.now
+        """Who has computed for a while. Where one of them does not answer, all: those who do show whose fault it is.
+
+        Where what travels is late, all, too, for it may come from whoever has stopped.
+        """
+        everybody = self._shelf.next_overdue() <= view.now or self._pulse.is_waiting()
         for worker, state in enumerate(view.states):
             message = view.in_flight.get(worker)
             is_quiet = state == "busy" and message is not None and _is_quiet(message, view)
-            if is_quiet or (is_overdue and state in ("busy", "idle")):
+            if is_quiet or (everybody and state in ("busy", "idle")):
                 yield worker
 
     def next_look(self, view: RunView) -> float:
@@ -272,7 +275,7 @@ class ByReference(Delivery):
 
 
 def _is_quiet(message: InFlight, view: RunView) -> bool:
-    """Whether nothing was heard of a row for half its usual time: no sooner would anybody do anything about it."""
+    """Whether nothing was heard of a row for half its usual time, or for a while: no sooner would anybody act on it."""
     usual = view.pace * sum(view.code.load[row] for row in message.rows)
     return bool(view.now - message.submitted >= min(0.5 * usual, SILENT_SECONDS))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from typing import NamedTuple
 
 from .._view import RunView
@@ -95,18 +95,32 @@ def _theirs(
     """
     late = late_workers(view, after)
     away = late if worker in view.idle else silent_workers(view, after)
-    theirs = [row for row in orphans(worker, view, away) + late_rows(view, away) if row not in taken]
+
+    def is_free(row: int) -> bool:
+        return row not in taken and _can_be_had(worker, shelf, keys_of(row))
+
+    theirs = [row for row in orphans(worker, view, away) + late_rows(view, away) if is_free(row)]
     first = worker % max(1, len(theirs))
     yield from sorted(theirs[first:] + theirs[:first], key=lambda row: _lacks(worker, shelf, keys_of(row)))
     if worker in view.idle:
-        until = _until(view)
-        yield from (row for row in spare_rows(worker, view, late) if row not in taken and until[row] >= shelf.longest)
+        soonest = _soonest(view)
+        rows = (row for row in spare_rows(worker, view, late) if soonest[row] >= shelf.longest)
+        yield from filter(is_free, rows)
 
 
-def _until(view: RunView) -> dict[int, float]:
-    """Seconds until rows that wait will be begun, as long as those before them take as usual."""
-    pace, load = view.pace, view.code.load
-    return {row: at * pace * float(load[row]) for rows in view.waiting.values() for at, row in enumerate(rows)}
+def _soonest(view: RunView) -> dict[int, float]:
+    """Seconds until rows that wait will be begun at the least: what those before them take."""
+    found: dict[int, float] = {}
+    for rows in view.waiting.values():
+        before = accumulate((view.pace * float(view.code.load[row]) for row in rows), initial=0.0)
+        found.update(zip(rows, before, strict=False))
+    return found
+
+
+def _can_be_had(worker: int, shelf: Shelf, keys: Sequence[str]) -> bool:
+    """Whether all that a row needs is there, or on its way, or somebody can send it."""
+    here = (shelf.lies_at(key, worker) or shelf.is_coming(key, worker) for key in keys)
+    return all(is_here or shelf.source(key, worker) is not None for key, is_here in zip(keys, here, strict=True))
 
 
 def _lacks(worker: int, shelf: Shelf, keys: Sequence[str]) -> int:

@@ -86,6 +86,11 @@ class Pulse:
             return {one for one in silent if away[one] > MOST_SECONDS}
         return silent
 
+    def is_waiting(self) -> bool:
+        """Whether an answer has not come as soon as answers come."""
+        now = self._clock.now()
+        return any(now - since >= EVERY and not last.done() for since, last in self._asked.values())
+
     def close(self) -> None:
         """Wait for no answer any more."""
         for _, future in self._asked.values():
