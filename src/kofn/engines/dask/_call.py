@@ -103,26 +103,32 @@ class DaskCall(Promise):
             key=self.key, workers=[address], allow_other_workers=False, pure=False, retries=0,
         )  # fmt: skip
         self.travel.spent.let_go()
-        told = await self._told(future)
-        done = self.is_claimed and not self.call.is_kept  # or it is not known whether anything is to be released
-        outcome: tuple[str, Any] = ("refused", None) if done else told or await get(self.client, future.key, address)
+        outcome = await self._told(future) or await self._fetched(future, address)
         if outcome[0] == "missing":
+            await future.exception()
             future.release()  # at once: what is submitted under its key once more shall be computed once more
         else:
             self.travel.spent.leave(future)
         return outcome
 
     async def _told(self, future: Future) -> Any:
-        """Wait for the end of the task; what was told of it meanwhile."""
-        outcomes = self.travel.cluster.outcomes
-        outcomes.expect(self.key)
+        """What is told of the task before Dask tells that it has ended; nothing if that is the first to be heard."""
+        ended = asyncio.ensure_future(future.exception())
         try:
-            error = await future.exception()
+            with self.travel.cluster.outcomes.of(self.key) as told:
+                await asyncio.wait([told, ended], return_when=asyncio.FIRST_COMPLETED)
+                return told.result() if told.done() else None
         finally:
-            told = outcomes.take(self.key)
+            ended.cancel()
+
+    async def _fetched(self, future: Future, address: str) -> tuple[str, Any]:
+        error = await future.exception()
         if error is not None or future.status != "finished":
             raise error or CancelledError()
-        return told
+        if self.is_claimed and not self.call.is_kept:  # else it is not known whether anything is to be released
+            return "refused", None
+        outcome: tuple[str, Any] = await get(self.client, future.key, address)
+        return outcome
 
     async def _place(self, resident: DaskPlacedValue, address: str) -> Future:
         """Scatter a resident value unless this very process holds it."""

@@ -1,13 +1,15 @@
-"""Small outcomes come to the client as events, beside the news that their tasks have ended: nobody has to fetch them.
+"""Small outcomes come to the client as events, before the news that their tasks have ended: nobody has to fetch them.
 
-To fetch a result takes two questions, one to the scheduler and one to the worker, and as many answers. An event takes
-the way of Dask's own messages, and comes before the message that its task has ended.
+To fetch a result takes two questions, one to the scheduler and one to the worker, and as many answers, once Dask has
+told that it is there. An event takes the way of that message, and comes before it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import pickle
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 SMALL = 1024
@@ -17,33 +19,36 @@ TASK, OUTCOME = "kofn-task", "kofn-outcome"
 
 
 class Outcomes:
-    """What workers have told, until it is asked for. All of it runs on the client's event loop.
+    """What workers tell of tasks, by key. All of it runs on the client's event loop.
 
     Examples
     --------
-    >>> outcomes = Outcomes()
-    >>> outcomes.expect("task-1")
-    >>> outcomes.on_event({TASK: "task-1", OUTCOME: pickle.dumps(("value", 3))})
-    >>> outcomes.take("task-1"), outcomes.take("task-1")
-    (('value', 3), None)
+    >>> async def told():
+    ...     outcomes = Outcomes()
+    ...     with outcomes.of("task-1") as outcome:
+    ...         outcomes.on_event({TASK: "task-1", OUTCOME: pickle.dumps(("value", 3))})
+    ...         return await outcome
+    >>> asyncio.run(told())
+    ('value', 3)
     """
 
     def __init__(self) -> None:
-        self._told: dict[str, bytes | None] = {}
+        self._awaited: dict[str, asyncio.Future[Any]] = {}
 
-    def expect(self, task: str) -> None:
-        """Take note of what is told of a task from now on."""
-        self._told[task] = None
+    @contextmanager
+    def of(self, task: str) -> Iterator[asyncio.Future[Any]]:
+        """What is told of a task in this block."""
+        outcome = self._awaited[task] = asyncio.get_running_loop().create_future()
+        try:
+            yield outcome
+        finally:
+            del self._awaited[task]
 
     def on_event(self, event: Any) -> None:
         """Take note of an event, if somebody waits for it; a scheduler tells others under the same topic."""
-        if isinstance(event, dict) and event.get(TASK) in self._told:
-            self._told[event[TASK]] = event[OUTCOME]
-
-    def take(self, task: str) -> Any:
-        """What was told of a task, or None; nothing more is expected."""
-        told = self._told.pop(task, None)
-        return None if told is None else pickle.loads(told)
+        outcome = self._awaited.get(event.get(TASK, "")) if isinstance(event, dict) else None
+        if outcome is not None and not outcome.done():
+            outcome.set_result(pickle.loads(event[OUTCOME]))
 
 
 def tell(client: str, task: str, outcome: tuple[str, Any]) -> None:

@@ -54,8 +54,8 @@ class DaskPool(DaskReferences):
     the next one, or for the next pool. A pool never grows beyond the workers it was made with. A worker that
     Dask retires, or that is sent SIGTERM, is dead from then on, and its task goes to others while it is still there.
 
-    *The client* gathers what it sends for 2 ms instead of 10 while it has a pool, asks the scheduler twice a second who is
-    there, and listens to what that tells under the client's own name.
+    *The client* gathers what it sends for 2 ms instead of 10 while it has a pool, asks the scheduler twice a second who
+    is there, and listens to what that tells under the client's own name.
 
     *When the scheduler goes*, tasks in flight fail with `PoolClosed`, and the pool stays dead even if the
     client finds its scheduler again: make another.
