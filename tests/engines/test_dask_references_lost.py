@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 import signal
 import time
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from dask_processes import Processes, address, keys_at, processes, tidy_pool
 from kofn.engines import DaskPool, RemoteMatrix
+from kofn.engines.dask import _travel
+from kofn.engines.dask._hold import Hold
 from kofn.engines.dask._keeping import pull
+from kofn.engines.dask._travel import Travel
 from kofn.errors import ReferenceLost, WorkerLost
 from processes import opens, until
 
@@ -195,3 +203,33 @@ def test_a_worker_with_notice_hands_over_what_it_holds(tmp_path: Path) -> None:
             assert cluster.running["w1"].wait(60) is not None
             assert pool.submit(0, np.sum, ref).result(timeout=30) == 1_000_000
             assert "without having handed over" not in cluster.log("w1")
+
+
+class Wanted:
+    """In place of a future of Dask's."""
+
+
+def test_a_copy_to_a_worker_that_has_left_fails_soon_and_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask tries to reach one that has died for half a minute; the value would stay at others all the time."""
+    monkeypatch.setattr(_travel, "LOOKING", 0.01)
+    members = {"there": None, "gone": None}
+
+    async def run(*_: Any, **__: Any) -> None:
+        members.pop("gone", None)
+        await asyncio.Event().wait()
+
+    async def copied() -> weakref.ref[Wanted]:
+        loop = SimpleNamespace(asyncio_loop=asyncio.get_running_loop())
+        cluster: Any = SimpleNamespace(members=members, is_reachable=True)
+        client: Any = SimpleNamespace(run=run, loop=loop)
+        travel, future = Travel(client, cluster), Wanted()
+        journey = travel.start(partial(travel.copy, Hold("key", cast(Any, future), "there"), "gone"))
+        await asyncio.wait([journey], timeout=20)
+        assert isinstance(journey.exception(), OSError)
+        return weakref.ref(future)
+
+    gc.disable()
+    try:
+        assert asyncio.run(copied())() is None
+    finally:
+        gc.enable()

@@ -90,6 +90,8 @@ class Travel:
             if not copying.done():
                 _start(self._call_off(key, address))
             raise
+        finally:
+            del copying  # with what it failed with it would be a circle, and keep the value until somebody looks
         return held
 
     async def fetch(self, hold: Hold) -> Any:
@@ -150,6 +152,7 @@ class Travel:
             return task.result()
         finally:
             task.cancel()
+            del task  # as in `copy`
 
     async def _copy(self, hold: Hold, key: str, address: str) -> Hold:
         mine, tries = self._nearest(hold), iter(PATIENCE)
@@ -189,9 +192,18 @@ class Travel:
         await self.client.run(call_off, key, workers=[address])
 
     async def _pull(self, hold: Hold, key: str, address: str) -> tuple[str, Any]:
-        answers = await self.client.run(pull, hold.key, key, hold.address, workers=[address])
-        answer: tuple[str, Any] = answers[address]
-        return answer
+        """Have a worker copy a value, while it is there: Dask tries for half a minute to reach one that is gone."""
+        asked = asyncio.ensure_future(self.client.run(pull, hold.key, key, hold.address, workers=[address]))
+        try:
+            while not asked.done():
+                await asyncio.wait([asked], timeout=LOOKING)
+                if not asked.done() and address not in self.cluster.members:
+                    raise OSError(f"{address} has left the cluster")
+            answer: tuple[str, Any] = asked.result()[address]
+            return answer
+        finally:
+            asked.cancel()
+            del asked
 
     async def _take_note(self, hold: Hold, key: str, address: str, size: int) -> Hold:
         """Have the scheduler know of a copy, on our behalf."""
