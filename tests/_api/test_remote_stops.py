@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+from collections import Counter
 from functools import partial
 from types import SimpleNamespace
 
@@ -272,7 +273,21 @@ def test_a_row_whose_data_nobody_can_send_keeps_nobody_from_others(waiting):
         shelf.add(f"block-{row}", Ref(f"copy-{row}", 3, size=8))
     shelf.avoided = {0, 1}
     sent = moves(shelf, view, lambda row: [f"block-{row}"])
-    assert [(move.source, move.worker) for move in sent] == [(3, 2)] and sent[0].key in ("block-5", "block-6")
+    assert {move.key for move in sent} == {f"block-{row}" for rows in waiting.values() for row in rows if row != 1}
+    assert {(move.source, move.worker) for move in sent} == {(3, 2)}
+
+
+@pytest.mark.parametrize(("idle", "sent"), [({0}, {0: 2}), ({0, 1}, {0: 1, 1: 1})])
+def test_data_of_two_rows_of_one_who_has_stopped_travels_at_a_time_to_each_and_of_none_twice(idle, sent):
+    """Where data takes longer to come than a row to be computed, one at a time would take twice as long."""
+    view = SimpleNamespace(
+        code=SimpleNamespace(load=[1.0] * 5), waiting={3: [3, 4]}, in_flight={}, idle=idle, states=["idle"] * 4,
+        silent={3}, now=0.5, pace=1.0, received=set(), copies=lambda row: 1,
+    )  # fmt: skip
+    shelf = Shelf(Ref(f"block-{row}", 2, size=8) for row in (3, 4))
+    shelf.avoided = {3}
+    made = moves(shelf, view, lambda row: [f"block-{row}"])
+    assert Counter(move.worker for move in made) == sent and len({move.key for move in made}) == 2
 
 
 @pytest.mark.parametrize(("took", "rows"), [(0.5, [5, 4]), (1.5, [5]), (2.5, [])])
@@ -284,7 +299,7 @@ def test_data_for_rows_that_wait_is_brought_to_idle_workers_if_it_comes_before_t
         copies=lambda row: 1,
     )  # fmt: skip
     shelf = Shelf(Ref(f"block-{row}", 2, size=8) for row in range(6))
-    shelf.longest = took
+    shelf.last = took
     sent = moves(shelf, view, lambda row: [f"block-{row}"])
     assert [(move.key, move.source) for move in sent] == [(f"block-{row}", 2) for row in rows]
     assert len({move.worker for move in sent}) == len(sent)

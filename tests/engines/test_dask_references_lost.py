@@ -220,7 +220,7 @@ def test_a_copy_to_a_worker_that_has_left_fails_soon_and_keeps_nothing(monkeypat
 
     async def copied() -> weakref.ref[Wanted]:
         loop = SimpleNamespace(asyncio_loop=asyncio.get_running_loop())
-        cluster: Any = SimpleNamespace(members=members, is_reachable=True)
+        cluster: Any = SimpleNamespace(members=members, leaving=set(), is_reachable=True)
         client: Any = SimpleNamespace(run=run, loop=loop)
         travel, future = Travel(client, cluster), Wanted()
         journey = travel.start(partial(travel.copy, Hold("key", cast(Any, future), "there"), "gone"))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
+from weakref import ref
 
 from ...errors import PoolClosed, WorkerLost
 from ._cluster import Cluster, unreachable
@@ -174,33 +175,37 @@ class Travel:
         return (hold if hold.pin is None or hold.pin.address not in sure else hold.pin).taken()
 
     def _begin_pins(self, holds: Sequence[Hold], address: str) -> None:
-        _start(self._pin_there(holds, address))
+        _start(self._pin_there({f"kofn-copy-{uuid4().hex}": (hold.key, ref(hold)) for hold in holds}, address))
 
-    async def _pin_there(self, holds: Sequence[Hold], address: str) -> None:
-        """Pin what a worker has, all in one; what it has not is pinned once it is missed."""
-        wanted = {f"kofn-copy-{uuid4().hex}": hold for hold in holds if hold.future is not None}
-        answers = await self.client.run(share, {key: hold.key for key, hold in wanted.items()}, workers=[address])
-        sizes = answers[address]
+    async def _pin_there(self, wanted: Mapping[str, tuple[str, ref[Hold]]], address: str) -> None:
+        """Pin what a worker has, all in one; what it has not is pinned once it is missed.
+
+        A worker that has stopped never answers, and that keeps no value anywhere.
+        """
+        sizes = await self._have_done(address, share, {key: source for key, (source, _) in wanted.items()})
         who_has = {key: [address] for key in sizes}
         await self.client.scheduler.update_data(who_has=who_has, nbytes=sizes, client=self.client.id)
         for key in sizes:
-            pin = Hold(key, known(self.client, key), address, self.spent)
-            if wanted[key].future is not None:
-                wanted[key].pin = pin
+            pin, hold = Hold(key, known(self.client, key), address, self.spent), wanted[key][1]()
+            if hold is not None and hold.future is not None:
+                hold.pin = pin
 
     async def _call_off(self, key: str, address: str) -> None:
         await self.client.run(call_off, key, workers=[address])
 
     async def _pull(self, hold: Hold, key: str, address: str) -> tuple[str, Any]:
-        """Have a worker copy a value, while it is there: Dask tries for half a minute to reach one that is gone."""
-        asked = asyncio.ensure_future(self.client.run(pull, hold.key, key, hold.address, workers=[address]))
+        answer: tuple[str, Any] = await self._have_done(address, pull, hold.key, key, hold.address)
+        return answer
+
+    async def _have_done(self, address: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Have a worker do something, while it is there: Dask tries for half a minute to reach one that is gone."""
+        asked = asyncio.ensure_future(self.client.run(function, *arguments, workers=[address]))
         try:
             while not asked.done():
                 await asyncio.wait([asked], timeout=LOOKING)
                 if not asked.done() and address not in self.cluster.members:
                     raise OSError(f"{address} has left the cluster")
-            answer: tuple[str, Any] = asked.result()[address]
-            return answer
+            return asked.result()[address]
         finally:
             asked.cancel()
             del asked

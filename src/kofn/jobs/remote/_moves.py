@@ -45,18 +45,27 @@ def next_moves(
     after : float
         As of `Placed`.
     """
-    taken: set[int] = set()
-    for worker in _in_turn(shelf, view):
-        rows = list(islice(view.waiting.get(worker, ()), AHEAD))
-        theirs = next(_theirs(worker, shelf, view, keys_of, after, taken), None) if len(rows) < AHEAD else None
-        if theirs is not None:
-            rows.append(theirs)
-            taken.add(theirs)
+    for worker, rows in _next_rows(shelf, view, keys_of, after).items():
         while shelf.coming_to(worker) < AT_ONCE:
             move = _for_rows(worker, shelf, rows, keys_of) or _for_copies(worker, shelf, copies)
             if move is None:
                 break
             yield move
+
+
+def _next_rows(
+    shelf: Shelf, view: RunView, keys_of: Callable[[int], Sequence[str]], after: float
+) -> dict[int, list[int]]:
+    """Rows that each worker is likely to be given next: its own, then of others, one to each, then one more."""
+    taken: set[int] = set()
+    found = {worker: list(islice(view.waiting.get(worker, ()), AHEAD)) for worker in _in_turn(shelf, view)}
+    for _ in range(AHEAD):
+        for worker, rows in found.items():
+            others = _theirs(worker, shelf, view, keys_of, after, taken) if len(rows) < AHEAD else iter(())
+            for row in islice(others, 1):
+                rows.append(row)
+                taken.add(row)
+    return found
 
 
 def _in_turn(shelf: Shelf, view: RunView) -> list[int]:
@@ -104,7 +113,9 @@ def _theirs(
     yield from sorted(theirs[first:] + theirs[:first], key=lambda row: _lacks(worker, shelf, keys_of(row)))
     if worker in view.idle:
         soonest = _soonest(view)
-        rows = (row for row in spare_rows(worker, view, late) if soonest[row] >= shelf.longest)
+        # Where nobody can be asked, a worker that is late can send nothing any more: there it is sent before.
+        spare = spare_rows(worker, view, late)
+        rows = (row for row in spare if view.silent is None or soonest[row] >= shelf.last)
         yield from filter(is_free, rows)
 
 

@@ -34,8 +34,8 @@ class Shelf:
     ----------
     avoided : collection of int
         Workers that may have stopped, or are gone: nothing is fetched from there, nor sent there.
-    longest : float
-        Seconds that a value took to travel so far, at the most.
+    last : float
+        Seconds that the last value took to travel.
 
     Examples
     --------
@@ -59,7 +59,7 @@ class Shelf:
         self._copies: dict[str, dict[int, Ref]] = {}
         self._coming: dict[tuple[str, int], int] = {}
         self._since: dict[tuple[str, int], float] = {}
-        self.longest = 0.0
+        self._longest = self.last = 0.0
         self._sizes: dict[str, int] = {}
         self._first: dict[str, Ref] = {}
         self.avoided: Collection[int] = ()
@@ -110,7 +110,7 @@ class Shelf:
 
     def silent(self, now: float) -> set[int]:
         """Workers that explain why values are on their way for far longer than those that have arrived: the fewest."""
-        patience = MOVE_SECONDS + 5.0 * self.longest
+        patience = MOVE_SECONDS + 5.0 * self._longest
         coming = ((source, move, now - self._since[move]) for move, source in self._coming.items() if source != NOBODY)
         late = [(source, to) for source, (key, to), took in coming if took > patience + self.size(key) / SLOWEST]
         found: set[int] = set()
@@ -122,7 +122,7 @@ class Shelf:
 
     def next_overdue(self) -> float:
         """When the first value is on its way for longer than usual; inf where none is."""
-        usual = max(OVERDUE_SECONDS, 2.0 * self.longest)
+        usual = max(OVERDUE_SECONDS, 2.0 * self._longest)
         return min((self._since[move] + usual for move in self._coming), default=math.inf)
 
     def is_coming(self, key: str, worker: int) -> bool:
@@ -136,7 +136,8 @@ class Shelf:
     def arrived(self, key: str, ref: Ref, now: float = 0.0) -> None:
         """Take note that a value has come to a worker."""
         if self._coming.pop((key, ref.worker), None) is not None:
-            self.longest = max(self.longest, now - self._since[key, ref.worker])
+            self.last = now - self._since[key, ref.worker]
+            self._longest = max(self._longest, self.last)
         self.add(key, ref)
 
     def failed(self, key: str, worker: int, source: int, lost: bool) -> None:
