@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from dask_processes import scheduler_time, told
 from kofn.engines import DaskPool
+from kofn.engines.dask import _outcomes
 from processes import until
 
 distributed = pytest.importorskip("distributed")
@@ -101,9 +103,20 @@ def test_a_pool_has_all_workers_that_are_there_when_it_is_made() -> None:
             assert (first.n, second.n) == (1, 2)
 
 
-def test_what_is_large_is_not_pickled_to_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    from kofn.engines.dask import _outcomes
-
-    monkeypatch.setattr(_outcomes.pickle, "dumps", lambda value: pytest.fail("it was pickled"))
-    _outcomes.tell("client", "task", ("value", (b"", [np.zeros(2000, np.uint8)])))
-    _outcomes.tell("client", "task", ("failed", bytes(2000)))
+def test_what_is_large_is_neither_told_nor_pickled_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    packed: list[Any] = []
+    worker = SimpleNamespace(log_event=lambda client, event: told.append(event[_outcomes.TASK]))
+    monkeypatch.setattr(distributed, "get_worker", lambda: worker)
+    monkeypatch.setattr(_outcomes, "pickle", SimpleNamespace(dumps=packed.append))
+    outcomes: list[tuple[str, Any]] = [
+        ("value", (bytes(2000), [])),
+        ("value", (b"", [np.zeros(2000, np.uint8)])),
+        ("failed", bytes(2000)),
+        ("value", (bytes(900), [np.zeros(100, np.uint8)])),
+        ("failed", bytes(1000)),
+        ("refused", None),
+    ]
+    for number, outcome in enumerate(outcomes):
+        _outcomes.tell("client", str(number), outcome)
+    assert told == ["3", "4", "5"] and packed == outcomes[3:]
